@@ -1,0 +1,162 @@
+/*
+ * flow_row: what a chunk knows of one flow; the columns are described in columns_flow.c, which is the reference.
+ *
+ * Index [0] and [1] are the endpoints of the key in canonical order: packets[0] were sent by endpoint 0. Which of them is the
+ * originator (client) says `originator`; field.h turns both into what people read (orig_packets, resp_packets).
+ */
+#ifndef FLEETDUMP_ROWS_FLOW_ROW_H
+#define FLEETDUMP_ROWS_FLOW_ROW_H
+
+#include "common/packet/packet.h"
+#include "common/rows/column.h"
+
+/* Stored: never renumber. */
+enum originator_by {
+    ORIGINATOR_UNKNOWN = 0,
+    ORIGINATOR_SYN = 1,        /* sent the SYN, or received the SYN-ACK; ICMP: sent the request */
+    ORIGINATOR_LISTENING = 2,  /* the other end's socket listens */
+    ORIGINATOR_KNOWN_PORT = 3, /* the other end's port is a well-known one, its own is not */
+    ORIGINATOR_LOWER_PORT = 4, /* the other end's port is the lower one (and differs) */
+    ORIGINATOR_FIRST_SEEN = 5, /* sent the first packet seen */
+};
+const char *originator_by_name(uint64_t value);
+
+/* Zeek's conn_state (https://docs.zeek.org/en/master/scripts/base/protocols/conn/main.zeek.html). Stored: never renumber.
+ * FLOW_STATE_UNKNOWN for flows without one (link level). */
+enum flow_state {
+    FLOW_STATE_UNKNOWN = 0,
+    FLOW_STATE_S0,
+    FLOW_STATE_S1,
+    FLOW_STATE_SF,
+    FLOW_STATE_REJ,
+    FLOW_STATE_S2,
+    FLOW_STATE_S3,
+    FLOW_STATE_RSTO,
+    FLOW_STATE_RSTR,
+    FLOW_STATE_RSTOS0,
+    FLOW_STATE_RSTRH,
+    FLOW_STATE_SH,
+    FLOW_STATE_SHR,
+    FLOW_STATE_OTH,
+};
+const char *flow_state_name(uint64_t value);                           /* "S0", NULL for unknown */
+bool flow_state_parse(const char *text, size_t len, uint64_t *value); /* any case */
+
+/* IPFIX flowEndReason, with 0 for a flow that goes on. */
+enum flow_end { FLOW_GOES_ON = 0, FLOW_END_IDLE = 1, FLOW_END_ACTIVE = 2, FLOW_END_DETECTED = 3, FLOW_END_FORCED = 4, FLOW_END_RESOURCES = 5 };
+const char *flow_end_name(uint64_t value); /* "idle-timeout", ... */
+
+#define FLOW_HISTORY_MAX 64 /* letters kept, in Zeek's notation */
+
+struct flow_row {
+    struct column_set has;
+
+    struct flow_key key; /* key.interface is the chunk's interface; every key column is always known */
+    uint64_t flow_id;    /* 64 bits that name this flow of this stream; printed as 16 hex digits */
+
+    uint64_t start_ns; /* of the flow, sticky */
+    uint64_t first_ns; /* of this row */
+    uint64_t last_ns;
+
+    uint64_t packets[2];
+    uint64_t bytes[2];           /* as seen on the wire, link header included */
+    uint64_t payload[2];         /* transport payload as claimed by headers; IP payload where there is no transport */
+    uint32_t later_fragments[2]; /* of packets[]: those without ports */
+    uint32_t syn[2];             /* TCP segments with SYN */
+    uint32_t fin[2];
+    uint32_t rst[2];
+    uint8_t tcp_flags[2]; /* OR of all flags seen */
+
+    uint8_t originator;    /* endpoint 0 or 1 */
+    uint8_t originator_by; /* enum originator_by */
+    uint8_t state;         /* enum flow_state, so far */
+    uint8_t end_reason;    /* enum flow_end */
+    struct text history;   /* Zeek's letters so far: upper case from the originator */
+
+    uint64_t prior_packets; /* of both directions, in earlier rows of this flow */
+    uint64_t prior_bytes;
+    uint64_t capture_loss; /* packets that we or the kernel dropped on this interface while the flow was open, in this chunk */
+
+    uint32_t icmp_errors;     /* that quote this flow */
+    uint8_t icmp_error_type;  /* of the last one */
+    uint8_t icmp_error_code;
+
+    struct list frames;  /* frames of the chunk's body that hold this flow's packets */
+
+    /* Only in answers, never in a chunk */
+    struct text agent;
+    struct text interface_name;
+    struct text capture;
+    uint64_t flows; /* in grouped answers: how many flows */
+};
+
+/* Column ids, on disk and on the wire: never renumber, never reuse. Pairs are n and n + 1 for endpoints 0 and 1. */
+enum flow_column {
+    FLOW_ADDR_0 = 1,
+    FLOW_ADDR_1 = 2,
+    FLOW_PORT_0 = 3,
+    FLOW_PORT_1 = 4,
+    FLOW_INTERFACE = 5,
+    FLOW_TUNNEL_ID = 6,
+    FLOW_VLAN_0 = 7, /* outer tag */
+    FLOW_VLAN_1 = 8, /* inner tag */
+    FLOW_ETHERTYPE = 9,
+    FLOW_FAMILY = 10,
+    FLOW_PROTO = 11,
+    FLOW_TUNNEL = 12,
+    FLOW_HAS_PORTS = 13,
+    FLOW_ID = 14,
+    FLOW_START = 16,
+    FLOW_FIRST = 17,
+    FLOW_LAST = 18,
+    FLOW_PACKETS_0 = 20,
+    FLOW_PACKETS_1 = 21,
+    FLOW_BYTES_0 = 22,
+    FLOW_BYTES_1 = 23,
+    FLOW_PAYLOAD_0 = 24,
+    FLOW_PAYLOAD_1 = 25,
+    FLOW_LATER_FRAGMENTS_0 = 26,
+    FLOW_LATER_FRAGMENTS_1 = 27,
+    FLOW_SYN_0 = 28,
+    FLOW_SYN_1 = 29,
+    FLOW_FIN_0 = 30,
+    FLOW_FIN_1 = 31,
+    FLOW_RST_0 = 32,
+    FLOW_RST_1 = 33,
+    FLOW_TCP_FLAGS_0 = 34,
+    FLOW_TCP_FLAGS_1 = 35,
+    FLOW_ORIGINATOR = 36,
+    FLOW_ORIGINATOR_BY = 37,
+    FLOW_STATE = 38,
+    FLOW_END_REASON = 39,
+    FLOW_HISTORY = 40,
+    FLOW_PRIOR_PACKETS = 41,
+    FLOW_PRIOR_BYTES = 42,
+    FLOW_CAPTURE_LOSS = 43,
+    FLOW_ICMP_ERRORS = 44,
+    FLOW_ICMP_ERROR_TYPE = 45,
+    FLOW_ICMP_ERROR_CODE = 46,
+    FLOW_FRAMES = 47,
+    FLOW_AGENT = 120,
+    FLOW_INTERFACE_NAME = 121,
+    FLOW_CAPTURE = 122,
+    FLOW_FLOWS = 123,
+};
+
+/* One request and its reply; the table exists, nothing fills it yet. */
+struct exchange_row {
+    struct column_set has;
+    uint64_t flow_id;
+    uint64_t time_ns;     /* of the request's first byte */
+    uint64_t wait_ns;     /* request's last byte to reply's first */
+    uint64_t duration_ns; /* request's first byte to reply's last */
+    uint64_t request_bytes;
+    uint64_t reply_bytes;
+    struct text method, host, path, content_type; /* HTTP */
+    uint16_t status;
+    struct text dns_name, dns_answers; /* DNS */
+    uint16_t dns_type;
+    uint8_t dns_rcode;
+};
+
+#endif
