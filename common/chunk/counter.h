@@ -1,0 +1,50 @@
+/*
+ * counter: every number that accounts for packets, declared once (counter.c); the same name from the agent to the exported file.
+ *
+ * received = kept + filtered + kernel_drops + agent_drops + policy (+ what is still in the ring), per interface. Values in a head are
+ * those of that chunk alone, so that sums over chunks add up; END and GAP items carry totals of what they stand for.
+ */
+#ifndef FLEETDUMP_CHUNK_COUNTER_H
+#define FLEETDUMP_CHUNK_COUNTER_H
+
+#include "common/base/units.h"
+#include <stdint.h>
+
+/* Stored: never renumber. */
+enum counter {
+    COUNTER_RECEIVED = 0,        /* packets that reached the capture (file: packets read) */
+    COUNTER_RECEIVED_BYTES = 1,  /* their bytes on the wire */
+    COUNTER_KEPT = 2,            /* packets counted in rows (and stored, unless flows only) */
+    COUNTER_KEPT_BYTES = 3,
+    COUNTER_STORED = 4,          /* packets written to the body */
+    COUNTER_STORED_BYTES = 5,    /* captured bytes written to the body */
+    COUNTER_FILTERED = 6,        /* did not match the capture's filter in our own process */
+    COUNTER_KERNEL_DROPS = 7,    /* dropped by the kernel: ring full */
+    COUNTER_INTERFACE_DROPS = 8, /* dropped by the interface or its driver */
+    COUNTER_AGENT_DROPS = 9,     /* dropped by us: queues full */
+    COUNTER_POLICY = 10,         /* not kept because the host's policy or a limit says so */
+    COUNTER_TRUNCATED = 11,      /* kept, decoded as truncated */
+    COUNTER_INVALID = 12,        /* kept, decoded as invalid */
+    COUNTER_EVICTED = 13,        /* packets whose bodies or chunks were given up for want of room */
+    COUNTER_CRASH_LOST = 14,     /* packets lost because a process died */
+    COUNTER_OVERFLOWED = 15,     /* packets counted in a row of last resort because the flow table was full */
+    COUNTER_COUNT
+};
+
+struct counter_info {
+    const char *name; /* "kernel_drops" */
+    enum unit unit;
+    int isb_option;   /* pcapng interface statistics option that carries it, or 0 */
+    int is_loss;      /* packets that an answer lacks */
+    const char *help;
+};
+extern const struct counter_info counter_table[COUNTER_COUNT];
+
+struct counters {
+    uint64_t value[COUNTER_COUNT];
+};
+
+/* into += from, saturating. */
+void counters_add(struct counters *into, const struct counters *from);
+
+#endif

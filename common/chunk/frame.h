@@ -1,0 +1,24 @@
+/*
+ * frame: one stretch of pcapng blocks, compressed by zstd so that it can be read without the others.
+ */
+#ifndef FLEETDUMP_CHUNK_FRAME_H
+#define FLEETDUMP_CHUNK_FRAME_H
+
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+
+#define FRAME_RAW_TARGET (128u << 10) /* a frame is closed before it would pass this, unless one packet alone does */
+#define FRAME_RAW_MAX    (1u << 20)   /* readers refuse larger */
+
+struct frame_codec; /* zstd contexts, reused; one per thread */
+struct frame_codec *frame_codec_new(void); /* NULL without memory */
+void frame_codec_free(struct frame_codec *c);
+
+/* Appends `raw` as exactly one zstd frame with content size and checksum. Data that does not compress is stored (zstd raw blocks), found out
+ * cheaply. level as zstd's (negative is faster). */
+MUST_CHECK int frame_compress(struct frame_codec *c, int level, const void *raw, size_t len, struct buffer *out, struct error *e);
+
+/* Expands exactly one frame of `len` bytes to exactly raw_len bytes into out (cleared first). Window and size are capped by FRAME_RAW_MAX. */
+MUST_CHECK int frame_expand(struct frame_codec *c, const void *data, size_t len, size_t raw_len, struct buffer *out, struct error *e);
+
+#endif
