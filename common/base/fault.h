@@ -1,8 +1,8 @@
 /*
  * fault: points at which tests make the program fail.
  *
- * Compiled in with -DFLEETDUMP_FAULTS (the debug and sanitizer presets), otherwise each point is the constant 0 and costs
- * nothing. A point stands in front of each write, fsync, rename, unlink, commit, send, receive and ack:
+ * Compiled in with -DFLEETDUMP_FAULTS (the debug and sanitizer presets), otherwise each point is the constant 0 and
+ * costs nothing. A point stands in front of each write, fsync, rename, unlink, commit, send, receive and ack:
  *
  *     int fault = FAULT("pack.sync");          // 0, or an errno to pretend
  *     if (fault) return error_sys(e, fault, ...);
@@ -12,10 +12,11 @@
  *     FLEETDUMP_FAULT=pack.sync:kill:3         SIGKILL to ourselves when the point is passed the 3rd time
  *     FLEETDUMP_FAULT=spool.write:ENOSPC       that errno at every passing ("ENOSPC:2": only at the 2nd)
  *     FLEETDUMP_FAULT=uplink.send:delay=50:1   50 ms pause at the 1st passing
- *     FLEETDUMP_FAULT_LIST=FILE                appends the name of every point passed (so that a test can walk them all)
+ *     FLEETDUMP_FAULT_LIST=FILE                appends the name of every point passed (so that a test can walk them
+ * all)
  *
  * Names are module.operation. `kill` happens before the operation; `kill-after` is done by putting a second point,
- * named module.operation.done, behind it.
+ * named module.operation.done, behind it. All operations of fs.h have both.
  */
 #ifndef FLEETDUMP_BASE_FAULT_H
 #define FLEETDUMP_BASE_FAULT_H
@@ -24,7 +25,7 @@
 int fault_pass(const char *name);
 #define FAULT(name) fault_pass(name)
 #else
-#define FAULT(name) 0
+#define FAULT(name) ((void)(name), 0)
 #endif
 
 #endif
