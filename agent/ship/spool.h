@@ -1,0 +1,83 @@
+/*
+ * spool: what waits on the agent's disk to be shipped, and how capturers and the shipper share it.
+ *
+ *   SPOOL/install            16 random bytes in hex: this installation
+ *   SPOOL/shipper.lock       held by the one shipper
+ *   SPOOL/<epoch>/           a stream; epoch as 32 hex digits
+ *       writer.lock          held by the capturer for as long as it lives
+ *       counters             its counter page (counter_page.h), shared memory
+ *       <seq>.open           the body being written (seq as 16 hex digits)
+ *       <seq>.pcapng.zst     the body of a sealed chunk
+ *       <seq>.head           a sealed item: from the moment this name exists, it will be shipped or accounted for
+ *       <seq>.evicted        instead of the body: given up for want of room; one line says why (head_gap_name)
+ *
+ * An item is sealed by: sync the body, rename .open to .pcapng.zst, write the head beside it (.head.tmp), sync, rename, sync the directory. A body without a head is
+ * a cut chunk: the recovery reads it. Only the shipper unlinks, after acks (also below the quota: it evicts the oldest bodies first, then turns the oldest items into
+ * GAP items). A stream whose writer.lock is free and that has no END item is recovered, by the agent, never by hand.
+ */
+#ifndef FLEETDUMP_AGENT_SHIP_SPOOL_H
+#define FLEETDUMP_AGENT_SHIP_SPOOL_H
+
+#include "agent/ship/counter_page.h"
+#include "common/base/error.h"
+#include "common/chunk/head.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct spool_limits {
+    uint64_t quota_bytes; /* all files of all streams together */
+    uint64_t floor_bytes; /* free space on the file system that we never go below */
+};
+
+struct spool;
+
+/* Opens (and makes) the spool folder. ERROR_SYSTEM, ERROR_REFUSED name path and right. */
+MUST_CHECK int spool_open(const char *path, const struct spool_limits *limits, struct spool **out, struct error *e);
+void spool_close(struct spool *s);
+const uint8_t *spool_install(const struct spool *s); /* 16 bytes */
+
+/* Whether `need` more bytes may be written now: 0, or ERROR_FULL that says whether quota or floor, the numbers, and what to do; *gap (may be NULL) gets GAP_QUOTA or GAP_DISK. */
+MUST_CHECK int spool_room(struct spool *s, uint64_t need, int *gap, struct error *e);
+
+/* Bytes used by all streams (of the last look, at most some 100 ms old). */
+uint64_t spool_used(struct spool *s);
+
+/* ------------------------------------------------------------ the capturer's side */
+struct spool_stream;
+
+/* A new stream of this epoch: folder, lock, counter page. */
+MUST_CHECK int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out, struct error *e);
+
+/* Takes over a stream whose writer is gone, for recovery. ERROR_BUSY if its writer lives. */
+MUST_CHECK int spool_stream_adopt(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out, struct error *e);
+struct counter_page *spool_stream_counters(struct spool_stream *t);
+
+/* Opens <seq>.open for writing (adopt: an existing one for reading); returns the fd (owned by the caller) or a code. */
+MUST_CHECK int spool_stream_open_body(struct spool_stream *t, uint64_t seq, struct error *e);
+
+/* Seals item seq: `head` is its encoded head; with_body tells whether <seq>.open is its body (body_fd, which is synced; the caller closes it). */
+MUST_CHECK int spool_stream_seal(struct spool_stream *t, uint64_t seq, const void *head, size_t head_length, bool with_body, int body_fd,
+                                 struct error *e);
+
+/* Gives up the open body of seq (nothing in it counts any more). */
+MUST_CHECK int spool_stream_discard(struct spool_stream *t, uint64_t seq, struct error *e);
+
+/* Next free seq: one behind the last sealed item. *open_body tells whether <seq>.open exists for it, *ended whether the last item is an END. */
+MUST_CHECK int spool_stream_position(struct spool_stream *t, uint64_t *seq, bool *open_body, bool *ended, struct error *e);
+
+/* Releases the lock; the folder stays for the shipper. */
+void spool_stream_close(struct spool_stream *t);
+
+/* ------------------------------------------------------------ both sides */
+struct spool_stream_info {
+    uint8_t epoch[EPOCH_SIZE];
+    bool writer_alive;
+    bool ended;            /* its last item is an END */
+    uint64_t first_seq;    /* of the items that are here */
+    uint64_t next_seq;
+    uint64_t bytes;
+};
+/* All streams here, oldest first: malloc'ed array. */
+MUST_CHECK int spool_list(struct spool *s, struct spool_stream_info **out, size_t *count, struct error *e);
+
+#endif

@@ -1,0 +1,201 @@
+/*
+ * message: what agents, collector and command line say to each other, as plain structs; on the wire each is one frame (frame header, then a
+ * protobuf message of proto/fleetdump.proto). Conversion is here and nowhere else.
+ *
+ * Agent's data connection:    HELLO ->            <- WELCOME          (or REFUSE, then the connection is closed)
+ *                             STREAM ->           <- STREAM_STATE     what of this stream the collector has
+ *                             PIECE... ->         <- ACK              heads in order of seq; bodies in order of seq, each behind its head
+ *                             BODY_FATE ->        <- ACK              a body that will not come
+ * Agent's control connection: HELLO ->            <- WELCOME
+ *                             STATUS ->                               now and then
+ * Client's connection:        HELLO ->            <- WELCOME
+ *                             QUERY ->            <- RESULT..., DONE  (close to cancel)
+ *
+ * A stream has two cursors at the collector: head_next, the seq of the first item it does not have; body_next, the first seq whose body's fate it does
+ * not know (= head_next if it knows all). Acks move them; what lies below them is durable and must be forgotten by the sender.
+ */
+#ifndef FLEETDUMP_NET_MESSAGE_H
+#define FLEETDUMP_NET_MESSAGE_H
+
+#include "common/base/buffer.h"
+#include "common/base/error.h"
+#include "common/chunk/head.h"
+
+#define NET_PROTOCOL      1u
+#define NET_PORT_DEFAULT  4741
+#define NET_FRAME_MAX     (1u << 20)   /* payload of a frame */
+#define NET_HELLO_MAX     (64u << 10)  /* payload of the first frame of a connection */
+#define NET_PIECE_MAX     (256u << 10) /* bytes in a PIECE or RESULT */
+#define NET_STRINGS_MAX   4096u        /* in any list of a message */
+#define NET_LIST_MAX      65536u
+
+/* Frame header, 8 bytes: 'F' 'D' | version u8 (NET_PROTOCOL) | type u8 (enum message_type) | payload length u32 little-endian */
+#define NET_HEADER_SIZE 8u
+
+/* On the wire: never renumber. */
+enum message_type {
+    MESSAGE_HELLO = 1,
+    MESSAGE_WELCOME = 2,
+    MESSAGE_REFUSE = 3,
+    MESSAGE_STREAM = 4,
+    MESSAGE_STREAM_STATE = 5,
+    MESSAGE_PIECE = 6,
+    MESSAGE_BODY_FATE = 7,
+    MESSAGE_ACK = 8,
+    MESSAGE_STATUS = 9,
+    MESSAGE_QUERY = 10,
+    MESSAGE_RESULT = 11,
+    MESSAGE_DONE = 12,
+};
+const char *message_type_name(int type);
+
+enum net_role { ROLE_AGENT_CONTROL = 1, ROLE_AGENT_DATA = 2, ROLE_CLIENT = 3 };
+enum net_part { PART_HEAD = 1, PART_BODY = 2 };
+enum query_kind { QUERY_AGENTS = 1, QUERY_CAPTURES = 2, QUERY_STATUS = 3, QUERY_FLOWS = 4, QUERY_PULL = 5, QUERY_CHUNKS = 6, QUERY_EXPORT = 7 };
+/* Which vantage of a connection that several saw: see DESIGN "pull". */
+enum query_vantage { VANTAGE_AUTO = 0, VANTAGE_ALL = 1 };
+
+/* All strings are terminated and owned by the message (message_free); NULL reads as "". */
+struct net_address {
+    uint8_t family; /* enum packet_family */
+    uint8_t addr[16];
+    uint64_t from_ns, to_ns; /* in HELLO 0 */
+};
+
+struct net_name { /* a name in a filter and what it stands for; see struct filter_name */
+    char *name;
+    struct net_address *addresses;
+    uint32_t address_count;
+};
+
+struct message_hello {
+    uint32_t protocol; /* NET_PROTOCOL */
+    uint8_t role;      /* enum net_role */
+    char *software;    /* "fleetdump 0.1" */
+    uint64_t features; /* bits both sides know are used */
+    char *agent;       /* agents: name */
+    uint8_t install[16]; /* agents: random, made once and kept beside the spool; tells two hosts of one name apart */
+    char **labels;       /* "role=web" */
+    uint32_t label_count;
+    struct net_address *addresses; /* of the host's interfaces */
+    uint32_t address_count;
+    uint64_t wall_ns, mono_ns;
+};
+
+struct message_welcome {
+    uint32_t protocol;
+    char *software;
+    uint64_t features;
+    char *collector;
+    uint64_t wall_ns;
+};
+
+struct message_refuse {
+    int32_t code; /* enum error_code */
+    char *text;
+    uint8_t epoch[EPOCH_SIZE]; /* all 0: the connection; else this stream (it stays on the agent and is named in its status) */
+    uint64_t seq;
+    uint8_t part;
+};
+
+struct message_stream {
+    uint8_t epoch[EPOCH_SIZE];
+    char *capture;
+};
+
+struct message_stream_state {
+    uint8_t epoch[EPOCH_SIZE];
+    uint64_t head_next, body_next;
+};
+
+struct message_piece {
+    uint8_t epoch[EPOCH_SIZE];
+    uint64_t seq;
+    uint8_t part;
+    uint64_t total;  /* length of the whole part */
+    uint64_t offset; /* pieces come in order without holes */
+    const uint8_t *data;
+    uint32_t length; /* at most NET_PIECE_MAX */
+};
+
+struct message_body_fate {
+    uint8_t epoch[EPOCH_SIZE];
+    uint64_t seq;
+    uint8_t state; /* BODY_EVICTED */
+    uint8_t gap;   /* enum head_gap: why */
+};
+
+struct message_ack {
+    uint8_t epoch[EPOCH_SIZE];
+    uint64_t head_next, body_next;
+};
+
+struct message_status {
+    char *json; /* object: spool bytes and items, quota, free disk, streams and their state, refusals */
+};
+
+struct message_query {
+    uint8_t kind; /* enum query_kind */
+    char *filter;
+    struct net_name *names;
+    uint32_t name_count;
+    uint64_t since_ns, until_ns; /* inclusive; 0 and UINT64_MAX: unbounded */
+    char *capture;               /* glob, "" for any */
+    char **agents;               /* globs; none: any */
+    uint32_t agent_count;
+    char *sort;     /* field name, "" for the default (time); a leading '-' for descending */
+    uint64_t limit; /* rows; 0 for the collector's own limit */
+    char **by;      /* fields to group by; none: no groups */
+    uint32_t by_count;
+    uint8_t vantage;       /* enum query_vantage */
+    uint8_t packets_only;  /* pull: exactly the packets, also with connection words */
+    uint32_t link_type;    /* pull: only this LINKTYPE_; UINT32_MAX for any (then more than one is an error that lists them) */
+    uint8_t epoch[EPOCH_SIZE]; /* EXPORT: which chunk */
+    uint64_t seq;
+    uint64_t deadline_ms;  /* 0: the collector's limit */
+};
+
+/* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; PULL, EXPORT: bytes of the file; AGENTS, CAPTURES, STATUS, CHUNKS: a JSON document. */
+struct message_result {
+    const uint8_t *data;
+    uint32_t length; /* at most NET_PIECE_MAX */
+    uint8_t end_of_block;
+};
+
+struct message_done {
+    int32_t code; /* 0, ERROR_INCOMPLETE, or what failed */
+    char *text;   /* the sentence for the user if code != 0 */
+    char *manifest; /* JSON object: per agent what the answer holds and what it lacks */
+};
+
+struct message {
+    enum message_type type;
+    union {
+        struct message_hello hello;
+        struct message_welcome welcome;
+        struct message_refuse refuse;
+        struct message_stream stream;
+        struct message_stream_state stream_state;
+        struct message_piece piece;
+        struct message_body_fate body_fate;
+        struct message_ack ack;
+        struct message_status status;
+        struct message_query query;
+        struct message_result result;
+        struct message_done done;
+    };
+    void *memory; /* owned by message_decode; freed by message_free */
+};
+
+/* Appends one whole frame (header and payload). ERROR_LIMIT if the payload would pass NET_FRAME_MAX. */
+MUST_CHECK int message_encode(const struct message *m, struct buffer *out, struct error *e);
+
+/* Decodes the payload of a frame of this type. Checks every length and enum; ERROR_INVALID names the message and the field. piece.data and result.data point into
+ * memory that belongs to m. */
+MUST_CHECK int message_decode(int type, const void *payload, size_t len, struct message *m, struct error *e);
+void message_free(struct message *m);
+
+/* Reads a frame header: ERROR_INVALID "not a fleetdump peer", ERROR_VERSION with both versions, ERROR_LIMIT if longer than `limit`. */
+MUST_CHECK int message_header(const uint8_t header[NET_HEADER_SIZE], size_t limit, int *type, size_t *length, struct error *e);
+
+#endif
