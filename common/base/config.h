@@ -1,9 +1,9 @@
 /*
  * config: files of "key = value" lines, read by walking a table of keys.
  *
- * '#' starts a comment at a line's start or after white space; values may be quoted with "..." (backslash escapes the next
- * character). An unknown key, a key given twice that may not repeat, or a value out of range is an error that names file,
- * line and what is allowed.
+ * '#' starts a comment at a line's start or after white space; values may be quoted with "..." (backslash escapes the
+ * next character). An unknown key, a key given twice that may not repeat, or a value out of range is an error that
+ * names file, line and what is allowed.
  */
 #ifndef FLEETDUMP_BASE_CONFIG_H
 #define FLEETDUMP_BASE_CONFIG_H
@@ -15,10 +15,10 @@
 #include <stdint.h>
 
 enum config_type {
-    CONFIG_STRING,   /* char *, malloc'ed; the default string is copied */
-    CONFIG_STRINGS,  /* struct config_strings; may repeat, each line adds one */
-    CONFIG_NUMBER,   /* uint64_t, by `unit` */
-    CONFIG_BOOL,     /* bool: yes/no, true/false, on/off */
+    CONFIG_STRING,  /* char *, malloc'ed; the default string is copied */
+    CONFIG_STRINGS, /* struct config_strings; may repeat, each line adds one */
+    CONFIG_NUMBER,  /* uint64_t, by `unit` */
+    CONFIG_BOOL,    /* bool: yes/no, true/false, on/off */
 };
 
 struct config_strings {
@@ -38,8 +38,8 @@ struct config_key {
 
 #define CONFIG_FILE_MAX (1u << 20)
 
-/* Fills `target` by the table (terminated by a NULL name) from text; `name` is used in messages. With text NULL only the
- * defaults. On error everything it allocated is freed. */
+/* Fills `target` by the table (terminated by a NULL name) from text; `name` is used in messages. With text NULL only
+ * the defaults. On error everything it allocated is freed. */
 MUST_CHECK int config_parse(const struct config_key *keys, const char *name, const char *text, size_t len, void *target,
                             struct error *e);
 
