@@ -1,0 +1,168 @@
+/*
+ * store: everything the collector keeps, on disk: chunks (packs), rows (partitions), names (catalog).
+ *
+ *   DATA/lock                      held by the one collector
+ *   DATA/catalog.db                agents and their addresses over time, captures, streams and their cursors, partitions
+ *   DATA/partitions/<hour>-<n>/    one per hour of arrival, never reused: "20261122T03-000017"
+ *       flows.db                   heads, row blocks, postings (store_schema.h)
+ *       <class>.<n>.pack           append-only: heads with their bodies (pack.h), one retention class a file
+ *   DATA/trash/                    directories on their way out
+ *
+ * Threads: one writer thread calls the functions under "writing" (it alone writes any SQLite file); any number of reader threads each open a struct store_reader. The loop's
+ * thread calls none of them.
+ *
+ * Commit: fdatasync of the packs, then one SQLite transaction per partition touched, then the caller's acks. At the start each pack is cut at its last committed end. The
+ * cursors of a stream are committed with the rows in flows.db, and copied to the catalog before a partition is dropped.
+ */
+#ifndef FLEETDUMP_COLLECTOR_STORE_STORE_H
+#define FLEETDUMP_COLLECTOR_STORE_STORE_H
+
+#include "common/base/error.h"
+#include "common/chunk/body.h"
+#include "common/chunk/head.h"
+#include "common/filter/filter.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store_config {
+    const char *path;
+    uint64_t retain_bytes;  /* all partitions together; 0: no limit */
+    uint64_t retain_age_ns; /* by arrival; 0: no limit */
+    uint64_t retain_body_bytes; /* bodies (packs) may go earlier than rows; 0: no limit of their own */
+    uint64_t floor_bytes;   /* free disk below which nothing more is taken in */
+    uint64_t partition_ns;  /* length of a partition; 1 h unless a test says otherwise */
+};
+
+struct store;
+
+/* Opens, makes, or mends what a crash left: takes the lock (ERROR_BUSY names the holder), cuts packs, empties the trash. ERROR_VERSION for a newer format. */
+MUST_CHECK int store_open(const struct store_config *config, struct store **out, struct error *e);
+void store_close(struct store *s);
+
+/* ------------------------------------------------------------------ writing (the writer thread) */
+/* A part that came over the wire, verified by store_verify_head / store_verify_body before (on any thread). */
+struct store_part {
+    const void *head_bytes; /* encoded head; for a body: NULL */
+    size_t head_length;
+    struct chunk_head *head; /* decoded, of head_bytes; for a body: NULL */
+    int body_fd;             /* body: a temporary file that holds it from offset 0 (pack_scratch), else -1 */
+    uint64_t body_length;
+    uint8_t epoch[EPOCH_SIZE];
+    uint64_t seq;
+    uint8_t fate;            /* body fate instead of a body: BODY_EVICTED; 0 otherwise */
+    uint8_t gap;
+    uint64_t arrived_ns;
+    const uint8_t *install; /* of the agent, 16 bytes */
+    int result;             /* out: 0 stored or already there; or the error */
+    struct error error;     /* out */
+};
+
+/* Stores a group of parts of any streams in the given order, durably, all or (on a disk error) none. Each part's result: 0; ERROR_CONFLICT (same id, other content);
+ * ERROR_INVALID (out of order). The return value is 0 or why the group as a whole failed (ERROR_FULL: nothing was stored, try again later; ERROR_SYSTEM: likewise). */
+MUST_CHECK int store_commit(struct store *s, struct store_part *parts, size_t count, struct error *e);
+
+/* The cursors of a stream (0, 0 if never heard of). */
+MUST_CHECK int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t *head_next, uint64_t *body_next, struct error *e);
+
+/* Records an agent's hello: name, install, software, labels (joined by ','), addresses seen now. ERROR_CONFLICT if another install uses the name and was seen within
+ * the last minutes. */
+struct store_agent {
+    const char *name;
+    const char *software;
+    const char *labels;
+    uint8_t install[16];
+    const struct filter_address *addresses; /* times unused */
+    uint32_t address_count;
+    uint64_t seen_ns;
+    const char *peer; /* address it connected from */
+    const char *status_json; /* last status, or NULL to leave */
+};
+MUST_CHECK int store_agent_seen(struct store *s, const struct store_agent *a, struct error *e);
+
+/* Retention, closing of partitions that are over (postings to disk), copying of cursors: what is due at now_ns. Called now and then. */
+MUST_CHECK int store_maintain(struct store *s, uint64_t now_ns, struct error *e);
+
+/* A temporary file on the store's file system, unlinked already. */
+MUST_CHECK int store_scratch(struct store *s, struct error *e);
+
+/* ------------------------------------------------------------------ verification (any thread) */
+/* Decodes and checks a head as it came: format, hashes, that its row blocks decode, that frames fit. */
+MUST_CHECK int store_verify_head(const void *data, size_t len, struct chunk_head *h, struct error *e);
+
+/* ------------------------------------------------------------------ reading (any thread, a reader each) */
+struct store_reader;
+MUST_CHECK int store_reader_open(struct store *s, struct store_reader **out, struct error *e);
+void store_reader_close(struct store_reader *r);
+
+/* What a query wants of the store; pruned by time, agent, capture and postings. */
+struct store_scan {
+    uint64_t since_ns, until_ns; /* packet time, inclusive */
+    const char *capture;         /* glob or NULL */
+    const char *const *agents;   /* globs */
+    size_t agent_count;
+    const struct filter *filter; /* for postings; NULL: none */
+};
+
+/* A head that may hold what the query wants, with what the store knows of it. Valid until the callback returns, unless store_chunk_keep. */
+struct store_chunk {
+    struct chunk_head head;     /* flows points to its row block in memory */
+    uint64_t id;                /* of this chunk within the reader */
+    enum body_state body_state; /* now, at the collector */
+    uint8_t gap;                /* why, if the body is not here */
+    uint64_t arrived_ns;
+};
+
+/* Calls `each` for every chunk (and GAP, END) of the scan, in order of arrival; a nonzero return ends the scan and is returned. *pruned counts heads that postings excluded.
+ * Chunks that postings exclude are not given, but their counters are (each with rows NULL: flows == NULL) because losses inside the question must be known: see `excluded`. */
+typedef int store_chunk_fn(void *context, struct store_chunk *c, bool excluded, struct error *e);
+MUST_CHECK int store_scan_chunks(struct store_reader *r, const struct store_scan *scan, store_chunk_fn *each, void *context, struct error *e);
+
+/* Opens the body of a chunk for random access. ERROR_NOT_FOUND if it is not stored (any more). The source is valid until store_body_close. */
+struct store_body;
+MUST_CHECK int store_body_open(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct store_body **out, struct body_source *source,
+                               struct error *e);
+void store_body_close(struct store_body *b);
+
+/* The head of one chunk by id; ERROR_NOT_FOUND. Free with store_chunk_free. */
+MUST_CHECK int store_chunk_get(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct store_chunk **out, struct error *e);
+void store_chunk_free(struct store_chunk *c);
+
+/* Lists. Strings are valid during the callback. */
+struct store_agent_info {
+    const char *name, *software, *labels, *peer, *status_json;
+    uint64_t first_seen_ns, last_seen_ns;
+    uint64_t chunks, packets, bytes; /* stored now */
+    const struct filter_address *addresses; /* with the times in which the agent had them */
+    uint32_t address_count;
+};
+MUST_CHECK int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a), void *context, struct error *e);
+
+struct store_capture_info {
+    const char *name, *filter;
+    const char *agents; /* names, joined by ',' */
+    uint64_t first_ns, last_ns; /* packet time */
+    uint64_t first_arrived_ns, last_arrived_ns;
+    uint64_t streams, open_streams, chunks, rows, packets, bytes, stored_bytes;
+    struct counters totals;
+    uint64_t gap_packets; /* in GAP items and evicted bodies */
+};
+MUST_CHECK int store_each_capture(struct store_reader *r, int (*each)(void *context, const struct store_capture_info *c), void *context, struct error *e);
+
+struct store_stats {
+    uint64_t partitions, open_partitions, chunks, rows, packets, head_bytes, body_bytes, database_bytes, free_bytes, total_bytes;
+    uint64_t oldest_ns, newest_ns; /* packet time */
+    uint64_t expired_chunks, expired_bytes;
+};
+MUST_CHECK int store_stats(struct store_reader *r, struct store_stats *out, struct error *e);
+
+/* ------------------------------------------------------------------ offline (no collector runs on the folder) */
+struct store_report {
+    uint64_t partitions, packs, chunks, bodies, rows;
+    uint64_t damaged; /* findings */
+};
+/* Reads everything: packs against heads, heads against flows.db, rows against blocks, postings against rows; says each finding through `say` (what, where, what it costs). */
+MUST_CHECK int store_check(const char *path, void (*say)(void *context, const char *text), void *context, struct store_report *report, struct error *e);
+/* Makes every flows.db that is missing or damaged anew from the packs; says what cannot be restored (heads without a body). */
+MUST_CHECK int store_reindex(const char *path, void (*say)(void *context, const char *text), void *context, struct store_report *report, struct error *e);
+
+#endif
