@@ -1,0 +1,32 @@
+#include "common/chunk/counter.h"
+
+/* isb_option: codes of interface statistics options (4 isb_ifrecv ... 8 isb_usrdeliv). Packets that the host's policy
+ * or a filter left out are no loss: nobody who asks was promised them. */
+const struct counter_info counter_table[COUNTER_COUNT] = {
+    [COUNTER_RECEIVED] = {"received", UNIT_COUNT, 4, 0, "packets that reached the capture"},
+    [COUNTER_RECEIVED_BYTES] = {"received_bytes", UNIT_BYTES, 0, 0, "bytes on the wire of the packets received"},
+    [COUNTER_KEPT] = {"kept", UNIT_COUNT, 6, 0, "packets counted in rows"},
+    [COUNTER_KEPT_BYTES] = {"kept_bytes", UNIT_BYTES, 0, 0, "bytes on the wire of the packets kept"},
+    [COUNTER_STORED] = {"stored", UNIT_COUNT, 8, 0, "packets written to bodies"},
+    [COUNTER_STORED_BYTES] = {"stored_bytes", UNIT_BYTES, 0, 0, "captured bytes written to bodies"},
+    [COUNTER_FILTERED] = {"filtered", UNIT_COUNT, 0, 0, "packets that did not match the capture's filter"},
+    [COUNTER_KERNEL_DROPS] = {"kernel_drops", UNIT_COUNT, 7, 1,
+                              "packets dropped by the kernel because the ring was full"},
+    [COUNTER_INTERFACE_DROPS] = {"interface_drops", UNIT_COUNT, 5, 1, "packets dropped by the interface or its driver"},
+    [COUNTER_AGENT_DROPS] = {"agent_drops", UNIT_COUNT, 0, 1, "packets dropped by the agent because a queue was full"},
+    [COUNTER_POLICY] = {"policy", UNIT_COUNT, 0, 0, "packets not kept because the host's policy or a limit says so"},
+    [COUNTER_TRUNCATED] = {"truncated", UNIT_COUNT, 0, 0, "packets kept whose captured bytes end inside a header"},
+    [COUNTER_INVALID] = {"invalid", UNIT_COUNT, 0, 0, "packets kept that break their protocol's rules"},
+    [COUNTER_EVICTED] = {"evicted", UNIT_COUNT, 0, 1, "packets given up on the agent for want of room"},
+    [COUNTER_CRASH_LOST] = {"crash_lost", UNIT_COUNT, 0, 1, "packets lost because a process died"},
+    [COUNTER_OVERFLOWED] = {"overflowed", UNIT_COUNT, 0, 0,
+                            "packets counted in a row of last resort (flow table full)"},
+};
+
+void counters_add(struct counters *into, const struct counters *from)
+{
+    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+        if (__builtin_add_overflow(into->value[i], from->value[i], &into->value[i]))
+            into->value[i] = UINT64_MAX;
+    }
+}

@@ -1,0 +1,128 @@
+/*
+ * A frame is valid if it is exactly one zstd frame (RFC 8878) that states its content size, carries a content checksum,
+ * needs no dictionary, and expands to exactly the length that its description says, at most FRAME_RAW_MAX.
+ */
+#include "common/chunk/frame.h"
+#include "common/base/bytes.h"
+
+#include <stdlib.h>
+#include <zstd.h>
+
+/* Data that looks encrypted or compressed is given this level: zstd then looks for repeats (headers, retransmissions)
+ * in great steps only, and stores what has none as raw blocks at the speed of memory. Real TLS traffic, level 1:
+ * ratio 1.37 instead of 1.42 in three quarters of the time; bulk data pass at more than 8 GB/s. */
+#define LEVEL_STORE (-20)
+
+struct frame_codec {
+    ZSTD_CCtx *compressor;
+    ZSTD_DCtx *expander;
+};
+
+void frame_codec_free(struct frame_codec *c)
+{
+    if (!c)
+        return;
+    ZSTD_freeCCtx(c->compressor);
+    ZSTD_freeDCtx(c->expander);
+    free(c);
+}
+
+struct frame_codec *frame_codec_new(void)
+{
+    struct frame_codec *c = calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->compressor = ZSTD_createCCtx();
+    c->expander = ZSTD_createDCtx();
+    if (!c->compressor || !c->expander || ZSTD_isError(ZSTD_CCtx_setParameter(c->compressor, ZSTD_c_checksumFlag, 1))) {
+        frame_codec_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+#define SAMPLES      8u
+#define SAMPLE_BYTES 512u
+
+/* Whether the bytes look random, by how often two bytes of a sample are equal: n bytes that are uniformly random have
+ * about n * n / 256 ordered pairs of equal ones besides the n of each with itself; text has four times that and more.
+ */
+static bool looks_random(const uint8_t *data, size_t len)
+{
+    if (len < 2 * SAMPLES * SAMPLE_BYTES)
+        return false;
+    uint32_t count[256] = {0};
+    size_t stride = (len - SAMPLE_BYTES) / (SAMPLES - 1);
+    for (size_t s = 0; s < SAMPLES; s++) {
+        const uint8_t *p = data + s * stride;
+        for (size_t i = 0; i < SAMPLE_BYTES; i++)
+            count[p[i]]++;
+    }
+    uint64_t pairs = 0;
+    for (unsigned v = 0; v < 256; v++)
+        pairs += (uint64_t)count[v] * count[v];
+    const uint64_t n = (uint64_t)SAMPLES * SAMPLE_BYTES;
+    return pairs < n + n * n / 256 * 2;
+}
+
+int frame_compress(struct frame_codec *c, int level, const void *raw, size_t len, struct buffer *out, struct error *e)
+{
+    if (len > FRAME_RAW_MAX)
+        return error_set(e, ERROR_LIMIT, "a frame of %zu bytes is larger than %u", len, FRAME_RAW_MAX);
+    if (level > LEVEL_STORE && looks_random(raw, len))
+        level = LEVEL_STORE;
+    size_t room = ZSTD_compressBound(len);
+    void *to = buffer_reserve(out, room);
+    if (!to)
+        return error_set(e, ERROR_MEMORY, "no memory to compress a frame of %zu bytes", len);
+    size_t n = ZSTD_CCtx_setParameter(c->compressor, ZSTD_c_compressionLevel, level);
+    if (!ZSTD_isError(n))
+        n = ZSTD_compress2(c->compressor, to, room, raw, len);
+    if (ZSTD_isError(n))
+        return error_set(e, ERROR_MEMORY, "compressing a frame of %zu bytes: %s", len, ZSTD_getErrorName(n));
+    (void)buffer_grow(out, n);
+    return 0;
+}
+
+/* A zstd frame, not a skippable one, with bit 2 (checksum) of the frame header descriptor set, which follows the magic.
+ */
+static bool has_checksum(const uint8_t *frame, size_t len)
+{
+    struct bytes b = bytes_of(frame, len);
+    return bytes_le32(&b) == ZSTD_MAGICNUMBER && (bytes_u8(&b) & 4) != 0;
+}
+
+static int frame_check(const uint8_t *data, size_t len, size_t raw_len, struct error *e)
+{
+    size_t size = ZSTD_findFrameCompressedSize(data, len);
+    if (ZSTD_isError(size))
+        return error_set(e, ERROR_CORRUPT, "no whole zstd frame in %zu bytes: %s", len, ZSTD_getErrorName(size));
+    if (size != len)
+        return error_set(e, ERROR_INVALID, "the zstd frame is %zu bytes long where %zu are expected", size, len);
+    unsigned long long content = ZSTD_getFrameContentSize(data, len);
+    if (content != raw_len)
+        return error_set(e, ERROR_INVALID, "the zstd frame does not say that it holds %zu bytes", raw_len);
+    if (!has_checksum(data, len) || ZSTD_getDictID_fromFrame(data, len) != 0)
+        return error_set(e, ERROR_INVALID, "the zstd frame has no checksum or needs a dictionary");
+    return 0;
+}
+
+int frame_expand(struct frame_codec *c, const void *data, size_t len, size_t raw_len, struct buffer *out,
+                 struct error *e)
+{
+    buffer_clear(out);
+    if (raw_len > FRAME_RAW_MAX)
+        return error_set(e, ERROR_LIMIT, "a frame of %zu bytes is larger than %u", raw_len, FRAME_RAW_MAX);
+    int r = frame_check(data, len, raw_len, e);
+    if (r)
+        return r;
+    void *to = buffer_reserve(out, raw_len ? raw_len : 1);
+    if (!to)
+        return error_set(e, ERROR_MEMORY, "no memory to expand a frame of %zu bytes", raw_len);
+    size_t n = ZSTD_decompressDCtx(c->expander, to, raw_len, data, len);
+    if (ZSTD_isError(n) || n != raw_len)
+        return error_set(e, ERROR_CORRUPT, "the zstd frame is damaged: %s",
+                         ZSTD_isError(n) ? ZSTD_getErrorName(n) : "wrong length");
+    (void)buffer_grow(out, raw_len);
+    return 0;
+}
