@@ -1,8 +1,10 @@
 /*
- * counter_page: the numbers of a running stream in a small file that is mapped shared, so that they outlive a SIGKILL of the capturer (not a power cut).
+ * counter_page: the numbers of a running stream in a small file that is mapped shared, so that they outlive a SIGKILL
+ * of the capturer (not a power cut).
  *
- * One writer, the capturer; readers see each 64-bit value whole (relaxed atomics), and after the writer's death all of them final. `kept` counts packets given to rows and
- * frames; `sealed` what sealed items hold; so kept - sealed (and received - ... ) is what a crash lost, exactly.
+ * One writer, the capturer; readers see each 64-bit value whole (relaxed atomics), and after the writer's death all of
+ * them final. `kept` counts packets given to rows and frames; `sealed` what sealed items hold; so kept - sealed (and
+ * received - ... ) is what a crash lost, exactly.
  */
 #ifndef FLEETDUMP_AGENT_SHIP_COUNTER_PAGE_H
 #define FLEETDUMP_AGENT_SHIP_COUNTER_PAGE_H
@@ -10,9 +12,14 @@
 #include "common/chunk/counter.h"
 #include "common/chunk/head.h"
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #define COUNTER_PAGE_MAGIC   UINT64_C(0x3147505f44544c46) /* "FLTD_PG1" */
 #define COUNTER_PAGE_VERSION 1u
+
+/* What happens when there is no room for a stream: its capturer waits, and nothing of it is given up (files being read,
+ * which do not run away), or the shipper gives up its oldest bodies, then its oldest items. */
+enum counter_page_evict { EVICT_NEVER = 0, EVICT_OLDEST = 1 };
 
 struct counter_page {
     uint64_t magic;
@@ -22,17 +29,35 @@ struct counter_page {
     char agent[HEAD_NAME_MAX + 1]; /* what a stream without any item needs to be named in its END */
     char capture[HEAD_NAME_MAX + 1];
     uint64_t start_wall_ns;
-    _Atomic uint64_t seq;                    /* of the open chunk */
-    _Atomic uint64_t sealed_items;
-    _Atomic uint64_t total[COUNTER_COUNT];   /* since the stream's start, over all interfaces */
-    _Atomic uint64_t sealed[COUNTER_COUNT];  /* the part of it that sealed items hold */
-    _Atomic uint64_t progress_bytes;         /* of --read: bytes of the files read so far */
+    _Atomic uint32_t evict; /* enum counter_page_evict; set by the capturer before its first item */
+    uint32_t reserved;
+    _Atomic uint64_t seq;                   /* of the open chunk */
+    _Atomic uint64_t sealed_items;          /* counted by spool_stream_seal */
+    _Atomic uint64_t total[COUNTER_COUNT];  /* since the stream's start, over all interfaces */
+    _Atomic uint64_t sealed[COUNTER_COUNT]; /* the part of it that sealed items hold */
+    _Atomic uint64_t progress_bytes;        /* of --read: bytes of the files read so far */
     _Atomic uint64_t progress_total;
 };
 
 static inline void counter_page_add(struct counter_page *p, enum counter c, uint64_t n)
 {
-    atomic_store_explicit(&p->total[c], atomic_load_explicit(&p->total[c], memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(&p->total[c], atomic_load_explicit(&p->total[c], memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
+
+static inline uint64_t counter_page_total(const struct counter_page *p, enum counter c)
+{
+    return atomic_load_explicit(&p->total[c], memory_order_relaxed);
+}
+
+/* Maps dirfd/counters. To write: the file is made if it is missing, and started anew (all zero but magic, version and
+ * epoch) if it is not a counter page of this stream; its blocks are allocated, so that a full disk shows here and not
+ * as a signal later. To read: ERROR_NOT_FOUND, ERROR_INVALID. */
+MUST_CHECK int counter_page_map(int dirfd, const uint8_t epoch[EPOCH_SIZE], bool writable, struct counter_page **out,
+                                struct error *e);
+void counter_page_unmap(struct counter_page *p);
+
+/* Copies a name out of the page: terminated, whatever the page holds. */
+void counter_page_name(const char field[HEAD_NAME_MAX + 1], char name[HEAD_NAME_MAX + 1]);
 
 #endif

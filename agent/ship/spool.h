@@ -10,10 +10,15 @@
  *       <seq>.pcapng.zst     the body of a sealed chunk
  *       <seq>.head           a sealed item: from the moment this name exists, it will be shipped or accounted for
  *       <seq>.evicted        instead of the body: given up for want of room; one line says why (head_gap_name)
+ *   SPOOL/<epoch>.new/       a stream being made; <epoch>.done/ one being removed
+ *   SPOOL/damaged/           files that were not what they should be (outbox.h), the newest few
  *
- * An item is sealed by: sync the body, rename .open to .pcapng.zst, write the head beside it (.head.tmp), sync, rename, sync the directory. A body without a head is
- * a cut chunk: the recovery reads it. Only the shipper unlinks, after acks (also below the quota: it evicts the oldest bodies first, then turns the oldest items into
- * GAP items). A stream whose writer.lock is free and that has no END item is recovered, by the agent, never by hand.
+ * The newest head of a stream stays, acked or not, until a newer one is there or the stream is over: it says where the
+ * stream goes on. An item is sealed by: sync the body, rename .open to .pcapng.zst, write the head beside it
+ * (.head.tmp), sync, rename, sync the directory. A body without a head is a cut chunk: the recovery reads it. Only the
+ * shipper unlinks, after acks (also below the quota: it evicts the oldest bodies first, then turns the oldest items
+ * into GAP items). A stream whose writer.lock is free and that has no END item is recovered, by the agent, never by
+ * hand.
  */
 #ifndef FLEETDUMP_AGENT_SHIP_SPOOL_H
 #define FLEETDUMP_AGENT_SHIP_SPOOL_H
@@ -36,7 +41,8 @@ MUST_CHECK int spool_open(const char *path, const struct spool_limits *limits, s
 void spool_close(struct spool *s);
 const uint8_t *spool_install(const struct spool *s); /* 16 bytes */
 
-/* Whether `need` more bytes may be written now: 0, or ERROR_FULL that says whether quota or floor, the numbers, and what to do; *gap (may be NULL) gets GAP_QUOTA or GAP_DISK. */
+/* Whether `need` more bytes may be written now: 0, or ERROR_FULL that says whether quota or floor, the numbers, and
+ * what to do; *gap (may be NULL) gets GAP_QUOTA or GAP_DISK. */
 MUST_CHECK int spool_room(struct spool *s, uint64_t need, int *gap, struct error *e);
 
 /* Bytes used by all streams (of the last look, at most some 100 ms old). */
@@ -45,25 +51,34 @@ uint64_t spool_used(struct spool *s);
 /* ------------------------------------------------------------ the capturer's side */
 struct spool_stream;
 
-/* A new stream of this epoch: folder, lock, counter page. */
-MUST_CHECK int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out, struct error *e);
+/* A new stream of this epoch: folder, lock, counter page (with epoch and pid filled in; agent, capture, start and evict
+ * are the caller's to set). From the moment the folder has its name all of it is there. */
+MUST_CHECK int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out,
+                                struct error *e);
 
-/* Takes over a stream whose writer is gone, for recovery. ERROR_BUSY if its writer lives. */
-MUST_CHECK int spool_stream_adopt(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out, struct error *e);
+/* Takes over a stream whose writer is gone, for recovery. ERROR_BUSY if its writer lives. What a crash left between two
+ * names is put right: a body whose head was not written is <seq>.open again, leftovers of no item are removed. */
+MUST_CHECK int spool_stream_adopt(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out,
+                                  struct error *e);
 struct counter_page *spool_stream_counters(struct spool_stream *t);
 
-/* Opens <seq>.open for writing (adopt: an existing one for reading); returns the fd (owned by the caller) or a code. */
+/* Opens <seq>.open, emptied, for writing (adopt: the existing one, as it is, for reading and writing); returns the fd
+ * (owned by the caller) or a code. */
 MUST_CHECK int spool_stream_open_body(struct spool_stream *t, uint64_t seq, struct error *e);
 
-/* Seals item seq: `head` is its encoded head; with_body tells whether <seq>.open is its body (body_fd, which is synced; the caller closes it). */
-MUST_CHECK int spool_stream_seal(struct spool_stream *t, uint64_t seq, const void *head, size_t head_length, bool with_body, int body_fd,
-                                 struct error *e);
+/* Seals item seq: `head` is its encoded head; with_body tells whether <seq>.open is its body (body_fd, which is synced;
+ * the caller closes it). ERROR_FULL: nothing changed, and it may be tried again when there is room. After any other
+ * error the stream is to be closed, and recovered. */
+MUST_CHECK int spool_stream_seal(struct spool_stream *t, uint64_t seq, const void *head, size_t head_length,
+                                 bool with_body, int body_fd, struct error *e);
 
 /* Gives up the open body of seq (nothing in it counts any more). */
 MUST_CHECK int spool_stream_discard(struct spool_stream *t, uint64_t seq, struct error *e);
 
-/* Next free seq: one behind the last sealed item. *open_body tells whether <seq>.open exists for it, *ended whether the last item is an END. */
-MUST_CHECK int spool_stream_position(struct spool_stream *t, uint64_t *seq, bool *open_body, bool *ended, struct error *e);
+/* Next free seq: one behind the last sealed item. *open_body tells whether <seq>.open exists for it, *ended whether the
+ * last item is an END. */
+MUST_CHECK int spool_stream_position(struct spool_stream *t, uint64_t *seq, bool *open_body, bool *ended,
+                                     struct error *e);
 
 /* Releases the lock; the folder stays for the shipper. */
 void spool_stream_close(struct spool_stream *t);
@@ -72,8 +87,8 @@ void spool_stream_close(struct spool_stream *t);
 struct spool_stream_info {
     uint8_t epoch[EPOCH_SIZE];
     bool writer_alive;
-    bool ended;            /* its last item is an END */
-    uint64_t first_seq;    /* of the items that are here */
+    bool ended;         /* its last item is an END */
+    uint64_t first_seq; /* of the items that are here */
     uint64_t next_seq;
     uint64_t bytes;
 };

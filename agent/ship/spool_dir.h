@@ -1,0 +1,66 @@
+/*
+ * spool_dir: the names in the spool, made and read in one place, and what a stream's folder holds. For agent/ship
+ * alone.
+ */
+#ifndef FLEETDUMP_AGENT_SHIP_SPOOL_DIR_H
+#define FLEETDUMP_AGENT_SHIP_SPOOL_DIR_H
+
+#include "agent/ship/spool.h"
+
+#define SPOOL_DIR_MODE  0770 /* capturers and shipper may be different users of one group */
+#define SPOOL_FILE_MODE 0660
+
+enum spool_file {
+    SPOOL_FILE_OTHER,
+    SPOOL_FILE_OPEN,
+    SPOOL_FILE_BODY,
+    SPOOL_FILE_HEAD,
+    SPOOL_FILE_EVICTED,
+    SPOOL_FILE_TMP, /* a head or another file that was being written */
+};
+
+#define SPOOL_NAME_SIZE   40 /* of a file's name with its 0 */
+#define SPOOL_STREAM_SIZE 33 /* of a stream's name with its 0 */
+
+/* The name of an item's file; returns `name`. */
+char *spool_file_name(enum spool_file kind, uint64_t seq, char name[SPOOL_NAME_SIZE]);
+
+/* What a name in a stream's folder is; *seq is set for OPEN, BODY, HEAD and EVICTED. */
+enum spool_file spool_file_parse(const char *name, uint64_t *seq);
+
+char *spool_stream_name(const uint8_t epoch[EPOCH_SIZE], char name[SPOOL_STREAM_SIZE]);
+bool spool_stream_parse(const char *name, uint8_t epoch[EPOCH_SIZE]);
+
+/* What a file costs: its size in whole blocks of 4 KiB. */
+uint64_t spool_file_cost(uint64_t size);
+
+/* Opens a stream's folder. ERROR_NOT_FOUND if there is none. */
+MUST_CHECK int spool_dir_open(int spool_fd, const uint8_t epoch[EPOCH_SIZE], struct error *e);
+
+/* The folder of the spool itself; belongs to s. */
+int spool_fd(const struct spool *s);
+const struct spool_limits *spool_limits(const struct spool *s);
+
+/* Whether somebody holds dirfd/name; a file that is not there is held by nobody. */
+bool spool_lock_held(int dirfd, const char *name);
+
+/* Calls `each` for all names but "." and ".."; stops at its first nonzero result and returns it. */
+typedef int spool_dir_each_fn(void *context, int dirfd, const char *name, struct error *e);
+MUST_CHECK int spool_dir_each(int dirfd, spool_dir_each_fn *each, void *context, struct error *e);
+
+/* The state of a stream's folder that its names tell. */
+struct spool_dir {
+    bool any; /* there is an item */
+    uint64_t first_seq;
+    uint64_t last_seq; /* of the newest item */
+    bool ended;        /* the newest item is an END */
+    uint64_t bytes;    /* by spool_file_cost */
+};
+MUST_CHECK int spool_dir_read(int dirfd, struct spool_dir *d, struct error *e);
+
+/* The kind (enum head_kind) of a sealed item whose head is small, as those of GAP and END are; 0 for a damaged one and
+ * for a large one, which can only be a CHUNK. */
+#define SPOOL_SMALL_HEAD_MAX (1u << 20)
+int spool_head_kind(int dirfd, uint64_t seq);
+
+#endif

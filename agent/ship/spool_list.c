@@ -1,0 +1,114 @@
+#include "agent/ship/spool.h"
+
+#include "agent/ship/spool_dir.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct entry {
+    struct spool_stream_info info;
+    uint64_t start_ns; /* wall clock */
+};
+
+struct stream_list {
+    struct entry *entries;
+    size_t count;
+    size_t room;
+};
+
+static struct entry *add_entry(struct stream_list *l)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? 2 * l->room : 16;
+        struct entry *entries = reallocarray(l->entries, room, sizeof(*entries));
+        if (!entries)
+            return NULL;
+        l->entries = entries;
+        l->room = room;
+    }
+    l->entries[l->count] = (struct entry){0};
+    return &l->entries[l->count++];
+}
+
+/* When the stream began: its counter page says so, and for want of one the folder. */
+static uint64_t start_of(int dirfd, const uint8_t epoch[EPOCH_SIZE])
+{
+    struct counter_page *page;
+    struct stat st;
+    if (counter_page_map(dirfd, epoch, false, &page, NULL) == 0) {
+        uint64_t start = page->start_wall_ns;
+        counter_page_unmap(page);
+        if (start)
+            return start;
+    }
+    if (fstat(dirfd, &st) != 0)
+        return 0;
+    return (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+}
+
+static int read_stream(int dirfd, struct entry *entry, struct error *e)
+{
+    struct spool_dir d;
+    int r = spool_dir_read(dirfd, &d, e);
+    if (r)
+        return r;
+    struct spool_stream_info *i = &entry->info;
+    i->writer_alive = spool_lock_held(dirfd, "writer.lock");
+    i->ended = d.ended;
+    i->first_seq = d.first_seq;
+    i->next_seq = d.any ? d.last_seq + 1 : 0;
+    i->bytes = d.bytes;
+    entry->start_ns = start_of(dirfd, i->epoch);
+    return 0;
+}
+
+static int list_name(void *context, int spool, const char *name, struct error *e)
+{
+    struct stream_list *l = context;
+    uint8_t epoch[EPOCH_SIZE];
+    if (!spool_stream_parse(name, epoch))
+        return 0;
+    int dirfd = spool_dir_open(spool, epoch, e);
+    if (dirfd == ERROR_NOT_FOUND)
+        return 0; /* over since the folder was read */
+    if (dirfd < 0)
+        return dirfd;
+    struct entry *entry = add_entry(l);
+    int r = entry ? 0 : error_set(e, ERROR_MEMORY, "no memory for the list of streams");
+    if (!r) {
+        memcpy(entry->info.epoch, epoch, EPOCH_SIZE);
+        r = read_stream(dirfd, entry, e);
+    }
+    close(dirfd);
+    return r;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct entry *x = a;
+    const struct entry *y = b;
+    if (x->start_ns != y->start_ns)
+        return x->start_ns < y->start_ns ? -1 : 1;
+    return memcmp(x->info.epoch, y->info.epoch, EPOCH_SIZE);
+}
+
+int spool_list(struct spool *s, struct spool_stream_info **out, size_t *count, struct error *e)
+{
+    struct stream_list l = {0};
+    int r = spool_dir_each(spool_fd(s), list_name, &l, e);
+    struct spool_stream_info *infos = r ? NULL : calloc(l.count + 1, sizeof(*infos));
+    if (!r && !infos)
+        r = error_set(e, ERROR_MEMORY, "no memory for the list of streams");
+    if (!r) {
+        if (l.count)
+            qsort(l.entries, l.count, sizeof(*l.entries), by_start);
+        for (size_t i = 0; i < l.count; i++)
+            infos[i] = l.entries[i].info;
+        *out = infos;
+        *count = l.count;
+    }
+    free(l.entries);
+    return r;
+}
