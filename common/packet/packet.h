@@ -1,13 +1,19 @@
 /*
  * packet: bytes of a captured packet -> struct packet, the one view of a packet that everything else uses.
  *
- * The decoder looks through VLAN tags (802.1Q, 802.1ad, 0x9100), MPLS and tunnels (GRE, IP in IP, VXLAN, GENEVE, Teredo is
- * not looked through) to the innermost IP packet. It is pure, allocates nothing, and never fails: what cannot be read ends the
- * decoding at that layer with `end` saying whether the packet was cut (PACKET_TRUNCATED: the capture's snaplen or a frame too
- * short for a header) or breaks a protocol's rules (PACKET_INVALID); all that was read before stays valid. A packet without
- * readable IP still has a link-level view.
+ * The decoder looks through VLAN tags (802.1Q, 802.1ad, 0x9100), SNAP, PPPoE, MPLS and tunnels (GRE, IP in IP, VXLAN on
+ * 4789 and 8472, GENEVE; not Teredo, ERSPAN, PPTP, GTP) to the innermost IP packet. It is pure, allocates nothing, and
+ * never fails: what cannot be read ends the decoding at that layer with `end` saying whether the packet was cut
+ * (PACKET_TRUNCATED: the capture's snaplen or a frame too short for a header) or breaks a protocol's rules
+ * (PACKET_INVALID); all that was read before stays valid. A packet without readable IP still has a link-level view.
  *
- * Later fragments (offset > 0) have no ports. Lengths claimed by headers are never trusted beyond what was captured.
+ * A tunnel is looked through once an IP or ARP header is read inside. Until then the view is that of the tunnel's own
+ * packet (proto 47, say, or UDP port 4789): so for tunnels that carry something else, and for UDP that only has a
+ * tunnel's port, which is nothing invalid. The first fragment of a fragmented tunnel packet is looked through too;
+ * outer.fragment says so.
+ *
+ * Later fragments (offset > 0) have no ports. Lengths claimed by headers are never trusted beyond what was captured,
+ * nor believed beyond what was on the wire.
  */
 #ifndef FLEETDUMP_PACKET_PACKET_H
 #define FLEETDUMP_PACKET_PACKET_H
@@ -60,15 +66,16 @@ enum packet_fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
 #define PROTO_ICMP6 58
 #define PROTO_SCTP  132
 
-/* Addresses, protocol and ports of one IP (or ARP) header: index 0 is the sender, 1 the receiver. IPv4 and link addresses
- * stand in the first bytes, the rest is 0. */
+/* Addresses, protocol and ports of one IP (or ARP) header: index 0 is the sender, 1 the receiver. IPv4 and link
+ * addresses stand in the first bytes, the rest is 0. */
 struct packet_net {
     uint8_t addr[2][16];
-    uint16_t port[2];  /* host order; ICMP: see flow_key; 0 when has_ports is false */
-    uint8_t family;    /* enum packet_family */
-    uint8_t proto;     /* IP protocol number after extension headers; 0 outside IP */
-    uint8_t fragment;  /* enum packet_fragment */
-    bool has_ports;    /* TCP, UDP, SCTP (and UDP-Lite, DCCP) with both ports read */
+    uint16_t port[2]; /* host order; ICMP: (type, counterpart) or (type, code), see flow_key; otherwise 0 without
+                         has_ports */
+    uint8_t family;   /* enum packet_family */
+    uint8_t proto;    /* IP protocol number after extension headers and AH; that of the last one read if they are cut */
+    uint8_t fragment; /* enum packet_fragment */
+    bool has_ports;   /* TCP, UDP, SCTP (and UDP-Lite, DCCP) with both ports read */
 };
 
 struct packet {
@@ -79,16 +86,20 @@ struct packet {
     int link_type;     /* LINKTYPE_ value of the pcap file format, not a DLT_ of the platform */
 
     enum packet_end end;
-    bool plain; /* no tag, label, tunnel, extension header, fragment; headers whole: libpcap sees what we see */
+    /* No tag, label, tunnel, extension header, fragment, and the headers whole: libpcap's host, net, port and proto
+     * words see in this packet what we see. False wherever in doubt (UDP-Lite and DCCP, foreign byte order, unknown
+     * link types, ...). */
+    bool plain;
 
     /* Link layer, outermost */
     bool has_mac;
-    uint8_t mac[2][6];  /* sender, receiver */
-    uint16_t ethertype; /* of the innermost payload; for 802.3 LLC without SNAP: 0, and `lsap` */
-    uint16_t lsap;      /* DSAP << 8 | SSAP for 802.3 LLC */
-    uint8_t vlans;      /* tags seen, may be more than the two kept */
-    uint16_t vlan[2];   /* ids, outermost first; VLAN_NONE where there is none */
-    uint8_t mpls;       /* labels looked through */
+    uint8_t mac[2][6]; /* sender, receiver; Linux cooked knows the sender alone, the other is 0 */
+    uint16_t
+        ethertype;    /* of the innermost payload; for 802.3 LLC (SNAP too, if its id is no ethertype): 0, and `lsap` */
+    uint16_t lsap;    /* DSAP << 8 | SSAP for 802.3 LLC; 0xffff for IPX right in 802.3 */
+    uint8_t vlans;    /* tags seen, may be more than the two kept */
+    uint16_t vlan[2]; /* ids, outermost first; VLAN_NONE where there is none */
+    uint8_t mpls;     /* labels looked through */
 
     struct packet_net net;   /* innermost */
     struct packet_net outer; /* outermost IP header if a tunnel was looked through, else family FAMILY_NONE */
@@ -96,18 +107,20 @@ struct packet {
     uint32_t tunnel_id; /* VNI or GRE key; 0 where there is none */
 
     /* Innermost IP */
-    uint32_t fragment_id;  /* IPv4 identification or that of the IPv6 fragment header */
-    uint32_t net_offset;   /* of the innermost IP header in data */
-    uint32_t net_length;   /* as its header claims (0 in jumbo and TSO packets is replaced by what the wire length says) */
+    uint32_t fragment_id; /* IPv4 identification or that of the IPv6 fragment header */
+    uint32_t net_offset;  /* of the innermost IP header in data */
+    uint32_t
+        net_length; /* as its header claims, at most (and in jumbo and TSO packets, which say 0) what is on the wire */
     uint8_t hop_limit;
 
-    /* Transport: valid if transport_offset != 0 */
-    uint32_t transport_offset; /* in data */
-    uint32_t payload_offset;   /* first byte after the transport header */
-    uint32_t payload_length;   /* as claimed by the headers, on the wire; may pass `captured` */
+    /* Transport. All offsets are in data, and may be at or past `captured` */
+    uint32_t transport_offset; /* 0: none, or a later fragment */
+    uint32_t payload_offset;   /* first byte after the transport header (of the fragment, in later ones); 0: header cut,
+                                  or none */
+    uint32_t payload_length;   /* as claimed by the headers, on the wire, in this fragment; may pass `captured` */
     uint32_t tcp_seq, tcp_ack;
     uint16_t tcp_window;
-    uint8_t tcp_flags; /* 0 and has_tcp false if the header was cut before them */
+    uint8_t tcp_flags; /* 0 and has_tcp false if the first 20 bytes are cut or their data offset is impossible */
     bool has_tcp;
     uint8_t icmp_type, icmp_code; /* ICMP and ICMPv6; has_icmp */
     bool has_icmp;
@@ -119,10 +132,11 @@ void packet_decode(int link_type, const uint8_t *data, uint32_t captured, uint32
 
 /*
  * What makes packets belong to one flow. Compared and hashed as bytes: no padding, unused bytes are 0.
- * Endpoints stand in canonical order: (addr, port) of endpoint 0 <= that of endpoint 1, by memcmp of the address, then port.
- * ICMP has no ports: as in Community ID and Zeek, a query's type and its reply's type stand in port[] (echo request 8 and
- * reply 0: endpoint of the requester has 8, the other 0); types without a counterpart keep (type, code) and the packet's own
- * order, sender first. FAMILY_LINK: link addresses in addr; FAMILY_NONE: all 0.
+ * Endpoints stand in canonical order: (addr, port) of endpoint 0 <= that of endpoint 1, by memcmp of the address, then
+ * port. ICMP has no ports: as in Community ID and Zeek, a query's type and its reply's type stand in port[] (echo
+ * request 8 and reply 0: endpoint of the requester has 8, the other 0); types without a counterpart keep (type, code)
+ * and the packet's own order, sender first; (0, 0) if the type is not known (cut, or a later fragment). FAMILY_LINK:
+ * link addresses in addr; FAMILY_NONE: all 0.
  */
 struct flow_key {
     uint8_t addr[2][16];
@@ -130,11 +144,12 @@ struct flow_key {
     uint32_t interface; /* index in the chunk's interface table */
     uint32_t tunnel_id;
     uint16_t vlan[2]; /* VLAN_NONE where there is none */
-    uint16_t ethertype; /* 0x0800 and 0x86dd for IP; LLC: lsap with proto 0 and family FAMILY_LINK keeps ethertype = lsap if lsap < 0x600 else 0 */
-    uint8_t family;     /* enum packet_family */
+    uint16_t
+        ethertype;  /* 0x0800 and 0x86dd for IP; for LLC the DSAP (0x42 is STP), which is smaller than any ethertype */
+    uint8_t family; /* enum packet_family */
     uint8_t proto;
-    uint8_t tunnel;     /* enum packet_tunnel */
-    uint8_t has_ports;  /* the packet's has_ports: a flow of later fragments alone has 0 */
+    uint8_t tunnel;    /* enum packet_tunnel */
+    uint8_t has_ports; /* the packet's has_ports: a flow of later fragments alone has 0 */
     uint8_t reserved[2];
 };
 _Static_assert(sizeof(struct flow_key) == 56, "flow_key has no padding");
@@ -142,14 +157,15 @@ _Static_assert(sizeof(struct flow_key) == 56, "flow_key has no padding");
 /* The key of a packet's flow; returns the packet's direction: 0 if endpoint 0 sent it, else 1. */
 unsigned packet_key(const struct packet *p, uint32_t interface, struct flow_key *key);
 
-/* The key of the flow that an ICMP error quotes, on the same interface, VLAN and tunnel; returns the direction of the quoted
- * packet, or -1 if p quotes none. */
+/* The key of the flow that an ICMP error quotes, on the same interface, VLAN and tunnel; returns the direction of the
+ * quoted packet, or -1 if p quotes none. */
 int packet_quoted_key(const struct packet *p, uint32_t interface, struct flow_key *key);
 
 /* For ICMP keys: true if the type in port[] has a counterpart, so that both directions share the flow. */
 bool packet_icmp_two_way(uint8_t proto, uint8_t type);
 
-/* "tcp", "udp", "icmp6", "sctp", ... or the number; for link-level flows the ethertype ("arp", "lldp", "0x88cc"). Returns buf. */
+/* "tcp", "udp", "icmp6", "sctp", ... or the number; for link-level flows the ethertype ("arp", "lldp", "0x88cc").
+ * Returns buf. */
 char *packet_proto_name(const struct flow_key *key, char *buf, size_t len);
 
 /* An address of the family as text (IPv6 by RFC 5952, link as aa:bb:..). Returns buf (at least 46 bytes). */

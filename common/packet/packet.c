@@ -1,0 +1,50 @@
+/* packet: the frame around the layers: what is known before the first and after the last of them. */
+#include "common/packet/decode.h"
+#include <string.h>
+
+void decode_mark(struct decoder *d, struct checkpoint *here)
+{
+    here->decoder = *d;
+    here->packet = *d->p;
+    d->found = false;
+}
+
+void decode_back(struct decoder *d, const struct checkpoint *here)
+{
+    enum packet_end end = d->p->end;
+    unsigned depth = d->depth; /* kept: guesses within guesses stay bounded */
+    *d = here->decoder;
+    d->depth = depth;
+    *d->p = here->packet;
+    d->p->end = end;
+}
+
+/* No IP header was reached: what talks are the link addresses, if there are any. */
+static void link_view(struct packet *p)
+{
+    if (!p->has_mac)
+        return;
+    p->net.family = FAMILY_LINK;
+    memcpy(p->net.addr[0], p->mac[0], sizeof p->mac[0]);
+    memcpy(p->net.addr[1], p->mac[1], sizeof p->mac[1]);
+}
+
+void packet_decode(int link_type, const uint8_t *data, uint32_t captured, uint32_t wire, struct packet *p)
+{
+    if (wire < captured)
+        wire = captured;
+    *p = (struct packet){
+        .data = data,
+        .captured = captured,
+        .wire = wire,
+        .link_type = link_type,
+        .plain = true,
+        .vlan = {VLAN_NONE, VLAN_NONE},
+    };
+    struct decoder d = {.p = p, .at = data, .left = captured, .wire_left = wire};
+    decode_link(&d, link_type);
+    if (!d.found)
+        link_view(p);
+    if (p->end != PACKET_OK)
+        p->plain = false;
+}
