@@ -1,0 +1,192 @@
+#include "common/base/hash.h"
+#include "common/chunk/body_format.h"
+#include "common/chunk/head_format.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTION_LEVEL 3
+
+struct body_writer {
+    struct frame_codec *codec; /* for the frames that are ours: section and statistics */
+    struct hash_stream *hash;  /* of all bytes so far */
+    struct buffer raw;
+    uint64_t length;
+    uint64_t raw_length;
+    uint32_t interface_count;
+
+    struct head_frame *frames; /* by number; length 0: not there yet */
+    uint32_t frame_count;      /* greatest number + 1 */
+    uint32_t frame_room;
+    uint32_t frames_present;
+
+    struct seek_entry *entries; /* in file order, the lead first */
+    size_t entry_count;
+    size_t entry_room;
+};
+
+void body_writer_free(struct body_writer *w)
+{
+    if (!w)
+        return;
+    frame_codec_free(w->codec);
+    hash_stream_free(w->hash);
+    buffer_free(&w->raw);
+    free(w->frames);
+    free(w->entries);
+    free(w);
+}
+
+/* Doubles an array until it has `need` places; new ones are zero. */
+static int make_room(void **array, size_t item, size_t *room, size_t need)
+{
+    size_t more = *room ? *room : 64;
+    while (more < need)
+        more *= 2;
+    if (more == *room)
+        return 0;
+    void *p = reallocarray(*array, more, item);
+    if (!p)
+        return ERROR_MEMORY;
+    memset((uint8_t *)p + *room * item, 0, (more - *room) * item);
+    *array = p;
+    *room = more;
+    return 0;
+}
+
+static int no_memory(struct error *e)
+{
+    return error_set(e, ERROR_MEMORY, "no memory to write a body");
+}
+
+/* Accounts for the part of `out` from `start` on: the frame just appended. */
+static int part_done(struct body_writer *w, const struct buffer *out, size_t start, size_t raw_length, bool is_frame,
+                     struct error *e)
+{
+    if (out->failed || make_room((void **)&w->entries, sizeof(w->entries[0]), &w->entry_room, w->entry_count + 1))
+        return no_memory(e);
+    const uint8_t *part = out->data + start;
+    size_t length = out->len - start;
+    hash_stream_add(w->hash, part, length);
+    w->entries[w->entry_count++] = (struct seek_entry){
+        .length = (uint32_t)length,
+        .raw_length = (uint32_t)raw_length,
+        .checksum = is_frame ? body_frame_checksum(part, length) : SEEK_EMPTY_CHECKSUM,
+    };
+    w->length += length;
+    w->raw_length += raw_length;
+    return 0;
+}
+
+/* Compresses w->raw into a frame of its own. */
+static int own_frame(struct body_writer *w, struct buffer *out, struct error *e)
+{
+    size_t start = out->len;
+    if (w->raw.failed)
+        return no_memory(e);
+    int r = frame_compress(w->codec, SECTION_LEVEL, w->raw.data, w->raw.len, out, e);
+    return r ? r : part_done(w, out, start, w->raw.len, true, e);
+}
+
+static int write_beginning(struct body_writer *w, const struct chunk_head *h, struct buffer *out, struct error *e)
+{
+    int r = head_check_names(h, e);
+    r = r ? r : head_check_interfaces(h, e);
+    if (r)
+        return r;
+    size_t start = out->len;
+    body_lead_write(h, out);
+    r = part_done(w, out, start, 0, false, e);
+    if (r)
+        return r;
+    body_section_write(h, &w->raw);
+    return own_frame(w, out, e);
+}
+
+int body_writer_new(const struct chunk_head *h, struct buffer *out, struct body_writer **writer, struct error *e)
+{
+    struct body_writer *w = calloc(1, sizeof(*w));
+    if (!w)
+        return no_memory(e);
+    w->interface_count = h->interface_count;
+    w->codec = frame_codec_new();
+    w->hash = hash_stream_new();
+    int r = w->codec && w->hash ? write_beginning(w, h, out, e) : no_memory(e);
+    if (r)
+        body_writer_free(w);
+    else
+        *writer = w;
+    return r;
+}
+
+static int frame_check_new(const struct body_writer *w, uint32_t number, const struct head_frame *f, size_t len,
+                           struct error *e)
+{
+    if (number >= HEAD_FRAMES_MAX)
+        return error_set(e, ERROR_LIMIT, "frame %u: at most %u are allowed in a body", number, HEAD_FRAMES_MAX);
+    if (number < w->frame_count && w->frames[number].length)
+        return error_set(e, ERROR_EXISTS, "frame %u is written already", number);
+    if (f->interface >= w->interface_count)
+        return error_set(e, ERROR_INVALID, "frame %u is of interface %u of %u", number, f->interface,
+                         w->interface_count);
+    if (len < 4 || len > UINT32_MAX || f->raw_length > FRAME_RAW_MAX)
+        return error_set(e, ERROR_LIMIT, "frame %u: %zu bytes, %u expanded", number, len, f->raw_length);
+    return 0;
+}
+
+int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data, size_t len,
+                      struct buffer *out, struct error *e)
+{
+    int r = frame_check_new(w, number, f, len, e);
+    if (r)
+        return r;
+    size_t room = w->frame_room, start = out->len;
+    if (make_room((void **)&w->frames, sizeof(w->frames[0]), &room, (size_t)number + 1))
+        return no_memory(e);
+    w->frame_room = (uint32_t)room;
+    f->offset = w->length;
+    f->length = (uint32_t)len;
+    buffer_append(out, data, len);
+    r = part_done(w, out, start, f->raw_length, true, e);
+    if (r)
+        return r;
+    w->frames[number] = *f;
+    w->frames_present++;
+    if (number >= w->frame_count)
+        w->frame_count = number + 1;
+    return 0;
+}
+
+static int write_statistics(struct body_writer *w, const struct counters *cumulative, uint64_t now_ns,
+                            struct buffer *out, struct error *e)
+{
+    if (!w->interface_count)
+        return 0;
+    buffer_clear(&w->raw);
+    for (uint32_t i = 0; i < w->interface_count; i++)
+        pcapng_write_statistics(&w->raw, i, now_ns, 0, 0, &cumulative[i], NULL);
+    return own_frame(w, out, e);
+}
+
+int body_writer_finish(struct body_writer *w, const struct counters *cumulative, uint64_t now_ns, struct chunk_head *h,
+                       struct buffer *out, struct error *e)
+{
+    if (w->frames_present != w->frame_count)
+        return error_set(e, ERROR_INVALID, "a body of %u frames has only %u of them", w->frame_count,
+                         w->frames_present);
+    int r = write_statistics(w, cumulative, now_ns, out, e);
+    if (r)
+        return r;
+    size_t start = out->len;
+    body_seek_table_write(out, w->entries, w->entry_count);
+    if (out->failed)
+        return no_memory(e);
+    hash_stream_add(w->hash, out->data + start, out->len - start);
+    h->frames = w->frames;
+    h->frame_count = w->frame_count;
+    h->body_length = w->length + (out->len - start);
+    h->body_raw_length = w->raw_length;
+    h->body_hash = hash_stream_value(w->hash);
+    h->body = BODY_ON_AGENT;
+    return 0;
+}
