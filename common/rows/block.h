@@ -1,17 +1,17 @@
 /*
  * block: many rows of one table, stored by column.
  *
- *   block    := magic "FDBK" | version u8 (1) | table id u8 | column count u16 | row count u32 | directory | hash64 of all before
- *               it (header and directory) | column data
- *   directory:= per column, ascending ids: id u16 | codec u8 | flags u8 | stored length u32 | raw length u32 | hash64 of the
- *               stored data. Data stand in directory order, one directly after the other.
- *   column   := [presence bitmap if flag PRESENCE] values by codec, the whole then as one zstd frame if flag ZSTD (only if smaller)
- *   codecs   := constant | frame of reference with bit width | delta (zigzag) with bit width | dictionary with bit width | plain |
- *               lists as counts and delta varints. The exact bytes of each are described on top of block.c.
+ *   block    := magic "FDBK" | version u8 (1) | table id u8 | column count u16 | row count u32 | directory | hash64 of
+ * all before it (header and directory) | column data directory:= per column, ascending ids: id u16 | codec u8 | flags
+ * u8 | stored length u32 | raw length u32 | hash64 of the stored data. Data stand in directory order, one directly
+ * after the other. flags    := PRESENCE 1 | ZSTD 2 column   := [presence bitmap if flag PRESENCE] values by codec, the
+ * whole then as one zstd frame if flag ZSTD (only if smaller) codecs   := constant | frame of reference with bit width
+ * | delta with bit width | dictionary with bit width | plain | lists as counts, first items and gaps. The exact bytes
+ * of each are described on top of codec.h.
  *
- * All integers little-endian. A block is valid if both levels of hashes match, lengths add up to exactly the block's length, and
- * every decoded value fits its column. A reader skips columns whose id it does not know; columns that a block lacks are missing.
- * Any column can be read alone. Columns that no row has are not stored.
+ * All integers little-endian. A block is valid if both levels of hashes match, lengths add up to exactly the block's
+ * length, and every decoded value fits its column. A reader skips columns whose id it does not know; columns that a
+ * block lacks are missing. Any column can be read alone. Columns that no row has are not stored.
  */
 #ifndef FLEETDUMP_ROWS_BLOCK_H
 #define FLEETDUMP_ROWS_BLOCK_H
@@ -21,7 +21,8 @@
 #include "common/rows/column.h"
 
 #define BLOCK_ROWS_MAX  262144u
-#define BLOCK_BYTES_MAX (256u << 20) /* stored, and of any one column when expanded */
+#define BLOCK_BYTES_MAX (256u << 20) /* stored; and the sum of all columns' raw lengths */
+#define BLOCK_ITEMS_MAX (1u << 24)   /* items of all lists of a column */
 
 /* Appends a block of n rows (structs of t->row_size at `rows`) to out. ERROR_LIMIT, ERROR_MEMORY. */
 MUST_CHECK int block_encode(const struct table *t, const void *rows, size_t n, struct buffer *out, struct error *e);
@@ -29,19 +30,26 @@ MUST_CHECK int block_encode(const struct table *t, const void *rows, size_t n, s
 /* An opened block: refers to the caller's memory, owns what it expanded. */
 struct block;
 
-/* Checks header and directory (not yet the columns' data) of a block of exactly len bytes. The memory must outlive it. */
+/* Checks header and directory (not yet the columns' data) of a block of exactly len bytes. The memory must outlive it.
+ */
 MUST_CHECK int block_open(const struct table *t, const void *data, size_t len, struct block **out, struct error *e);
 void block_close(struct block *b); /* NULL is fine; frees all text and lists that rows refer to */
 
 uint32_t block_rows(const struct block *b);
 bool block_has_column(const struct block *b, unsigned id);
 
-/* Decodes one column of all rows into the row structs at `rows` (block_rows of them, stride t->row_size), setting or clearing its bit
- * in each row's column_set. Text and lists point into memory owned by the block. A column that the block lacks is cleared.
- * ERROR_CORRUPT, ERROR_INVALID name the column. */
+/* Decodes one column of all rows into the row structs at `rows` (block_rows of them, stride t->row_size), setting or
+ * clearing its bit in each row's column_set. Text and lists point into memory owned by the block. A column that the
+ * block lacks is cleared. ERROR_CORRUPT, ERROR_INVALID name the column. */
 MUST_CHECK int block_read_column(struct block *b, unsigned id, void *rows, struct error *e);
 
-/* All columns: a malloc'ed array of block_rows rows (NULL for 0 rows), owned by the caller; text and lists by the block. */
+/* Decodes one COLUMN_UINT column into block_rows numbers in row order, rows without it as 0; for scans, which need no
+ * rows. `present` (may be NULL) gets a bitmap of ceil(rows / 8) bytes: bit i % 8 of byte i / 8 is set if row i has the
+ * column. */
+MUST_CHECK int block_read_numbers(struct block *b, unsigned id, uint64_t *numbers, uint8_t *present, struct error *e);
+
+/* All columns: a malloc'ed array of block_rows rows (NULL for 0 rows), owned by the caller; text and lists by the
+ * block. */
 MUST_CHECK int block_read(struct block *b, void **rows, struct error *e);
 
 #endif

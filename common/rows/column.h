@@ -1,6 +1,6 @@
 /*
- * column: what a column of a table is. Each column is declared once (columns_flow.c, columns_exchange.c); encoding, merging,
- * filters, printing, SQL, JSON and help walk these tables.
+ * column: what a column of a table is. Each column is declared once (columns_flow.c, columns_exchange.c); encoding,
+ * merging, filters, printing, SQL, JSON and help walk these tables.
  */
 #ifndef FLEETDUMP_ROWS_COLUMN_H
 #define FLEETDUMP_ROWS_COLUMN_H
@@ -56,28 +56,34 @@ enum column_type {
 
 /* How the values of the rows of one flow become the flow's value. Rows are merged in order of time. */
 enum column_merge {
-    MERGE_KEY,    /* same in all rows of a flow */
+    MERGE_KEY, /* same in all rows of a flow */
     MERGE_SUM,
     MERGE_MIN,
     MERGE_MAX,
     MERGE_OR,     /* of bits */
-    MERGE_LAST,   /* of the row with the greatest last_ns that has it */
+    MERGE_LAST,   /* so far: of the latest row that has it */
     MERGE_STICKY, /* repeated in each row from when it is known: of the latest row that has it */
     MERGE_NONE,   /* says something of one chunk only (frame numbers): not merged, dropped from the sum */
 };
 
-/* How a block is likely to encode it best; the encoder may choose another that is smaller. */
-enum column_codec { CODEC_AUTO, CODEC_DELTA, CODEC_DICTIONARY, CODEC_PLAIN };
+/* How a block is likely to encode it best: what the encoder tries. */
+enum column_codec {
+    CODEC_AUTO,       /* everything; the smallest is taken */
+    CODEC_DELTA,      /* mostly ascending numbers: no dictionary */
+    CODEC_DICTIONARY, /* few distinct values: everything, the dictionary even if a sample has many */
+    CODEC_PLAIN,      /* random: nothing but the bit width */
+};
 
 struct column {
-    uint16_t id;             /* on disk: never reused, < COLUMNS_MAX, ascending in the table */
-    const char *name;        /* "orig_packets" style names are made by field.h; this is the stored name: "packets.0" */
+    uint16_t id;      /* on disk: never reused, < COLUMNS_MAX, ascending in the table */
+    const char *name; /* "orig_packets" style names are made by field.h; this is the stored name: "packets.0" */
     enum column_type type;
-    uint8_t size;            /* bytes of the value in the row struct */
-    uint16_t offset;         /* of the value in the row struct */
+    uint8_t size;    /* bytes of the value in the row struct */
+    uint16_t offset; /* of the value in the row struct */
     enum unit unit;
     enum column_merge merge;
     enum column_codec codec;
+    uint64_t most;                             /* COLUMN_UINT: greatest valid value; 0: all that fit in `size` */
     const char *(*value_name)(uint64_t value); /* for enumerations: NULL for unknown values */
     const char *help;
 };
@@ -87,7 +93,7 @@ struct table {
     uint16_t id;                  /* on disk */
     const struct column *columns; /* ascending ids */
     unsigned count;
-    size_t row_size;              /* of the row struct; a struct column_set stands at offset 0 of each */
+    size_t row_size; /* of the row struct; a struct column_set stands at offset 0 of each */
 };
 
 extern const struct table table_flow;     /* struct flow_row */
@@ -100,8 +106,15 @@ const struct column *table_column_named(const struct table *t, const char *name)
 /* The value of a COLUMN_UINT column of a row; false if it is missing. */
 bool column_uint(const struct column *c, const void *row, uint64_t *value);
 
-/* Adds `from` to `into` by each column's merge rule; both are rows of the same flow, `from` not earlier than `into` in the
- * order in which rows are merged (chunk order of the stream). Text and lists are shared, not copied. SUM saturates. */
+/* Stores a COLUMN_UINT value, cut to the column's size, in a row and marks it as known. */
+void column_set_uint(const struct column *c, void *row, uint64_t value);
+
+/* The greatest value that a COLUMN_UINT column may have. */
+uint64_t column_most(const struct column *c);
+
+/* Adds `from` to `into` by each column's merge rule; both are rows of the same flow, `from` not earlier than `into` in
+ * the order in which rows are merged (chunk order of the stream). Merging is associative: any cut of a sequence of
+ * rows, each piece merged and then the pieces, gives the same. Text and lists are shared, not copied. SUM saturates. */
 void table_merge(const struct table *t, void *into, const void *from);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * flow_row: what a chunk knows of one flow; the columns are described in columns_flow.c, which is the reference.
  *
- * Index [0] and [1] are the endpoints of the key in canonical order: packets[0] were sent by endpoint 0. Which of them is the
- * originator (client) says `originator`; field.h turns both into what people read (orig_packets, resp_packets).
+ * Index [0] and [1] are the endpoints of the key in canonical order: packets[0] were sent by endpoint 0. Which of them
+ * is the originator (client) says `originator`; field.h turns both into what people read (orig_packets, resp_packets).
  */
 #ifndef FLEETDUMP_ROWS_FLOW_ROW_H
 #define FLEETDUMP_ROWS_FLOW_ROW_H
@@ -19,10 +19,10 @@ enum originator_by {
     ORIGINATOR_LOWER_PORT = 4, /* the other end's port is the lower one (and differs) */
     ORIGINATOR_FIRST_SEEN = 5, /* sent the first packet seen */
 };
-const char *originator_by_name(uint64_t value);
+const char *originator_by_name(uint64_t value); /* "syn", "known-port", ...; NULL for unknown values */
 
-/* Zeek's conn_state (https://docs.zeek.org/en/master/scripts/base/protocols/conn/main.zeek.html). Stored: never renumber.
- * FLOW_STATE_UNKNOWN for flows without one (link level). */
+/* Zeek's conn_state (https://docs.zeek.org/en/master/scripts/base/protocols/conn/main.zeek.html). Stored: never
+ * renumber. FLOW_STATE_UNKNOWN for flows without one (link level). */
 enum flow_state {
     FLOW_STATE_UNKNOWN = 0,
     FLOW_STATE_S0,
@@ -39,12 +39,19 @@ enum flow_state {
     FLOW_STATE_SHR,
     FLOW_STATE_OTH,
 };
-const char *flow_state_name(uint64_t value);                           /* "S0", NULL for unknown */
+const char *flow_state_name(uint64_t value);                          /* "S0", NULL for unknown */
 bool flow_state_parse(const char *text, size_t len, uint64_t *value); /* any case */
 
 /* IPFIX flowEndReason, with 0 for a flow that goes on. */
-enum flow_end { FLOW_GOES_ON = 0, FLOW_END_IDLE = 1, FLOW_END_ACTIVE = 2, FLOW_END_DETECTED = 3, FLOW_END_FORCED = 4, FLOW_END_RESOURCES = 5 };
-const char *flow_end_name(uint64_t value); /* "idle-timeout", ... */
+enum flow_end {
+    FLOW_GOES_ON = 0,
+    FLOW_END_IDLE = 1,
+    FLOW_END_ACTIVE = 2,
+    FLOW_END_DETECTED = 3,
+    FLOW_END_FORCED = 4,
+    FLOW_END_RESOURCES = 5
+};
+const char *flow_end_name(uint64_t value); /* "idle-timeout", ...; "ongoing" for 0, NULL for unknown values */
 
 #define FLOW_HISTORY_MAX 64 /* letters kept, in Zeek's notation */
 
@@ -75,13 +82,14 @@ struct flow_row {
 
     uint64_t prior_packets; /* of both directions, in earlier rows of this flow */
     uint64_t prior_bytes;
-    uint64_t capture_loss; /* packets that we or the kernel dropped on this interface while the flow was open, in this chunk */
+    uint64_t capture_loss; /* packets that we or the kernel dropped on this interface while the flow was open, in this
+                              chunk */
 
-    uint32_t icmp_errors;     /* that quote this flow */
-    uint8_t icmp_error_type;  /* of the last one */
+    uint32_t icmp_errors;    /* that quote this flow */
+    uint8_t icmp_error_type; /* of the last one */
     uint8_t icmp_error_code;
 
-    struct list frames;  /* frames of the chunk's body that hold this flow's packets */
+    struct list frames; /* frames of the chunk's body that hold this flow's packets */
 
     /* Only in answers, never in a chunk */
     struct text agent;
@@ -137,6 +145,7 @@ enum flow_column {
     FLOW_ICMP_ERROR_TYPE = 45,
     FLOW_ICMP_ERROR_CODE = 46,
     FLOW_FRAMES = 47,
+    FLOW_ANSWER = 120, /* columns from here on are only in answers, never in a chunk */
     FLOW_AGENT = 120,
     FLOW_INTERFACE_NAME = 121,
     FLOW_CAPTURE = 122,
@@ -157,6 +166,25 @@ struct exchange_row {
     struct text dns_name, dns_answers; /* DNS */
     uint16_t dns_type;
     uint8_t dns_rcode;
+};
+
+/* Column ids of the table exchange: never renumber, never reuse. */
+enum exchange_column {
+    EXCHANGE_FLOW_ID = 1,
+    EXCHANGE_TIME = 2,
+    EXCHANGE_WAIT = 3,
+    EXCHANGE_DURATION = 4,
+    EXCHANGE_REQUEST_BYTES = 5,
+    EXCHANGE_REPLY_BYTES = 6,
+    EXCHANGE_METHOD = 7,
+    EXCHANGE_HOST = 8,
+    EXCHANGE_PATH = 9,
+    EXCHANGE_CONTENT_TYPE = 10,
+    EXCHANGE_STATUS = 11,
+    EXCHANGE_DNS_NAME = 12,
+    EXCHANGE_DNS_ANSWERS = 13,
+    EXCHANGE_DNS_TYPE = 14,
+    EXCHANGE_DNS_RCODE = 15,
 };
 
 #endif

@@ -1,0 +1,31 @@
+/*
+ * block_format: what writer and reader of blocks share: sizes and flags of the bytes that block.h describes.
+ */
+#ifndef FLEETDUMP_ROWS_BLOCK_FORMAT_H
+#define FLEETDUMP_ROWS_BLOCK_FORMAT_H
+
+#include <stdint.h>
+
+#define BLOCK_MAGIC       "FDBK"
+#define BLOCK_VERSION     1
+#define BLOCK_HEADER_SIZE 12u /* magic to row count */
+#define BLOCK_ENTRY_SIZE  20u
+#define BLOCK_HASH_SIZE   8u
+
+#define BLOCK_PRESENCE    0x01u
+#define BLOCK_ZSTD        0x02u
+#define BLOCK_FLAGS_KNOWN (BLOCK_PRESENCE | BLOCK_ZSTD)
+
+#define ADDRESS_SIZE 16u
+
+/* One entry of the directory. */
+struct block_entry {
+    uint16_t id;
+    uint8_t codec; /* enum form */
+    uint8_t flags;
+    uint32_t stored_length;
+    uint32_t raw_length;
+    uint64_t hash;
+};
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * codec: how the values of one column stand in a block. Here is the reference of the bytes; block.h says what is around
+ * them.
+ *
+ *   column     := [presence] values              then the whole as one zstd frame if the directory's flag ZSTD is set
+ *   presence   := if flag PRESENCE: ceil(rows / 8) bytes, bit i % 8 of byte i / 8 is set if row i has the column;
+ * unused bits are 0. Without the flag all rows have it. `n` below is the number of rows that have it, never 0.
+ *
+ * values, by the directory's codec and the column's type:
+ *   CONSTANT, FRAME, DELTA   (numbers) := the sequence of n values, without its form byte, which is the codec
+ *   DICTIONARY (numbers)   := varint d | form u8, sequence of d distinct values, ascending | form u8, sequence of n
+ * indexes (addresses) := varint d | addresses of d distinct values | form u8, sequence of n indexes (text)      :=
+ * varint d | texts of d distinct values | form u8, sequence of n indexes indexes are < d; addresses and texts stand in
+ * the order of their first use PLAIN      (addresses) := addresses of n values (text)      := texts of n values LISTS
+ * (lists)     := form u8, sequence of n counts | of the m lists that are not empty: form u8, sequence of their first
+ * items | form u8, sequence of what each other item is more than the one before it
+ *
+ *   addresses  := w u8 (1..16) | w planes: the first bytes of all, then the second bytes of all, ... ; bytes w..15 are
+ * 0 texts      := form u8, sequence of the lengths | all bytes, one text after the other
+ *
+ * A sequence of n numbers of up to 64 bits; one of 0 numbers is nothing at all, not even a form:
+ *   CONSTANT   := varint value, of all n
+ *   FRAME      := varint base | packed n;                        value i = base + packed i
+ *   DELTA      := varint before | varint zigzag step | packed n; value i = value i-1 + step + packed i, value -1 is
+ * `before` (all sums modulo 2^64; packed 0 is 0, so `before` is value 0 - step)
+ *
+ *   packed n   := 0 u8 | a width u8 (0..56 or 64) for each group of 128 numbers (the last may be shorter) | the groups:
+ * the numbers of a group in `width` bits each, lowest bit of the first number first, filled up with 0 bits to a whole
+ * byte | k u8 (1..8) | k planes of n bytes: the lowest bytes of all numbers, then the next, ... (made for zstd)
+ *
+ * A group of 128 numbers of w bits has exactly 16 w bytes, so any group is found from the widths alone, and a value
+ * unpacks with one unaligned 64-bit load. All readers here return false for anything that breaks these rules; they
+ * never read past the cursor's end and write exactly n values.
+ */
+#ifndef FLEETDUMP_ROWS_CODEC_H
+#define FLEETDUMP_ROWS_CODEC_H
+
+#include "common/base/buffer.h"
+#include "common/base/bytes.h"
+
+#define CODEC_GROUP 128u
+
+/* The codec byte of the directory; the first three are also the forms of sequences. Stored: never renumber. */
+enum form {
+    FORM_CONSTANT = 1,
+    FORM_FRAME = 2,
+    FORM_DELTA = 3,
+    FORM_DICTIONARY = 4,
+    FORM_PLAIN = 5,
+    FORM_LISTS = 6,
+};
+
+/* A sequence of n > 0 numbers with the form that is smallest when packed in groups. Refers to the caller's values. */
+struct sequence {
+    const uint64_t *values;
+    size_t n;
+    enum form form;
+    uint64_t base;      /* CONSTANT: the value; FRAME: base; DELTA: before */
+    uint64_t step;      /* DELTA */
+    unsigned width;     /* bits of the greatest packed number */
+    size_t group_bytes; /* when packed in groups */
+};
+struct sequence sequence_plan(const uint64_t *values, size_t n);
+
+/* Appends the sequence without its form byte; packed in groups or in planes. */
+void sequence_write(const struct sequence *s, bool planes, struct buffer *out);
+
+/* Appends form byte and sequence; nothing for n = 0. */
+void sequence_append(const uint64_t *values, size_t n, bool planes, struct buffer *out);
+
+/* Reads n > 0 numbers of a form; n numbers with the form byte in front, or nothing if n is 0. */
+bool sequence_read(enum form form, struct bytes *in, size_t n, uint64_t *values);
+bool sequence_take(struct bytes *in, size_t n, uint64_t *values);
+
+/* Bits that v needs: 0..64. */
+static inline unsigned codec_width(uint64_t v)
+{
+    return v ? 64u - (unsigned)__builtin_clzll(v) : 0;
+}
+
+#endif

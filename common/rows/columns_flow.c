@@ -1,0 +1,184 @@
+/*
+ * The columns of the table flow: the reference of what a row says. Names with .0 and .1 are of the two endpoints.
+ */
+#include "common/rows/flow_row.h"
+
+#include <strings.h>
+
+static const char *const state_names[] = {
+    [FLOW_STATE_S0] = "S0",       [FLOW_STATE_S1] = "S1",     [FLOW_STATE_SF] = "SF",
+    [FLOW_STATE_REJ] = "REJ",     [FLOW_STATE_S2] = "S2",     [FLOW_STATE_S3] = "S3",
+    [FLOW_STATE_RSTO] = "RSTO",   [FLOW_STATE_RSTR] = "RSTR", [FLOW_STATE_RSTOS0] = "RSTOS0",
+    [FLOW_STATE_RSTRH] = "RSTRH", [FLOW_STATE_SH] = "SH",     [FLOW_STATE_SHR] = "SHR",
+    [FLOW_STATE_OTH] = "OTH",
+};
+static const char *const originator_by_names[] = {
+    [ORIGINATOR_UNKNOWN] = "unknown",       [ORIGINATOR_SYN] = "syn",
+    [ORIGINATOR_LISTENING] = "listening",   [ORIGINATOR_KNOWN_PORT] = "known-port",
+    [ORIGINATOR_LOWER_PORT] = "lower-port", [ORIGINATOR_FIRST_SEEN] = "first-seen",
+};
+/* As in RFC 5102, 5.11.3 flowEndReason. */
+static const char *const end_names[] = {
+    [FLOW_GOES_ON] = "ongoing",          [FLOW_END_IDLE] = "idle-timeout", [FLOW_END_ACTIVE] = "active-timeout",
+    [FLOW_END_DETECTED] = "end-of-flow", [FLOW_END_FORCED] = "forced-end", [FLOW_END_RESOURCES] = "lack-of-resources",
+};
+static const char *const family_names[] = {
+    [FAMILY_NONE] = "none",
+    [FAMILY_LINK] = "link",
+    [FAMILY_IP4] = "ip4",
+    [FAMILY_IP6] = "ip6",
+};
+
+#define NAME_OF(names, value) ((value) < sizeof(names) / sizeof(*(names)) ? (names)[value] : NULL)
+
+const char *flow_state_name(uint64_t value)
+{
+    return NAME_OF(state_names, value);
+}
+
+bool flow_state_parse(const char *text, size_t len, uint64_t *value)
+{
+    for (uint64_t i = 0; i < sizeof(state_names) / sizeof(*state_names); i++) {
+        const char *name = state_names[i];
+        if (name && strncasecmp(name, text, len) == 0 && name[len] == 0) {
+            *value = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *originator_by_name(uint64_t value)
+{
+    return NAME_OF(originator_by_names, value);
+}
+
+const char *flow_end_name(uint64_t value)
+{
+    return NAME_OF(end_names, value);
+}
+
+static const char *family_name(uint64_t value)
+{
+    return NAME_OF(family_names, value);
+}
+
+static const char *tunnel_name(uint64_t value)
+{
+    return value <= TUNNEL_GENEVE ? packet_tunnel_name((enum packet_tunnel)value) : NULL;
+}
+
+#define AT(member) .size = sizeof(((struct flow_row *)0)->member), .offset = offsetof(struct flow_row, member)
+
+static const struct column columns[] = {
+    /* The key: the same in all rows of a flow, and always known */
+    {FLOW_ADDR_0, "addr.0", COLUMN_ADDRESS, AT(key.addr[0]), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "address: IP, or the link address where there is no IP"},
+    {FLOW_ADDR_1, "addr.1", COLUMN_ADDRESS, AT(key.addr[1]), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "address: IP, or the link address where there is no IP"},
+    {FLOW_PORT_0, "port.0", COLUMN_UINT, AT(key.port[0]), UNIT_NONE, MERGE_KEY, CODEC_AUTO,
+     .help = "port of TCP, UDP or SCTP"},
+    {FLOW_PORT_1, "port.1", COLUMN_UINT, AT(key.port[1]), UNIT_NONE, MERGE_KEY, CODEC_AUTO,
+     .help = "port of TCP, UDP or SCTP"},
+    {FLOW_INTERFACE, "interface_index", COLUMN_UINT, AT(key.interface), UNIT_NONE, MERGE_KEY, CODEC_AUTO,
+     .help = "interface, as an index of the chunk's interfaces"},
+    {FLOW_TUNNEL_ID, "tunnel_id", COLUMN_UINT, AT(key.tunnel_id), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "VNI of VXLAN or GENEVE, key of GRE"},
+    {FLOW_VLAN_0, "vlan", COLUMN_UINT, AT(key.vlan[0]), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "VLAN id, of the outer tag"},
+    {FLOW_VLAN_1, "inner_vlan", COLUMN_UINT, AT(key.vlan[1]), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "VLAN id of the inner tag"},
+    {FLOW_ETHERTYPE, "ethertype", COLUMN_UINT, AT(key.ethertype), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "ethertype of the innermost payload"},
+    {FLOW_FAMILY, "family", COLUMN_UINT, AT(key.family), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .value_name = family_name, .help = "kind of the addresses: ip4, ip6, link, none"},
+    {FLOW_PROTO, "proto", COLUMN_UINT, AT(key.proto), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "protocol above IP: tcp, udp, icmp, ...; else what the ethertype says: arp, lldp, ..."},
+    {FLOW_TUNNEL, "tunnel", COLUMN_UINT, AT(key.tunnel), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .value_name = tunnel_name, .help = "innermost tunnel that the packets came in"},
+    {FLOW_HAS_PORTS, "has_ports", COLUMN_UINT, AT(key.has_ports), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY, .most = 1,
+     .help = "1 if the ports were read from a transport header"},
+    {FLOW_ID, "id", COLUMN_UINT, AT(flow_id), UNIT_NONE, MERGE_KEY, CODEC_PLAIN,
+     .help = "names this flow of this stream; 16 hex digits"},
+
+    {FLOW_START, "time", COLUMN_UINT, AT(start_ns), UNIT_TIME_NS, MERGE_STICKY, CODEC_DELTA,
+     .help = "when the flow started: its first packet"},
+    {FLOW_FIRST, "first", COLUMN_UINT, AT(first_ns), UNIT_TIME_NS, MERGE_MIN, CODEC_DELTA,
+     .help = "first packet in the time asked for"},
+    {FLOW_LAST, "last", COLUMN_UINT, AT(last_ns), UNIT_TIME_NS, MERGE_MAX, CODEC_DELTA,
+     .help = "last packet in the time asked for"},
+
+    /* Per endpoint: what it sent */
+    {FLOW_PACKETS_0, "packets.0", COLUMN_UINT, AT(packets[0]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "packets, as seen (GRO and TSO show several as one)"},
+    {FLOW_PACKETS_1, "packets.1", COLUMN_UINT, AT(packets[1]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "packets, as seen (GRO and TSO show several as one)"},
+    {FLOW_BYTES_0, "bytes.0", COLUMN_UINT, AT(bytes[0]), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
+     .help = "bytes on the wire, link header included"},
+    {FLOW_BYTES_1, "bytes.1", COLUMN_UINT, AT(bytes[1]), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
+     .help = "bytes on the wire, link header included"},
+    {FLOW_PAYLOAD_0, "payload.0", COLUMN_UINT, AT(payload[0]), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
+     .help = "bytes of transport payload, as headers claim; of IP payload where there is no transport"},
+    {FLOW_PAYLOAD_1, "payload.1", COLUMN_UINT, AT(payload[1]), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
+     .help = "bytes of transport payload, as headers claim; of IP payload where there is no transport"},
+    {FLOW_LATER_FRAGMENTS_0, "later_fragments.0", COLUMN_UINT, AT(later_fragments[0]), UNIT_COUNT, MERGE_SUM,
+     CODEC_AUTO, .help = "IP fragments but the first: packets without ports"},
+    {FLOW_LATER_FRAGMENTS_1, "later_fragments.1", COLUMN_UINT, AT(later_fragments[1]), UNIT_COUNT, MERGE_SUM,
+     CODEC_AUTO, .help = "IP fragments but the first: packets without ports"},
+    {FLOW_SYN_0, "syn.0", COLUMN_UINT, AT(syn[0]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with SYN"},
+    {FLOW_SYN_1, "syn.1", COLUMN_UINT, AT(syn[1]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with SYN"},
+    {FLOW_FIN_0, "fin.0", COLUMN_UINT, AT(fin[0]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with FIN"},
+    {FLOW_FIN_1, "fin.1", COLUMN_UINT, AT(fin[1]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with FIN"},
+    {FLOW_RST_0, "rst.0", COLUMN_UINT, AT(rst[0]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with RST"},
+    {FLOW_RST_1, "rst.1", COLUMN_UINT, AT(rst[1]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with RST"},
+    {FLOW_TCP_FLAGS_0, "tcp_flags.0", COLUMN_UINT, AT(tcp_flags[0]), UNIT_NONE, MERGE_OR, CODEC_DICTIONARY,
+     .help = "TCP flags seen: F, S, R, P, A, U, E, C"},
+    {FLOW_TCP_FLAGS_1, "tcp_flags.1", COLUMN_UINT, AT(tcp_flags[1]), UNIT_NONE, MERGE_OR, CODEC_DICTIONARY,
+     .help = "TCP flags seen: F, S, R, P, A, U, E, C"},
+
+    {FLOW_ORIGINATOR, "originator", COLUMN_UINT, AT(originator), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY, .most = 1,
+     .help = "endpoint that is the originator (client)"},
+    {FLOW_ORIGINATOR_BY, "originator_by", COLUMN_UINT, AT(originator_by), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .value_name = originator_by_name,
+     .help = "how the originator is known: syn, listening, known-port, lower-port, first-seen"},
+    {FLOW_STATE, "state", COLUMN_UINT, AT(state), UNIT_NONE, MERGE_LAST, CODEC_DICTIONARY,
+     .value_name = flow_state_name,
+     .help = "Zeek's conn_state: S0, S1, SF, REJ, S2, S3, RSTO, RSTR, RSTOS0, RSTRH, SH, SHR, OTH"},
+    {FLOW_END_REASON, "end_reason", COLUMN_UINT, AT(end_reason), UNIT_NONE, MERGE_LAST, CODEC_DICTIONARY,
+     .value_name = flow_end_name,
+     .help = "why it ended, as in IPFIX: idle-timeout, active-timeout, end-of-flow, forced-end, lack-of-resources"},
+    {FLOW_HISTORY, "history", COLUMN_TEXT, AT(history), UNIT_NONE, MERGE_LAST, CODEC_DICTIONARY,
+     .help = "Zeek's history letters: upper case from the originator"},
+
+    {FLOW_PRIOR_PACKETS, "prior_packets", COLUMN_UINT, AT(prior_packets), UNIT_COUNT, MERGE_MIN, CODEC_AUTO,
+     .help = "packets of the flow before the time asked for"},
+    {FLOW_PRIOR_BYTES, "prior_bytes", COLUMN_UINT, AT(prior_bytes), UNIT_BYTES, MERGE_MIN, CODEC_AUTO,
+     .help = "bytes of the flow before the time asked for"},
+    {FLOW_CAPTURE_LOSS, "loss", COLUMN_UINT, AT(capture_loss), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "packets of any flow that the capture dropped on this interface while the flow was open"},
+    {FLOW_ICMP_ERRORS, "icmp_errors", COLUMN_UINT, AT(icmp_errors), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "ICMP errors that quote the flow"},
+    {FLOW_ICMP_ERROR_TYPE, "icmp_error_type", COLUMN_UINT, AT(icmp_error_type), UNIT_NONE, MERGE_LAST, CODEC_DICTIONARY,
+     .help = "ICMP type of the last such error"},
+    {FLOW_ICMP_ERROR_CODE, "icmp_error_code", COLUMN_UINT, AT(icmp_error_code), UNIT_NONE, MERGE_LAST, CODEC_DICTIONARY,
+     .help = "ICMP code of the last such error"},
+    {FLOW_FRAMES, "frames", COLUMN_LIST, AT(frames), UNIT_NONE, MERGE_NONE, CODEC_AUTO,
+     .help = "frames of the chunk's body that hold its packets"},
+
+    /* Only in answers, never in a chunk */
+    {FLOW_AGENT, "agent", COLUMN_TEXT, AT(agent), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "agent that captured it"},
+    {FLOW_INTERFACE_NAME, "interface", COLUMN_TEXT, AT(interface_name), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "interface that it was captured on"},
+    {FLOW_CAPTURE, "capture", COLUMN_TEXT, AT(capture), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+     .help = "capture that it belongs to"},
+    {FLOW_FLOWS, "flows", COLUMN_UINT, AT(flows), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "how many flows"},
+};
+
+const struct table table_flow = {
+    .name = "flow",
+    .id = 1,
+    .columns = columns,
+    .count = sizeof(columns) / sizeof(*columns),
+    .row_size = sizeof(struct flow_row),
+};

@@ -1,0 +1,297 @@
+/*
+ * Sequences of numbers: constant, frame of reference, delta; packed in groups of bits or planes of bytes. See codec.h.
+ */
+#include "common/rows/codec.h"
+
+#include <endian.h>
+
+#define WIDTH_ODD_MAX 56u /* bits that one unaligned load holds wherever they start */
+
+static uint64_t load_le64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return le64toh(v);
+}
+
+static void store_le64(uint8_t *p, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(p, &v, sizeof(v));
+}
+
+static uint64_t zigzag(uint64_t v)
+{
+    return v << 1 ^ (v >> 63 ? UINT64_MAX : 0);
+}
+
+static uint64_t unzigzag(uint64_t v)
+{
+    return v >> 1 ^ (v & 1 ? UINT64_MAX : 0);
+}
+
+static unsigned stored_width(uint64_t greatest)
+{
+    unsigned w = codec_width(greatest);
+    return w > WIDTH_ODD_MAX ? 64 : w;
+}
+
+static size_t group_size(unsigned width, size_t n)
+{
+    return (n * width + 7) / 8;
+}
+
+/* --- Writing
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* Sizes of both ways to pack, in one pass over the values: the widths of each group follow from its greatest number. */
+static void measure(struct sequence *frame, struct sequence *delta)
+{
+    uint64_t greatest = 0;
+    uint64_t furthest = 0;
+    uint64_t previous = delta->base;
+    for (size_t i = 0; i < frame->n; i += CODEC_GROUP) {
+        size_t end = i + CODEC_GROUP < frame->n ? i + CODEC_GROUP : frame->n;
+        uint64_t most = 0;
+        uint64_t far = 0;
+        for (size_t k = i; k < end; k++) {
+            uint64_t v = frame->values[k];
+            uint64_t rest = v - previous - delta->step;
+            most = v > most ? v : most;
+            far |= rest;
+            previous = v;
+        }
+        most -= frame->base;
+        frame->group_bytes += 1 + group_size(stored_width(most), end - i);
+        delta->group_bytes += 1 + group_size(stored_width(far), end - i);
+        greatest = most > greatest ? most : greatest;
+        furthest |= far;
+    }
+    frame->width = codec_width(greatest);
+    delta->width = codec_width(furthest);
+}
+
+struct sequence sequence_plan(const uint64_t *values, size_t n)
+{
+    uint64_t least = values[0];
+    uint64_t most = values[0];
+    int64_t step = n > 1 ? INT64_MAX : 0;
+    for (size_t i = 1; i < n; i++) {
+        uint64_t v = values[i];
+        int64_t d = (int64_t)(v - values[i - 1]);
+        least = v < least ? v : least;
+        most = v > most ? v : most;
+        step = d < step ? d : step;
+    }
+    if (least == most)
+        return (struct sequence){.values = values, .n = n, .form = FORM_CONSTANT, .base = least};
+    struct sequence frame = {.values = values, .n = n, .form = FORM_FRAME, .base = least};
+    struct sequence delta = {.values = values, .n = n, .form = FORM_DELTA, .step = (uint64_t)step};
+    delta.base = values[0] - delta.step;
+    measure(&frame, &delta);
+    /* A delta costs a running sum to read: it must pay. */
+    return delta.group_bytes + 8 < frame.group_bytes - frame.group_bytes / 32 ? delta : frame;
+}
+
+/* The packed numbers [from, from + n) of the sequence. */
+static void residuals(const struct sequence *s, size_t from, size_t n, uint64_t *out)
+{
+    const uint64_t *v = s->values + from;
+    if (s->form == FORM_FRAME) {
+        for (size_t i = 0; i < n; i++)
+            out[i] = v[i] - s->base;
+        return;
+    }
+    uint64_t previous = from ? v[-1] : s->base;
+    for (size_t i = 0; i < n; i++) {
+        out[i] = v[i] - previous - s->step;
+        previous = v[i];
+    }
+}
+
+/* Writes n numbers of `width` bits; may write up to 7 bytes more, all 0. */
+static void pack_bits(const uint64_t *v, size_t n, unsigned width, uint8_t *out)
+{
+    uint64_t bits = 0;
+    unsigned filled = 0;
+    for (size_t i = 0; i < n; i++) {
+        bits |= v[i] << filled;
+        filled += width;
+        if (filled >= 64) {
+            store_le64(out, bits);
+            out += 8;
+            filled -= 64;
+            bits = filled ? v[i] >> (width - filled) : 0;
+        }
+    }
+    if (filled)
+        store_le64(out, bits);
+}
+
+static void write_groups(const struct sequence *s, struct buffer *out)
+{
+    size_t groups = (s->n + CODEC_GROUP - 1) / CODEC_GROUP;
+    buffer_u8(out, 0);
+    size_t widths = out->len;
+    if (!buffer_grow(out, groups))
+        return;
+    for (size_t g = 0; g < groups; g++) {
+        uint64_t rest[CODEC_GROUP];
+        size_t n = s->n - g * CODEC_GROUP < CODEC_GROUP ? s->n - g * CODEC_GROUP : CODEC_GROUP;
+        residuals(s, g * CODEC_GROUP, n, rest);
+        uint64_t any = 0;
+        for (size_t i = 0; i < n; i++)
+            any |= rest[i];
+        unsigned width = stored_width(any);
+        out->data[widths + g] = (uint8_t)width;
+        uint8_t *p = buffer_reserve(out, group_size(width, n) + 8);
+        if (!p)
+            return;
+        if (width)
+            pack_bits(rest, n, width, p);
+        out->len += group_size(width, n);
+    }
+}
+
+static void write_planes(const struct sequence *s, struct buffer *out)
+{
+    unsigned planes = s->width ? (s->width + 7) / 8 : 1;
+    buffer_u8(out, (uint8_t)planes);
+    uint8_t *p = buffer_grow(out, planes * s->n);
+    for (size_t i = 0; p && i < s->n; i += CODEC_GROUP) {
+        uint64_t rest[CODEC_GROUP];
+        size_t n = s->n - i < CODEC_GROUP ? s->n - i : CODEC_GROUP;
+        residuals(s, i, n, rest);
+        for (unsigned k = 0; k < planes; k++)
+            for (size_t j = 0; j < n; j++)
+                p[k * s->n + i + j] = (uint8_t)(rest[j] >> 8 * k);
+    }
+}
+
+void sequence_write(const struct sequence *s, bool planes, struct buffer *out)
+{
+    buffer_varint(out, s->base);
+    if (s->form == FORM_CONSTANT)
+        return;
+    if (s->form == FORM_DELTA)
+        buffer_varint(out, zigzag(s->step));
+    if (planes)
+        write_planes(s, out);
+    else
+        write_groups(s, out);
+}
+
+void sequence_append(const uint64_t *values, size_t n, bool planes, struct buffer *out)
+{
+    if (n == 0)
+        return;
+    struct sequence s = sequence_plan(values, n);
+    buffer_u8(out, (uint8_t)s.form);
+    sequence_write(&s, planes, out);
+}
+
+/* --- Reading
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* n numbers of `width` bits, 1..56, from memory of which 8 bytes may be read wherever a number starts. */
+static void unpack_bits(const uint8_t *p, size_t n, unsigned width, uint64_t *out)
+{
+    uint64_t mask = UINT64_MAX >> (64 - width);
+    for (size_t i = 0, bit = 0; i < n; i++, bit += width)
+        out[i] = load_le64(p + bit / 8) >> bit % 8 & mask;
+}
+
+/* One group of a width already checked, of which group_size() bytes stand at p; `room` bytes may be read. */
+static bool unpack_group(const uint8_t *p, size_t room, size_t n, unsigned width, uint64_t *out)
+{
+    uint8_t copy[CODEC_GROUP * 8 + 8];
+    size_t size = group_size(width, n);
+    unsigned unused = (unsigned)(size * 8 - n * width);
+    if (width == 0) {
+        memset(out, 0, n * sizeof(*out));
+        return true;
+    }
+    if (unused && p[size - 1] >> (8 - unused))
+        return false;
+    if (width == 64) {
+        for (size_t i = 0; i < n; i++)
+            out[i] = load_le64(p + 8 * i);
+        return true;
+    }
+    if (room < size + 8) {
+        memcpy(copy, p, size);
+        memset(copy + size, 0, 8);
+        p = copy;
+    }
+    unpack_bits(p, n, width, out);
+    return true;
+}
+
+static bool read_groups(struct bytes *in, size_t n, uint64_t *out)
+{
+    size_t groups = (n + CODEC_GROUP - 1) / CODEC_GROUP;
+    const uint8_t *widths = bytes_take(in, groups);
+    for (size_t g = 0; widths && g < groups; g++) {
+        size_t count = n - g * CODEC_GROUP < CODEC_GROUP ? n - g * CODEC_GROUP : CODEC_GROUP;
+        unsigned width = widths[g];
+        if (width > WIDTH_ODD_MAX && width != 64)
+            return false;
+        size_t room = bytes_left(in);
+        const uint8_t *p = bytes_take(in, group_size(width, count));
+        if (!p || !unpack_group(p, room, count, width, out + g * CODEC_GROUP))
+            return false;
+    }
+    return widths != NULL;
+}
+
+static bool read_planes(struct bytes *in, unsigned planes, size_t n, uint64_t *out)
+{
+    if (planes > 8 || n > bytes_left(in) / planes)
+        return false;
+    const uint8_t *p = bytes_take(in, planes * n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = p[i];
+    for (unsigned k = 1; k < planes; k++)
+        for (size_t i = 0; i < n; i++)
+            out[i] |= (uint64_t)p[k * n + i] << 8 * k;
+    return true;
+}
+
+static bool read_packed(struct bytes *in, size_t n, uint64_t *out)
+{
+    unsigned planes = bytes_u8(in);
+    if (in->bad)
+        return false;
+    return planes ? read_planes(in, planes, n, out) : read_groups(in, n, out);
+}
+
+bool sequence_read(enum form form, struct bytes *in, size_t n, uint64_t *values)
+{
+    if (form != FORM_CONSTANT && form != FORM_FRAME && form != FORM_DELTA)
+        return false;
+    uint64_t base = bytes_varint(in);
+    if (form == FORM_CONSTANT) {
+        for (size_t i = 0; i < n; i++)
+            values[i] = base;
+        return !in->bad;
+    }
+    uint64_t step = form == FORM_DELTA ? unzigzag(bytes_varint(in)) : 0;
+    if (!read_packed(in, n, values))
+        return false;
+    if (form == FORM_FRAME) {
+        for (size_t i = 0; i < n; i++)
+            values[i] += base;
+        return true;
+    }
+    for (size_t i = 0; i < n; i++)
+        values[i] = base += step + values[i];
+    return true;
+}
+
+bool sequence_take(struct bytes *in, size_t n, uint64_t *values)
+{
+    if (n == 0)
+        return true;
+    enum form form = bytes_u8(in);
+    return !in->bad && sequence_read(form, in, n, values);
+}
