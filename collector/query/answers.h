@@ -1,0 +1,23 @@
+/*
+ * answers: one function per kind of question; query.c picks one by the table of kinds. Each writes its answer through
+ * the plan's sink.
+ */
+#ifndef FLEETDUMP_COLLECTOR_QUERY_ANSWERS_H
+#define FLEETDUMP_COLLECTOR_QUERY_ANSWERS_H
+
+#include "collector/query/plan.h"
+
+/* Flows: sorted, limited, grouped; row blocks. */
+MUST_CHECK int answer_flows(struct plan *p, struct error *e);
+/* Packets: one merged pcapng file. */
+MUST_CHECK int answer_pull(struct plan *p, struct error *e);
+
+/* JSON documents. */
+MUST_CHECK int answer_agents(struct plan *p, struct error *e);
+MUST_CHECK int answer_captures(struct plan *p, struct error *e);
+MUST_CHECK int answer_status(struct plan *p, struct error *e);
+MUST_CHECK int answer_chunks(struct plan *p, struct error *e);
+/* The body of one chunk as it is stored. */
+MUST_CHECK int answer_export(struct plan *p, struct error *e);
+
+#endif

@@ -1,0 +1,226 @@
+/*
+ * Lists of what the collector knows, as JSON documents: an array of objects (agents, captures, chunks) or one object
+ * (status).
+ */
+#include "collector/query/answers.h"
+#include "common/base/units.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *number(uint64_t v)
+{
+    return json_integer((json_int_t)(v > INT64_MAX ? INT64_MAX : v));
+}
+
+static json_t *time_of(uint64_t ns)
+{
+    char text[64];
+    return ns == 0 || ns == UINT64_MAX ? json_null() : json_string(units_rfc3339(ns, text, sizeof text));
+}
+
+static json_t *string(const char *s)
+{
+    json_t *j = json_string(s ? s : "");
+    return j ? j : json_string("?");
+}
+
+static int write_json(struct plan *p, json_t *document, struct error *e)
+{
+    char *text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    if (!text)
+        return error_set(e, ERROR_MEMORY, "no memory for the answer");
+    int r = plan_write(p, text, strlen(text), true, e);
+    free(text);
+    return r;
+}
+
+/* ------------------------------------------------------------------ agents */
+
+static json_t *addresses_json(const struct store_agent_info *a)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < a->address_count; i++) {
+        char text[64];
+        json_t *o = json_object();
+        json_object_set_new(
+            o, "address",
+            json_string(packet_addr_text(a->addresses[i].family, a->addresses[i].addr, text, sizeof text)));
+        json_object_set_new(o, "from_ns", number(a->addresses[i].from_ns));
+        json_object_set_new(o, "to_ns", number(a->addresses[i].to_ns));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static int add_agent(void *context, const struct store_agent_info *a)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "agent", string(a->name));
+    json_object_set_new(o, "software", string(a->software));
+    json_object_set_new(o, "labels", string(a->labels));
+    json_object_set_new(o, "peer", string(a->peer));
+    json_object_set_new(o, "first_seen", time_of(a->first_seen_ns));
+    json_object_set_new(o, "last_seen", time_of(a->last_seen_ns));
+    json_object_set_new(o, "chunks", number(a->chunks));
+    json_object_set_new(o, "packets", number(a->packets));
+    json_object_set_new(o, "bytes", number(a->bytes));
+    json_object_set_new(o, "addresses", addresses_json(a));
+    json_t *status =
+        a->status_json && a->status_json[0] ? json_loads(a->status_json, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_object_set_new(o, "status", status ? status : json_null());
+    json_array_append_new(context, o);
+    return 0;
+}
+
+int answer_agents(struct plan *p, struct error *e)
+{
+    json_t *list = json_array();
+    int r = store_each_agent(p->reader, add_agent, list, e);
+    if (r == 0)
+        return write_json(p, list, e);
+    json_decref(list);
+    return r;
+}
+
+/* ------------------------------------------------------------------ captures */
+
+static int add_capture(void *context, const struct store_capture_info *c)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "capture", string(c->name));
+    json_object_set_new(o, "filter", string(c->filter));
+    json_object_set_new(o, "agents", string(c->agents));
+    json_object_set_new(o, "first", c->first_ns <= c->last_ns ? time_of(c->first_ns) : json_null());
+    json_object_set_new(o, "last", c->first_ns <= c->last_ns ? time_of(c->last_ns) : json_null());
+    json_object_set_new(o, "arrived", time_of(c->last_arrived_ns));
+    json_object_set_new(o, "streams", number(c->streams));
+    json_object_set_new(o, "open_streams", number(c->open_streams));
+    json_object_set_new(o, "chunks", number(c->chunks));
+    json_object_set_new(o, "rows", number(c->rows));
+    json_object_set_new(o, "packets", number(c->packets));
+    json_object_set_new(o, "bytes", number(c->bytes));
+    json_object_set_new(o, "stored_bytes", number(c->stored_bytes));
+    json_object_set_new(o, "gap_packets", number(c->gap_packets));
+    json_t *counters = json_object();
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        json_object_set_new(counters, counter_table[i].name, number(c->totals.value[i]));
+    json_object_set_new(o, "counters", counters);
+    json_array_append_new(context, o);
+    return 0;
+}
+
+int answer_captures(struct plan *p, struct error *e)
+{
+    json_t *list = json_array();
+    int r = store_each_capture(p->reader, add_capture, list, e);
+    if (r == 0)
+        return write_json(p, list, e);
+    json_decref(list);
+    return r;
+}
+
+/* ------------------------------------------------------------------ status */
+
+int answer_status(struct plan *p, struct error *e)
+{
+    struct store_stats s;
+    int r = store_stats(p->reader, &s, e);
+    if (r)
+        return r;
+    json_t *o = json_object();
+    json_object_set_new(o, "software", json_string("fleetdump " FLEETDUMP_VERSION));
+    json_object_set_new(o, "partitions", number(s.partitions));
+    json_object_set_new(o, "open_partitions", number(s.open_partitions));
+    json_object_set_new(o, "chunks", number(s.chunks));
+    json_object_set_new(o, "rows", number(s.rows));
+    json_object_set_new(o, "packets", number(s.packets));
+    json_object_set_new(o, "head_bytes", number(s.head_bytes));
+    json_object_set_new(o, "body_bytes", number(s.body_bytes));
+    json_object_set_new(o, "database_bytes", number(s.database_bytes));
+    json_object_set_new(o, "disk_free_bytes", number(s.free_bytes));
+    json_object_set_new(o, "disk_total_bytes", number(s.total_bytes));
+    json_object_set_new(o, "oldest", time_of(s.oldest_ns));
+    json_object_set_new(o, "newest", time_of(s.newest_ns));
+    json_object_set_new(o, "expired_chunks", number(s.expired_chunks));
+    json_object_set_new(o, "expired_bytes", number(s.expired_bytes));
+    return write_json(p, o, e);
+}
+
+/* ------------------------------------------------------------------ chunks */
+
+static void hex(const uint8_t *bytes, size_t n, char *out)
+{
+    for (size_t i = 0; i < n; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static int add_chunk(void *context, struct store_chunk *c, bool excluded, struct error *e)
+{
+    static const char *const kinds[] = {[HEAD_CHUNK] = "chunk", [HEAD_GAP] = "gap", [HEAD_END] = "end"};
+    const struct chunk_head *h = &c->head;
+    char epoch[2 * EPOCH_SIZE + 1], id[2 * EPOCH_SIZE + 32];
+    (void)e;
+    if (excluded)
+        return 0;
+    hex(h->epoch, EPOCH_SIZE, epoch);
+    snprintf(id, sizeof id, "%s.%llu", epoch, (unsigned long long)h->seq);
+    json_t *o = json_object();
+    json_object_set_new(o, "chunk", json_string(id));
+    json_object_set_new(o, "agent", string(h->agent));
+    json_object_set_new(o, "capture", string(h->capture));
+    json_object_set_new(o, "kind", json_string(h->kind <= HEAD_END && kinds[h->kind] ? kinds[h->kind] : "?"));
+    json_object_set_new(o, "reason",
+                        string(h->kind == HEAD_GAP     ? head_gap_name(h->gap)
+                               : h->kind == HEAD_CHUNK ? head_seal_name(h->seal)
+                                                       : ""));
+    json_object_set_new(o, "first", h->first_ns <= h->last_ns ? time_of(h->first_ns) : json_null());
+    json_object_set_new(o, "last", h->first_ns <= h->last_ns ? time_of(h->last_ns) : json_null());
+    json_object_set_new(o, "arrived", time_of(c->arrived_ns));
+    json_object_set_new(o, "rows", number(h->flow_rows));
+    json_object_set_new(o, "frames", number(h->frame_count));
+    json_object_set_new(o, "packets", number(h->totals.value[COUNTER_KEPT]));
+    json_object_set_new(o, "body", string(body_state_name((int)c->body_state)));
+    json_object_set_new(o, "body_bytes", number(h->body_length));
+    json_object_set_new(o, "body_raw_bytes", number(h->body_raw_length));
+    json_array_append_new(context, o);
+    return 0;
+}
+
+int answer_chunks(struct plan *p, struct error *e)
+{
+    json_t *list = json_array();
+    int r = store_scan_chunks(p->reader, &p->scan, add_chunk, list, e);
+    if (r == 0)
+        return write_json(p, list, e);
+    json_decref(list);
+    return r;
+}
+
+/* ------------------------------------------------------------------ export */
+
+int answer_export(struct plan *p, struct error *e)
+{
+    struct store_body *body = NULL;
+    struct body_source source;
+    int r = store_body_open(p->reader, p->q->epoch, p->q->seq, &body, &source, e);
+    if (r)
+        return r;
+    uint8_t *piece = malloc(NET_PIECE_MAX);
+    if (!piece)
+        r = error_set(e, ERROR_MEMORY, "no memory for the answer");
+    for (uint64_t at = 0; r == 0 && at < source.length;) {
+        size_t n = source.length - at < NET_PIECE_MAX ? (size_t)(source.length - at) : NET_PIECE_MAX;
+        r = source.read(source.context, at, piece, n, e);
+        at += n;
+        if (r == 0)
+            r = plan_cancelled(p, e);
+        if (r == 0)
+            r = plan_write(p, piece, n, at == source.length, e);
+    }
+    free(piece);
+    store_body_close(body);
+    return r;
+}

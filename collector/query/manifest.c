@@ -1,0 +1,205 @@
+#include "collector/query/manifest.h"
+#include "common/base/units.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct manifest_agent *manifest_agent(struct manifest *m, const char *name)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (strcmp(m->agents[i].name, name) == 0)
+            return &m->agents[i];
+    struct manifest_agent *grown = realloc(m->agents, (m->count + 1) * sizeof *grown);
+    char *copy = strdup(name);
+    if (grown)
+        m->agents = grown;
+    if (!grown || !copy) {
+        free(copy);
+        return NULL;
+    }
+    grown[m->count] = (struct manifest_agent){.name = copy};
+    return &grown[m->count++];
+}
+
+void manifest_free(struct manifest *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        free(m->agents[i].name);
+    free(m->agents);
+    *m = (struct manifest){0};
+}
+
+void manifest_chunk(struct manifest_agent *a, const struct store_chunk *c)
+{
+    if (c->head.kind == HEAD_CHUNK) {
+        a->chunks++;
+        counters_add(&a->counters, &c->head.totals);
+    } else if (c->head.kind == HEAD_GAP) {
+        a->gaps += c->head.last_seq - c->head.seq + 1;
+        a->gap_packets += c->head.totals.value[COUNTER_KEPT];
+        if (c->head.gap <= GAP_EXPIRED)
+            a->gap_by[c->head.gap] += c->head.totals.value[COUNTER_KEPT];
+    }
+}
+
+void manifest_stream(struct manifest_agent *a, const struct store_stream_info *s)
+{
+    if (s->ended && s->body_next == s->head_next)
+        return;
+    if (a->open_streams++ == 0 || s->last_ns < a->reaches_ns)
+        a->reaches_ns = s->last_ns;
+}
+
+void manifest_damaged(struct manifest_agent *a, const struct error *why)
+{
+    if (a->damaged++ == 0)
+        snprintf(a->problem, sizeof a->problem, "%.250s", why->text);
+}
+
+static uint64_t bodies_missing(const struct manifest_agent *a)
+{
+    uint64_t n = 0;
+    for (int s = 0; s <= BODY_EXPIRED; s++)
+        n += a->missing_bodies[s];
+    return n;
+}
+
+static uint64_t losses(const struct manifest_agent *a)
+{
+    uint64_t n = 0;
+    for (int c = 0; c < COUNTER_COUNT; c++)
+        if (counter_table[c].is_loss)
+            n += a->counters.value[c];
+    return n;
+}
+
+static bool agent_complete(const struct manifest *m, const struct manifest_agent *a)
+{
+    return losses(a) == 0 && a->gaps == 0 && a->damaged == 0 && a->open_streams == 0 &&
+           (!m->counts_packets || bodies_missing(a) == 0);
+}
+
+bool manifest_complete(const struct manifest *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (!agent_complete(m, &m->agents[i]))
+            return false;
+    return true;
+}
+
+/* ", " between the parts of a sentence that began at `start`. */
+static void part(struct buffer *out, size_t start)
+{
+    if (out->len > start)
+        buffer_append(out, ", ", 2);
+}
+
+static void say_agent(const struct manifest *m, const struct manifest_agent *a, struct buffer *out)
+{
+    buffer_printf(out, "%s: ", a->name);
+    size_t start = out->len;
+    for (int c = 0; c < COUNTER_COUNT; c++)
+        if (counter_table[c].is_loss && a->counters.value[c]) {
+            part(out, start);
+            buffer_printf(out, "%s %llu", counter_table[c].name, (unsigned long long)a->counters.value[c]);
+        }
+    for (int g = GAP_QUOTA; g <= GAP_EXPIRED; g++)
+        if (a->gap_by[g]) {
+            part(out, start);
+            buffer_printf(out, "%llu packets given up (%s)", (unsigned long long)a->gap_by[g], head_gap_name(g));
+        }
+    if (a->gaps && a->gap_packets == 0) {
+        part(out, start);
+        buffer_printf(out, "%llu chunks missing without a count", (unsigned long long)a->gaps);
+    }
+    for (int s = 0; m->counts_packets && s <= BODY_EXPIRED; s++)
+        if (a->missing_bodies[s]) {
+            part(out, start);
+            buffer_printf(out, "packets of %llu chunks not here (%s)", (unsigned long long)a->missing_bodies[s],
+                          body_state_name(s));
+        }
+    if (a->damaged) {
+        part(out, start);
+        buffer_printf(out, "%llu chunks damaged (%s)", (unsigned long long)a->damaged, a->problem);
+    }
+    if (a->open_streams) {
+        char when[64];
+        part(out, start);
+        if (a->reaches_ns)
+            buffer_printf(out, "still sending, data reaches until %s",
+                          units_format(UNIT_TIME_NS, a->reaches_ns, when, sizeof when));
+        else
+            buffer_printf(out, "still sending, nothing arrived yet");
+    }
+    buffer_append(out, "\n", 1);
+}
+
+void manifest_say(const struct manifest *m, struct buffer *out)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (!agent_complete(m, &m->agents[i]))
+            say_agent(m, &m->agents[i], out);
+}
+
+static json_t *number(uint64_t v)
+{
+    return json_integer((json_int_t)(v > INT64_MAX ? INT64_MAX : v));
+}
+
+static json_t *time_or_null(uint64_t ns, uint64_t none)
+{
+    char text[64];
+    return ns == none ? json_null() : json_string(units_rfc3339(ns, text, sizeof text));
+}
+
+static json_t *agent_json(const struct manifest *m, const struct manifest_agent *a)
+{
+    json_t *o = json_object(), *counters = json_object(), *gaps = json_object(), *bodies = json_object();
+    for (int c = 0; c < COUNTER_COUNT; c++)
+        json_object_set_new(counters, counter_table[c].name, number(a->counters.value[c]));
+    for (int g = GAP_QUOTA; g <= GAP_EXPIRED; g++)
+        if (a->gap_by[g])
+            json_object_set_new(gaps, head_gap_name(g), number(a->gap_by[g]));
+    for (int s = 0; s <= BODY_EXPIRED; s++)
+        if (a->missing_bodies[s])
+            json_object_set_new(bodies, body_state_name(s), number(a->missing_bodies[s]));
+    json_object_set_new(o, "agent", json_string(a->name));
+    json_object_set_new(o, "complete", json_boolean(agent_complete(m, a)));
+    json_object_set_new(o, "flows", number(a->flows));
+    json_object_set_new(o, "packets", number(a->packets));
+    json_object_set_new(o, "bytes", number(a->bytes));
+    json_object_set_new(o, "chunks", number(a->chunks));
+    json_object_set_new(o, "counters", counters);
+    json_object_set_new(o, "gap_chunks", number(a->gaps));
+    json_object_set_new(o, "gap_packets", gaps);
+    json_object_set_new(o, "missing_bodies", bodies);
+    json_object_set_new(o, "missing_packets", number(a->missing_packets));
+    json_object_set_new(o, "damaged_chunks", number(a->damaged));
+    json_object_set_new(o, "open_streams", number(a->open_streams));
+    json_object_set_new(o, "reaches_until", a->open_streams ? time_or_null(a->reaches_ns, 0) : json_null());
+    return o;
+}
+
+char *manifest_json(const struct manifest *m, const char *filter, uint64_t since_ns, uint64_t until_ns)
+{
+    json_t *o = json_object(), *agents = json_array();
+    uint64_t packets = 0, bytes = 0, flows = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        json_array_append_new(agents, agent_json(m, &m->agents[i]));
+        packets += m->agents[i].packets;
+        bytes += m->agents[i].bytes;
+        flows += m->agents[i].flows;
+    }
+    json_object_set_new(o, "filter", json_string(filter ? filter : ""));
+    json_object_set_new(o, "since", time_or_null(since_ns, 0));
+    json_object_set_new(o, "until", time_or_null(until_ns, UINT64_MAX));
+    json_object_set_new(o, "complete", json_boolean(manifest_complete(m)));
+    json_object_set_new(o, "flows", number(flows));
+    json_object_set_new(o, "packets", number(packets));
+    json_object_set_new(o, "bytes", number(bytes));
+    json_object_set_new(o, "agents", agents);
+    char *text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    return text;
+}

@@ -1,0 +1,53 @@
+/*
+ * manifest: what an answer holds and what inside the question is missing, per agent; as JSON, as sentences, and as the
+ * answer's code.
+ */
+#ifndef FLEETDUMP_COLLECTOR_QUERY_MANIFEST_H
+#define FLEETDUMP_COLLECTOR_QUERY_MANIFEST_H
+
+#include "collector/store/store.h"
+#include "common/base/buffer.h"
+
+struct manifest_agent {
+    char *name;
+    uint64_t flows, packets, bytes; /* in the answer */
+    uint64_t chunks;                /* looked at */
+    struct counters counters;       /* of the chunks inside the question */
+    uint64_t gaps, gap_packets;     /* items that are not to come */
+    uint64_t gap_by[GAP_EXPIRED + 1];
+    uint64_t missing_bodies[BODY_EXPIRED + 1]; /* that hold packets of the answer, by state */
+    uint64_t missing_packets; /* at most: of the frames in them that are wanted; flows-only chunks count their flows'
+                                 packets */
+    uint64_t damaged;         /* chunks that could not be read */
+    uint64_t open_streams;    /* not ended yet, or bodies on their way */
+    uint64_t reaches_ns;      /* packet time up to which data of open streams is here */
+    char problem[256];        /* the first one, in words */
+};
+
+struct manifest {
+    struct manifest_agent *agents;
+    size_t count;
+    bool counts_packets; /* the answer is made of packets: bodies matter */
+};
+
+/* The agent's entry, made if new; NULL without memory. */
+struct manifest_agent *manifest_agent(struct manifest *m, const char *name);
+void manifest_free(struct manifest *m);
+
+/* Accounts for a chunk, gap or end inside the question. */
+void manifest_chunk(struct manifest_agent *a, const struct store_chunk *c);
+void manifest_stream(struct manifest_agent *a, const struct store_stream_info *s);
+/* A chunk that could not be read: it costs itself only. */
+void manifest_damaged(struct manifest_agent *a, const struct error *why);
+
+/* Whether nothing inside the question is missing. */
+bool manifest_complete(const struct manifest *m);
+
+/* Appends one line for each agent that lacks something: "web-1: 12 packets dropped by the kernel, ..."; nothing if
+ * complete. */
+void manifest_say(const struct manifest *m, struct buffer *out);
+
+/* The whole as a JSON object, malloc'ed; NULL without memory. Times of the question as given. */
+char *manifest_json(const struct manifest *m, const char *filter, uint64_t since_ns, uint64_t until_ns);
+
+#endif

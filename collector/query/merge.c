@@ -1,0 +1,239 @@
+#include "collector/query/merge.h"
+#include "common/base/hash.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* An open frame: its packets in order of time, the next one at `at`. */
+struct open_frame {
+    const struct merge_frame *frame;
+    struct buffer raw;
+    struct packet_at {
+        uint64_t time_ns;
+        uint32_t offset;
+    } * packets;
+    uint32_t count, at;
+};
+
+/* A packet of the present moment at a vantage with several streams. */
+struct seen {
+    uint64_t hash;
+    uint32_t vantage, place, times;
+};
+
+struct merger {
+    const struct merge_ops *ops;
+    struct open_frame **heap; /* by time of the next packet, then rank, then order of frames */
+    size_t heap_count, heap_cap;
+    struct seen *seen;
+    size_t seen_count, seen_cap;
+    uint64_t seen_ns;
+    uint64_t duplicates;
+};
+
+static int by_first_time(const void *a, const void *b)
+{
+    const struct merge_frame *x = a, *y = b;
+    if (x->info.first_ns != y->info.first_ns)
+        return x->info.first_ns < y->info.first_ns ? -1 : 1;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    if (x->chunk != y->chunk)
+        return x->chunk < y->chunk ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static bool before(const struct open_frame *a, const struct open_frame *b)
+{
+    uint64_t ta = a->packets[a->at].time_ns, tb = b->packets[b->at].time_ns;
+    if (ta != tb)
+        return ta < tb;
+    if (a->frame->rank != b->frame->rank)
+        return a->frame->rank < b->frame->rank;
+    if (a->frame->chunk != b->frame->chunk)
+        return a->frame->chunk < b->frame->chunk;
+    return a->frame->number < b->frame->number;
+}
+
+/* ------------------------------------------------------------------ heap */
+
+static void sift_down(struct merger *m)
+{
+    size_t i = 0;
+    struct open_frame *f = m->heap[0];
+    for (size_t child; (child = 2 * i + 1) < m->heap_count; i = child) {
+        if (child + 1 < m->heap_count && before(m->heap[child + 1], m->heap[child]))
+            child++;
+        if (!before(m->heap[child], f))
+            break;
+        m->heap[i] = m->heap[child];
+    }
+    m->heap[i] = f;
+}
+
+static void push(struct merger *m, struct open_frame *f)
+{
+    size_t i = m->heap_count++;
+    for (; i > 0 && before(f, m->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        m->heap[i] = m->heap[(i - 1) / 2];
+    m->heap[i] = f;
+}
+
+/* ------------------------------------------------------------------ frames */
+
+static void close_frame(struct open_frame *f)
+{
+    if (!f)
+        return;
+    buffer_free(&f->raw);
+    free(f->packets);
+    free(f);
+}
+
+static int by_time_then_place(const void *a, const void *b)
+{
+    const struct packet_at *x = a, *y = b;
+    if (x->time_ns != y->time_ns)
+        return x->time_ns < y->time_ns ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Finds the packets of the expanded frame. Most frames are in order already. */
+static int index_packets(struct open_frame *f, struct error *e)
+{
+    struct bytes b = bytes_of(f->raw.data, f->raw.len);
+    struct pcapng_item item;
+    bool sorted = true;
+    int r;
+    f->packets = calloc(f->frame->info.packets + 1u, sizeof *f->packets);
+    if (!f->packets)
+        return error_set(e, ERROR_MEMORY, "no memory for a frame of %u packets", f->frame->info.packets);
+    for (size_t offset = 0; (r = pcapng_next(&b, &item, e)) == 1; offset = bytes_at(&b)) {
+        if (item.kind != PCAPNG_ITEM_PACKET)
+            continue;
+        if (f->count == f->frame->info.packets)
+            return error_set(e, ERROR_CORRUPT, "a frame holds more than its %u packets", f->frame->info.packets);
+        sorted = sorted && (f->count == 0 || f->packets[f->count - 1].time_ns <= item.packet.time_ns);
+        f->packets[f->count++] = (struct packet_at){item.packet.time_ns, (uint32_t)offset};
+    }
+    if (r == 0 && !sorted)
+        qsort(f->packets, f->count, sizeof *f->packets, by_time_then_place);
+    return r;
+}
+
+static int open_frame(struct merger *m, const struct merge_frame *frame, size_t most_open, struct error *e)
+{
+    if (m->heap_count >= most_open)
+        return error_set(
+            e, ERROR_LIMIT,
+            "more than %zu frames of packets overlap in time: pull less at once (by agent, capture or time)",
+            most_open);
+    if (m->heap_count == m->heap_cap) {
+        size_t cap = m->heap_cap ? m->heap_cap * 2 : 64;
+        struct open_frame **heap = realloc(m->heap, cap * sizeof(struct open_frame *));
+        if (!heap)
+            return error_set(e, ERROR_MEMORY, "no memory for %zu open frames", cap);
+        m->heap = heap;
+        m->heap_cap = cap;
+    }
+    struct open_frame *f = calloc(1, sizeof *f);
+    if (!f)
+        return error_set(e, ERROR_MEMORY, "no memory for %zu open frames", m->heap_count + 1);
+    f->frame = frame;
+    int r = m->ops->load(m->ops->context, frame, &f->raw, e);
+    if (r == 0)
+        r = index_packets(f, e);
+    if (r == 0 && f->count > 0)
+        push(m, f);
+    else
+        close_frame(f);
+    return r == ERROR_NOT_FOUND || r == ERROR_CORRUPT || r == ERROR_INVALID || r == ERROR_TRUNCATED ? 0 : r;
+}
+
+/* ------------------------------------------------------------------ duplicates */
+
+/* Two streams that saw the same packets at one vantage each saw a packet as often as it passed: it is wanted as often
+ * as the stream that saw it most often did. */
+static bool is_duplicate(struct merger *m, const struct merge_frame *frame, const struct pcapng_packet *p)
+{
+    uint32_t common = m->ops->common_bytes(m->ops->context, frame->vantage);
+    if (common == 0)
+        return false;
+    if (m->seen_ns != p->time_ns) {
+        m->seen_ns = p->time_ns;
+        m->seen_count = 0;
+    }
+    uint64_t hash = hash64_seed(p->data, p->captured < common ? p->captured : common, p->wire);
+    uint32_t mine = 1, most = 0;
+    struct seen *own = NULL;
+    for (size_t i = 0; i < m->seen_count; i++) {
+        struct seen *s = &m->seen[i];
+        if (s->vantage != frame->vantage || s->hash != hash)
+            continue;
+        if (s->place == frame->place) {
+            own = s;
+            mine = ++s->times;
+        } else if (s->times > most)
+            most = s->times;
+    }
+    if (!own) {
+        if (m->seen_count == m->seen_cap) {
+            size_t cap = m->seen_cap ? m->seen_cap * 2 : 64;
+            struct seen *grown = realloc(m->seen, cap * sizeof *grown);
+            if (!grown)
+                return false; /* a packet twice is better than none */
+            m->seen = grown;
+            m->seen_cap = cap;
+        }
+        m->seen[m->seen_count++] = (struct seen){hash, frame->vantage, frame->place, 1};
+    }
+    m->duplicates += mine <= most;
+    return mine <= most;
+}
+
+/* ------------------------------------------------------------------ the merge */
+
+static int next_packet(struct merger *m, struct error *e)
+{
+    struct open_frame *f = m->heap[0];
+    struct bytes b = bytes_of(f->raw.data, f->raw.len);
+    struct pcapng_item item;
+    bool wanted = false;
+    bytes_skip(&b, f->packets[f->at].offset);
+    int r = pcapng_next(&b, &item, e);
+    if (r == 1)
+        r = m->ops->want(m->ops->context, f->frame, &item.packet, &wanted, e);
+    if (r == 0 && wanted && !is_duplicate(m, f->frame, &item.packet))
+        r = m->ops->emit(m->ops->context, f->frame, &item.packet, e);
+    if (r < 0)
+        return r;
+    if (++f->at == f->count) {
+        m->heap[0] = m->heap[--m->heap_count];
+        close_frame(f);
+    }
+    if (m->heap_count > 0)
+        sift_down(m);
+    return 0;
+}
+
+int merge_run(struct merge_frame *frames, size_t count, size_t most_open, const struct merge_ops *ops,
+              uint64_t *duplicates, struct error *e)
+{
+    struct merger m = {.ops = ops};
+    int r = 0;
+    size_t next = 0;
+    qsort(frames, count, sizeof *frames, by_first_time);
+    while (r == 0 && (next < count || m.heap_count > 0)) {
+        /* A frame that may hold a packet not later than the next one must be open first. */
+        if (next < count &&
+            (m.heap_count == 0 || frames[next].info.first_ns <= m.heap[0]->packets[m.heap[0]->at].time_ns))
+            r = open_frame(&m, &frames[next++], most_open, e);
+        else
+            r = next_packet(&m, e);
+    }
+    for (size_t i = 0; i < m.heap_count; i++)
+        close_frame(m.heap[i]);
+    free(m.heap);
+    free(m.seen);
+    *duplicates = m.duplicates;
+    return r;
+}

@@ -1,0 +1,298 @@
+#include "collector/query/plan.h"
+#include "common/rows/block.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int plan_cancelled(const struct plan *p, struct error *e)
+{
+    if (atomic_load_explicit(p->cancel, memory_order_relaxed))
+        return error_set(e, ERROR_CANCELLED, "the query was cancelled");
+    return 0;
+}
+
+int plan_write(const struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e)
+{
+    const uint8_t *at = data;
+    do {
+        size_t n = len > NET_PIECE_MAX ? NET_PIECE_MAX : len;
+        int r = p->sink->write(p->sink->context, at, n, end_of_block && n == len, e);
+        if (r)
+            return r;
+        at += n;
+        len -= n;
+    } while (len > 0);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ making ready */
+
+static int take_names(struct plan *p, struct filter_names *names, struct error *e)
+{
+    const struct message_query *q = p->q;
+    size_t total = 0;
+    for (uint32_t i = 0; i < q->name_count; i++)
+        total += q->names[i].address_count;
+    p->names = calloc(q->name_count + 1, sizeof *p->names);
+    p->addresses = calloc(total + 1, sizeof *p->addresses);
+    if (!p->names || !p->addresses)
+        return error_set(e, ERROR_MEMORY, "no memory for the filter's %zu addresses", total);
+    struct filter_address *at = p->addresses;
+    for (uint32_t i = 0; i < q->name_count; i++) {
+        p->names[i] = (struct filter_name){q->names[i].name, at, q->names[i].address_count};
+        for (uint32_t a = 0; a < q->names[i].address_count; a++, at++) {
+            const struct net_address *from = &q->names[i].addresses[a];
+            *at = (struct filter_address){.family = from->family, .from_ns = from->from_ns, .to_ns = from->to_ns};
+            memcpy(at->addr, from->addr, sizeof at->addr);
+        }
+    }
+    *names = (struct filter_names){p->names, q->name_count};
+    return 0;
+}
+
+int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_sink *sink,
+              const atomic_bool *cancel, struct error *e)
+{
+    *p = (struct plan){.q = q, .sink = sink, .cancel = cancel};
+    struct filter_names names;
+    int r = take_names(p, &names, e);
+    if (r == 0)
+        r = filter_compile(q->filter ? q->filter : "", &names, &p->filter, e);
+    if (r == 0)
+        r = store_reader_open(s, &p->reader, e);
+    if (r == 0 && !(p->flows = flow_set_new(QUERY_FLOWS_MAX)))
+        r = error_set(e, ERROR_MEMORY, "no memory for a query");
+    p->scan = (struct store_scan){
+        .since_ns = q->since_ns,
+        .until_ns = q->until_ns,
+        .capture = q->capture && q->capture[0] ? q->capture : NULL,
+        .agents = (const char *const *)q->agents,
+        .agent_count = q->agent_count,
+        .filter = p->filter,
+    };
+    return r;
+}
+
+void plan_close(struct plan *p)
+{
+    manifest_free(&p->manifest);
+    places_free(&p->places);
+    flow_set_free(p->flows);
+    store_reader_close(p->reader);
+    filter_free(p->filter);
+    free(p->names);
+    free(p->addresses);
+}
+
+/* ------------------------------------------------------------------ the rows of a chunk */
+
+static struct text text_of(const char *s)
+{
+    return (struct text){s, (uint32_t)strlen(s)};
+}
+
+/* What a row in a chunk leaves to its head. */
+static void complete_row(struct flow_row *row, const struct chunk_head *h, const struct head_interface *i,
+                         uint32_t place)
+{
+    row->key.interface = place;
+    row->agent = text_of(h->agent);
+    row->capture = text_of(h->capture);
+    row->interface_name = text_of(i->name);
+    column_add(&row->has, FLOW_AGENT);
+    column_add(&row->has, FLOW_CAPTURE);
+    column_add(&row->has, FLOW_INTERFACE_NAME);
+}
+
+static int each_row(struct plan *p, const struct store_chunk *c, struct flow_row *rows, uint32_t count,
+                    const uint32_t *places, plan_row_fn *each, void *context, struct error *e)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct flow_row *row = &rows[i];
+        if (row->last_ns < p->q->since_ns || row->first_ns > p->q->until_ns)
+            continue;
+        if (row->key.interface >= c->head.interface_count)
+            return error_set(e, ERROR_CORRUPT, "row %u names interface %u of %u", i, row->key.interface,
+                             c->head.interface_count);
+        complete_row(row, &c->head, &c->head.interfaces[row->key.interface], places[row->key.interface]);
+        int r = each(context, c, row, e);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int chunk_places(struct plan *p, const struct chunk_head *h, uint32_t **out, struct error *e)
+{
+    uint32_t *places = calloc(h->interface_count + 1, sizeof *places);
+    if (!places)
+        return error_set(e, ERROR_MEMORY, "no memory for %u interfaces", h->interface_count);
+    for (uint32_t i = 0; i < h->interface_count; i++) {
+        int64_t place = places_of(&p->places, h, i, e);
+        if (place < 0) {
+            free(places);
+            return (int)place;
+        }
+        places[i] = (uint32_t)place;
+    }
+    *out = places;
+    return 0;
+}
+
+int plan_rows(struct plan *p, struct store_chunk *c, plan_row_fn *each, void *context, struct error *e)
+{
+    if (!c->head.flows || c->head.flows_length == 0)
+        return 0;
+    struct block *block = NULL;
+    void *rows = NULL;
+    uint32_t *places = NULL;
+    int r = chunk_places(p, &c->head, &places, e);
+    if (r == 0)
+        r = block_open(&table_flow, c->head.flows, c->head.flows_length, &block, e);
+    if (r == 0)
+        r = block_read(block, &rows, e);
+    if (r == 0)
+        r = each_row(p, c, rows, block_rows(block), places, each, context, e);
+    free(rows);
+    block_close(block);
+    free(places);
+    return r;
+}
+
+/* ------------------------------------------------------------------ the first pass */
+
+static int sum_row(void *context, const struct store_chunk *c, const struct flow_row *row, struct error *e)
+{
+    struct plan *p = context;
+    (void)c;
+    p->rows_seen++;
+    if (filter_row_part(p->filter, row) == TRUTH_NO)
+        return 0;
+    return flow_set_add(p->flows, row, e);
+}
+
+/* Damage of one chunk costs that chunk; anything else ends the question. */
+static bool is_damage(int code)
+{
+    return code == ERROR_CORRUPT || code == ERROR_INVALID || code == ERROR_TRUNCATED || code == ERROR_VERSION;
+}
+
+static void count_vantages(struct plan *p, const struct chunk_head *h)
+{
+    for (uint32_t i = 0; i < h->interface_count; i++) {
+        int64_t place = places_of(&p->places, h, i, NULL);
+        if (place >= 0)
+            counters_add(&p->places.vantage[p->places.place[place].vantage].counters, &h->interfaces[i].counters);
+    }
+}
+
+static int sum_chunk(void *context, struct store_chunk *c, bool excluded, struct error *e)
+{
+    struct plan *p = context;
+    int r = plan_cancelled(p, e);
+    if (r)
+        return r;
+    struct manifest_agent *a = manifest_agent(&p->manifest, c->head.agent);
+    if (!a)
+        return error_set(e, ERROR_MEMORY, "no memory for the answer's account");
+    manifest_chunk(a, c);
+    if (c->head.kind != HEAD_CHUNK)
+        return 0;
+    p->chunks_seen++;
+    if (excluded)
+        return 0;
+    struct error why = ERROR_INIT;
+    r = plan_rows(p, c, sum_row, p, &why);
+    if (r == 0)
+        count_vantages(p, &c->head);
+    else if (is_damage(r)) {
+        manifest_damaged(a, &why);
+        r = 0;
+    } else if (e)
+        *e = why;
+    return r;
+}
+
+static int note_stream(void *context, const struct store_stream_info *s)
+{
+    struct plan *p = context;
+    struct manifest_agent *a = manifest_agent(&p->manifest, s->agent);
+    if (a && !(s->ended && s->body_next == s->head_next))
+        manifest_stream(a, s);
+    return 0;
+}
+
+static void select_flows(struct plan *p)
+{
+    for (size_t i = 0; i < flow_set_count(p->flows); i++) {
+        struct flow_set_entry *f = flow_set_at(p->flows, i);
+        enum truth t = filter_row_sum(p->filter, &f->sum);
+        f->selected = t != TRUTH_NO;
+        f->maybe = t == TRUTH_MAYBE;
+        p->selected += f->selected;
+    }
+}
+
+int plan_sum(struct plan *p, struct error *e)
+{
+    int r = store_scan_chunks(p->reader, &p->scan, sum_chunk, p, e);
+    if (r == 0)
+        r = store_each_stream(p->reader, &p->scan, note_stream, p, e);
+    if (r == 0)
+        select_flows(p);
+    return r;
+}
+
+/* ------------------------------------------------------------------ nothing found */
+
+struct known {
+    struct buffer text;
+    unsigned count;
+};
+
+static int add_capture(void *context, const struct store_capture_info *c)
+{
+    struct known *k = context;
+    char first[64], last[64];
+    if (k->count++ < 4)
+        buffer_printf(&k->text, "%s%.60s ('%.80s' on %.60s, %s to %s)", k->count > 1 ? "; " : "", c->name, c->filter,
+                      c->agents, units_format(UNIT_TIME_NS, c->first_ns, first, sizeof first),
+                      units_format(UNIT_TIME_NS, c->last_ns, last, sizeof last));
+    return 0;
+}
+
+static void explain_nothing_captured(struct plan *p, char text[ERROR_TEXT_MAX])
+{
+    struct known k = {0};
+    int r = store_each_capture(p->reader, add_capture, &k, NULL);
+    buffer_u8(&k.text, 0);
+    const char *list = k.text.failed || k.text.len == 0 ? "" : (const char *)k.text.data;
+    if (r || k.count == 0)
+        snprintf(text, ERROR_TEXT_MAX, "nothing found: the collector holds no captures yet");
+    else
+        snprintf(
+            text, ERROR_TEXT_MAX,
+            "nothing found: no packets of that time, agent or capture are stored. Stored are %u captures: %.600s%s",
+            k.count, list, k.count > 4 ? "; ..." : "");
+    buffer_free(&k.text);
+}
+
+void plan_explain_empty(struct plan *p, char text[ERROR_TEXT_MAX])
+{
+    if (p->chunks_seen == 0) {
+        explain_nothing_captured(p, text);
+        return;
+    }
+    struct buffer filters = {0};
+    for (uint32_t i = 0; i < p->places.vantage_count && i < 4; i++) {
+        const struct vantage *v = &p->places.vantage[i];
+        buffer_printf(&filters, "%s%.60s/%.30s %s%.100s%s", i ? "; " : "", v->agent, v->interface,
+                      v->filter[0] ? "with filter '" : "without a filter", v->filter, v->filter[0] ? "'" : "");
+    }
+    buffer_u8(&filters, 0);
+    snprintf(text, ERROR_TEXT_MAX,
+             "nothing found: %llu chunks were looked at, and none of their flows in that time matches%s%.500s%s",
+             (unsigned long long)p->chunks_seen, filters.len > 1 ? "; captured was " : "",
+             filters.failed ? "" : (const char *)filters.data, p->places.vantage_count > 4 ? "; ..." : "");
+    buffer_free(&filters);
+}

@@ -1,0 +1,52 @@
+/*
+ * plan: a question made ready, and the first pass that every one about flows or packets needs: scan, sum by flow,
+ * select.
+ */
+#ifndef FLEETDUMP_COLLECTOR_QUERY_PLAN_H
+#define FLEETDUMP_COLLECTOR_QUERY_PLAN_H
+
+#include "collector/query/flow_set.h"
+#include "collector/query/manifest.h"
+#include "collector/query/places.h"
+#include "collector/query/query.h"
+
+struct plan {
+    const struct message_query *q;
+    const struct query_sink *sink;
+    const atomic_bool *cancel;
+    struct store_reader *reader;
+    struct filter_address *addresses; /* of names */
+    struct filter_name *names;
+    struct filter *filter;
+    struct store_scan scan;
+    struct flow_set *flows;
+    struct places places;
+    struct manifest manifest;
+    uint64_t chunks_seen, rows_seen; /* inside the question's time, agents and captures */
+    uint64_t selected;               /* flows */
+    uint64_t packets, duplicates; /* of a pull: written; left out because another capture on the interface has them */
+    uint64_t several_vantages;    /* of a pull: connections taken from one of several vantages */
+};
+
+/* Compiles the filter and opens a reader. */
+MUST_CHECK int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_sink *sink,
+                         const atomic_bool *cancel, struct error *e);
+void plan_close(struct plan *p);
+
+/* Sums all flows that may be selected, marks those that are, fills places and the manifest's losses. */
+MUST_CHECK int plan_sum(struct plan *p, struct error *e);
+
+/* ERROR_CANCELLED if the client went away. */
+MUST_CHECK int plan_cancelled(const struct plan *p, struct error *e);
+
+/* A chunk's rows, for a second pass: calls `each` for every row that may matter, with key.interface = its place. */
+typedef int plan_row_fn(void *context, const struct store_chunk *c, const struct flow_row *row, struct error *e);
+MUST_CHECK int plan_rows(struct plan *p, struct store_chunk *c, plan_row_fn *each, void *context, struct error *e);
+
+/* Writes through the sink in pieces of at most NET_PIECE_MAX; the last one ends the block. */
+MUST_CHECK int plan_write(const struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e);
+
+/* Explains an answer without flows: what was captured then, with which filter. */
+void plan_explain_empty(struct plan *p, char text[ERROR_TEXT_MAX]);
+
+#endif

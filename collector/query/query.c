@@ -1,0 +1,83 @@
+#include "collector/query/query.h"
+#include "collector/query/answers.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Every kind of question, once. */
+static const struct kind {
+    int (*answer)(struct plan *p, struct error *e);
+    bool of_flows; /* has a filter, may be empty or incomplete */
+} kinds[] = {
+    [QUERY_AGENTS] = {answer_agents, false}, [QUERY_CAPTURES] = {answer_captures, false},
+    [QUERY_STATUS] = {answer_status, false}, [QUERY_FLOWS] = {answer_flows, true},
+    [QUERY_PULL] = {answer_pull, true},      [QUERY_CHUNKS] = {answer_chunks, false},
+    [QUERY_EXPORT] = {answer_export, false},
+};
+
+static void say_incomplete(const struct plan *p, struct query_outcome *out)
+{
+    struct buffer text = {.limit = ERROR_TEXT_MAX * 4};
+    manifest_say(&p->manifest, &text);
+    while (text.len > 0 && text.data[text.len - 1] == '\n')
+        text.len--;
+    buffer_u8(&text, 0);
+    out->code = ERROR_INCOMPLETE;
+    snprintf(out->text, sizeof out->text, "%s",
+             text.failed ? "parts inside the question are missing: see the manifest" : (const char *)text.data);
+    buffer_free(&text);
+}
+
+static char *full_manifest(const struct plan *p)
+{
+    char *text = manifest_json(&p->manifest, p->q->filter, p->q->since_ns, p->q->until_ns);
+    json_t *o = text ? json_loads(text, 0, NULL) : NULL;
+    free(text);
+    if (!o)
+        return NULL;
+    json_object_set_new(o, "selected_flows", json_integer((json_int_t)p->selected));
+    json_object_set_new(o, "duplicates", json_integer((json_int_t)p->duplicates));
+    json_object_set_new(o, "several_vantages", json_integer((json_int_t)p->several_vantages));
+    text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    return text;
+}
+
+static void conclude(struct plan *p, int r, const struct error *e, struct query_outcome *out)
+{
+    if (r) {
+        out->code = r;
+        snprintf(out->text, sizeof out->text, "%s", e->text);
+        return;
+    }
+    if (!manifest_complete(&p->manifest))
+        say_incomplete(p, out);
+    else if (p->selected == 0)
+        plan_explain_empty(p, out->text);
+    out->manifest = full_manifest(p);
+}
+
+void query_run(struct store *s, const struct message_query *q, const struct query_sink *sink, const atomic_bool *cancel,
+               struct query_outcome *out)
+{
+    struct plan p;
+    struct error e = ERROR_INIT;
+    *out = (struct query_outcome){0};
+    if (q->kind >= sizeof kinds / sizeof kinds[0] || !kinds[q->kind].answer) {
+        out->code = ERROR_UNSUPPORTED;
+        snprintf(out->text, sizeof out->text,
+                 "this collector does not know questions of kind %u: is it older than the command line?", q->kind);
+        return;
+    }
+    int r = plan_open(&p, s, q, sink, cancel, &e);
+    if (r == 0)
+        r = kinds[q->kind].answer(&p, &e);
+    if (kinds[q->kind].of_flows)
+        conclude(&p, r, &e, out);
+    else if (r) {
+        out->code = r;
+        snprintf(out->text, sizeof out->text, "%s", e.text);
+    }
+    plan_close(&p);
+}
