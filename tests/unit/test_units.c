@@ -218,6 +218,19 @@ static void yesterday_is_a_day_of_the_calendar(void **state)
     assert_int_equal(yesterday, expected);
 }
 
+/* Where the clocks go forward at midnight, that day begins at 01:00 and still is a day. */
+static void a_day_without_midnight_is_found(void **state)
+{
+    uint64_t now, yesterday, expected;
+    setenv("TZ", "BRT3BRST,M11.1.0/0,M2.3.0/0", 1);
+    tzset();
+    assert_int_equal(units_parse_time("2018-11-05 09:00", NOW, &now, NULL), 0);
+    assert_int_equal(units_parse_time("2018-11-04T05:00:00-02:00", NOW, &expected, NULL), 0);
+    assert_int_equal(units_parse_time("yesterday 05:00", now, &yesterday, NULL), 0);
+    assert_int_equal(yesterday, expected);
+    in_berlin(state);
+}
+
 static void what_is_no_time_is_refused(void **state)
 {
     (void)state;
@@ -280,6 +293,7 @@ int main(void)
         cmocka_unit_test(written_values_are_read_back),
         cmocka_unit_test(times_are_read_in_the_local_zone),
         cmocka_unit_test(yesterday_is_a_day_of_the_calendar),
+        cmocka_unit_test(a_day_without_midnight_is_found),
         cmocka_unit_test(what_is_no_time_is_refused),
         cmocka_unit_test(times_are_written_with_their_zone_and_read_back),
     };
