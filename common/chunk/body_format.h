@@ -49,4 +49,12 @@ MUST_CHECK int body_section_read(const void *raw, size_t len, struct chunk_head 
 MUST_CHECK int body_frame_describe(const void *raw, size_t len, struct head_frame *f, uint32_t *statistics,
                                    struct error *e);
 
+/* Reads len bytes at the offset into part (cleared first). */
+MUST_CHECK int body_read_part(const struct body_source *s, uint64_t offset, size_t len, struct buffer *part,
+                              struct error *e);
+
+/* Expands a frame of packets and checks it against its description. */
+MUST_CHECK int body_frame_check(struct frame_codec *c, const struct head_frame *f, const struct buffer *stored,
+                                struct buffer *raw, struct error *e);
+
 #endif

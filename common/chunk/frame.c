@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 /* Data that looks encrypted or compressed is given this level: zstd then looks for repeats (headers, retransmissions)
  * in great steps only, and stores what has none as raw blocks at the speed of memory. Real TLS traffic, level 1:
@@ -92,18 +93,35 @@ static bool has_checksum(const uint8_t *frame, size_t len)
     return bytes_le32(&b) == ZSTD_MAGICNUMBER && (bytes_u8(&b) & 4) != 0;
 }
 
-static int frame_check(const uint8_t *data, size_t len, size_t raw_len, struct error *e)
+int frame_find(const void *data, size_t len, size_t *length, size_t *raw_length, struct error *e)
 {
     size_t size = ZSTD_findFrameCompressedSize(data, len);
-    if (ZSTD_isError(size))
-        return error_set(e, ERROR_CORRUPT, "no whole zstd frame in %zu bytes: %s", len, ZSTD_getErrorName(size));
-    if (size != len)
-        return error_set(e, ERROR_INVALID, "the zstd frame is %zu bytes long where %zu are expected", size, len);
-    unsigned long long content = ZSTD_getFrameContentSize(data, len);
-    if (content != raw_len)
-        return error_set(e, ERROR_INVALID, "the zstd frame does not say that it holds %zu bytes", raw_len);
-    if (!has_checksum(data, len) || ZSTD_getDictID_fromFrame(data, len) != 0)
+    if (ZSTD_isError(size)) {
+        int code = ZSTD_getErrorCode(size) == ZSTD_error_srcSize_wrong ? ERROR_TRUNCATED : ERROR_INVALID;
+        return error_set(e, code, "no whole zstd frame in %zu bytes: %s", len, ZSTD_getErrorName(size));
+    }
+    if (!has_checksum(data, size) || ZSTD_getDictID_fromFrame(data, size) != 0)
         return error_set(e, ERROR_INVALID, "the zstd frame has no checksum or needs a dictionary");
+    unsigned long long content = ZSTD_getFrameContentSize(data, size);
+    if (content > FRAME_RAW_MAX) /* also if it is not known */
+        return error_set(e, ERROR_LIMIT, "the zstd frame does not say that it expands to at most %u bytes",
+                         FRAME_RAW_MAX);
+    *length = size;
+    *raw_length = (size_t)content;
+    return 0;
+}
+
+static int frame_check(const uint8_t *data, size_t len, size_t raw_len, struct error *e)
+{
+    size_t length = 0, raw_length = 0;
+    int r = frame_find(data, len, &length, &raw_length, e);
+    if (r)
+        return r;
+    if (length != len)
+        return error_set(e, ERROR_INVALID, "the zstd frame is %zu bytes long where %zu are expected", length, len);
+    if (raw_length != raw_len)
+        return error_set(e, ERROR_INVALID, "the zstd frame expands to %zu bytes where %zu are expected", raw_length,
+                         raw_len);
     return 0;
 }
 

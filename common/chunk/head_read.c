@@ -1,6 +1,7 @@
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
 #include "common/chunk/head_format.h"
+#include "common/rows/block.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,21 +152,36 @@ static int take_body(struct chunk_head *h, struct bytes *b, struct error *e)
     return 0;
 }
 
+/* Header and directory of a block of rows, whose columns are read by whoever wants them. */
+static int check_block(const struct table *t, const uint8_t *data, size_t len, uint32_t *rows, struct error *e)
+{
+    struct block *block = NULL;
+    int r = block_open(t, data, len, &block, e);
+    *rows = r ? 0 : block_rows(block);
+    block_close(block);
+    return r;
+}
+
 static int take_flows(struct chunk_head *h, struct bytes *b, struct error *e)
 {
-    (void)e;
+    uint32_t rows = 0;
     h->flow_rows = bytes_le32(b);
     h->flows_length = bytes_left(b);
     h->flows = bytes_take(b, h->flows_length);
-    return 0;
+    if (b->bad)
+        return 0;
+    int r = check_block(&table_flow, h->flows, h->flows_length, &rows, e);
+    if (!r && rows != h->flow_rows)
+        return error_set(e, ERROR_INVALID, "its block has %u rows, it says %u", rows, h->flow_rows);
+    return r;
 }
 
 static int take_exchanges(struct chunk_head *h, struct bytes *b, struct error *e)
 {
-    (void)e;
+    uint32_t rows = 0;
     h->exchanges_length = bytes_left(b);
     h->exchanges = bytes_take(b, h->exchanges_length);
-    return 0;
+    return b->bad ? 0 : check_block(&table_exchange, h->exchanges, h->exchanges_length, &rows, e);
 }
 
 static const struct section {
