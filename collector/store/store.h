@@ -148,6 +148,18 @@ struct store_capture_info {
 };
 MUST_CHECK int store_each_capture(struct store_reader *r, int (*each)(void *context, const struct store_capture_info *c), void *context, struct error *e);
 
+/* Streams that the scan's agents and captures name (times and filter are not looked at). */
+struct store_stream_info {
+    uint8_t epoch[EPOCH_SIZE];
+    const char *agent, *capture;
+    uint64_t head_next, body_next; /* body_next < head_next: bodies are still to come */
+    bool ended;                    /* its END item is here */
+    uint64_t last_ns;              /* greatest packet time so far; 0 if none */
+    uint64_t last_arrived_ns;
+};
+MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan *scan, int (*each)(void *context, const struct store_stream_info *s),
+                                 void *context, struct error *e);
+
 struct store_stats {
     uint64_t partitions, open_partitions, chunks, rows, packets, head_bytes, body_bytes, database_bytes, free_bytes, total_bytes;
     uint64_t oldest_ns, newest_ns; /* packet time */

@@ -1,0 +1,164 @@
+#include "collector/collector_options.h"
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY(field, type_, unit_, fallback_, least_, most_, help_)                                                      \
+    {                                                                                                                  \
+        .name = #field, .type = type_, .unit = unit_, .offset = offsetof(struct collector_config, field),              \
+        .fallback = fallback_, .least = least_, .most = most_, .help = help_                                           \
+    }
+#define NUMBER(name_, field, unit_, fallback_, least_, most_, help_)                                                   \
+    {                                                                                                                  \
+        .name = name_, .type = CONFIG_NUMBER, .unit = unit_, .offset = offsetof(struct collector_config, field),       \
+        .fallback = fallback_, .least = least_, .most = most_, .help = help_                                           \
+    }
+
+const struct config_key collector_keys[] = {
+    KEY(name, CONFIG_STRING, UNIT_NONE, NULL, 0, 0, "what agents and clients are told; the host's name if empty"),
+    KEY(listen, CONFIG_STRING, UNIT_NONE, "127.0.0.1:4741", 0, 0, "address and port for agents and clients"),
+    KEY(data, CONFIG_STRING, UNIT_NONE, "/var/lib/fleetdump-collector", 0, 0, "folder of the store"),
+    KEY(insecure_plaintext, CONFIG_BOOL, UNIT_NONE, "no", 0, 0,
+        "allow unencrypted connections on an address that is not of the loopback"),
+    NUMBER("retain_age", retain_age_ns, UNIT_NS, "30d", 0, 0,
+           "rows and packets older than this (by arrival) are dropped; 0: never"),
+    NUMBER("retain_bytes", retain_bytes, UNIT_BYTES, "0", 0, 0,
+           "all data together: the oldest hours are dropped above this; 0: no limit"),
+    NUMBER("retain_packet_bytes", retain_packet_bytes, UNIT_BYTES, "0", 0, 0,
+           "packets alone: the oldest are dropped above this, their rows stay; 0: no limit"),
+    NUMBER("floor", floor_bytes, UNIT_BYTES, "1G", 0, 0,
+           "free disk space below which nothing more is taken in (agents keep it)"),
+    NUMBER("partition", partition_ns, UNIT_NS, "1h", NS_PER_S, 0,
+           "time of arrival that one folder of the store covers"),
+    NUMBER("max_sessions", max_sessions, UNIT_COUNT, "2000", 1, 100000, "connections at once"),
+    NUMBER("max_queries", max_queries, UNIT_COUNT, "16", 1, 1000, "questions at once"),
+    NUMBER("query_deadline", query_deadline_ns, UNIT_NS, "10m", NS_PER_S, 0, "longest time for one question"),
+    KEY(log_level, CONFIG_STRING, UNIT_NONE, "info", 0, 0, "error, warn, info or debug"),
+    {0},
+};
+
+/* ------------------------------------------------------------------ command line */
+
+const char *argp_program_version = "fleetdump-collector " FLEETDUMP_VERSION;
+
+enum { OPTION_INSECURE = 0x100, OPTION_PORT_FILE };
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "configuration (default " COLLECTOR_CONFIG_DEFAULT ", if there is one)", 0},
+    {"data", 'd', "FOLDER", 0, "folder of the store, instead of the configuration's", 0},
+    {"listen", 'l', "ADDRESS:PORT", 0, "instead of the configuration's; port 0: any free one", 0},
+    {"insecure-plaintext", OPTION_INSECURE, NULL, 0,
+     "allow unencrypted connections on an address that is not of the loopback", 0},
+    {"port-file", OPTION_PORT_FILE, "FILE", 0, "write the port listened on there", 0},
+    {"verbose", 'v', NULL, 0, "log what is only of use for finding faults, too", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Keeps what agents captured, and answers questions about it.\v"
+    "Commands:\n"
+    "  serve     take chunks from agents and answer questions (the default)\n"
+    "  check     read everything in the data folder and say what is damaged; exit status 1 if anything is\n"
+    "  reindex   make the indexes anew from the packs, and say what cannot be restored\n\n"
+    "check and reindex want the collector stopped.\n\n"
+    "Examples:\n"
+    "  fleetdump-collector --config /etc/fleetdump/collector.conf\n"
+    "  fleetdump-collector --data /srv/fleetdump --listen 127.0.0.1:4741\n"
+    "  fleetdump-collector check --data /srv/fleetdump\n";
+
+static const struct {
+    const char *name;
+    enum collector_command command;
+} commands[] = {{"serve", COLLECTOR_SERVE}, {"check", COLLECTOR_CHECK}, {"reindex", COLLECTOR_REINDEX}};
+
+static void take_command(const char *arg, struct argp_state *state, struct collector_options *o)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (state->arg_num == 0 && strcmp(arg, commands[i].name) == 0) {
+            o->command = commands[i].command;
+            return;
+        }
+    argp_error(state, "unknown command '%s': it is serve, check or reindex", arg);
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct collector_options *o = state->input;
+    switch (key) {
+    case 'c':
+        o->config_path = arg;
+        return 0;
+    case 'd':
+        o->data = arg;
+        return 0;
+    case 'l':
+        o->listen = arg;
+        return 0;
+    case OPTION_INSECURE:
+        o->insecure_plaintext = true;
+        return 0;
+    case OPTION_PORT_FILE:
+        o->port_file = arg;
+        return 0;
+    case 'v':
+        o->verbose = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        take_command(arg, state, o);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+void collector_options_parse(int argc, char **argv, struct collector_options *o)
+{
+    static const struct argp argp = {options, parse, "[serve|check|reindex]", doc, NULL, NULL, NULL};
+    argp_err_exit_status = EXIT_USAGE;
+    *o = (struct collector_options){0};
+    argp_parse(&argp, argc, argv, 0, NULL, o);
+}
+
+/* ------------------------------------------------------------------ both together */
+
+static int set_text(char **field, const char *value, struct error *e)
+{
+    char *copy = strdup(value);
+    if (!copy)
+        return error_set(e, ERROR_MEMORY, "no memory for the configuration");
+    free(*field);
+    *field = copy;
+    return 0;
+}
+
+static int default_name(struct collector_config *c, struct error *e)
+{
+    char host[256] = "collector";
+    if (c->name && c->name[0])
+        return 0;
+    (void)gethostname(host, sizeof host - 1);
+    return set_text(&c->name, host, e);
+}
+
+int collector_config_load(const struct collector_options *o, struct collector_config *c, struct error *e)
+{
+    int r;
+    *c = (struct collector_config){0};
+    if (o->config_path || access(COLLECTOR_CONFIG_DEFAULT, F_OK) == 0)
+        r = config_load(collector_keys, o->config_path ? o->config_path : COLLECTOR_CONFIG_DEFAULT, c, e);
+    else
+        r = config_parse(collector_keys, "defaults", NULL, 0, c, e);
+    if (r)
+        return r;
+    if (o->data)
+        r = set_text(&c->data, o->data, e);
+    if (r == 0 && o->listen)
+        r = set_text(&c->listen, o->listen, e);
+    if (r == 0)
+        r = default_name(c, e);
+    c->insecure_plaintext = c->insecure_plaintext || o->insecure_plaintext;
+    if (r)
+        config_free(collector_keys, c);
+    return r;
+}

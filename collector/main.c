@@ -1,0 +1,101 @@
+/*
+ * fleetdump-collector: options, configuration, then one of its commands.
+ */
+#include "collector/collector_options.h"
+#include "common/base/log.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void say(void *context, const char *text)
+{
+    (void)context;
+    printf("%s\n", text);
+}
+
+static int serve(const struct collector_config *c, const struct collector_options *o, struct error *e)
+{
+    const struct server_config server = {
+        .name = c->name,
+        .listen = c->listen,
+        .insecure_plaintext = c->insecure_plaintext,
+        .max_sessions = (unsigned)c->max_sessions,
+        .max_queries = (unsigned)c->max_queries,
+        .query_deadline_ns = c->query_deadline_ns,
+        .port_file = o->port_file,
+        .store = {.path = c->data,
+                  .retain_bytes = c->retain_bytes,
+                  .retain_age_ns = c->retain_age_ns,
+                  .retain_body_bytes = c->retain_packet_bytes,
+                  .floor_bytes = c->floor_bytes,
+                  .partition_ns = c->partition_ns},
+    };
+    return server_run(&server, e);
+}
+
+static int check(const struct collector_config *c, struct error *e)
+{
+    struct store_report report = {0};
+    int r = store_check(c->data, say, NULL, &report, e);
+    if (r)
+        return r;
+    printf("checked: %llu partitions, %llu packs, %llu chunks, %llu bodies, %llu rows; %llu damaged\n",
+           (unsigned long long)report.partitions, (unsigned long long)report.packs, (unsigned long long)report.chunks,
+           (unsigned long long)report.bodies, (unsigned long long)report.rows, (unsigned long long)report.damaged);
+    if (report.damaged == 0)
+        return 0;
+    return error_set(e, ERROR_CORRUPT,
+                     "%llu parts of %s are damaged; each costs only itself. Lost indexes are made anew by `reindex`",
+                     (unsigned long long)report.damaged, c->data);
+}
+
+static int reindex(const struct collector_config *c, struct error *e)
+{
+    struct store_report report = {0};
+    int r = store_reindex(c->data, say, NULL, &report, e);
+    if (r == 0)
+        printf("reindexed: %llu partitions, %llu packs, %llu chunks, %llu rows; %llu things could not be restored\n",
+               (unsigned long long)report.partitions, (unsigned long long)report.packs,
+               (unsigned long long)report.chunks, (unsigned long long)report.rows, (unsigned long long)report.damaged);
+    return r;
+}
+
+static int set_log(const struct collector_config *c, const struct collector_options *o, struct error *e)
+{
+    static const char *const levels[] = {
+        [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARN] = "warn", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug"};
+    for (unsigned i = 0; i < sizeof levels / sizeof levels[0]; i++)
+        if (strcmp(c->log_level, levels[i]) == 0) {
+            log_setup("fleetdump-collector", o->verbose ? LOG_LEVEL_DEBUG : (enum log_level)i);
+            return 0;
+        }
+    return error_set(e, ERROR_USAGE, "log_level = %s: it is error, warn, info or debug", c->log_level);
+}
+
+static int run(const struct collector_options *o, struct error *e)
+{
+    struct collector_config c;
+    int r = collector_config_load(o, &c, e);
+    if (r)
+        return r;
+    r = set_log(&c, o, e);
+    if (r == 0 && o->command == COLLECTOR_SERVE)
+        r = serve(&c, o, e);
+    else if (r == 0 && o->command == COLLECTOR_CHECK)
+        r = check(&c, e);
+    else if (r == 0)
+        r = reindex(&c, e);
+    config_free(collector_keys, &c);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct collector_options o;
+    struct error e = ERROR_INIT;
+    collector_options_parse(argc, argv, &o);
+    int r = run(&o, &e);
+    if (r)
+        fprintf(stderr, "fleetdump-collector: %s\n", e.text);
+    return error_exit_status(r);
+}

@@ -1,0 +1,260 @@
+/*
+ * A client's connection: each question runs on a thread of its own, which puts its answer into a bounded queue; the loop sends from it as fast as the client reads.
+ *
+ * Threads: run_query, put on the question's thread; all else on the loop's. They share `pieces`, `finished`, `cancel` under `mutex`.
+ */
+#include "collector/query/query.h"
+#include "collector/server/session.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define QUEUE_BYTES (8u << 20) /* of an answer that wait for the client */
+
+struct piece {
+    struct piece *next;
+    uint32_t length;
+    bool end_of_block;
+    uint8_t data[];
+};
+
+struct query_task {
+    struct session *session;
+    struct message_query q; /* a copy: text is owned */
+    struct message held;    /* what q's memory belongs to */
+    uv_thread_t thread;
+    uv_async_t wake_loop;
+    uv_timer_t deadline;
+    unsigned handles; /* open: freed when 0 */
+    uv_mutex_t mutex;
+    uv_cond_t wake_thread;
+    struct piece *first, **last;
+    size_t queued;
+    atomic_bool cancel;
+    bool late; /* cancelled by the deadline */
+    bool finished;
+    struct query_outcome outcome;
+};
+
+/* ------------------------------------------------------------------ the question's thread */
+
+static int put(void *context, const void *data, size_t len, bool end_of_block, struct error *e)
+{
+    struct query_task *t = context;
+    struct piece *p = malloc(sizeof *p + len);
+    if (!p)
+        return error_set(e, ERROR_MEMORY, "no memory for the answer");
+    *p = (struct piece){.length = (uint32_t)len, .end_of_block = end_of_block};
+    memcpy(p->data, data, len);
+    uv_mutex_lock(&t->mutex);
+    while (t->queued > QUEUE_BYTES && !atomic_load(&t->cancel))
+        uv_cond_wait(&t->wake_thread, &t->mutex);
+    bool cancelled = atomic_load(&t->cancel);
+    if (!cancelled) {
+        *t->last = p;
+        t->last = &p->next;
+        t->queued += len;
+    }
+    uv_mutex_unlock(&t->mutex);
+    if (cancelled) {
+        free(p);
+        return error_set(e, ERROR_CANCELLED, "the query was cancelled");
+    }
+    uv_async_send(&t->wake_loop);
+    return 0;
+}
+
+static void run_query(void *context)
+{
+    struct query_task *t = context;
+    const struct query_sink sink = {.write = put, .context = t};
+    query_run(t->session->server->store, &t->q, &sink, &t->cancel, &t->outcome);
+    uv_mutex_lock(&t->mutex);
+    t->finished = true;
+    uv_mutex_unlock(&t->mutex);
+    uv_async_send(&t->wake_loop);
+}
+
+/* ------------------------------------------------------------------ the loop's side */
+
+static void task_closed(uv_handle_t *h)
+{
+    struct query_task *t = h->data;
+    if (--t->handles > 0)
+        return;
+    for (struct piece *p = t->first, *next; p; p = next) {
+        next = p->next;
+        free(p);
+    }
+    uv_cond_destroy(&t->wake_thread);
+    uv_mutex_destroy(&t->mutex);
+    message_free(&t->held);
+    free(t->outcome.manifest);
+    struct session *s = t->session;
+    free(t);
+    session_unref(s);
+}
+
+static void cancel(struct query_task *t)
+{
+    uv_mutex_lock(&t->mutex);
+    atomic_store(&t->cancel, true);
+    uv_cond_signal(&t->wake_thread);
+    uv_mutex_unlock(&t->mutex);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct query_task *t = timer->data;
+    t->late = true;
+    cancel(t);
+}
+
+static void send_done(struct query_task *t)
+{
+    struct query_outcome *o = &t->outcome;
+    if (t->late && o->code == ERROR_CANCELLED)
+        snprintf(o->text, sizeof o->text,
+                 "the question took longer than allowed: narrow it by time, agent, capture or filter, or give it "
+                 "longer (--deadline)");
+    struct message m = {.type = MESSAGE_DONE, .done = {.code = o->code, .text = o->text, .manifest = o->manifest}};
+    session_send(t->session, &m);
+}
+
+static void finish(struct query_task *t)
+{
+    struct session *s = t->session;
+    uv_thread_join(&t->thread);
+    if (s->stream)
+        send_done(t);
+    s->query = NULL;
+    s->server->queries--;
+    uv_close((uv_handle_t *)&t->wake_loop, task_closed);
+    uv_close((uv_handle_t *)&t->deadline, task_closed);
+}
+
+static struct piece *take_piece(struct query_task *t, bool *finished)
+{
+    uv_mutex_lock(&t->mutex);
+    struct piece *p = t->first;
+    *finished = !p && t->finished;
+    if (p) {
+        t->first = p->next;
+        if (!t->first)
+            t->last = &t->first;
+        t->queued -= p->length;
+        uv_cond_signal(&t->wake_thread);
+    }
+    uv_mutex_unlock(&t->mutex);
+    return p;
+}
+
+/* Sends what there is, as long as the client takes it. */
+static void pump(struct query_task *t)
+{
+    bool finished = false;
+    while (!t->session->stream || stream_queued(t->session->stream) < STREAM_QUEUE_HIGH) {
+        struct piece *p = take_piece(t, &finished);
+        if (!p)
+            break;
+        struct message m = {.type = MESSAGE_RESULT,
+                            .result = {.data = p->data, .length = p->length, .end_of_block = p->end_of_block}};
+        if (t->session->stream)
+            session_send(t->session, &m);
+        free(p);
+    }
+    if (finished)
+        finish(t);
+}
+
+static void on_wake(uv_async_t *async)
+{
+    struct query_task *t = async->data;
+    if (t->session->query == t)
+        pump(t);
+}
+
+static struct query_task *task_new(struct session *s, const struct message_query *q, struct error *e)
+{
+    struct query_task *t = calloc(1, sizeof *t);
+    struct buffer copy = {.limit = NET_FRAME_MAX + NET_HEADER_SIZE};
+    struct message m = {.type = MESSAGE_QUERY, .query = *q};
+    int r = t ? message_encode(&m, &copy, e) : error_set(e, ERROR_MEMORY, "no memory for a question");
+    if (r == 0)
+        r = message_decode(MESSAGE_QUERY, copy.data + NET_HEADER_SIZE, copy.len - NET_HEADER_SIZE, &t->held, e);
+    buffer_free(&copy);
+    if (r) {
+        free(t);
+        return NULL;
+    }
+    t->session = s;
+    t->q = t->held.query;
+    t->last = &t->first;
+    uv_mutex_init(&t->mutex);
+    uv_cond_init(&t->wake_thread);
+    uv_async_init(s->server->loop, &t->wake_loop, on_wake);
+    uv_timer_init(s->server->loop, &t->deadline);
+    t->wake_loop.data = t->deadline.data = t;
+    t->handles = 2;
+    return t;
+}
+
+static void done_at_once(struct session *s, const struct error *e)
+{
+    struct message m = {.type = MESSAGE_DONE, .done = {.code = e->code, .text = (char *)(uintptr_t)e->text}};
+    session_send(s, &m);
+}
+
+static void on_query(struct session *s, const struct message_query *q)
+{
+    struct server *server = s->server;
+    struct error e = ERROR_INIT;
+    if (server->queries >= server->config->max_queries) {
+        (void)error_set(&e, ERROR_BUSY, "the collector answers %u questions already: try again in a moment",
+                        server->queries);
+        done_at_once(s, &e);
+        return;
+    }
+    struct query_task *t = task_new(s, q, &e);
+    if (!t) {
+        done_at_once(s, &e);
+        return;
+    }
+    uint64_t most_ms = server->config->query_deadline_ns / NS_PER_MS;
+    uv_timer_start(&t->deadline, on_deadline, q->deadline_ms && q->deadline_ms < most_ms ? q->deadline_ms : most_ms, 0);
+    s->refs++;
+    s->query = t;
+    server->queries++;
+    int r = uv_thread_create(&t->thread, run_query, t);
+    if (r) {
+        (void)error_set(&e, ERROR_SYSTEM, "the collector cannot start a thread: %s", uv_strerror(r));
+        done_at_once(s, &e);
+        s->query = NULL;
+        server->queries--;
+        uv_close((uv_handle_t *)&t->wake_loop, task_closed);
+        uv_close((uv_handle_t *)&t->deadline, task_closed);
+    }
+}
+
+void client_session_message(struct session *s, const struct message *m)
+{
+    if (m->type != MESSAGE_QUERY)
+        session_refuse(s, ERROR_INVALID, "a client sends questions only");
+    else if (s->query)
+        session_refuse(s, ERROR_BUSY, "one question at a time on a connection");
+    else
+        on_query(s, &m->query);
+}
+
+void client_session_drain(struct session *s)
+{
+    if (s->query)
+        pump(s->query);
+}
+
+void client_session_close(struct session *s)
+{
+    if (s->query)
+        cancel(s->query);
+}

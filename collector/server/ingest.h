@@ -1,0 +1,58 @@
+/*
+ * ingest: the one thread that writes the store. Others hand it jobs; it takes all that wait, commits their parts as one group, and hands the jobs back to the loop with
+ * their results, in order.
+ */
+#ifndef FLEETDUMP_COLLECTOR_SERVER_INGEST_H
+#define FLEETDUMP_COLLECTOR_SERVER_INGEST_H
+
+#include "collector/store/store.h"
+#include "common/base/buffer.h"
+#include <uv.h>
+
+#define INGEST_QUEUE_BYTES (128u << 20) /* parts waiting; above it sessions stop reading */
+#define INGEST_GROUP_MOST  256u         /* parts in one commit */
+
+enum ingest_kind { INGEST_HEAD, INGEST_BODY, INGEST_FATE, INGEST_STATE, INGEST_AGENT };
+
+struct ingest_job {
+    struct ingest_job *next;
+    enum ingest_kind kind;
+    void *owner; /* the session, for `done` */
+    uint8_t epoch[EPOCH_SIZE];
+    uint64_t seq;
+    struct buffer head; /* HEAD: its bytes */
+    int body_fd;        /* BODY: a memfd, owned */
+    uint64_t body_length;
+    uint8_t fate, gap; /* FATE */
+    uint8_t install[16];
+    uint64_t arrived_ns;
+    /* AGENT: malloc'ed, owned */
+    char *name, *software, *labels, *peer, *status_json;
+    struct filter_address *addresses;
+    uint32_t address_count;
+    /* results */
+    int result;
+    struct error error;
+    uint64_t head_next, body_next; /* the stream's cursors after it (HEAD, BODY, FATE, STATE) */
+    struct chunk_head decoded;     /* used by the thread only */
+};
+
+struct ingest;
+
+/* Starts the thread on an open store; `done` is called on the loop for each job, which it must free. */
+MUST_CHECK int ingest_start(uv_loop_t *loop, struct store *store, void (*done)(struct ingest_job *job),
+                            struct ingest **out, struct error *e);
+
+struct ingest_job *ingest_job_new(enum ingest_kind kind, void *owner); /* NULL without memory; body_fd is -1 */
+void ingest_job_free(struct ingest_job *job);
+
+void ingest_submit(struct ingest *i, struct ingest_job *job);
+
+/* Bytes of parts that wait. */
+size_t ingest_waiting(struct ingest *i);
+
+/* Ends the thread after the group at hand; jobs that wait are handed back as ERROR_CANCELLED. Call before the loop is closed, then run the loop until `closed`. */
+void ingest_stop(struct ingest *i);
+void ingest_free(struct ingest *i);
+
+#endif

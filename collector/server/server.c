@@ -1,0 +1,124 @@
+#include "collector/server/server.h"
+#include "collector/server/session.h"
+#include "common/base/fs.h"
+#include "common/base/log.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STOP_MS 3000u /* sessions get that long to end by themselves */
+
+struct running {
+    struct server server;
+    uv_signal_t term, interrupt;
+    uv_timer_t patience;
+};
+
+static void close_sessions(struct server *s, bool at_once)
+{
+    for (struct session *x = s->sessions; x; x = x->next)
+        if (x->stream && at_once)
+            stream_abort(x->stream);
+        else if (x->stream)
+            stream_close(x->stream);
+}
+
+static void out_of_patience(uv_timer_t *t)
+{
+    struct running *r = t->data;
+    close_sessions(&r->server, true);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct running *r = signal->data;
+    if (r->server.stopping)
+        return;
+    log_info("%s: stopping", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    r->server.stopping = true;
+    listener_close(r->server.listener);
+    close_sessions(&r->server, false);
+    ingest_stop(r->server.ingest);
+    uv_close((uv_handle_t *)&r->term, NULL);
+    uv_close((uv_handle_t *)&r->interrupt, NULL);
+    uv_timer_start(&r->patience, out_of_patience, STOP_MS, 0);
+    uv_unref((uv_handle_t *)&r->patience);
+}
+
+static int may_listen(const struct server_config *c, struct error *e)
+{
+    char host[256];
+    uint16_t port;
+    int r = net_split(c->listen, host, &port, e);
+    if (r || c->insecure_plaintext || net_is_loopback(host))
+        return r;
+    return error_set(e, ERROR_REFUSED,
+                     "listen = %s: that address is not of the loopback, and connections are not encrypted: whoever is "
+                     "on the path reads all captured "
+                     "traffic and may send chunks of his own. Listen on 127.0.0.1 (and use a tunnel), or say "
+                     "--insecure-plaintext if the network is "
+                     "trusted",
+                     c->listen);
+}
+
+static int write_port(const struct server_config *c, int port, struct error *e)
+{
+    char text[16];
+    if (!c->port_file)
+        return 0;
+    int n = snprintf(text, sizeof text, "%d\n", port);
+    return fs_replace(AT_FDCWD, c->port_file, text, (size_t)n, 0644, "server.port-file", e);
+}
+
+static void watch_signals(struct running *r)
+{
+    uv_signal_init(r->server.loop, &r->term);
+    uv_signal_init(r->server.loop, &r->interrupt);
+    uv_timer_init(r->server.loop, &r->patience);
+    r->term.data = r->interrupt.data = r->patience.data = r;
+    uv_signal_start(&r->term, on_signal, SIGTERM);
+    uv_signal_start(&r->interrupt, on_signal, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int serve(struct running *r, struct error *e)
+{
+    struct server *s = &r->server;
+    int code = ingest_start(s->loop, s->store, session_job_done, &s->ingest, e);
+    if (code)
+        return code;
+    code = listener_new(s->loop, s->config->listen, s->config->max_sessions, session_accept, s, &s->listener, e);
+    if (code == 0 && (code = write_port(s->config, listener_port(s->listener), e)) != 0)
+        listener_close(s->listener);
+    if (code == 0) {
+        watch_signals(r);
+        log_info("collector %s listens on %s (port %d), data in %s", s->config->name, s->config->listen,
+                 listener_port(s->listener), s->config->store.path);
+    } else
+        ingest_stop(s->ingest);
+    uv_run(s->loop, UV_RUN_DEFAULT);
+    if (code == 0) {
+        uv_close((uv_handle_t *)&r->patience, NULL);
+        uv_run(s->loop, UV_RUN_DEFAULT);
+    }
+    ingest_free(s->ingest);
+    return code;
+}
+
+int server_run(const struct server_config *config, struct error *e)
+{
+    struct running r = {.server = {.config = config}};
+    uv_loop_t loop;
+    int code = may_listen(config, e);
+    if (code == 0)
+        code = store_open(&config->store, &r.server.store, e);
+    if (code)
+        return code;
+    uv_loop_init(&loop);
+    r.server.loop = &loop;
+    code = serve(&r, e);
+    uv_loop_close(&loop);
+    store_close(r.server.store);
+    return code;
+}

@@ -1,0 +1,28 @@
+/*
+ * server: the collector as a running process: one libuv loop that never blocks (connections), one ingest thread (the store's writer), a thread for each running question.
+ *
+ *   listener -> session --+-- agent: pieces -> parts --> ingest thread: verify, group, commit --> acks
+ *                         +-- client: query ----------> query thread -> bounded queue ---------> results
+ */
+#ifndef FLEETDUMP_COLLECTOR_SERVER_SERVER_H
+#define FLEETDUMP_COLLECTOR_SERVER_SERVER_H
+
+#include "collector/store/store.h"
+#include "common/base/error.h"
+
+struct server_config {
+    const char *name;        /* what agents and clients are told */
+    const char *listen;      /* "address:port" */
+    bool insecure_plaintext; /* plain TCP on an address that is not of the loopback */
+    unsigned max_sessions;
+    unsigned max_queries;       /* running at once; more wait for none: they are refused as busy */
+    uint64_t query_deadline_ns; /* a question that takes longer is cut off with an error */
+    const char *
+        port_file; /* the port listened on is written here (for tests and scripts that let the system choose), or NULL */
+    struct store_config store;
+};
+
+/* Runs until SIGTERM or SIGINT. */
+MUST_CHECK int server_run(const struct server_config *config, struct error *e);
+
+#endif

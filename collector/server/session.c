@@ -1,0 +1,236 @@
+#include "collector/server/session.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define SOFTWARE "fleetdump " FLEETDUMP_VERSION
+
+void session_send(struct session *s, const struct message *m)
+{
+    struct error e = ERROR_INIT;
+    if (s->stream && stream_send(s->stream, m, &e)) {
+        log_warn("%s: %s", s->peer, e.text);
+        stream_abort(s->stream);
+    }
+}
+
+void session_refuse(struct session *s, int code, const char *text)
+{
+    struct message m = {.type = MESSAGE_REFUSE, .refuse = {.code = code, .text = (char *)(uintptr_t)text}};
+    log_warn("%s%s%s refused: %s", s->agent ? s->agent : "", s->agent ? " at " : "", s->peer, text);
+    session_send(s, &m);
+    if (s->stream)
+        stream_close(s->stream);
+}
+
+static void session_free(struct session *s)
+{
+    *s->link = s->next;
+    if (s->next)
+        s->next->link = s->link;
+    free(s->agent);
+    free(s->software);
+    free(s->labels);
+    free(s->peer);
+    free(s->addresses);
+    free(s->streams);
+    free(s);
+}
+
+void session_unref(struct session *s)
+{
+    if (--s->refs == 0 && !s->stream)
+        session_free(s);
+}
+
+/* ------------------------------------------------------------------ hello */
+
+static char *copy(const char *text)
+{
+    return strdup(text ? text : "");
+}
+
+static bool take_agent(struct session *s, const struct message_hello *h)
+{
+    size_t len = 1;
+    for (uint32_t i = 0; i < h->label_count; i++)
+        len += strlen(h->labels[i]) + 1;
+    s->agent = copy(h->agent);
+    s->software = copy(h->software);
+    s->labels = calloc(1, len);
+    s->addresses = calloc(h->address_count + 1u, sizeof *s->addresses);
+    if (!s->agent || !s->software || !s->labels || !s->addresses)
+        return false;
+    for (uint32_t i = 0; i < h->label_count; i++) {
+        strcat(s->labels, i ? "," : "");
+        strcat(s->labels, h->labels[i]);
+    }
+    for (uint32_t i = 0; i < h->address_count; i++) {
+        s->addresses[i].family = h->addresses[i].family;
+        memcpy(s->addresses[i].addr, h->addresses[i].addr, sizeof s->addresses[i].addr);
+    }
+    s->address_count = h->address_count;
+    memcpy(s->install, h->install, sizeof s->install);
+    return true;
+}
+
+static void welcome(struct session *s)
+{
+    struct message m = {.type = MESSAGE_WELCOME,
+                        .welcome = {.protocol = NET_PROTOCOL,
+                                    .software = (char *)(uintptr_t)SOFTWARE,
+                                    .collector = (char *)(uintptr_t)s->server->config->name,
+                                    .wall_ns = clock_wall_ns()}};
+    s->welcomed = true;
+    session_send(s, &m);
+}
+
+/* Tells the store who is here; the answer to the first one decides whether the agent is welcome. */
+static void see_agent(struct session *s, const char *status_json)
+{
+    struct ingest_job *job = ingest_job_new(INGEST_AGENT, s);
+    if (!job)
+        return;
+    job->arrived_ns = clock_wall_ns();
+    memcpy(job->install, s->install, sizeof job->install);
+    job->name = copy(s->agent);
+    job->software = copy(s->software);
+    job->labels = copy(s->labels);
+    job->peer = copy(s->peer);
+    job->status_json = status_json ? strdup(status_json) : NULL;
+    job->addresses = calloc(s->address_count + 1u, sizeof *job->addresses);
+    if (!job->name || !job->software || !job->labels || !job->peer || !job->addresses) {
+        ingest_job_free(job);
+        return;
+    }
+    memcpy(job->addresses, s->addresses, s->address_count * sizeof *job->addresses);
+    job->address_count = s->address_count;
+    s->refs++;
+    ingest_submit(s->server->ingest, job);
+}
+
+static void greet(struct session *s, const struct message *m)
+{
+    const struct message_hello *h = &m->hello;
+    if (m->type != MESSAGE_HELLO) {
+        session_refuse(s, ERROR_INVALID, "a connection begins with a HELLO");
+        return;
+    }
+    if (h->protocol != NET_PROTOCOL) {
+        session_refuse(s, ERROR_VERSION,
+                       "this collector (" SOFTWARE
+                       ") speaks another version of the protocol: use the same release on both sides");
+        return;
+    }
+    s->greeted = true;
+    s->role = h->role;
+    if (s->role == ROLE_CLIENT) {
+        welcome(s);
+        return;
+    }
+    if (!h->agent || !h->agent[0] || strlen(h->agent) > HEAD_NAME_MAX || !take_agent(s, h)) {
+        session_refuse(s, ERROR_INVALID, "an agent has a name of 1 to 255 bytes");
+        return;
+    }
+    see_agent(s, NULL);
+}
+
+static void agent_seen(struct session *s, struct ingest_job *job)
+{
+    if (job->result)
+        session_refuse(s, job->result, job->error.text);
+    else if (!s->welcomed) {
+        log_info("agent %s connected from %s (%s)", s->agent, s->peer, s->role == ROLE_AGENT_DATA ? "data" : "control");
+        welcome(s);
+    }
+}
+
+void session_job_done(struct ingest_job *job)
+{
+    struct session *s = job->owner;
+    if (s->stream && job->kind == INGEST_AGENT)
+        agent_seen(s, job);
+    else if (s->stream)
+        agent_session_job_done(s, job);
+    ingest_job_free(job);
+    session_resume_all(s->server);
+    session_unref(s);
+}
+
+/* ------------------------------------------------------------------ the stream's events */
+
+static void on_message(void *context, struct stream *stream, const struct message *m)
+{
+    struct session *s = context;
+    (void)stream;
+    if (!s->greeted)
+        greet(s, m);
+    else if (!s->welcomed)
+        session_refuse(s, ERROR_INVALID, "a message came before the WELCOME was answered");
+    else if (s->role == ROLE_CLIENT)
+        client_session_message(s, m);
+    else if (m->type == MESSAGE_STATUS && s->role == ROLE_AGENT_CONTROL)
+        see_agent(s, m->status.json);
+    else
+        agent_session_message(s, m);
+}
+
+static void on_drain(void *context, struct stream *stream)
+{
+    struct session *s = context;
+    (void)stream;
+    if (s->role == ROLE_CLIENT)
+        client_session_drain(s);
+}
+
+static void on_close(void *context, struct stream *stream, const struct error *why)
+{
+    struct session *s = context;
+    (void)stream;
+    if (why->code)
+        log_warn("%s%s%s: %s", s->agent ? s->agent : "", s->agent ? " at " : "", s->peer, why->text);
+    else if (s->agent)
+        log_info("agent %s disconnected (%s)", s->agent, s->role == ROLE_AGENT_DATA ? "data" : "control");
+    s->stream = NULL;
+    agent_session_close(s);
+    client_session_close(s);
+    s->refs++;
+    session_unref(s);
+}
+
+static const struct stream_events events = {.on_message = on_message, .on_drain = on_drain, .on_close = on_close};
+
+bool session_accept(void *context, struct stream *stream, const struct stream_events **out, void **stream_context)
+{
+    struct server *server = context;
+    struct session *s = server->stopping ? NULL : calloc(1, sizeof *s);
+    if (!s)
+        return false;
+    s->peer = strdup(stream_peer(stream));
+    if (!s->peer) {
+        free(s);
+        return false;
+    }
+    s->server = server;
+    s->stream = stream;
+    s->next = server->sessions;
+    s->link = &server->sessions;
+    if (s->next)
+        s->next->link = &s->next;
+    server->sessions = s;
+    *out = &events;
+    *stream_context = s;
+    return true;
+}
+
+void session_resume_all(struct server *server)
+{
+    if (ingest_waiting(server->ingest) > INGEST_QUEUE_BYTES / 2)
+        return;
+    for (struct session *s = server->sessions; s; s = s->next)
+        if (s->paused && s->stream) {
+            s->paused = false;
+            stream_resume(s->stream);
+        }
+}

@@ -1,0 +1,83 @@
+/*
+ * session: one connection of an agent or a client, from its hello on. All on the loop's thread.
+ *
+ * A session is freed when its stream is closed and nothing that runs elsewhere (an ingest job, a question) refers to it any more.
+ */
+#ifndef FLEETDUMP_COLLECTOR_SERVER_SESSION_H
+#define FLEETDUMP_COLLECTOR_SERVER_SESSION_H
+
+#include "collector/server/ingest.h"
+#include "collector/server/server.h"
+#include "common/net/stream.h"
+
+#define SESSION_STREAMS_MAX 4096u        /* streams that one agent's connection may name */
+#define BODY_BYTES_MAX      (128u << 20) /* of one body */
+
+struct query_task;
+
+/* What all sessions share. */
+struct server {
+    const struct server_config *config;
+    uv_loop_t *loop;
+    struct store *store;
+    struct ingest *ingest;
+    struct listener *listener;
+    struct session *sessions;
+    unsigned queries;
+    bool stopping;
+};
+
+/* A stream of an agent, and the part of it that is coming in. */
+struct session_stream {
+    uint8_t epoch[EPOCH_SIZE];
+    bool refused;
+    struct ingest_job *coming; /* HEAD or BODY whose pieces come; NULL between parts */
+    uint64_t total, received;
+};
+
+struct session {
+    struct server *server;
+    struct stream *stream;        /* NULL once closed */
+    struct session *next, **link; /* in server->sessions */
+    unsigned refs;                /* jobs and questions under way */
+    bool greeted, welcomed;
+    bool paused;
+    uint8_t role;
+    uint8_t install[16];
+    char *agent, *software, *labels, *peer;
+    struct filter_address *addresses;
+    uint32_t address_count;
+    struct session_stream *streams;
+    uint32_t stream_count;
+    struct query_task *query;
+};
+
+/* listener_accept_fn; context is the struct server. */
+bool session_accept(void *context, struct stream *s, const struct stream_events **events, void **stream_context);
+
+/* Sends a REFUSE for the whole connection and closes it. */
+void session_refuse(struct session *s, int code, const char *text);
+
+/* Sends, and closes the session if that fails. */
+void session_send(struct session *s, const struct message *m);
+
+/* A job or question that referred to the session is over. */
+void session_unref(struct session *s);
+
+/* A result of the ingest thread (ingest_start's `done`). */
+void session_job_done(struct ingest_job *job);
+
+/* Goes on reading where sessions were paused for want of room. */
+void session_resume_all(struct server *server);
+
+/* agent_session.c */
+void agent_session_message(struct session *s, const struct message *m);
+void agent_session_job_done(struct session *s, struct ingest_job *job);
+void agent_session_close(struct session *s);
+
+/* client_session.c */
+void client_session_message(struct session *s, const struct message *m);
+void client_session_drain(struct session *s);
+void client_session_close(struct session *s);
+
+#endif
