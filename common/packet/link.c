@@ -39,10 +39,12 @@ static void llc(struct decoder *d)
 /* What follows the type or length field of Ethernet. */
 static void type_or_length(struct decoder *d, uint16_t value)
 {
-    if (value <= LLC_LENGTH_MAX)
+    if (value <= LLC_LENGTH_MAX) {
+        decode_fence(d, value);
         llc(d);
-    else
+    } else {
         decode_ethertype(d, value);
+    }
 }
 
 static void vlan(struct decoder *d)
@@ -108,17 +110,29 @@ static void mpls(struct decoder *d)
 static void ppp_protocol(struct decoder *d)
 {
     const uint8_t *h = decode_peek(d, 1);
-    if (!h || (!(h[0] & 1) && !(h = decode_peek(d, 2))))
+    if (!h)
         return;
-    uint16_t protocol = h[0] & 1 ? h[0] : decode_be16(h);
-    if (h[0] & 1)
+    bool compressed = h[0] & 1;
+    if (compressed)
         d->p->plain = false;
-    if ((protocol != 0x21 && protocol != 0x57) || !decode_take(d, h[0] & 1 ? 1 : 2))
+    else if (!decode_peek(d, 2))
         return;
-    if (protocol == 0x21)
+    uint16_t protocol = compressed ? h[0] : decode_be16(h);
+    (void)decode_take(d, compressed ? 1 : 2);
+    switch (protocol) {
+    case 0x0021:
         decode_ip4(d);
-    else
+        break;
+    case 0x0057:
         decode_ip6(d);
+        break;
+    case 0x0281:
+    case 0x0283: /* multicast */
+        mpls(d);
+        break;
+    default:
+        break;
+    }
 }
 
 /* RFC 2516, session stage. */
@@ -262,6 +276,13 @@ static void link_cooked2(struct decoder *d)
         cooked(d, decode_be16(h + 8), decode_be16(h), h[11], h + 12);
 }
 
+static void link_cisco_hdlc(struct decoder *d)
+{
+    const uint8_t *h = decode_take(d, 4);
+    if (h)
+        decode_ethertype(d, decode_be16(h + 2));
+}
+
 /* With or without the address and control bytes of HDLC framing (RFC 1662). */
 static void link_ppp(struct decoder *d)
 {
@@ -276,11 +297,16 @@ static void link_ppp(struct decoder *d)
     ppp_protocol(d);
 }
 
-static void link_cisco_hdlc(struct decoder *d)
+/* PPP or Cisco's HDLC, told apart by the address byte. */
+static void link_serial(struct decoder *d)
 {
-    const uint8_t *h = decode_take(d, 4);
-    if (h)
-        decode_ethertype(d, decode_be16(h + 2));
+    const uint8_t *h = decode_peek(d, 1);
+    if (h && (h[0] == 0x0f || h[0] == 0x8f)) {
+        d->p->plain = false;
+        link_cisco_hdlc(d);
+    } else {
+        link_ppp(d);
+    }
 }
 
 void decode_link(struct decoder *d, int link_type)
@@ -289,11 +315,10 @@ void decode_link(struct decoder *d, int link_type)
         int link_type;
         void (*layer)(struct decoder *);
     } types[] = {
-        {0, link_null},   {9, link_ppp},          {12, decode_ip}, /* RAW, as some systems write it */
-        {14, decode_ip},                                           /* RAW, as OpenBSD writes it */
-        {50, link_ppp},                                            /* PPP in HDLC-like framing */
-        {101, decode_ip}, {104, link_cisco_hdlc}, {108, link_loop},  {113, link_cooked},
-        {219, mpls},      {228, decode_ip4},      {229, decode_ip6}, {276, link_cooked2},
+        {0, link_null},    {9, link_serial},  {12, decode_ip}, /* RAW, as some systems write it */
+        {14, decode_ip},                                       /* RAW, as OpenBSD writes it */
+        {50, link_serial}, {101, decode_ip},  {104, link_cisco_hdlc}, {108, link_loop},    {113, link_cooked},
+        {219, mpls},       {228, decode_ip4}, {229, decode_ip6},      {276, link_cooked2},
     };
     if (link_type == 1) {
         link_ethernet(d);

@@ -133,6 +133,12 @@ static bool extension(struct decoder *d)
     }
 }
 
+/* A jumbogram, or one without the option, as Linux makes them for itself. A length of 0 has no other good use. */
+static bool unbounded_ip6(const struct decoder *d, uint32_t payload, uint8_t next)
+{
+    return payload == 0 && (next == EXTENSION_HOP_BY_HOP || d->wire_left > 40 + UINT16_MAX);
+}
+
 void decode_ip6(struct decoder *d)
 {
     struct packet *p = d->p;
@@ -146,7 +152,7 @@ void decode_ip6(struct decoder *d)
     accept_net(d, FAMILY_IP6, ETHERTYPE_IP6, h + 8, h + 24);
     p->net_offset = decode_offset(d);
     uint32_t payload = decode_be16(h + 4);
-    if ((payload || h[6] == EXTENSION_NONE) && !d->quote) /* 0 else: a jumbogram or segmentation offload */
+    if (!d->quote && !unbounded_ip6(d, payload, h[6]))
         decode_fence(d, 40 + payload);
     p->net_length = d->wire_left;
     p->hop_limit = h[7];

@@ -50,7 +50,7 @@ static void udp(struct decoder *d)
     if (!ports(d) || !(h = decode_peek(d, 8)))
         return;
     uint32_t length = decode_be16(h + 4);
-    if (length == 0 && p->net.family == FAMILY_IP6) /* jumbogram (RFC 2675) */
+    if (length == 0 && !d->fenced) /* jumbogram (RFC 2675) or segmentation offload, where IP has no length either */
         length = UINT32_MAX;
     else if (length < 8 || decode_too_long(d, length))
         decode_invalid(d);
