@@ -1,18 +1,17 @@
 /*
- * message: what agents, collector and command line say to each other, as plain structs; on the wire each is one frame (frame header, then a
- * protobuf message of proto/fleetdump.proto). Conversion is here and nowhere else.
+ * message: what agents, collector and command line say to each other, as plain structs; on the wire each is one frame
+ * (frame header, then a protobuf message of proto/fleetdump.proto). Conversion is here and nowhere else.
  *
  * Agent's data connection:    HELLO ->            <- WELCOME          (or REFUSE, then the connection is closed)
  *                             STREAM ->           <- STREAM_STATE     what of this stream the collector has
- *                             PIECE... ->         <- ACK              heads in order of seq; bodies in order of seq, each behind its head
- *                             BODY_FATE ->        <- ACK              a body that will not come
- * Agent's control connection: HELLO ->            <- WELCOME
- *                             STATUS ->                               now and then
- * Client's connection:        HELLO ->            <- WELCOME
- *                             QUERY ->            <- RESULT..., DONE  (close to cancel)
+ *                             PIECE... ->         <- ACK              heads in order of seq; bodies in order of seq,
+ * each behind its head BODY_FATE ->        <- ACK              a body that will not come Agent's control connection:
+ * HELLO ->            <- WELCOME STATUS ->                               now and then Client's connection:        HELLO
+ * ->            <- WELCOME QUERY ->            <- RESULT..., DONE  (close to cancel)
  *
- * A stream has two cursors at the collector: head_next, the seq of the first item it does not have; body_next, the first seq whose body's fate it does
- * not know (= head_next if it knows all). Acks move them; what lies below them is durable and must be forgotten by the sender.
+ * A stream has two cursors at the collector: head_next, the seq of the first item it does not have; body_next, the
+ * first seq whose body's fate it does not know (= head_next if it knows all). Acks move them; what lies below them is
+ * durable and must be forgotten by the sender.
  */
 #ifndef FLEETDUMP_NET_MESSAGE_H
 #define FLEETDUMP_NET_MESSAGE_H
@@ -21,15 +20,16 @@
 #include "common/base/error.h"
 #include "common/chunk/head.h"
 
-#define NET_PROTOCOL      1u
-#define NET_PORT_DEFAULT  4741
-#define NET_FRAME_MAX     (1u << 20)   /* payload of a frame */
-#define NET_HELLO_MAX     (64u << 10)  /* payload of the first frame of a connection */
-#define NET_PIECE_MAX     (256u << 10) /* bytes in a PIECE or RESULT */
-#define NET_STRINGS_MAX   4096u        /* in any list of a message */
-#define NET_LIST_MAX      65536u
+#define NET_PROTOCOL     1u
+#define NET_PORT_DEFAULT 4741
+#define NET_FRAME_MAX    (1u << 20)   /* payload of a frame */
+#define NET_HELLO_MAX    (64u << 10)  /* payload of the first frame of a connection */
+#define NET_PIECE_MAX    (256u << 10) /* bytes in a PIECE or RESULT */
+#define NET_STRINGS_MAX  4096u        /* in any list of a message */
+#define NET_LIST_MAX     65536u
 
-/* Frame header, 8 bytes: 'F' 'D' | version u8 (NET_PROTOCOL) | type u8 (enum message_type) | payload length u32 little-endian */
+/* Frame header, 8 bytes: 'F' 'D' | version u8 (NET_PROTOCOL) | type u8 (enum message_type) | payload length u32
+ * little-endian */
 #define NET_HEADER_SIZE 8u
 
 /* On the wire: never renumber. */
@@ -51,7 +51,15 @@ const char *message_type_name(int type);
 
 enum net_role { ROLE_AGENT_CONTROL = 1, ROLE_AGENT_DATA = 2, ROLE_CLIENT = 3 };
 enum net_part { PART_HEAD = 1, PART_BODY = 2 };
-enum query_kind { QUERY_AGENTS = 1, QUERY_CAPTURES = 2, QUERY_STATUS = 3, QUERY_FLOWS = 4, QUERY_PULL = 5, QUERY_CHUNKS = 6, QUERY_EXPORT = 7 };
+enum query_kind {
+    QUERY_AGENTS = 1,
+    QUERY_CAPTURES = 2,
+    QUERY_STATUS = 3,
+    QUERY_FLOWS = 4,
+    QUERY_PULL = 5,
+    QUERY_CHUNKS = 6,
+    QUERY_EXPORT = 7
+};
 /* Which vantage of a connection that several saw: see DESIGN "pull". */
 enum query_vantage { VANTAGE_AUTO = 0, VANTAGE_ALL = 1 };
 
@@ -69,11 +77,11 @@ struct net_name { /* a name in a filter and what it stands for; see struct filte
 };
 
 struct message_hello {
-    uint32_t protocol; /* NET_PROTOCOL */
-    uint8_t role;      /* enum net_role */
-    char *software;    /* "fleetdump 0.1" */
-    uint64_t features; /* bits both sides know are used */
-    char *agent;       /* agents: name */
+    uint32_t protocol;   /* NET_PROTOCOL */
+    uint8_t role;        /* enum net_role */
+    char *software;      /* "fleetdump 0.1" */
+    uint64_t features;   /* bits both sides know are used */
+    char *agent;         /* agents: name */
     uint8_t install[16]; /* agents: random, made once and kept beside the spool; tells two hosts of one name apart */
     char **labels;       /* "role=web" */
     uint32_t label_count;
@@ -93,7 +101,8 @@ struct message_welcome {
 struct message_refuse {
     int32_t code; /* enum error_code */
     char *text;
-    uint8_t epoch[EPOCH_SIZE]; /* all 0: the connection; else this stream (it stays on the agent and is named in its status) */
+    uint8_t epoch[EPOCH_SIZE]; /* all 0: the connection; else this stream (it stays on the agent and is named in its
+                                  status) */
     uint64_t seq;
     uint8_t part;
 };
@@ -147,15 +156,17 @@ struct message_query {
     uint64_t limit; /* rows; 0 for the collector's own limit */
     char **by;      /* fields to group by; none: no groups */
     uint32_t by_count;
-    uint8_t vantage;       /* enum query_vantage */
-    uint8_t packets_only;  /* pull: exactly the packets, also with connection words */
-    uint32_t link_type;    /* pull: only this LINKTYPE_; UINT32_MAX for any (then more than one is an error that lists them) */
+    uint8_t vantage;      /* enum query_vantage */
+    uint8_t packets_only; /* pull: exactly the packets, also with connection words */
+    uint32_t
+        link_type; /* pull: only this LINKTYPE_; UINT32_MAX for any (then more than one is an error that lists them) */
     uint8_t epoch[EPOCH_SIZE]; /* EXPORT: which chunk */
     uint64_t seq;
-    uint64_t deadline_ms;  /* 0: the collector's limit */
+    uint64_t deadline_ms; /* 0: the collector's limit */
 };
 
-/* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; PULL, EXPORT: bytes of the file; AGENTS, CAPTURES, STATUS, CHUNKS: a JSON document. */
+/* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; PULL, EXPORT: bytes of the file; AGENTS,
+ * CAPTURES, STATUS, CHUNKS: a JSON document. */
 struct message_result {
     const uint8_t *data;
     uint32_t length; /* at most NET_PIECE_MAX */
@@ -163,8 +174,8 @@ struct message_result {
 };
 
 struct message_done {
-    int32_t code; /* 0, ERROR_INCOMPLETE, or what failed */
-    char *text;   /* the sentence for the user if code != 0 */
+    int32_t code;   /* 0, ERROR_INCOMPLETE, or what failed */
+    char *text;     /* the sentence for the user if code != 0 */
     char *manifest; /* JSON object: per agent what the answer holds and what it lacks */
 };
 
@@ -190,12 +201,14 @@ struct message {
 /* Appends one whole frame (header and payload). ERROR_LIMIT if the payload would pass NET_FRAME_MAX. */
 MUST_CHECK int message_encode(const struct message *m, struct buffer *out, struct error *e);
 
-/* Decodes the payload of a frame of this type. Checks every length and enum; ERROR_INVALID names the message and the field. piece.data and result.data point into
- * memory that belongs to m. */
+/* Decodes the payload of a frame of this type. Checks every length and enum; ERROR_INVALID names the message and the
+ * field. piece.data and result.data point into memory that belongs to m. */
 MUST_CHECK int message_decode(int type, const void *payload, size_t len, struct message *m, struct error *e);
 void message_free(struct message *m);
 
-/* Reads a frame header: ERROR_INVALID "not a fleetdump peer", ERROR_VERSION with both versions, ERROR_LIMIT if longer than `limit`. */
-MUST_CHECK int message_header(const uint8_t header[NET_HEADER_SIZE], size_t limit, int *type, size_t *length, struct error *e);
+/* Reads a frame header: ERROR_INVALID "not a fleetdump peer", ERROR_VERSION with both versions, ERROR_LIMIT if longer
+ * than `limit`. */
+MUST_CHECK int message_header(const uint8_t header[NET_HEADER_SIZE], size_t limit, int *type, size_t *length,
+                              struct error *e);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * stream: a connection that carries messages, on libuv. TLS will be added here and nowhere else.
  *
- * One thread, the loop's. Callbacks run on it and never from inside the call that caused them. After stream_close no callback but on_close comes; the stream is freed
- * after on_close returns. Each side may send as much as it likes; stream_queued says what waits, and on_drain comes when that fell to 0: senders of bulk data stop at
- * STREAM_QUEUE_HIGH and go on then.
+ * One thread, the loop's. Callbacks run on it and never from inside the call that caused them. After stream_close no
+ * callback but on_close comes; the stream is freed after on_close returns. Each side may send as much as it likes;
+ * stream_queued says what waits, and on_drain comes when that fell to 0: senders of bulk data stop at STREAM_QUEUE_HIGH
+ * and go on then.
  */
 #ifndef FLEETDUMP_NET_STREAM_H
 #define FLEETDUMP_NET_STREAM_H
@@ -26,25 +27,28 @@ struct stream_events {
     void (*on_close)(void *context, struct stream *s, const struct error *why);
 };
 
-/* Connects to "address:port", "[v6]:port" or a host name (resolved on libuv's pool). timeout_ms covers resolving and connecting. Errors of form come back here, all
- * others through on_close: they name the address and what to check. */
-MUST_CHECK int stream_connect(uv_loop_t *loop, const char *address, uint64_t timeout_ms, const struct stream_events *events, void *context,
-                              struct stream **out, struct error *e);
+/* Connects to "address:port", "[v6]:port" or a host name (resolved on libuv's pool). timeout_ms covers resolving and
+ * connecting. Errors of form come back here, all others through on_close: they name the address and what to check. */
+MUST_CHECK int stream_connect(uv_loop_t *loop, const char *address, uint64_t timeout_ms,
+                              const struct stream_events *events, void *context, struct stream **out, struct error *e);
 
 /* Queues a message. Errors (encoding) come back; what happens later comes through on_close. */
 MUST_CHECK int stream_send(struct stream *s, const struct message *m, struct error *e);
 size_t stream_queued(const struct stream *s);
-void stream_pause(struct stream *s);  /* no more on_message until stream_resume */
+void stream_pause(struct stream *s); /* no more on_message until stream_resume */
 void stream_resume(struct stream *s);
-void stream_close(struct stream *s);       /* after what is queued was sent, at most 2 s */
-void stream_abort(struct stream *s);       /* at once */
+void stream_close(struct stream *s);             /* after what is queued was sent, at most 2 s */
+void stream_abort(struct stream *s);             /* at once */
 const char *stream_peer(const struct stream *s); /* "10.0.0.1:4711" */
 
 struct listener;
-/* Listens on "address:port" (port 0: any free; listener_port tells). on_accept gets each new stream and returns the context for it and its events through the pointers, or
- * false to refuse it. At most `most` streams at once: further ones get a REFUSE with ERROR_BUSY. */
-typedef bool listener_accept_fn(void *context, struct stream *s, const struct stream_events **events, void **stream_context);
-MUST_CHECK int listener_new(uv_loop_t *loop, const char *address, unsigned most, listener_accept_fn *on_accept, void *context, struct listener **out, struct error *e);
+/* Listens on "address:port" (port 0: any free; listener_port tells). on_accept gets each new stream and returns the
+ * context for it and its events through the pointers, or false to refuse it. At most `most` streams at once: further
+ * ones get a REFUSE with ERROR_BUSY. */
+typedef bool listener_accept_fn(void *context, struct stream *s, const struct stream_events **events,
+                                void **stream_context);
+MUST_CHECK int listener_new(uv_loop_t *loop, const char *address, unsigned most, listener_accept_fn *on_accept,
+                            void *context, struct listener **out, struct error *e);
 int listener_port(const struct listener *l);
 void listener_close(struct listener *l); /* stops accepting; open streams go on */
 

@@ -1,0 +1,398 @@
+/*
+ * A connection that is open: frames in, frames out, and its end. Runs on the loop's thread.
+ *
+ * Reading: bytes are appended to `in`; each whole frame is decoded, given to on_message and dropped. The first frame
+ * may have NET_HELLO_MAX bytes, later ones NET_FRAME_MAX: so a stranger costs no memory. What breaks a rule ends the
+ * stream with a sentence that names the peer. Writing: a message is encoded into memory of its own, which libuv holds
+ * until it is written. The end: stream_close sends what is queued, then our end of stream, and waits for the other
+ * side's; only then is the socket closed, since a socket closed with unread bytes in it would make the kernel send a
+ * reset, which may overtake what we sent last.
+ */
+#include "common/net/stream_impl.h"
+
+#include "common/base/fault.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define READ_SIZE       ((size_t)64 << 10)
+#define IN_MAX          (NET_HEADER_SIZE + (size_t)NET_FRAME_MAX + READ_SIZE)
+#define IN_KEPT         (4 * READ_SIZE) /* an idle stream keeps no larger buffer */
+#define DRAIN_MS        2000
+#define KEEPALIVE_S     20
+#define KEEPALIVE_TRIES 3
+#define USER_TIMEOUT_MS 30000
+
+struct outgoing {
+    uv_write_t request;
+    struct stream *stream;
+    struct buffer data;
+};
+
+/* ------------------------------------------------------------ the end */
+static void handle_closed(uv_handle_t *handle)
+{
+    struct stream *s = handle->data;
+    if (--s->handles)
+        return;
+    stream_dial_forget(s);
+    if (s->events->on_close)
+        s->events->on_close(s->context, s, &s->why);
+    if (s->listener)
+        listener_forget(s->listener);
+    buffer_free(&s->in);
+    free(s->tcp);
+    free(s);
+}
+
+void stream_abort(struct stream *s)
+{
+    if (s->state == STREAM_CLOSED)
+        return;
+    s->state = STREAM_CLOSED;
+    uv_close((uv_handle_t *)s->tcp, handle_closed);
+    uv_close((uv_handle_t *)&s->timer, handle_closed);
+    uv_close((uv_handle_t *)&s->later, handle_closed);
+}
+
+void stream_fail(struct stream *s, int code, const char *fmt, ...)
+{
+    char text[ERROR_TEXT_MAX];
+    va_list args;
+    if (s->state == STREAM_CLOSED)
+        return;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    error_set(&s->why, code, "%s", text);
+    stream_abort(s);
+}
+
+static void fail_broken(struct stream *s, int status)
+{
+    stream_fail(s, ERROR_UNREACHABLE, "the connection with %s broke: %s", s->peer, uv_strerror(status));
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+    struct stream *s = request->data;
+    if (s->state != STREAM_DRAINING)
+        return;
+    s->shut = true;
+    if (status)
+        fail_broken(s, status);
+    else if (s->ended)
+        stream_abort(s);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct stream *s = timer->data;
+    if (s->state == STREAM_DIALLING)
+        stream_dial_timeout(s);
+    else if (s->queued)
+        stream_fail(s, ERROR_UNREACHABLE, "closed the connection with %s, which had not taken the last %zu bytes",
+                    s->peer, s->queued);
+    else
+        stream_abort(s);
+}
+
+/* ------------------------------------------------------------ reading */
+static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf);
+
+static void give_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    (void)suggested;
+    struct stream *s = handle->data;
+    if (s->state != STREAM_OPEN)
+        buffer_clear(&s->in); /* to be dropped */
+    void *p = buffer_reserve(&s->in, READ_SIZE);
+    *buf = uv_buf_init(p, p ? READ_SIZE : 0);
+}
+
+static void start_reading(struct stream *s)
+{
+    int status = uv_read_start((uv_stream_t *)s->tcp, give_room, on_read);
+    if (status && status != UV_EALREADY)
+        fail_broken(s, status);
+}
+
+/* The next whole frame, decoded and given away. False if there is none, or the stream is not to go on. */
+static bool next_frame(struct stream *s)
+{
+    struct message m;
+    struct error why = ERROR_INIT;
+    const uint8_t *p = s->in.data + s->in_at;
+    size_t left = s->in.len - s->in_at;
+    int type;
+    size_t length;
+    if (s->state != STREAM_OPEN || s->paused || left < NET_HEADER_SIZE)
+        return false;
+    int r = message_header(p, s->greeted ? NET_FRAME_MAX : NET_HELLO_MAX, &type, &length, &why);
+    if (!r && left - NET_HEADER_SIZE < length)
+        return false;
+    if (!r)
+        r = message_decode(type, p + NET_HEADER_SIZE, length, &m, &why);
+    if (r) {
+        stream_fail(s, r, "the peer %s: %s", s->peer, why.text);
+        return false;
+    }
+    s->greeted = true;
+    s->in_at += NET_HEADER_SIZE + length;
+    s->events->on_message(s->context, s, &m);
+    message_free(&m);
+    return true;
+}
+
+/* Keeps what is left of `in` at its beginning. */
+static void compact(struct stream *s)
+{
+    size_t left = s->in.len - s->in_at;
+    if (s->in_at && left)
+        memmove(s->in.data, s->in.data + s->in_at, left);
+    s->in_at = 0;
+    buffer_clear(&s->in);
+    s->in.len = left;
+    if (left == 0 && s->in.cap > IN_KEPT)
+        buffer_free(&s->in);
+}
+
+static void read_frames(struct stream *s)
+{
+    while (next_frame(s))
+        ;
+    compact(s);
+}
+
+static void on_end(struct stream *s)
+{
+    s->ended = true;
+    if (s->state == STREAM_DRAINING && !s->shut)
+        uv_read_stop((uv_stream_t *)s->tcp); /* it may still take what is queued */
+    else if (s->state == STREAM_OPEN && s->in.len > 0)
+        stream_fail(s, ERROR_TRUNCATED, "the connection with %s ended in the middle of a message", s->peer);
+    else
+        stream_abort(s);
+}
+
+static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
+{
+    (void)buf;
+    struct stream *s = tcp->data;
+    int sys = n > 0 ? FAULT("net.receive") : 0;
+    if (s->state == STREAM_CLOSED || n == 0)
+        return;
+    if (sys)
+        n = uv_translate_sys_error(sys);
+    if (n == UV_EOF) {
+        on_end(s);
+    } else if (n == UV_ENOBUFS) {
+        stream_fail(s, ERROR_MEMORY, "no memory to read from %s", s->peer);
+    } else if (n < 0) {
+        fail_broken(s, (int)n);
+    } else if (s->state == STREAM_OPEN) {
+        s->in.len += (size_t)n;
+        read_frames(s);
+    }
+}
+
+void stream_pause(struct stream *s)
+{
+    if (s->paused || s->state == STREAM_CLOSED)
+        return;
+    s->paused = true;
+    if (s->state == STREAM_OPEN)
+        uv_read_stop((uv_stream_t *)s->tcp);
+}
+
+static void on_later(uv_idle_t *later)
+{
+    struct stream *s = later->data;
+    uv_idle_stop(later);
+    if (s->paused || s->state != STREAM_OPEN)
+        return;
+    read_frames(s);
+    if (!s->paused && s->state == STREAM_OPEN)
+        start_reading(s);
+}
+
+void stream_resume(struct stream *s)
+{
+    if (!s->paused)
+        return;
+    s->paused = false;
+    if (s->state == STREAM_OPEN)
+        uv_idle_start(&s->later, on_later);
+}
+
+/* ------------------------------------------------------------ writing */
+static void on_written(uv_write_t *request, int status)
+{
+    struct outgoing *o = request->data;
+    struct stream *s = o->stream;
+    s->queued -= o->data.len;
+    buffer_free(&o->data);
+    free(o);
+    if (s->state == STREAM_CLOSED)
+        return;
+    int sys = status ? 0 : FAULT("net.send.done");
+    if (sys)
+        status = uv_translate_sys_error(sys);
+    if (status)
+        fail_broken(s, status);
+    else if (s->queued == 0 && s->state == STREAM_OPEN && s->events->on_drain)
+        s->events->on_drain(s->context, s);
+}
+
+static int write_out(struct stream *s, struct outgoing *o)
+{
+    int sys = FAULT("net.send");
+    if (sys)
+        return uv_translate_sys_error(sys);
+    uv_buf_t buf = uv_buf_init((char *)o->data.data, (unsigned)o->data.len);
+    return uv_write(&o->request, (uv_stream_t *)s->tcp, &buf, 1, on_written);
+}
+
+/* Takes over o if it returns 0. */
+static int queue(struct stream *s, struct outgoing *o, struct error *e)
+{
+    o->stream = s;
+    o->request.data = o;
+    if (s->queued + o->data.len > STREAM_QUEUE_MAX) {
+        stream_fail(s, ERROR_LIMIT, "%s takes nothing any more, and %zu bytes wait for it", s->peer, s->queued);
+        return error_set(e, ERROR_LIMIT, "%s", s->why.text);
+    }
+    int status = write_out(s, o);
+    if (status) {
+        fail_broken(s, status);
+        return error_set(e, ERROR_UNREACHABLE, "%s", s->why.text);
+    }
+    s->queued += o->data.len;
+    return 0;
+}
+
+int stream_send(struct stream *s, const struct message *m, struct error *e)
+{
+    if (s->state != STREAM_OPEN)
+        return error_set(e, ERROR_UNREACHABLE, "the connection with %s is not open", s->peer);
+    struct outgoing *o = calloc(1, sizeof(*o));
+    if (!o)
+        return error_set(e, ERROR_MEMORY, "no memory to send a message");
+    int r = message_encode(m, &o->data, e);
+    if (!r)
+        r = queue(s, o, e);
+    if (r) {
+        buffer_free(&o->data);
+        free(o);
+    }
+    return r;
+}
+
+size_t stream_queued(const struct stream *s)
+{
+    return s->queued;
+}
+
+void stream_close(struct stream *s)
+{
+    if (s->state == STREAM_DIALLING) {
+        stream_abort(s);
+    } else if (s->state == STREAM_OPEN) {
+        s->state = STREAM_DRAINING;
+        uv_idle_stop(&s->later);
+        stream_time_limit(s, DRAIN_MS);
+        s->shutdown.data = s;
+        int status = uv_shutdown(&s->shutdown, (uv_stream_t *)s->tcp, on_shutdown);
+        if (status)
+            fail_broken(s, status);
+        else
+            start_reading(s);
+    }
+}
+
+const char *stream_peer(const struct stream *s)
+{
+    return s->peer;
+}
+
+/* ------------------------------------------------------------ the beginning */
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+int stream_new_tcp(struct stream *s)
+{
+    uv_tcp_t *tcp = malloc(sizeof(*tcp));
+    if (!tcp)
+        return UV_ENOMEM;
+    uv_tcp_init(s->loop, tcp);
+    tcp->data = s;
+    if (s->tcp)
+        uv_close((uv_handle_t *)s->tcp, free_handle);
+    s->tcp = tcp;
+    return 0;
+}
+
+struct stream *stream_alloc(uv_loop_t *loop, const struct stream_events *events, void *context)
+{
+    struct stream *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->loop = loop;
+    s->events = events;
+    s->context = context;
+    s->in.limit = IN_MAX;
+    if (stream_new_tcp(s) != 0) {
+        free(s);
+        return NULL;
+    }
+    uv_timer_init(loop, &s->timer);
+    uv_idle_init(loop, &s->later);
+    s->timer.data = s;
+    s->later.data = s;
+    s->handles = 3;
+    return s;
+}
+
+/* A peer that vanished without a word is noticed in half a minute, whether we send or wait. */
+static void set_options(struct stream *s)
+{
+    static const struct {
+        int name, value;
+    } options[] = {
+        {TCP_KEEPINTVL, KEEPALIVE_S / 2},
+        {TCP_KEEPCNT, KEEPALIVE_TRIES},
+        {TCP_USER_TIMEOUT, USER_TIMEOUT_MS},
+    };
+    uv_os_fd_t fd;
+    uv_tcp_nodelay(s->tcp, 1);
+    uv_tcp_keepalive(s->tcp, 1, KEEPALIVE_S);
+    if (uv_fileno((uv_handle_t *)s->tcp, &fd) != 0)
+        return;
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        (void)!setsockopt(fd, IPPROTO_TCP, options[i].name, &options[i].value, sizeof(options[i].value));
+}
+
+void stream_time_limit(struct stream *s, uint64_t timeout_ms)
+{
+    uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
+}
+
+void stream_begin(struct stream *s)
+{
+    struct sockaddr_storage peer;
+    int len = sizeof(peer);
+    s->state = STREAM_OPEN;
+    uv_timer_stop(&s->timer);
+    if (uv_tcp_getpeername(s->tcp, (struct sockaddr *)&peer, &len) == 0)
+        net_format((struct sockaddr *)&peer, s->peer);
+    set_options(s);
+    if (!s->paused)
+        start_reading(s);
+}

@@ -1,0 +1,606 @@
+/*
+ * Messages: what is put in comes out, and nothing that a peer may send does more than be refused.
+ */
+#include "tests/unit/support.h"
+
+#include "common/net/message.h"
+#include "common/packet/packet.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS 300
+
+/* ------------------------------------------------------------ random messages */
+static uint64_t random_state;
+
+static uint64_t draw(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static uint64_t draw_u64(void)
+{
+    return draw() >> (draw() % 64);
+}
+
+/* What messages point to; reused by each. */
+static char texts[64][HEAD_NAME_MAX + 1];
+static unsigned next_text;
+static char *lists[2][8];
+static struct net_address addresses[2][8];
+static struct net_name names[8];
+static uint8_t data[NET_PIECE_MAX];
+
+static char *draw_text(size_t most)
+{
+    static const char *const letters[] = {"a", "Z", "0", " ", "-", "ä", "漢", "🦀", "/", "'"};
+    char *text = texts[next_text++ % 64];
+    size_t len = 0;
+    for (size_t n = draw() % 12; n > 0; n--) {
+        const char *letter = letters[draw() % 10];
+        if (len + strlen(letter) > most)
+            break;
+        strcpy(text + len, letter);
+        len += strlen(letter);
+    }
+    text[len] = 0;
+    return text;
+}
+
+static uint32_t draw_list(char **list)
+{
+    uint32_t count = (uint32_t)(draw() % 8);
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = draw_text(HEAD_NAME_MAX);
+    return count;
+}
+
+static void draw_id(uint8_t id[16])
+{
+    for (int i = 0; i < 16; i++)
+        id[i] = (uint8_t)draw();
+}
+
+static uint32_t draw_addresses(struct net_address *a)
+{
+    static const struct {
+        uint8_t family;
+        size_t size;
+    } families[] = {{FAMILY_LINK, 6}, {FAMILY_IP4, 4}, {FAMILY_IP6, 16}};
+    uint32_t count = (uint32_t)(draw() % 8);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t f = draw() % 3;
+        a[i] = (struct net_address){.family = families[f].family, .from_ns = draw_u64(), .to_ns = draw_u64()};
+        for (size_t j = 0; j < families[f].size; j++)
+            a[i].addr[j] = (uint8_t)draw();
+    }
+    return count;
+}
+
+static void draw_query(struct message_query *q)
+{
+    *q = (struct message_query){.kind = (uint8_t)(1 + draw() % 7), .filter = draw_text(200), .names = names};
+    q->name_count = (uint32_t)(draw() % 2);
+    for (uint32_t i = 0; i < q->name_count; i++) {
+        names[i] = (struct net_name){.name = draw_text(HEAD_NAME_MAX), .addresses = addresses[1]};
+        names[i].address_count = draw_addresses(addresses[1]);
+    }
+    q->since_ns = draw_u64();
+    q->until_ns = draw_u64();
+    q->capture = draw_text(HEAD_NAME_MAX);
+    q->agents = lists[0];
+    q->agent_count = draw_list(lists[0]);
+    q->sort = draw_text(HEAD_NAME_MAX);
+    q->limit = draw_u64();
+    q->by = lists[1];
+    q->by_count = draw_list(lists[1]);
+    q->vantage = (uint8_t)(draw() % 2);
+    q->packets_only = (uint8_t)(draw() % 2);
+    q->link_type = (uint32_t)draw();
+    draw_id(q->epoch);
+    q->seq = draw_u64();
+    q->deadline_ms = draw_u64();
+}
+
+static void draw_hello(struct message_hello *h)
+{
+    *h = (struct message_hello){.protocol = (uint32_t)draw(), .role = (uint8_t)(1 + draw() % 3)};
+    h->software = draw_text(HEAD_NAME_MAX);
+    h->features = draw_u64();
+    h->agent = draw_text(HEAD_NAME_MAX);
+    draw_id(h->install);
+    h->labels = lists[0];
+    h->label_count = draw_list(lists[0]);
+    h->addresses = addresses[0];
+    h->address_count = draw_addresses(addresses[0]);
+    h->wall_ns = draw_u64();
+    h->mono_ns = draw_u64();
+}
+
+static void draw_piece(struct message_piece *p)
+{
+    draw_id(p->epoch);
+    p->seq = draw_u64();
+    p->part = (uint8_t)(1 + draw() % 2);
+    p->length = (uint32_t)(1 + draw_u64() % NET_PIECE_MAX);
+    p->offset = draw() >> 2;
+    p->total = p->offset + p->length + (draw() >> 3);
+    p->data = data;
+    for (uint32_t i = 0; i < p->length; i++)
+        data[i] = (uint8_t)draw();
+}
+
+static void draw_message(enum message_type type, struct message *m)
+{
+    *m = (struct message){.type = type};
+    switch (type) {
+    case MESSAGE_HELLO:
+        draw_hello(&m->hello);
+        break;
+    case MESSAGE_WELCOME:
+        m->welcome = (struct message_welcome){.protocol = (uint32_t)draw(), .software = draw_text(HEAD_NAME_MAX)};
+        m->welcome.features = draw_u64();
+        m->welcome.collector = draw_text(HEAD_NAME_MAX);
+        m->welcome.wall_ns = draw_u64();
+        break;
+    case MESSAGE_REFUSE:
+        m->refuse = (struct message_refuse){.code = -(int32_t)(draw() % 20), .text = draw_text(HEAD_NAME_MAX)};
+        draw_id(m->refuse.epoch);
+        m->refuse.seq = draw_u64();
+        m->refuse.part = (uint8_t)(draw() % 3);
+        break;
+    case MESSAGE_STREAM:
+        draw_id(m->stream.epoch);
+        m->stream.capture = draw_text(HEAD_NAME_MAX);
+        break;
+    case MESSAGE_STREAM_STATE:
+        draw_id(m->stream_state.epoch);
+        m->stream_state.head_next = draw_u64();
+        m->stream_state.body_next = draw() % (m->stream_state.head_next + 1);
+        break;
+    case MESSAGE_PIECE:
+        draw_piece(&m->piece);
+        break;
+    case MESSAGE_BODY_FATE:
+        draw_id(m->body_fate.epoch);
+        m->body_fate.seq = draw_u64();
+        m->body_fate.state = BODY_EVICTED;
+        m->body_fate.gap = (uint8_t)(1 + draw() % 5);
+        break;
+    case MESSAGE_ACK:
+        draw_id(m->ack.epoch);
+        m->ack.head_next = draw_u64();
+        m->ack.body_next = draw() % (m->ack.head_next + 1);
+        break;
+    case MESSAGE_STATUS:
+        m->status.json = draw_text(200);
+        break;
+    case MESSAGE_QUERY:
+        draw_query(&m->query);
+        break;
+    case MESSAGE_RESULT:
+        m->result = (struct message_result){.data = data, .length = (uint32_t)(draw_u64() % NET_PIECE_MAX)};
+        m->result.end_of_block = (uint8_t)(draw() % 2);
+        break;
+    case MESSAGE_DONE:
+        m->done = (struct message_done){.code = -(int32_t)(draw() % 20), .text = draw_text(200)};
+        m->done.manifest = draw_text(200);
+        break;
+    }
+}
+
+/* ------------------------------------------------------------ comparison, by hand: a field that the tables lack must show */
+#define SAME(field)       assert_true(a->field == b->field)
+#define SAME_TEXT(field)  assert_string_equal(a->field ? a->field : "", b->field)
+#define SAME_BYTES(field) assert_memory_equal(a->field, b->field, sizeof(a->field))
+
+static void same_list(char *const *a, uint32_t a_count, char *const *b, uint32_t b_count)
+{
+    assert_int_equal(a_count, b_count);
+    for (uint32_t i = 0; i < a_count; i++)
+        assert_string_equal(a[i], b[i]);
+}
+
+static void same_addresses(const struct net_address *x, uint32_t x_count, const struct net_address *y, uint32_t y_count)
+{
+    assert_int_equal(x_count, y_count);
+    for (uint32_t i = 0; i < x_count; i++) {
+        const struct net_address *a = &x[i];
+        const struct net_address *b = &y[i];
+        SAME(family);
+        SAME_BYTES(addr);
+        SAME(from_ns);
+        SAME(to_ns);
+    }
+}
+
+static void same_hello(const struct message_hello *a, const struct message_hello *b)
+{
+    SAME(protocol);
+    SAME(role);
+    SAME_TEXT(software);
+    SAME(features);
+    SAME_TEXT(agent);
+    SAME_BYTES(install);
+    same_list(a->labels, a->label_count, b->labels, b->label_count);
+    same_addresses(a->addresses, a->address_count, b->addresses, b->address_count);
+    SAME(wall_ns);
+    SAME(mono_ns);
+}
+
+static void same_query(const struct message_query *a, const struct message_query *b)
+{
+    SAME(kind);
+    SAME_TEXT(filter);
+    assert_int_equal(a->name_count, b->name_count);
+    for (uint32_t i = 0; i < a->name_count; i++) {
+        assert_string_equal(a->names[i].name, b->names[i].name);
+        same_addresses(a->names[i].addresses, a->names[i].address_count, b->names[i].addresses,
+                       b->names[i].address_count);
+    }
+    SAME(since_ns);
+    SAME(until_ns);
+    SAME_TEXT(capture);
+    same_list(a->agents, a->agent_count, b->agents, b->agent_count);
+    SAME_TEXT(sort);
+    SAME(limit);
+    same_list(a->by, a->by_count, b->by, b->by_count);
+    SAME(vantage);
+    SAME(packets_only);
+    SAME(link_type);
+    SAME_BYTES(epoch);
+    SAME(seq);
+    SAME(deadline_ms);
+}
+
+static void same_small(const struct message *x, const struct message *y)
+{
+    if (x->type == MESSAGE_WELCOME) {
+        const struct message_welcome *a = &x->welcome, *b = &y->welcome;
+        SAME(protocol);
+        SAME_TEXT(software);
+        SAME(features);
+        SAME_TEXT(collector);
+        SAME(wall_ns);
+    } else if (x->type == MESSAGE_REFUSE) {
+        const struct message_refuse *a = &x->refuse, *b = &y->refuse;
+        SAME(code);
+        SAME_TEXT(text);
+        SAME_BYTES(epoch);
+        SAME(seq);
+        SAME(part);
+    } else if (x->type == MESSAGE_STREAM) {
+        const struct message_stream *a = &x->stream, *b = &y->stream;
+        SAME_BYTES(epoch);
+        SAME_TEXT(capture);
+    } else if (x->type == MESSAGE_STREAM_STATE) {
+        const struct message_stream_state *a = &x->stream_state, *b = &y->stream_state;
+        SAME_BYTES(epoch);
+        SAME(head_next);
+        SAME(body_next);
+    } else if (x->type == MESSAGE_BODY_FATE) {
+        const struct message_body_fate *a = &x->body_fate, *b = &y->body_fate;
+        SAME_BYTES(epoch);
+        SAME(seq);
+        SAME(state);
+        SAME(gap);
+    } else if (x->type == MESSAGE_ACK) {
+        const struct message_ack *a = &x->ack, *b = &y->ack;
+        SAME_BYTES(epoch);
+        SAME(head_next);
+        SAME(body_next);
+    } else if (x->type == MESSAGE_STATUS) {
+        const struct message_status *a = &x->status, *b = &y->status;
+        SAME_TEXT(json);
+    } else {
+        const struct message_done *a = &x->done, *b = &y->done;
+        assert_int_equal(x->type, MESSAGE_DONE);
+        SAME(code);
+        SAME_TEXT(text);
+        SAME_TEXT(manifest);
+    }
+}
+
+static void same_message(const struct message *x, const struct message *y)
+{
+    assert_int_equal(x->type, y->type);
+    if (x->type == MESSAGE_HELLO) {
+        same_hello(&x->hello, &y->hello);
+    } else if (x->type == MESSAGE_QUERY) {
+        same_query(&x->query, &y->query);
+    } else if (x->type == MESSAGE_PIECE) {
+        const struct message_piece *a = &x->piece, *b = &y->piece;
+        SAME_BYTES(epoch);
+        SAME(seq);
+        SAME(part);
+        SAME(total);
+        SAME(offset);
+        SAME(length);
+        assert_memory_equal(a->data, b->data, a->length);
+    } else if (x->type == MESSAGE_RESULT) {
+        const struct message_result *a = &x->result, *b = &y->result;
+        SAME(length);
+        SAME(end_of_block);
+        assert_true(a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
+    } else {
+        same_small(x, y);
+    }
+}
+
+/* ------------------------------------------------------------ helpers */
+/* The payload of a frame in memory of exactly its size, so that a read behind it shows. */
+static uint8_t *payload_of(const struct buffer *frame, size_t len)
+{
+    uint8_t *p = malloc(len ? len : 1);
+    assert_non_null(p);
+    memcpy(p, frame->data + NET_HEADER_SIZE, len);
+    return p;
+}
+
+static int decode_copy(int type, const struct buffer *frame, size_t len, struct message *m, struct error *e)
+{
+    uint8_t *p = payload_of(frame, len);
+    int r = message_decode(type, p, len, m, e);
+    free(p); /* a decoded message points nowhere into it */
+    return r;
+}
+
+static void encode(const struct message *m, struct buffer *out)
+{
+    struct error e = ERROR_INIT;
+    buffer_clear(out);
+    if (message_encode(m, out, &e) != 0)
+        fail_msg("%s", e.text);
+}
+
+static int refused(const struct message *m, const char *says)
+{
+    struct buffer out = {0};
+    struct error e = ERROR_INIT;
+    int r = message_encode(m, &out, &e);
+    assert_int_not_equal(r, 0);
+    if (!strstr(e.text, says))
+        fail_msg("expected '%s' in: %s", says, e.text);
+    buffer_free(&out);
+    return r;
+}
+
+/* ------------------------------------------------------------ tests */
+static void what_goes_in_comes_out(void **state)
+{
+    (void)state;
+    struct buffer frame = {0};
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_DONE; type++)
+        for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+            struct message in, out;
+            struct error e = ERROR_INIT;
+            int got;
+            size_t len;
+            random_state = seed * 0x9e3779b97f4a7c15u + (uint64_t)type;
+            draw_message((enum message_type)type, &in);
+            encode(&in, &frame);
+            assert_int_equal(message_header(frame.data, NET_FRAME_MAX, &got, &len, &e), 0);
+            assert_int_equal(got, type);
+            assert_int_equal(len, frame.len - NET_HEADER_SIZE);
+            if (decode_copy(type, &frame, len, &out, &e) != 0)
+                fail_msg("%s", e.text);
+            same_message(&in, &out);
+            message_free(&out);
+            assert_null(out.memory);
+        }
+    buffer_free(&frame);
+}
+
+static void every_truncation_is_refused_or_shorter(void **state)
+{
+    (void)state;
+    struct buffer frame = {0};
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_DONE; type++) {
+        struct message in, out;
+        random_state = 77 + (uint64_t)type;
+        draw_message((enum message_type)type, &in);
+        if (type == MESSAGE_PIECE)
+            in.piece.length = 100;
+        if (type == MESSAGE_RESULT)
+            in.result.length = 100;
+        encode(&in, &frame);
+        for (size_t len = 0; len < frame.len - NET_HEADER_SIZE; len++) {
+            struct error e = ERROR_INIT;
+            int r = decode_copy(type, &frame, len, &out, &e);
+            if (r == 0)
+                message_free(&out);
+            else
+                assert_int_not_equal(e.text[0], 0);
+            assert_true(r == 0 || r == ERROR_INVALID);
+        }
+    }
+    buffer_free(&frame);
+}
+
+static void changed_bytes_do_no_harm(void **state)
+{
+    (void)state;
+    struct buffer frame = {0};
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_DONE; type++)
+        for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+            struct message in, out;
+            random_state = seed * 0x2545f4914f6cdd1du + (uint64_t)type;
+            draw_message((enum message_type)type, &in);
+            if (type == MESSAGE_PIECE)
+                in.piece.length = 20;
+            encode(&in, &frame);
+            size_t len = frame.len - NET_HEADER_SIZE;
+            for (int i = 0; i < 3 && len; i++)
+                frame.data[NET_HEADER_SIZE + draw() % len] = (uint8_t)draw();
+            if (decode_copy(type, &frame, len, &out, NULL) == 0)
+                message_free(&out);
+        }
+    buffer_free(&frame);
+}
+
+static void the_header_says_who_does_not_belong_here(void **state)
+{
+    (void)state;
+    struct error e = ERROR_INIT;
+    int type;
+    size_t len;
+    const uint8_t http[] = "GET / HT";
+    assert_int_equal(message_header(http, NET_FRAME_MAX, &type, &len, &e), ERROR_INVALID);
+    assert_non_null(strstr(e.text, "not a fleetdump peer"));
+    const uint8_t other[] = {'F', 'D', 9, MESSAGE_HELLO, 0, 0, 0, 0};
+    assert_int_equal(message_header(other, NET_FRAME_MAX, &type, &len, &e), ERROR_VERSION);
+    assert_non_null(strstr(e.text, "version 9"));
+    const uint8_t large[] = {'F', 'D', NET_PROTOCOL, MESSAGE_HELLO, 1, 0, 1, 0};
+    assert_int_equal(message_header(large, NET_HELLO_MAX, &type, &len, &e), ERROR_LIMIT);
+    assert_int_equal(message_header(large, NET_FRAME_MAX, &type, &len, &e), 0);
+    assert_int_equal(len, 65537);
+}
+
+static void rules_hold_when_sending(void **state)
+{
+    (void)state;
+    uint8_t byte = 0;
+    char control[] = "web\n1";
+    char latin[] = "\xe4";
+    char overlong[] = "\xc0\xaf";
+    char surrogate[] = "\xed\xa0\x80";
+    char *bad[] = {control, latin, overlong, surrogate};
+    for (size_t i = 0; i < 4; i++) {
+        struct message m = {.type = MESSAGE_HELLO, .hello = {.role = ROLE_CLIENT, .agent = bad[i]}};
+        assert_int_equal(refused(&m, "message hello, field agent"), ERROR_INVALID);
+    }
+    struct message role = {.type = MESSAGE_HELLO, .hello = {.role = 4}};
+    refused(&role, "field role");
+    struct message over = {.type = MESSAGE_PIECE,
+                           .piece = {.part = PART_HEAD, .total = 10, .offset = 10, .data = &byte, .length = 1}};
+    refused(&over, "reaches over");
+    struct message wrap = {.type = MESSAGE_PIECE,
+                           .piece = {.part = PART_HEAD, .total = 10, .offset = UINT64_MAX, .data = &byte, .length = 1}};
+    refused(&wrap, "reaches over");
+    struct message empty = {.type = MESSAGE_PIECE, .piece = {.part = PART_HEAD, .total = 10, .data = &byte}};
+    refused(&empty, "field data");
+    struct message cursors = {.type = MESSAGE_ACK, .ack = {.head_next = 1, .body_next = 2}};
+    refused(&cursors, "body_next");
+    struct message none = {.type = 99};
+    refused(&none, "type 99");
+}
+
+static void a_frame_has_a_limit(void **state)
+{
+    (void)state;
+    char *json = malloc(NET_FRAME_MAX + 1);
+    assert_non_null(json);
+    memset(json, 'x', NET_FRAME_MAX);
+    json[NET_FRAME_MAX] = 0;
+    struct message m = {.type = MESSAGE_STATUS, .status = {.json = json}};
+    assert_int_equal(refused(&m, "more than the 1048576"), ERROR_LIMIT);
+    free(json);
+}
+
+/* An error may quote anything; it must still arrive. */
+static void error_texts_are_cleaned_on_the_way(void **state)
+{
+    (void)state;
+    char text[] = "cannot open <\xff\x01\xe4\xb8> and ä";
+    struct message m = {.type = MESSAGE_DONE, .done = {.code = ERROR_SYSTEM, .text = text}};
+    struct message out;
+    struct buffer frame = {0};
+    encode(&m, &frame);
+    assert_int_equal(decode_copy(MESSAGE_DONE, &frame, frame.len - NET_HEADER_SIZE, &out, NULL), 0);
+    assert_string_equal(out.done.text, "cannot open <\?\?\?\?> and ä");
+    assert_int_equal(out.done.code, ERROR_SYSTEM);
+    message_free(&out);
+    buffer_free(&frame);
+}
+
+static int decode_bytes(int type, const char *bytes, size_t len, struct error *e)
+{
+    struct message m;
+    int r = message_decode(type, bytes, len, &m, e);
+    if (r == 0)
+        message_free(&m);
+    return r;
+}
+
+static void what_a_peer_may_not_send(void **state)
+{
+    (void)state;
+    struct error e = ERROR_INIT;
+    /* A name with a zero byte inside: hello.agent (field 5) */
+    assert_int_equal(decode_bytes(MESSAGE_HELLO,
+                                  "\x10\x03\x2a\x03"
+                                  "a\0b",
+                                  7, &e),
+                     ERROR_INVALID);
+    assert_non_null(strstr(e.text, "zero byte"));
+    assert_int_equal(decode_bytes(MESSAGE_HELLO, "\x10\x03\x2a\x00", 4, &e), 0);
+    assert_int_equal(decode_bytes(MESSAGE_HELLO, "\x10\x03", 2, &e), 0);
+    /* A role of 259, which is 3 in its low byte */
+    assert_int_equal(decode_bytes(MESSAGE_HELLO, "\x10\x83\x02", 3, &e), ERROR_INVALID);
+    /* A stream without its id, and one of 3 bytes */
+    assert_int_equal(decode_bytes(MESSAGE_STREAM, "", 0, &e), ERROR_INVALID);
+    assert_int_equal(decode_bytes(MESSAGE_STREAM,
+                                  "\x0a\x03"
+                                  "abc",
+                                  5, &e),
+                     ERROR_INVALID);
+    /* An IPv4 address of 16 bytes */
+    assert_int_equal(decode_bytes(MESSAGE_HELLO,
+                                  "\x10\x03\x42\x14\x08\x04\x12\x10"
+                                  "0123456789abcdef",
+                                  24, &e),
+                     ERROR_INVALID);
+    assert_int_equal(decode_bytes(99, "", 0, &e), ERROR_INVALID);
+    assert_int_equal(decode_bytes(-1, "", 0, &e), ERROR_INVALID);
+    assert_int_equal(decode_bytes(0, "", 0, &e), ERROR_INVALID);
+}
+
+/* Each label takes 2 bytes on the wire: many more than the list may have. */
+static void a_long_list_ends_at_its_limit(void **state)
+{
+    (void)state;
+    struct error e = ERROR_INIT;
+    size_t count = NET_FRAME_MAX / 2 - 1;
+    char *bytes = malloc(2 * count + 2);
+    assert_non_null(bytes);
+    memcpy(bytes, "\x10\x03", 2);
+    for (size_t i = 0; i < count; i++)
+        memcpy(bytes + 2 + 2 * i, "\x3a\x00", 2);
+    int r = decode_bytes(MESSAGE_HELLO, bytes, 2 * count + 2, &e);
+    assert_true(r == ERROR_INVALID || r == ERROR_LIMIT);
+    assert_int_equal(decode_bytes(MESSAGE_HELLO, bytes, 2 * (size_t)NET_STRINGS_MAX + 2, &e), 0);
+    assert_int_equal(decode_bytes(MESSAGE_HELLO, bytes, 2 * (size_t)NET_STRINGS_MAX + 4, &e), ERROR_INVALID);
+    free(bytes);
+}
+
+/* A newer peer's field is skipped. */
+static void unknown_fields_are_skipped(void **state)
+{
+    (void)state;
+    struct message m;
+    assert_int_equal(message_decode(MESSAGE_HELLO, "\x10\x03\xf8\x07\x01\x2a\x01z", 8, &m, NULL), 0);
+    assert_string_equal(m.hello.agent, "z");
+    message_free(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_goes_in_comes_out),
+        cmocka_unit_test(every_truncation_is_refused_or_shorter),
+        cmocka_unit_test(changed_bytes_do_no_harm),
+        cmocka_unit_test(the_header_says_who_does_not_belong_here),
+        cmocka_unit_test(rules_hold_when_sending),
+        cmocka_unit_test(a_frame_has_a_limit),
+        cmocka_unit_test(error_texts_are_cleaned_on_the_way),
+        cmocka_unit_test(what_a_peer_may_not_send),
+        cmocka_unit_test(a_long_list_ends_at_its_limit),
+        cmocka_unit_test(unknown_fields_are_skipped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
