@@ -60,12 +60,12 @@ struct sequence {
     unsigned width;     /* bits of the greatest packed number */
     size_t group_bytes; /* when packed in groups */
 };
-struct sequence sequence_plan(const uint64_t *values, size_t n);
+struct sequence sequence_plan(const uint64_t *values, size_t n, bool delta); /* delta: consider FORM_DELTA too */
 
 /* Appends the sequence without its form byte; packed in groups or in planes. */
 void sequence_write(const struct sequence *s, bool planes, struct buffer *out);
 
-/* Appends form byte and sequence; nothing for n = 0. */
+/* Appends form byte and sequence, of any form; nothing for n = 0. */
 void sequence_append(const uint64_t *values, size_t n, bool planes, struct buffer *out);
 
 /* Reads n > 0 numbers of a form; n numbers with the form byte in front, or nothing if n is 0. */

@@ -132,9 +132,9 @@ static const struct column columns[] = {
     {FLOW_RST_0, "rst.0", COLUMN_UINT, AT(rst[0]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with RST"},
     {FLOW_RST_1, "rst.1", COLUMN_UINT, AT(rst[1]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO, .help = "TCP segments with RST"},
     {FLOW_TCP_FLAGS_0, "tcp_flags.0", COLUMN_UINT, AT(tcp_flags[0]), UNIT_NONE, MERGE_OR, CODEC_DICTIONARY,
-     .help = "TCP flags seen: F, S, R, P, A, U, E, C"},
+     .help = "TCP flags seen, of CEUAPRSF"},
     {FLOW_TCP_FLAGS_1, "tcp_flags.1", COLUMN_UINT, AT(tcp_flags[1]), UNIT_NONE, MERGE_OR, CODEC_DICTIONARY,
-     .help = "TCP flags seen: F, S, R, P, A, U, E, C"},
+     .help = "TCP flags seen, of CEUAPRSF"},
 
     {FLOW_ORIGINATOR, "originator", COLUMN_UINT, AT(originator), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY, .most = 1,
      .help = "endpoint that is the originator (client)"},

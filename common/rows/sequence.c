@@ -44,55 +44,6 @@ static size_t group_size(unsigned width, size_t n)
 /* --- Writing
  * ---------------------------------------------------------------------------------------------------------- */
 
-/* Sizes of both ways to pack, in one pass over the values: the widths of each group follow from its greatest number. */
-static void measure(struct sequence *frame, struct sequence *delta)
-{
-    uint64_t greatest = 0;
-    uint64_t furthest = 0;
-    uint64_t previous = delta->base;
-    for (size_t i = 0; i < frame->n; i += CODEC_GROUP) {
-        size_t end = i + CODEC_GROUP < frame->n ? i + CODEC_GROUP : frame->n;
-        uint64_t most = 0;
-        uint64_t far = 0;
-        for (size_t k = i; k < end; k++) {
-            uint64_t v = frame->values[k];
-            uint64_t rest = v - previous - delta->step;
-            most = v > most ? v : most;
-            far |= rest;
-            previous = v;
-        }
-        most -= frame->base;
-        frame->group_bytes += 1 + group_size(stored_width(most), end - i);
-        delta->group_bytes += 1 + group_size(stored_width(far), end - i);
-        greatest = most > greatest ? most : greatest;
-        furthest |= far;
-    }
-    frame->width = codec_width(greatest);
-    delta->width = codec_width(furthest);
-}
-
-struct sequence sequence_plan(const uint64_t *values, size_t n)
-{
-    uint64_t least = values[0];
-    uint64_t most = values[0];
-    int64_t step = n > 1 ? INT64_MAX : 0;
-    for (size_t i = 1; i < n; i++) {
-        uint64_t v = values[i];
-        int64_t d = (int64_t)(v - values[i - 1]);
-        least = v < least ? v : least;
-        most = v > most ? v : most;
-        step = d < step ? d : step;
-    }
-    if (least == most)
-        return (struct sequence){.values = values, .n = n, .form = FORM_CONSTANT, .base = least};
-    struct sequence frame = {.values = values, .n = n, .form = FORM_FRAME, .base = least};
-    struct sequence delta = {.values = values, .n = n, .form = FORM_DELTA, .step = (uint64_t)step};
-    delta.base = values[0] - delta.step;
-    measure(&frame, &delta);
-    /* A delta costs a running sum to read: it must pay. */
-    return delta.group_bytes + 8 < frame.group_bytes - frame.group_bytes / 32 ? delta : frame;
-}
-
 /* The packed numbers [from, from + n) of the sequence. */
 static void residuals(const struct sequence *s, size_t from, size_t n, uint64_t *out)
 {
@@ -102,11 +53,74 @@ static void residuals(const struct sequence *s, size_t from, size_t n, uint64_t 
             out[i] = v[i] - s->base;
         return;
     }
-    uint64_t previous = from ? v[-1] : s->base;
-    for (size_t i = 0; i < n; i++) {
-        out[i] = v[i] - previous - s->step;
-        previous = v[i];
+    out[0] = v[0] - (from ? v[-1] : s->base) - s->step;
+    for (size_t i = 1; i < n; i++)
+        out[i] = v[i] - v[i - 1] - s->step;
+}
+
+static uint64_t all_bits(const uint64_t *v, size_t n)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < n; i++)
+        bits |= v[i];
+    return bits;
+}
+
+/* Fills in the width and what the sequence takes when packed in groups. */
+static void measure(struct sequence *s)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < s->n; i += CODEC_GROUP) {
+        uint64_t rest[CODEC_GROUP];
+        size_t n = s->n - i < CODEC_GROUP ? s->n - i : CODEC_GROUP;
+        residuals(s, i, n, rest);
+        uint64_t any = all_bits(rest, n);
+        s->group_bytes += 1 + group_size(stored_width(any), n);
+        bits |= any;
     }
+    s->width = codec_width(bits);
+}
+
+static uint64_t least_value(const uint64_t *v, size_t n)
+{
+    uint64_t least = v[0];
+    for (size_t i = 1; i < n; i++)
+        least = v[i] < least ? v[i] : least;
+    return least;
+}
+
+static uint64_t least_step(const uint64_t *v, size_t n)
+{
+    int64_t least = (int64_t)(v[1] - v[0]);
+    for (size_t i = 2; i < n; i++) {
+        int64_t step = (int64_t)(v[i] - v[i - 1]);
+        least = step < least ? step : least;
+    }
+    return (uint64_t)least;
+}
+
+static bool is_constant(const uint64_t *v, size_t n)
+{
+    uint64_t differ = 0;
+    for (size_t i = 0; i < n && !differ; i += CODEC_GROUP)
+        for (size_t k = i; k < n && k < i + CODEC_GROUP; k++)
+            differ |= v[k] ^ v[0];
+    return !differ;
+}
+
+struct sequence sequence_plan(const uint64_t *values, size_t n, bool delta)
+{
+    if (is_constant(values, n))
+        return (struct sequence){.values = values, .n = n, .form = FORM_CONSTANT, .base = values[0]};
+    struct sequence frame = {.values = values, .n = n, .form = FORM_FRAME, .base = least_value(values, n)};
+    measure(&frame);
+    if (!delta)
+        return frame;
+    struct sequence steps = {.values = values, .n = n, .form = FORM_DELTA, .step = least_step(values, n)};
+    steps.base = values[0] - steps.step;
+    measure(&steps);
+    /* A delta costs a running sum to read: it must pay. */
+    return steps.group_bytes + 8 < frame.group_bytes - frame.group_bytes / 32 ? steps : frame;
 }
 
 /* Writes n numbers of `width` bits; may write up to 7 bytes more, all 0. */
@@ -139,10 +153,7 @@ static void write_groups(const struct sequence *s, struct buffer *out)
         uint64_t rest[CODEC_GROUP];
         size_t n = s->n - g * CODEC_GROUP < CODEC_GROUP ? s->n - g * CODEC_GROUP : CODEC_GROUP;
         residuals(s, g * CODEC_GROUP, n, rest);
-        uint64_t any = 0;
-        for (size_t i = 0; i < n; i++)
-            any |= rest[i];
-        unsigned width = stored_width(any);
+        unsigned width = stored_width(all_bits(rest, n));
         out->data[widths + g] = (uint8_t)width;
         uint8_t *p = buffer_reserve(out, group_size(width, n) + 8);
         if (!p)
@@ -185,7 +196,7 @@ void sequence_append(const uint64_t *values, size_t n, bool planes, struct buffe
 {
     if (n == 0)
         return;
-    struct sequence s = sequence_plan(values, n);
+    struct sequence s = sequence_plan(values, n, true);
     buffer_u8(out, (uint8_t)s.form);
     sequence_write(&s, planes, out);
 }

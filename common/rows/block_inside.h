@@ -1,0 +1,66 @@
+/*
+ * block_inside: an opened block as its readers see it: block_open.c (bytes and checks), column_read.c (values), block_read.c (rows).
+ */
+#ifndef FLEETDUMP_ROWS_BLOCK_INSIDE_H
+#define FLEETDUMP_ROWS_BLOCK_INSIDE_H
+
+#include "common/base/bytes.h"
+#include "common/rows/block.h"
+#include "common/rows/block_format.h"
+
+#include <zstd.h>
+
+/* A column of an opened block. */
+struct stored {
+    struct block_entry entry;
+    const uint8_t *data;     /* in the caller's memory */
+    bool verified;           /* the hash matched */
+    uint8_t *expanded;       /* owned; rows' texts may point into it */
+    uint32_t *items;         /* owned; rows' lists point into it */
+    const uint8_t *presence; /* once loaded; NULL: all rows have it */
+    size_t count;            /* once loaded: rows that have it */
+};
+
+struct scratch {
+    uint64_t *numbers; /* values, indexes, first items */
+    uint64_t *more;    /* entries of a dictionary, lengths, counts */
+    struct text *texts;
+    uint8_t (*addresses)[ADDRESS_SIZE];
+};
+
+struct block {
+    const struct table *table;
+    uint32_t rows;
+    uint16_t columns;
+    struct stored *stored;  /* ascending ids */
+    struct scratch scratch; /* for `rows` values each; made at the first read */
+    ZSTD_DCtx *zstd;
+};
+
+/* The column's place in the block, or NULL. */
+struct stored *block_find(const struct block *b, unsigned id);
+
+/* Verifies and expands the bytes of a column that the block has, and makes the scratch memory; `in` is then at the values. */
+MUST_CHECK int block_load(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e);
+
+/* Fills e for a column with what is wrong with it. */
+int block_bad_column(struct error *e, const struct block *b, const struct column *c, const char *what);
+
+/* These read all values of a loaded column, which must end where they do, and return NULL or what is wrong with it. */
+
+/* The numbers of the rows that have it, to `out`. */
+const char *column_read_numbers(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
+                                uint64_t *out);
+
+/* Addresses or texts, to scratch.addresses or scratch.texts: one for each row that has it, or with *indexes set the entries of a
+ * dictionary and for each row which. */
+const char *column_read_entries(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
+                                const uint64_t **indexes);
+
+/* All items to s->items, one list after the other, the counts to scratch.more. */
+const char *column_read_lists(struct block *b, struct stored *s, struct bytes *in);
+
+/* What the three above return if memory is missing. */
+extern const char column_no_memory[];
+
+#endif

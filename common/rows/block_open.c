@@ -1,0 +1,275 @@
+/*
+ * Opening a block and its columns. Nothing that stands in a block is trusted: header and directory are checked when it is opened, a column's
+ * bytes when it is first read. The bytes are described in block.h.
+ */
+#include "common/base/hash.h"
+#include "common/rows/block_inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int bad_block(struct error *e, const struct table *t, size_t at, const char *what)
+{
+    return error_set(e, ERROR_INVALID, "block of %s rows, byte %zu: %s", t->name, at, what);
+}
+
+static int read_header(const struct table *t, struct bytes *in, struct block *b, struct error *e)
+{
+    const uint8_t *magic = bytes_take(in, 4);
+    if (!magic)
+        return error_set(e, ERROR_TRUNCATED, "block of %s rows: ends within its header", t->name);
+    if (memcmp(magic, BLOCK_MAGIC, 4) != 0)
+        return bad_block(e, t, 0, "this is no block of rows (no " BLOCK_MAGIC ")");
+    unsigned version = bytes_u8(in);
+    unsigned table = bytes_u8(in);
+    b->columns = bytes_le16(in);
+    b->rows = bytes_le32(in);
+    if (in->bad)
+        return error_set(e, ERROR_TRUNCATED, "block of %s rows: ends within its header", t->name);
+    if (version != BLOCK_VERSION)
+        return error_set(e, ERROR_VERSION, "block of %s rows: version %u, this program reads version %d", t->name,
+                         version, BLOCK_VERSION);
+    if (table != t->id)
+        return error_set(e, ERROR_INVALID, "block of another table: %u, expected %u (%s)", table, t->id, t->name);
+    if (b->rows > BLOCK_ROWS_MAX)
+        return error_set(e, ERROR_LIMIT, "block of %s rows: %u rows, allowed are %u", t->name, b->rows, BLOCK_ROWS_MAX);
+    return 0;
+}
+
+/* Header, directory and their hash must be there before anything is believed. */
+static int check_hash(const struct block *b, const uint8_t *data, size_t len, struct error *e)
+{
+    size_t directory_end = BLOCK_HEADER_SIZE + (size_t)b->columns * BLOCK_ENTRY_SIZE;
+    if (len < directory_end + BLOCK_HASH_SIZE)
+        return error_set(e, ERROR_TRUNCATED, "block of %s rows: %zu bytes, its directory alone needs %zu",
+                         b->table->name, len, directory_end + BLOCK_HASH_SIZE);
+    struct bytes in = bytes_of(data + directory_end, BLOCK_HASH_SIZE);
+    if (bytes_le64(&in) != hash64(data, directory_end))
+        return error_set(e, ERROR_CORRUPT, "block of %s rows: the checksum of its directory does not match",
+                         b->table->name);
+    return 0;
+}
+
+static struct block_entry read_entry(struct bytes *in)
+{
+    struct block_entry entry;
+    entry.id = bytes_le16(in);
+    entry.codec = bytes_u8(in);
+    entry.flags = bytes_u8(in);
+    entry.stored_length = bytes_le32(in);
+    entry.raw_length = bytes_le32(in);
+    entry.hash = bytes_le64(in);
+    return entry;
+}
+
+/* More than any writer needs for a column of that many rows: a bound on memory before a column is expanded. */
+static uint64_t raw_length_max(const struct column *c, uint32_t rows)
+{
+    static const uint64_t per_row[] = {
+        [COLUMN_UINT] = 32,
+        [COLUMN_ADDRESS] = 64,
+        [COLUMN_TEXT] = COLUMN_TEXT_MAX + 32,
+        [COLUMN_LIST] = BLOCK_BYTES_MAX, /* BLOCK_ITEMS_MAX is their limit */
+    };
+    return 1024 + per_row[c->type] * rows;
+}
+
+/* What is wrong with an entry of the directory, or NULL. Columns of a newer writer are held to nothing but the lengths.
+ */
+static const char *entry_fault(const struct block *b, const struct block_entry *entry, int previous_id)
+{
+    if (entry->id <= previous_id)
+        return "column ids do not ascend";
+    if (b->rows == 0)
+        return "columns without rows";
+    const struct column *c = table_column(b->table, entry->id);
+    if (!c)
+        return NULL;
+    if (entry->raw_length > raw_length_max(c, b->rows))
+        return "a column of more bytes than its rows can need";
+    if (entry->flags & ~BLOCK_FLAGS_KNOWN)
+        return "unknown flags of a column";
+    if (!(entry->flags & BLOCK_ZSTD) && entry->raw_length != entry->stored_length)
+        return "two lengths for a column that is not compressed";
+    return NULL;
+}
+
+static int read_directory(struct block *b, struct bytes *in, struct bytes *data, struct error *e)
+{
+    uint64_t raw = 0;
+    int previous_id = -1;
+    for (unsigned i = 0; i < b->columns; i++) {
+        size_t at = bytes_at(in);
+        struct block_entry entry = read_entry(in);
+        const char *fault = entry_fault(b, &entry, previous_id);
+        if (fault)
+            return bad_block(e, b->table, at, fault);
+        previous_id = entry.id;
+        raw += entry.raw_length;
+        const uint8_t *p = bytes_take(data, entry.stored_length);
+        if (!p)
+            return error_set(e, ERROR_TRUNCATED, "block of %s rows: ends within the column %u", b->table->name,
+                             entry.id);
+        b->stored[i] = (struct stored){.entry = entry, .data = p};
+    }
+    if (raw > BLOCK_BYTES_MAX)
+        return error_set(e, ERROR_LIMIT, "block of %s rows: %llu bytes of columns, allowed are %u", b->table->name,
+                         (unsigned long long)raw, BLOCK_BYTES_MAX);
+    if (bytes_left(data))
+        return bad_block(e, b->table, bytes_at(data), "bytes behind the last column");
+    return 0;
+}
+
+static int open_block(const struct table *t, const uint8_t *data, size_t len, struct block *b, struct error *e)
+{
+    b->table = t;
+    if (len > BLOCK_BYTES_MAX)
+        return error_set(e, ERROR_LIMIT, "block of %s rows: %zu bytes, allowed are %u", t->name, len, BLOCK_BYTES_MAX);
+    struct bytes in = bytes_of(data, len);
+    int r = read_header(t, &in, b, e);
+    if (r == 0)
+        r = check_hash(b, data, len, e);
+    if (r < 0)
+        return r;
+    b->stored = calloc(b->columns ? b->columns : 1u, sizeof(*b->stored));
+    if (!b->stored)
+        return error_set(e, ERROR_MEMORY, "no memory for a block's directory");
+    struct bytes directory = bytes_sub(&in, (size_t)b->columns * BLOCK_ENTRY_SIZE);
+    directory.start = data;
+    bytes_skip(&in, BLOCK_HASH_SIZE);
+    return read_directory(b, &directory, &in, e);
+}
+
+int block_open(const struct table *t, const void *data, size_t len, struct block **out, struct error *e)
+{
+    *out = NULL;
+    struct block *b = calloc(1, sizeof(*b));
+    if (!b)
+        return error_set(e, ERROR_MEMORY, "no memory to open a block");
+    int r = open_block(t, data, len, b, e);
+    if (r < 0)
+        block_close(b);
+    else
+        *out = b;
+    return r;
+}
+
+void block_close(struct block *b)
+{
+    if (!b)
+        return;
+    for (unsigned i = 0; b->stored && i < b->columns; i++) {
+        free(b->stored[i].expanded);
+        free(b->stored[i].items);
+    }
+    free(b->stored);
+    free(b->scratch.numbers);
+    free(b->scratch.more);
+    free(b->scratch.texts);
+    free(b->scratch.addresses);
+    ZSTD_freeDCtx(b->zstd);
+    free(b);
+}
+
+uint32_t block_rows(const struct block *b)
+{
+    return b->rows;
+}
+
+struct stored *block_find(const struct block *b, unsigned id)
+{
+    for (unsigned i = 0; i < b->columns; i++)
+        if (b->stored[i].entry.id == id)
+            return &b->stored[i];
+    return NULL;
+}
+
+bool block_has_column(const struct block *b, unsigned id)
+{
+    return block_find(b, id) != NULL;
+}
+
+/* --- A column's bytes -------------------------------------------------------------------------------------------- */
+
+int block_bad_column(struct error *e, const struct block *b, const struct column *c, const char *what)
+{
+    if (what == column_no_memory)
+        return error_set(e, ERROR_MEMORY, "block of %s rows, column %s: %s", b->table->name, c->name, what);
+    return error_set(e, ERROR_INVALID, "block of %s rows, column %s: %s", b->table->name, c->name, what);
+}
+
+/* Exactly one zstd frame of exactly the raw length. Memory is bounded by that length, whatever the frame's window says.
+ */
+static int expand(struct block *b, struct stored *s, const struct column *c, struct error *e)
+{
+    size_t raw = s->entry.raw_length;
+    size_t stored = s->entry.stored_length;
+    if (raw == 0 || ZSTD_getFrameContentSize(s->data, stored) != raw ||
+        ZSTD_findFrameCompressedSize(s->data, stored) != stored)
+        return block_bad_column(e, b, c, "not one zstd frame of the length that the directory says");
+    if (!b->zstd)
+        b->zstd = ZSTD_createDCtx();
+    uint8_t *p = malloc(raw);
+    if (!p || !b->zstd) {
+        free(p);
+        return error_set(e, ERROR_MEMORY, "no memory for %zu bytes of the column %s", raw, c->name);
+    }
+    if (ZSTD_decompressDCtx(b->zstd, p, raw, s->data, stored) != raw) {
+        free(p);
+        return block_bad_column(e, b, c, "does not decompress");
+    }
+    s->expanded = p;
+    return 0;
+}
+
+/* Takes the presence bitmap off the front. */
+static int read_presence(const struct block *b, struct stored *s, const struct column *c, struct bytes *in,
+                         struct error *e)
+{
+    s->count = b->rows;
+    if (!(s->entry.flags & BLOCK_PRESENCE))
+        return 0;
+    size_t size = (b->rows + 7u) / 8;
+    const uint8_t *bits = bytes_take(in, size);
+    if (!bits)
+        return block_bad_column(e, b, c, "ends within its presence bitmap");
+    if (b->rows % 8 && bits[size - 1] >> b->rows % 8)
+        return block_bad_column(e, b, c, "presence bits of rows that do not exist");
+    s->count = 0;
+    for (size_t i = 0; i < size; i++)
+        s->count += (size_t)__builtin_popcount(bits[i]);
+    s->presence = bits;
+    return s->count ? 0 : block_bad_column(e, b, c, "stored, but no row has it");
+}
+
+static bool make_scratch(struct block *b)
+{
+    struct scratch *s = &b->scratch;
+    size_t n = b->rows ? b->rows : 1;
+    if (!s->numbers)
+        s->numbers = malloc(n * sizeof(*s->numbers));
+    if (!s->more)
+        s->more = malloc(n * sizeof(*s->more));
+    if (!s->texts)
+        s->texts = malloc(n * sizeof(*s->texts));
+    if (!s->addresses)
+        s->addresses = malloc(n * sizeof(*s->addresses));
+    return s->numbers && s->more && s->texts && s->addresses;
+}
+
+int block_load(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e)
+{
+    if (!make_scratch(b))
+        return error_set(e, ERROR_MEMORY, "no memory to read %u rows", b->rows);
+    if (!s->verified && hash64(s->data, s->entry.stored_length) != s->entry.hash)
+        return error_set(e, ERROR_CORRUPT, "block of %s rows, column %s: its checksum does not match", b->table->name,
+                         c->name);
+    s->verified = true;
+    if (s->entry.flags & BLOCK_ZSTD && !s->expanded) {
+        int r = expand(b, s, c, e);
+        if (r < 0)
+            return r;
+    }
+    *in = bytes_of(s->expanded ? s->expanded : s->data, s->entry.raw_length);
+    return read_presence(b, s, c, in, e);
+}

@@ -1,0 +1,360 @@
+#include "common/rows/column_write.h"
+
+#include "common/base/hash.h"
+#include "common/rows/block.h"
+#include "common/rows/codec.h"
+#include "common/rows/distinct.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#define ZSTD_LEVEL       1
+#define SQUEEZE_LEAST    64u   /* bytes below which zstd cannot gain enough to matter */
+#define DICTIONARY_WIDTH 3u    /* numbers of fewer bits need no dictionary */
+#define PLANES_WIDTH     9u    /* numbers of fewer bits are never smaller as planes */
+#define TRIAL_NUMBERS    4096u /* that are compressed to choose between groups and planes */
+
+struct column_writer {
+    ZSTD_CCtx *zstd;
+    struct distinct_numbers distinct;
+
+    /* The column that is being written */
+    const struct column *column;
+    size_t n;           /* rows that have it */
+    uint64_t *numbers;  /* COLUMN_UINT */
+    struct text *texts; /* COLUMN_TEXT and COLUMN_ADDRESS */
+    struct list *lists; /* COLUMN_LIST */
+    enum form form;
+    struct sequence main; /* the numbers, or the indexes of a dictionary; n is 0 without them */
+    size_t entries;       /* of the dictionary */
+
+    /* Memory */
+    struct buffer values;       /* numbers, texts or lists */
+    struct buffer indexes;      /* uint64_t per value */
+    struct buffer entry_values; /* struct text per value */
+    struct buffer lengths;      /* uint64_t: lengths, counts, first items */
+    struct buffer gaps;         /* uint64_t */
+    struct buffer hashes;
+    struct buffer raw; /* the column before zstd */
+    struct buffer squeezed;
+};
+
+static size_t all_buffers(struct column_writer *w, struct buffer **all)
+{
+    struct buffer *buffers[] = {&w->values, &w->indexes, &w->entry_values, &w->lengths,
+                                &w->gaps,   &w->hashes,  &w->raw,          &w->squeezed};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(*buffers); i++)
+        all[i] = buffers[i];
+    return sizeof(buffers) / sizeof(*buffers);
+}
+#define BUFFERS_MAX 8
+
+struct column_writer *column_writer_new(void)
+{
+    struct column_writer *w = calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    w->zstd = ZSTD_createCCtx();
+    if (w->zstd && !ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL)))
+        return w;
+    column_writer_free(w);
+    return NULL;
+}
+
+void column_writer_free(struct column_writer *w)
+{
+    struct buffer *all[BUFFERS_MAX];
+    if (!w)
+        return;
+    for (size_t n = all_buffers(w, all); n-- > 0;)
+        buffer_free(all[n]);
+    ZSTD_freeCCtx(w->zstd);
+    free(w);
+}
+
+static void *room(struct buffer *b, size_t bytes)
+{
+    buffer_clear(b);
+    return buffer_grow(b, bytes);
+}
+
+static uint64_t *room_for_numbers(struct buffer *b, size_t n)
+{
+    return room(b, n * sizeof(uint64_t));
+}
+
+/* --- What a reader would refuse is not written ------------------------------------------------------------------- */
+
+static int check_numbers(const struct column_writer *w, struct error *e)
+{
+    const struct column *c = w->column;
+    for (size_t i = 0; c->most && i < w->n; i++)
+        if (w->numbers[i] > c->most)
+            return error_set(e, ERROR_INVALID, "column %s: the value %llu, allowed are up to %llu", c->name,
+                             (unsigned long long)w->numbers[i], (unsigned long long)c->most);
+    return 0;
+}
+
+static int check_texts(const struct column_writer *w, struct error *e)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (w->texts[i].len > COLUMN_TEXT_MAX)
+            return error_set(e, ERROR_LIMIT, "column %s: a text of %u bytes, allowed are %u", w->column->name,
+                             w->texts[i].len, COLUMN_TEXT_MAX);
+    return 0;
+}
+
+static int check_lists(const struct column_writer *w, struct error *e)
+{
+    const char *name = w->column->name;
+    size_t items = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct list *l = &w->lists[i];
+        items += l->count;
+        if (l->count > COLUMN_LIST_MAX || items > BLOCK_ITEMS_MAX)
+            return error_set(e, ERROR_LIMIT, "column %s: a list of %u items, %zu in all; allowed are %u and %u", name,
+                             l->count, items, COLUMN_LIST_MAX, BLOCK_ITEMS_MAX);
+        for (uint32_t k = 1; k < l->count; k++)
+            if (l->items[k] < l->items[k - 1])
+                return error_set(e, ERROR_INVALID, "column %s: a list that does not ascend", name);
+    }
+    return 0;
+}
+
+/* --- Choosing the form ------------------------------------------------------------------------------------------- */
+
+static void plan_numbers(struct column_writer *w)
+{
+    enum column_codec hint = w->column->codec;
+    w->main = sequence_plan(w->numbers, w->n, hint == CODEC_DELTA);
+    w->form = w->main.form;
+    if (w->form == FORM_CONSTANT || w->main.width < DICTIONARY_WIDTH || hint == CODEC_PLAIN || hint == CODEC_DELTA)
+        return;
+    uint64_t *indexes = room_for_numbers(&w->indexes, w->n);
+    if (!indexes || !distinct_numbers(&w->distinct, w->numbers, w->n, hint != CODEC_DICTIONARY, indexes))
+        return;
+    struct sequence s = sequence_plan(indexes, w->n, false);
+    size_t entries = sequence_plan(w->distinct.values, w->distinct.count, true).group_bytes;
+    if (s.group_bytes + entries + 16 >= w->main.group_bytes)
+        return;
+    w->main = s;
+    w->form = FORM_DICTIONARY;
+    w->entries = w->distinct.count;
+}
+
+static size_t text_bytes(const struct text *texts, size_t n)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += texts[i].len + 1u;
+    return sum;
+}
+
+static void plan_texts(struct column_writer *w)
+{
+    uint64_t *indexes = room_for_numbers(&w->indexes, w->n);
+    struct text *entries = room(&w->entry_values, w->n * sizeof(*entries));
+    size_t n = indexes && entries ? distinct_texts(w->texts, w->n, entries, indexes, &w->hashes) : 0;
+    w->form = FORM_PLAIN;
+    if (n == 0)
+        return;
+    struct sequence s = sequence_plan(indexes, w->n, false);
+    if (s.group_bytes + text_bytes(entries, n) >= text_bytes(w->texts, w->n))
+        return;
+    w->main = s;
+    w->form = FORM_DICTIONARY;
+    w->entries = n;
+}
+
+/* Gathers the values, checks them and chooses the form. */
+static int plan(struct column_writer *w, const struct stage *s, unsigned i, struct error *e)
+{
+    w->column = &s->table->columns[i];
+    w->n = s->count[i];
+    w->main.n = 0;
+    bool numbers = w->column->type == COLUMN_UINT;
+    void *values = room(&w->values, w->n * (numbers ? sizeof(*w->numbers) : sizeof(*w->texts)));
+    if (!values)
+        return error_set(e, ERROR_MEMORY, "no memory to write the column %s", w->column->name);
+    int r;
+    if (numbers) {
+        stage_numbers(s, i, w->numbers = values);
+        r = check_numbers(w, e);
+        plan_numbers(w);
+    } else if (w->column->type == COLUMN_LIST) {
+        stage_lists(s, i, w->lists = values);
+        r = check_lists(w, e);
+        w->form = FORM_LISTS;
+    } else {
+        stage_texts(s, i, w->texts = values);
+        r = check_texts(w, e);
+        plan_texts(w);
+    }
+    return r;
+}
+
+/* --- Writing the values ------------------------------------------------------------------------------------------ */
+
+static void write_addresses(const struct text *texts, size_t n, struct buffer *out)
+{
+    unsigned width = 1;
+    for (size_t i = 0; i < n; i++)
+        for (unsigned k = ADDRESS_SIZE; k > width; k--)
+            if (texts[i].data[k - 1])
+                width = k;
+    buffer_u8(out, (uint8_t)width);
+    uint8_t *p = buffer_grow(out, width * n);
+    for (size_t i = 0; p && i < n; i++)
+        for (unsigned k = 0; k < width; k++)
+            p[k * n + i] = (uint8_t)texts[i].data[k];
+}
+
+static void write_texts(struct column_writer *w, const struct text *texts, size_t n, bool planes)
+{
+    uint64_t *lengths = room_for_numbers(&w->lengths, n);
+    for (size_t i = 0; lengths && i < n; i++)
+        lengths[i] = texts[i].len;
+    sequence_append(lengths, lengths ? n : 0, planes, &w->raw);
+    for (size_t i = 0; i < n; i++)
+        buffer_append(&w->raw, texts[i].data, texts[i].len);
+}
+
+static void write_entries(struct column_writer *w, const struct text *texts, size_t n, bool planes)
+{
+    if (w->column->type == COLUMN_ADDRESS)
+        write_addresses(texts, n, &w->raw);
+    else
+        write_texts(w, texts, n, planes);
+}
+
+static void write_dictionary(struct column_writer *w, bool planes)
+{
+    buffer_varint(&w->raw, w->entries);
+    if (w->column->type == COLUMN_UINT)
+        sequence_append(w->distinct.values, w->entries, planes, &w->raw);
+    else
+        write_entries(w, (const struct text *)(const void *)w->entry_values.data, w->entries, planes);
+    buffer_u8(&w->raw, (uint8_t)w->main.form);
+    sequence_write(&w->main, planes, &w->raw);
+}
+
+static void write_lists(struct column_writer *w, bool planes)
+{
+    size_t items = 0;
+    size_t firsts = 0;
+    uint64_t *numbers = room_for_numbers(&w->lengths, w->n);
+    for (size_t i = 0; numbers && i < w->n; i++) {
+        items += numbers[i] = w->lists[i].count;
+        firsts += w->lists[i].count != 0;
+    }
+    sequence_append(numbers, numbers ? w->n : 0, planes, &w->raw);
+    uint64_t *gaps = room_for_numbers(&w->gaps, items - firsts + 1);
+    if (!numbers || !gaps)
+        return;
+    uint64_t *first = numbers;
+    uint64_t *gap = gaps;
+    for (size_t i = 0; i < w->n; i++) {
+        const struct list *l = &w->lists[i];
+        if (l->count)
+            *first++ = l->items[0];
+        for (uint32_t k = 1; k < l->count; k++)
+            *gap++ = l->items[k] - l->items[k - 1];
+    }
+    sequence_append(numbers, firsts, planes, &w->raw);
+    sequence_append(gaps, items - firsts, planes, &w->raw);
+}
+
+/* The whole column before zstd, in w->raw. */
+static void write_raw(struct column_writer *w, const struct stage *s, unsigned i, bool planes)
+{
+    buffer_clear(&w->raw);
+    if (w->n < s->n) {
+        uint8_t *bits = buffer_grow(&w->raw, (s->n + 7) / 8);
+        if (bits)
+            stage_presence(s, i, bits);
+    }
+    if (w->form == FORM_DICTIONARY)
+        write_dictionary(w, planes);
+    else if (w->form == FORM_LISTS)
+        write_lists(w, planes);
+    else if (w->form == FORM_PLAIN)
+        write_entries(w, w->texts, w->n, planes);
+    else
+        sequence_write(&w->main, planes, &w->raw);
+}
+
+/* --- Squeezing --------------------------------------------------------------------------------------------------- */
+
+/* Compresses w->raw to at most `most` bytes; false if it does not get that small. */
+static bool squeeze(struct column_writer *w, size_t most)
+{
+    uint8_t *p = room(&w->squeezed, most);
+    size_t len = p ? ZSTD_compress2(w->zstd, p, most, w->raw.data, w->raw.len) : 0;
+    w->squeezed.len = ZSTD_isError(len) ? 0 : len;
+    return w->squeezed.len != 0;
+}
+
+/* Least size of a part of the main sequence, from its middle. */
+static size_t trial(struct column_writer *w, bool planes)
+{
+    struct sequence part = w->main;
+    if (part.n > TRIAL_NUMBERS) {
+        part.values += (w->main.n - TRIAL_NUMBERS) / 2;
+        part.n = TRIAL_NUMBERS;
+        part.base = part.form == FORM_DELTA ? part.values[-1] : part.base;
+    }
+    buffer_clear(&w->raw);
+    sequence_write(&part, planes, &w->raw);
+    return squeeze(w, w->raw.len) ? w->squeezed.len : w->raw.len;
+}
+
+/* Writes the column to w->raw, and to w->squeezed if it is to be compressed: if that saves a sixteenth. */
+static void write_smallest(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    buffer_clear(&w->squeezed);
+    bool incompressible = w->column->codec == CODEC_PLAIN;
+    bool wide = w->main.n && w->main.form != FORM_CONSTANT && w->main.width >= PLANES_WIDTH;
+    if (wide && !incompressible && trial(w, true) < trial(w, false)) {
+        write_raw(w, s, i, true);
+        if (squeeze(w, (w->raw.len - w->n * ((w->main.width + 7) / 8) + w->main.group_bytes) / 16 * 15))
+            return;
+    }
+    write_raw(w, s, i, false);
+    if (!incompressible && w->raw.len >= SQUEEZE_LEAST)
+        squeeze(w, w->raw.len / 16 * 15);
+}
+
+static bool any_failed(struct column_writer *w)
+{
+    struct buffer *all[BUFFERS_MAX];
+    bool failed = false;
+    for (size_t n = all_buffers(w, all); n-- > 0;)
+        failed |= all[n]->failed;
+    return failed;
+}
+
+int column_write(struct column_writer *w, const struct stage *s, unsigned i, struct block_entry *entry,
+                 struct buffer *out, struct error *e)
+{
+    int r = plan(w, s, i, e);
+    if (r < 0)
+        return r;
+    write_smallest(w, s, i);
+    if (any_failed(w))
+        return error_set(e, ERROR_MEMORY, "no memory to write the column %s", w->column->name);
+    if (w->raw.len > BLOCK_BYTES_MAX)
+        return error_set(e, ERROR_LIMIT, "the column %s has %zu bytes, allowed are %u", w->column->name, w->raw.len,
+                         BLOCK_BYTES_MAX);
+    const struct buffer *stored = w->squeezed.len ? &w->squeezed : &w->raw;
+    *entry = (struct block_entry){
+        .id = w->column->id,
+        .codec = (uint8_t)w->form,
+        .flags = (uint8_t)((w->n < s->n ? BLOCK_PRESENCE : 0) | (w->squeezed.len ? BLOCK_ZSTD : 0)),
+        .stored_length = (uint32_t)stored->len,
+        .raw_length = (uint32_t)w->raw.len,
+        .hash = hash64(stored->data, stored->len),
+    };
+    buffer_append(out, stored->data, stored->len);
+    return 0;
+}

@@ -1,0 +1,158 @@
+#include "common/rows/stage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TILE 64u /* rows that are turned at a time: they stay in the first-level cache, and are one word of presence */
+
+#define COPY(type)                                                                                                     \
+    for (size_t r = 0; r < n; r++)                                                                                     \
+        ((type *)(void *)to)[r] = *(const type *)(const void *)(from + r * stride);
+
+struct pair { /* struct text, struct list, addresses */
+    uint64_t word[2];
+};
+_Static_assert(sizeof(struct pair) == sizeof(struct text) && sizeof(struct pair) == sizeof(struct list),
+               "copied alike");
+
+static void copy_strided(const uint8_t *from, size_t stride, size_t n, unsigned size, uint8_t *to)
+{
+    switch (size) {
+    case 1:
+        COPY(uint8_t)
+        break;
+    case 2:
+        COPY(uint16_t)
+        break;
+    case 4:
+        COPY(uint32_t)
+        break;
+    case 8:
+        COPY(uint64_t)
+        break;
+    default:
+        for (size_t r = 0; r < n; r++)
+            memcpy(to + r * sizeof(struct pair), from + r * stride, sizeof(struct pair));
+        break;
+    }
+}
+
+static const struct column_set *row_set(const uint8_t *rows, size_t stride, size_t r)
+{
+    return (const struct column_set *)(const void *)(rows + r * stride);
+}
+
+static uint64_t tile_presence(const uint8_t *rows, size_t stride, size_t n, unsigned id)
+{
+    uint64_t bits = 0;
+    for (size_t r = 0; r < n; r++)
+        bits |= (row_set(rows, stride, r)->word[id / 64] >> id % 64 & 1) << r;
+    return bits;
+}
+
+static void fill_tile(struct stage *s, size_t tile, const uint8_t *rows, size_t n)
+{
+    size_t stride = s->table->row_size;
+    struct column_set any = {.word = {0}};
+    struct column_set all = *row_set(rows, stride, 0);
+    for (size_t r = 0; r < n; r++)
+        for (size_t k = 0; k < COLUMNS_MAX / 64; k++) {
+            any.word[k] |= row_set(rows, stride, r)->word[k];
+            all.word[k] &= row_set(rows, stride, r)->word[k];
+        }
+    for (unsigned i = 0; i < s->table->count; i++) {
+        const struct column *c = &s->table->columns[i];
+        uint64_t bits = 0;
+        if (column_has(&all, c->id))
+            bits = UINT64_MAX >> (TILE - n);
+        else if (column_has(&any, c->id))
+            bits = tile_presence(rows, stride, n, c->id);
+        s->presence[i * s->words + tile] = bits;
+        s->count[i] += (size_t)__builtin_popcountll(bits);
+        if (bits)
+            copy_strided(rows + c->offset, stride, n, c->size, s->values + s->at[i] + tile * TILE * c->size);
+    }
+}
+
+int stage_fill(struct stage *s, const struct table *t, const void *rows, size_t n, struct error *e)
+{
+    size_t size = 0;
+    *s = (struct stage){.table = t, .n = n, .words = (n + TILE - 1) / TILE};
+    for (unsigned i = 0; i < t->count; i++) {
+        s->at[i] = size;
+        size += (n * t->columns[i].size + 15) & ~(size_t)15;
+    }
+    s->values = malloc(size ? size : 1);
+    s->presence = malloc(n ? s->words * t->count * sizeof(*s->presence) : 1);
+    if (!s->values || !s->presence) {
+        stage_free(s);
+        return error_set(e, ERROR_MEMORY, "no memory to write %zu rows", n);
+    }
+    for (size_t i = 0; i < s->words; i++)
+        fill_tile(s, i, (const uint8_t *)rows + i * TILE * t->row_size, n - i * TILE < TILE ? n - i * TILE : TILE);
+    return 0;
+}
+
+void stage_free(struct stage *s)
+{
+    free(s->values);
+    free(s->presence);
+    s->values = NULL;
+    s->presence = NULL;
+}
+
+/* Runs `body` for each row r that has the i-th column. */
+#define EACH(s, i, r, body)                                                                                            \
+    if ((s)->count[i] == (s)->n) {                                                                                     \
+        for (size_t r = 0; r < (s)->n; r++) {                                                                          \
+            body                                                                                                       \
+        }                                                                                                              \
+    } else {                                                                                                           \
+        for (size_t word = 0; word < (s)->words; word++)                                                               \
+            for (uint64_t bits = (s)->presence[(i) * (s)->words + word]; bits; bits &= bits - 1) {                     \
+                size_t r = word * TILE + (size_t)__builtin_ctzll(bits);                                                \
+                body                                                                                                   \
+            }                                                                                                          \
+    }
+
+void stage_numbers(const struct stage *s, unsigned i, uint64_t *out)
+{
+    const void *values = s->values + s->at[i];
+    switch (s->table->columns[i].size) {
+    case 1:
+        EACH(s, i, r, *out++ = ((const uint8_t *)values)[r];)
+        break;
+    case 2:
+        EACH(s, i, r, *out++ = ((const uint16_t *)values)[r];)
+        break;
+    case 4:
+        EACH(s, i, r, *out++ = ((const uint32_t *)values)[r];)
+        break;
+    default:
+        EACH(s, i, r, *out++ = ((const uint64_t *)values)[r];)
+        break;
+    }
+}
+
+void stage_texts(const struct stage *s, unsigned i, struct text *out)
+{
+    const uint8_t *values = s->values + s->at[i];
+    uint32_t size = s->table->columns[i].size;
+    if (s->table->columns[i].type == COLUMN_TEXT) {
+        EACH(s, i, r, *out++ = ((const struct text *)(const void *)values)[r];)
+    } else {
+        EACH(s, i, r, *out++ = ((struct text){.data = (const char *)values + r * size, .len = size});)
+    }
+}
+
+void stage_lists(const struct stage *s, unsigned i, struct list *out)
+{
+    const struct list *values = (const struct list *)(const void *)(s->values + s->at[i]);
+    EACH(s, i, r, *out++ = values[r];)
+}
+
+void stage_presence(const struct stage *s, unsigned i, uint8_t *out)
+{
+    for (size_t k = 0; k < (s->n + 7) / 8; k++)
+        out[k] = (uint8_t)(s->presence[i * s->words + k / 8] >> k % 8 * 8);
+}
