@@ -2,16 +2,24 @@
  * message: what agents, collector and command line say to each other, as plain structs; on the wire each is one frame
  * (frame header, then a protobuf message of proto/fleetdump.proto). Conversion is here and nowhere else.
  *
- * Agent's data connection:    HELLO ->            <- WELCOME          (or REFUSE, then the connection is closed)
- *                             STREAM ->           <- STREAM_STATE     what of this stream the collector has
- *                             PIECE... ->         <- ACK              heads in order of seq; bodies in order of seq,
- * each behind its head BODY_FATE ->        <- ACK              a body that will not come Agent's control connection:
- * HELLO ->            <- WELCOME STATUS ->                               now and then Client's connection:        HELLO
- * ->            <- WELCOME QUERY ->            <- RESULT..., DONE  (close to cancel)
+ * Agent's data connection:    HELLO ->          <- WELCOME       (or REFUSE, then the connection is closed)
+ *                             STREAM ->         <- STREAM_STATE  what of this stream the collector has
+ *                             PIECE... ->       <- ACK           heads in order of seq; bodies in order of seq, each
+ *                                                                behind its head
+ *                             BODY_FATE ->      <- ACK           a body that will not come
+ *                                               <- REFUSE        of one stream: it is skipped from now on
+ * Agent's control connection: HELLO ->          <- WELCOME
+ *                             STATUS ->                          now and then
+ * Client's connection:        HELLO ->          <- WELCOME
+ *                             QUERY ->          <- RESULT..., DONE  (close to cancel)
  *
  * A stream has two cursors at the collector: head_next, the seq of the first item it does not have; body_next, the
- * first seq whose body's fate it does not know (= head_next if it knows all). Acks move them; what lies below them is
- * durable and must be forgotten by the sender.
+ * first seq whose body's fate it does not know (= head_next if it knows all). Acks move them; what lies below both is
+ * durable and must be forgotten by the sender. Items without a body (flows only, GAP, END) have no fate to wait for. A
+ * BODY_FATE for one of those, or below body_next, is ignored: the sender may have lost what it knew of the item.
+ *
+ * The pieces of a part (one head or one body) follow each other without anything in between; a connection that ends
+ * amid them leaves nothing, and the part comes again from its first byte.
  */
 #ifndef FLEETDUMP_NET_MESSAGE_H
 #define FLEETDUMP_NET_MESSAGE_H

@@ -4,7 +4,7 @@
  * One thread, the loop's. Callbacks run on it and never from inside the call that caused them. After stream_close no
  * callback but on_close comes; the stream is freed after on_close returns. Each side may send as much as it likes;
  * stream_queued says what waits, and on_drain comes when that fell to 0: senders of bulk data stop at STREAM_QUEUE_HIGH
- * and go on then.
+ * and go on then. The first message of each side has at most NET_HELLO_MAX bytes (the other side closes otherwise).
  */
 #ifndef FLEETDUMP_NET_STREAM_H
 #define FLEETDUMP_NET_STREAM_H
