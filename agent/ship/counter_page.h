@@ -35,6 +35,10 @@ struct counter_page {
     _Atomic uint64_t sealed_items;          /* counted by spool_stream_seal */
     _Atomic uint64_t total[COUNTER_COUNT];  /* since the stream's start, over all interfaces */
     _Atomic uint64_t sealed[COUNTER_COUNT]; /* the part of it that sealed items hold */
+    /* While an item is being sealed: what `sealed` is to be from then on, and the seq behind that item. A page whose stream
+     * goes on at sealing_next died before it could copy it. */
+    _Atomic uint64_t sealing[COUNTER_COUNT];
+    _Atomic uint64_t sealing_next;
     _Atomic uint64_t progress_bytes;        /* of --read: bytes of the files read so far */
     _Atomic uint64_t progress_total;
 };

@@ -1,0 +1,25 @@
+/*
+ * file: capture files as a source of packets: pcap (micro- and nanoseconds, both byte orders, versions 2.0 to 2.4, the
+ * "modified" format of Kuznetzov's libpcap) and pcapng (several sections and interfaces), plain, gzip or zstd, of any
+ * size, from a path or a pipe. Memory does not depend on the size.
+ *
+ * A malformed file gives an error that names the file, the packet or block, and the byte of the (expanded) stream where
+ * it is; what was readable before has been given already.
+ */
+#ifndef FLEETDUMP_AGENT_CAPTURE_FILE_H
+#define FLEETDUMP_AGENT_CAPTURE_FILE_H
+
+#include "agent/capture/source.h"
+
+/* Opens the file ("-" for the standard input) and reads its header. ERROR_NOT_FOUND, ERROR_SYSTEM, ERROR_UNSUPPORTED
+ * (another kind of file), ERROR_INVALID, ERROR_TRUNCATED. */
+MUST_CHECK int capture_file_open(const char *path, struct source **out, struct error *e);
+
+/* Blocks that hold no packets and are not carried on (names, secrets, journal entries, unknown ones). */
+uint64_t capture_file_skipped(const struct source *s);
+
+/* The path without folders and the known endings (.pcapng.gz, .cap, ...), as a name for an interface or a capture: "-"
+ * is "stdin". Writes at most len bytes with the final 0, returns buf. */
+char *capture_file_name(const char *path, char *buf, size_t len);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * flow_store: the flows of a table in memory: slabs, found by key, and in buckets by the second in which they may have to end.
+ * Private to flow_table.c.
+ *
+ * A flow is named by its index, which stays the same for its life. Index 0 is never used: it means none.
+ */
+#ifndef FLEETDUMP_AGENT_CAPTURE_FLOW_STORE_H
+#define FLEETDUMP_AGENT_CAPTURE_FLOW_STORE_H
+
+#include "agent/capture/flow_table.h"
+#include "agent/capture/tcp_state.h"
+
+#define FLOW_SLAB_SIZE  1024u
+#define FLOW_BUCKETS    512u /* seconds, more than the longest timeout */
+#define FRAME_NODE_SIZE 7u
+
+enum flow_life { FLOW_UNUSED, FLOW_ALIVE, FLOW_ENDED };
+
+struct flow {
+    /* First what each packet touches */
+    struct flow_key key;
+    uint32_t hash;
+    uint8_t life;  /* enum flow_life */
+    uint8_t timer; /* enum flow_timer */
+    uint8_t originator;
+    uint8_t originator_by;
+
+    uint64_t last_ns; /* greatest packet time */
+    uint32_t row;     /* has a row in the open chunk: its number + 1 */
+    uint32_t last_frame;
+    /* The row: since the last chunk */
+    uint64_t first_ns;
+    uint32_t packets[2];
+    uint64_t bytes[2];
+    uint64_t payload[2];
+
+    struct tcp_state tcp;
+    struct tcp_history history;
+
+    uint32_t later_fragments[2];
+    uint32_t syn[2], fin[2], rst[2];
+    uint8_t tcp_flags[2];
+    uint8_t end_reason;
+    uint8_t sent; /* bit 0, 1: endpoint 0, 1 sent a packet that was no later fragment */
+    uint32_t icmp_errors;
+    uint8_t icmp_error_type, icmp_error_code;
+    uint32_t frame_count;
+    uint32_t frames_first, frames_last; /* nodes of the frame list */
+
+    /* The whole flow */
+    uint64_t id;
+    uint64_t ordinal;
+    uint64_t start_ns;
+    uint64_t row_last_ns; /* of this row */
+    uint64_t prior_packets, prior_bytes;
+    uint64_t loss_from; /* the interface's loss that rows have told already, or that was before the flow */
+    uint64_t loss_end;  /* the interface's loss when the flow ended */
+
+    /* Bucket */
+    uint32_t bucket;
+    uint32_t next, previous; /* in the bucket, or in the list of unused flows */
+};
+
+struct flow_entry {
+    uint32_t hash;
+    uint32_t flow; /* 0: empty */
+};
+
+struct flow_store {
+    struct flow **slabs;
+    uint32_t slab_count, slab_room;
+    uint32_t unused; /* list by next */
+    uint32_t alive;
+
+    struct flow_entry *entries; /* open addressing, linear; mask + 1 of them, at most half full */
+    uint32_t mask;
+
+    uint32_t buckets[FLOW_BUCKETS];
+};
+
+static inline struct flow *flow_at(const struct flow_store *s, uint32_t index)
+{
+    return &s->slabs[index / FLOW_SLAB_SIZE][index % FLOW_SLAB_SIZE];
+}
+
+MUST_CHECK int flow_store_init(struct flow_store *s, struct error *e);
+void flow_store_free(struct flow_store *s);
+
+/* The flow alive of this key, or 0. */
+uint32_t flow_store_find(const struct flow_store *s, const struct flow_key *key, uint32_t hash);
+
+/* A new flow, zeroed, with its key, alive and found from now on, in no bucket; 0 without memory. */
+uint32_t flow_store_add(struct flow_store *s, const struct flow_key *key, uint32_t hash);
+
+/* Not found any more, in no bucket; stays in memory as FLOW_ENDED. */
+void flow_store_end(struct flow_store *s, uint32_t index);
+
+/* Gives an ended flow's memory back to the store. */
+void flow_store_reuse(struct flow_store *s, uint32_t index);
+
+/* Puts a flow into the bucket of a second (from another one, if it is in one). */
+void flow_store_schedule(struct flow_store *s, uint32_t index, uint64_t second);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * flow_table: packets -> the rows of the open chunk. Pure: packets and their times are the arguments, no clock, no threads.
+ *
+ * A flow lives from its first packet to its end: closed by both sides (and lingering for late packets), idle for too long, or
+ * pushed out because the table is full. Packets of the same key after that make another flow, with another id. A flow has one
+ * row in each chunk in which it had packets, was quoted by an ICMP error, or ended; what sums of rows say does not depend on
+ * where chunks were cut.
+ *
+ *   each packet:      flow_table_packet; before it, if flow_table_full: seal the chunk
+ *   seal the chunk:   flow_table_rows, write them, flow_table_next
+ *   end:              while (!flow_table_end(...)) seal; seal
+ *
+ * Memory: flows are allocated in slabs when needed and never returned; at most max_flows alive and max_rows ended ones.
+ */
+#ifndef FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
+#define FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
+
+#include "common/base/error.h"
+#include "common/chunk/head.h"
+#include "common/packet/packet.h"
+#include "common/rows/flow_row.h"
+
+#define FLOW_TABLE_ROWS_MAX      65536u
+#define FLOW_TABLE_ROWS_SPARE    8u /* rows that one packet may add at the most */
+#define FLOW_TABLE_FLOWS_DEFAULT 262144u
+#define FLOW_TABLE_FLOWS_MAX     (1u << 24)
+#define FLOW_FRAME_NONE          UINT32_MAX
+
+/* How long a flow may be silent before it ends, in packet time. As Zeek's tcp_inactivity_timeout and so on. */
+enum flow_timer {
+    FLOW_TIMER_TCP_ATTEMPT, /* no handshake yet */
+    FLOW_TIMER_TCP,
+    FLOW_TIMER_TCP_CLOSED,
+    FLOW_TIMER_UDP,
+    FLOW_TIMER_ICMP,
+    FLOW_TIMER_OTHER,
+    FLOW_TIMER_COUNT
+};
+extern const uint64_t flow_timeout_ns[FLOW_TIMER_COUNT];
+
+struct flow_table_options {
+    uint8_t epoch[EPOCH_SIZE]; /* of the stream: part of each flow id */
+    uint32_t max_flows;        /* alive at once; 0 for FLOW_TABLE_FLOWS_DEFAULT */
+    uint32_t max_rows;         /* in a chunk; 0 for FLOW_TABLE_ROWS_MAX; at least 2 * FLOW_TABLE_ROWS_SPARE */
+};
+
+struct flow_table_stats {
+    uint64_t flows; /* made so far */
+    uint32_t alive;
+    uint64_t resources; /* ended because the table was full */
+};
+
+struct flow_table;
+MUST_CHECK int flow_table_new(const struct flow_table_options *o, struct flow_table **out, struct error *e);
+void flow_table_free(struct flow_table *t);
+
+/* Counts a packet of the interface, seen at time_ns, whose bytes are in `frame` of the body (FLOW_FRAME_NONE: not kept). Ends
+ * flows that were idle for too long. */
+void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
+                       uint32_t frame);
+
+/* n packets of the interface did not reach us. Returns false without memory. */
+bool flow_table_loss(struct flow_table *t, uint32_t interface, uint64_t n);
+
+/* The clock moved on without packets. */
+void flow_table_advance(struct flow_table *t, uint64_t time_ns);
+
+/* Whether the chunk must be sealed before the next packet, because it has as many rows as it may. */
+bool flow_table_full(const struct flow_table *t);
+
+bool flow_table_has_rows(const struct flow_table *t);
+
+/* The rows of the open chunk, in the order in which they began; text and lists belong to the table. All are valid until
+ * the next call. ERROR_MEMORY. */
+MUST_CHECK int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e);
+
+/* The next chunk: no rows. */
+void flow_table_next(struct flow_table *t);
+
+/* Ends all flows that are alive, for this reason (enum flow_end); false if the chunk became full before: seal it, and again. */
+bool flow_table_end(struct flow_table *t, uint8_t reason);
+
+struct flow_table_stats flow_table_stats(const struct flow_table *t);
+
+#endif
