@@ -1,0 +1,21 @@
+/*
+ * names: names in a filter, resolved once, by the command line: agents first, then DNS; what was taken is said on stderr.
+ */
+#ifndef FLEETDUMP_COLLECTOR_CLI_NAMES_H
+#define FLEETDUMP_COLLECTOR_CLI_NAMES_H
+
+#include "collector/cli/command.h"
+#include "common/filter/filter.h"
+#include "common/net/message.h"
+
+/* All names of the filter with their addresses. Asks the collector only if there are names. ERROR_NOT_FOUND names the one that is neither agent nor host. */
+MUST_CHECK int names_resolve(const struct cli *cli, const char *filter, struct net_name **out, uint32_t *count,
+                             struct error *e);
+void names_free(struct net_name *names, uint32_t count);
+
+/* The same for filter_compile; addresses are copied, names shared. */
+MUST_CHECK int names_for_filter(const struct net_name *names, uint32_t count, struct filter_name **out,
+                                struct error *e);
+void names_for_filter_free(struct filter_name *names, uint32_t count);
+
+#endif
