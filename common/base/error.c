@@ -30,11 +30,11 @@ static const struct {
     {ERROR_UNSUPPORTED, "unsupported"},
 };
 
-/* Nothing that a terminal would act on: C0, DEL, and C1 in its UTF-8 form. */
+/* Nothing that a terminal would act on: C0 but for the end of a line, DEL, and C1 in its UTF-8 form. */
 static void make_printable(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p; p++) {
-        if (*p < 0x20 || *p == 0x7f)
+        if ((*p < 0x20 && *p != '\n') || *p == 0x7f)
             *p = '?';
         else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
             p[0] = p[1] = '?';

@@ -50,7 +50,8 @@ struct error {
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 /* Fills `e` (may be NULL) with code and formatted text; returns `code`, so that `return error_set(...)` reads well.
- * Control characters in the text are replaced by '?': it may quote what a peer sent. */
+ * Control characters but newlines (a filter's caret stands on a line of its own) are replaced by '?': the text may quote what
+ * a peer sent. Logs put it on one line. */
 int error_set(struct error *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* As error_set with the meaning of `sys` (an errno value) appended as ": No such file or directory". ENOSPC, EDQUOT
