@@ -39,7 +39,7 @@ struct counter_page {
      * goes on at sealing_next died before it could copy it. */
     _Atomic uint64_t sealing[COUNTER_COUNT];
     _Atomic uint64_t sealing_next;
-    _Atomic uint64_t progress_bytes;        /* of --read: bytes of the files read so far */
+    _Atomic uint64_t progress_bytes; /* of --read: bytes of the files read so far */
     _Atomic uint64_t progress_total;
 };
 

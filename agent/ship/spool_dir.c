@@ -128,17 +128,20 @@ int spool_dir_each(int dirfd, spool_dir_each_fn *each, void *context, struct err
     return r;
 }
 
-int spool_head_kind(int dirfd, uint64_t seq)
+int spool_head_kind(int dirfd, uint64_t seq, uint64_t *last_seq)
 {
     char name[SPOOL_NAME_SIZE];
     char *data = NULL;
     size_t len = 0;
     struct chunk_head h;
+    *last_seq = seq;
     if (fs_read_file(dirfd, spool_file_name(SPOOL_FILE_HEAD, seq, name), SPOOL_SMALL_HEAD_MAX, &data, &len, NULL))
         return 0;
     int kind = 0;
     if (head_decode(data, len, &h, NULL) == 0) {
         kind = h.kind;
+        if (h.seq == seq)
+            *last_seq = h.last_seq;
         head_free(&h);
     }
     free(data);
@@ -158,8 +161,8 @@ static int read_name(void *context, int dirfd, const char *name, struct error *e
         return 0;
     if (!d->any || seq < d->first_seq)
         d->first_seq = seq;
-    if (!d->any || seq > d->last_seq)
-        d->last_seq = seq;
+    if (!d->any || seq > d->newest_seq)
+        d->newest_seq = seq;
     d->any = true;
     return 0;
 }
@@ -168,7 +171,10 @@ int spool_dir_read(int dirfd, struct spool_dir *d, struct error *e)
 {
     *d = (struct spool_dir){0};
     int r = spool_dir_each(dirfd, read_name, d, e);
-    if (!r && d->any)
-        d->ended = spool_head_kind(dirfd, d->last_seq) == HEAD_END;
-    return r;
+    if (r || !d->any)
+        return r;
+    uint64_t last_seq;
+    d->ended = spool_head_kind(dirfd, d->newest_seq, &last_seq) == HEAD_END;
+    d->next_seq = last_seq + 1;
+    return 0;
 }

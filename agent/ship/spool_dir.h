@@ -52,15 +52,16 @@ MUST_CHECK int spool_dir_each(int dirfd, spool_dir_each_fn *each, void *context,
 struct spool_dir {
     bool any; /* there is an item */
     uint64_t first_seq;
-    uint64_t last_seq; /* of the newest item */
-    bool ended;        /* the newest item is an END */
-    uint64_t bytes;    /* by spool_file_cost */
+    uint64_t newest_seq; /* of the newest item */
+    uint64_t next_seq;   /* behind all that it stands for */
+    bool ended;          /* the newest item is an END */
+    uint64_t bytes;      /* by spool_file_cost */
 };
 MUST_CHECK int spool_dir_read(int dirfd, struct spool_dir *d, struct error *e);
 
-/* The kind (enum head_kind) of a sealed item whose head is small, as those of GAP and END are; 0 for a damaged one and
- * for a large one, which can only be a CHUNK. */
+/* The kind (enum head_kind) of a sealed item whose head is small, as those of GAP and END are, and the last seq that it
+ * stands for; 0 and seq for a damaged one and for a large one, which can only be a CHUNK. */
 #define SPOOL_SMALL_HEAD_MAX (1u << 20)
-int spool_head_kind(int dirfd, uint64_t seq);
+int spool_head_kind(int dirfd, uint64_t seq, uint64_t *last_seq);
 
 #endif

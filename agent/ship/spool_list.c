@@ -58,7 +58,7 @@ static int read_stream(int dirfd, struct entry *entry, struct error *e)
     i->writer_alive = spool_lock_held(dirfd, "writer.lock");
     i->ended = d.ended;
     i->first_seq = d.first_seq;
-    i->next_seq = d.any ? d.last_seq + 1 : 0;
+    i->next_seq = d.next_seq;
     i->bytes = d.bytes;
     entry->start_ns = start_of(dirfd, i->epoch);
     return 0;

@@ -132,18 +132,13 @@ static int take_lock(struct spool_stream *t, struct error *e)
     }
 }
 
-struct tidy {
-    bool any;
-    uint64_t last;
-};
-
 static int tidy_name(void *context, int dirfd, const char *name, struct error *e)
 {
-    const struct tidy *y = context;
+    const struct spool_dir *d = context;
     char other[SPOOL_NAME_SIZE];
     uint64_t seq = 0;
     enum spool_file kind = spool_file_parse(name, &seq);
-    bool sealed = y->any && seq <= y->last;
+    bool sealed = seq < d->next_seq;
     if (kind == SPOOL_FILE_TMP || (kind == SPOOL_FILE_OPEN && sealed))
         return fs_unlink(dirfd, name, "spool.unlink", e);
     if (kind == SPOOL_FILE_BODY && !sealed)
@@ -157,8 +152,7 @@ static int tidy(struct spool_stream *t, struct error *e)
     int r = spool_dir_read(t->dirfd, &d, e);
     if (r)
         return r;
-    struct tidy y = {.any = d.any, .last = d.last_seq};
-    return spool_dir_each(t->dirfd, tidy_name, &y, e);
+    return spool_dir_each(t->dirfd, tidy_name, &d, e);
 }
 
 int spool_stream_adopt(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out, struct error *e)
@@ -243,7 +237,7 @@ int spool_stream_position(struct spool_stream *t, uint64_t *seq, bool *open_body
     int r = spool_dir_read(t->dirfd, &d, e);
     if (r)
         return r;
-    *seq = d.any ? d.last_seq + 1 : 0;
+    *seq = d.next_seq;
     *ended = d.ended;
     *open_body = fstatat(t->dirfd, spool_file_name(SPOOL_FILE_OPEN, *seq, name), &st, AT_SYMLINK_NOFOLLOW) == 0;
     return 0;
