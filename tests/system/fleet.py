@@ -1,0 +1,164 @@
+"""A collector, agents and the command line in a folder of their own, for system tests. Not a test itself.
+
+with Fleet() as fleet:
+    fleet.read("web-1", "a.pcap", capture="monday")
+    rows = fleet.flows("port 80", "--capture", "monday")
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.environ.get("FLEETDUMP_BIN", "")
+WAIT_S = 60  # for what should happen at once, on a busy machine
+
+
+def skip(why):
+    print("skipped:", why)
+    sys.exit(77)
+
+
+def corpus():
+    """The folder of real captures, or the test is skipped."""
+    path = os.environ.get("FLEETDUMP_CORPUS", "")
+    if not os.path.isdir(path):
+        skip("FLEETDUMP_CORPUS is not set")
+    return path
+
+
+def wait_until(condition, what, seconds=WAIT_S):
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain for " + what)
+        time.sleep(0.01)
+
+
+class Fleet:
+    def __init__(self, collector_options=(), environment=None):
+        self.folder = tempfile.mkdtemp(prefix="fleetdump-test.")
+        os.chmod(self.folder, 0o755)
+        self.collector_options = list(collector_options)
+        self.environment = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", **(environment or {}))
+        self.collector = None
+        self.agents = {}
+        self.address = None
+        self.config = {}  # further lines of collector.conf
+
+    def __enter__(self):
+        self.start_collector()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for name in list(self.agents):
+            self.stop_agent(name)
+        self.stop_collector()
+        if kind:
+            for name in sorted(os.listdir(self.folder)):
+                if name.endswith(".log"):
+                    with open(self.path(name), errors="replace") as log:
+                        print("--- %s\n%s" % (name, log.read()[-4000:]))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    # ------------------------------------------------------------- collector
+    def start_collector(self, environment=None, wait=True):
+        port_file = self.path("port")
+        if os.path.exists(port_file):
+            os.unlink(port_file)
+        with open(self.path("collector.conf"), "w") as conf:
+            conf.write("data = %s\nfloor = 0\n" % self.path("store"))
+            for key, value in self.config.items():
+                conf.write("%s = %s\n" % (key, value))
+        listen = self.address or "127.0.0.1:0"  # the same port again, so that agents find it
+        log = open(self.path("collector.log"), "a")
+        self.collector = subprocess.Popen(
+            [os.path.join(BIN, "fleetdump-collector"), "--config", self.path("collector.conf"), "--listen", listen,
+             "--port-file", port_file, *self.collector_options],
+            env=dict(self.environment, **(environment or {})), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+        if not wait:
+            return
+        wait_until(lambda: os.path.exists(port_file) or self.collector.poll() is not None, "the collector")
+        if self.collector.poll() is not None:
+            raise AssertionError("the collector ended at once with %d" % self.collector.returncode)
+        with open(port_file) as file:
+            self.address = "127.0.0.1:" + file.read().strip()
+
+    def stop_collector(self, how=signal.SIGTERM):
+        if self.collector:
+            self.collector.send_signal(how)
+            self.collector.wait(WAIT_S)
+            self.collector = None
+
+    # ------------------------------------------------------------- agents
+    def agent_config(self, name, **more):
+        path = self.path(name + ".conf")
+        with open(path, "w") as conf:
+            conf.write("name = %s\ncollector = %s\nspool = %s\n" % (name, self.address or "127.0.0.1:1", self.path("spool-" + name)))
+            for key, value in {"floor": "0", **more}.items():
+                conf.write("%s = %s\n" % (key, value))
+        return path
+
+    def start_agent(self, name, environment=None, **more):
+        config = self.agent_config(name, **more)
+        log = open(self.path(name + ".log"), "a")
+        self.agents[name] = subprocess.Popen([os.path.join(BIN, "fleetdump-agent"), "--config", config],
+                                             env=dict(self.environment, **(environment or {})), stdin=subprocess.DEVNULL,
+                                             stdout=log, stderr=log)
+        log.close()
+        return self.agents[name]
+
+    def stop_agent(self, name, how=signal.SIGTERM):
+        agent = self.agents.pop(name, None)
+        if agent:
+            agent.send_signal(how)
+            agent.wait(WAIT_S)
+
+    def read_command(self, name, *files, capture=None, options=(), **more):
+        command = [os.path.join(BIN, "fleetdump-agent"), "--config", self.agent_config(name, **more), "--read", *files]
+        return command + (["--capture", capture] if capture else []) + list(options)
+
+    def read(self, name, *files, capture=None, options=(), check=True, environment=None, **more):
+        """fleetdump-agent --read; returns the finished process."""
+        done = subprocess.run(self.read_command(name, *files, capture=capture, options=options, **more),
+                              env=dict(self.environment, **(environment or {})), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", timeout=600)
+        if check and done.returncode != 0:
+            raise AssertionError("--read %s: exit %d\n%s" % (files, done.returncode, done.stderr))
+        return done
+
+    # ------------------------------------------------------------- command line
+    def run(self, *arguments, check=(0,), binary=False, **more):
+        """fleetdump ARGUMENTS; returns the finished process; its exit status must be one of `check` (None: any)."""
+        done = subprocess.run([os.path.join(BIN, "fleetdump"), *arguments],
+                              env=dict(self.environment, FLEETDUMP_COLLECTOR=self.address or "127.0.0.1:1"),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, **more)
+        if not binary:
+            done.stdout = done.stdout.decode(errors="replace")
+        done.stderr = done.stderr.decode(errors="replace")
+        if check is not None and done.returncode not in check:
+            raise AssertionError("fleetdump %s: exit %d\n%s" % (" ".join(arguments), done.returncode, done.stderr))
+        return done
+
+    def json(self, *arguments, check=(0,)):
+        return json.loads(self.run(*arguments, "-o", "json", check=check).stdout)
+
+    def flows(self, filter_text, *options, check=(0,)):
+        return self.json("flows", filter_text, *options, check=check)
+
+    def pull(self, filter_text, *options, check=(0,), path=None):
+        """Pulls into a file and returns its path."""
+        path = path or self.path("pulled.pcapng")
+        self.run("pull", filter_text, "-w", path, *options, check=check)
+        return path
