@@ -312,15 +312,16 @@ static size_t trial(struct column_writer *w, bool planes)
 /* Writes the column to w->raw, and to w->squeezed if it is to be compressed: if that saves a sixteenth. */
 static void write_smallest(struct column_writer *w, const struct stage *s, unsigned i)
 {
-    buffer_clear(&w->squeezed);
     bool incompressible = w->column->codec == CODEC_PLAIN;
     bool wide = w->main.n && w->main.form != FORM_CONSTANT && w->main.width >= PLANES_WIDTH;
     if (wide && !incompressible && trial(w, true) < trial(w, false)) {
         write_raw(w, s, i, true);
-        if (squeeze(w, (w->raw.len - w->n * ((w->main.width + 7) / 8) + w->main.group_bytes) / 16 * 15))
+        size_t in_groups = w->raw.len - w->n * ((w->main.width + 7) / 8) + w->main.group_bytes;
+        if (squeeze(w, in_groups / 16 * 15))
             return;
     }
     write_raw(w, s, i, false);
+    buffer_clear(&w->squeezed);
     if (!incompressible && w->raw.len >= SQUEEZE_LEAST)
         squeeze(w, w->raw.len / 16 * 15);
 }
