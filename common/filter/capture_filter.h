@@ -11,7 +11,8 @@
 struct capture_filter;
 
 /* Compiles for LINKTYPE_ value and snaplen. Host names are not resolved (an error says so). ERROR_USAGE with libpcap's words. */
-MUST_CHECK int capture_filter_new(const char *text, int link_type, uint32_t snaplen, struct capture_filter **out, struct error *e);
+MUST_CHECK int capture_filter_new(const char *text, int link_type, uint32_t snaplen, struct capture_filter **out,
+                                  struct error *e);
 void capture_filter_free(struct capture_filter *f);
 
 bool capture_filter_match(const struct capture_filter *f, const uint8_t *data, uint32_t captured, uint32_t wire);

@@ -29,10 +29,10 @@
 #include "common/packet/packet.h"
 #include "common/rows/flow_row.h"
 
-#define FILTER_TEXT_MAX  8192u
-#define FILTER_DEPTH_MAX 64u
-#define FILTER_NODES_MAX 4096u
-#define FILTER_NAMES_MAX 256u
+#define FILTER_TEXT_MAX           8192u
+#define FILTER_DEPTH_MAX          64u
+#define FILTER_NODES_MAX          4096u
+#define FILTER_NAMES_MAX          256u
 #define FILTER_NAME_ADDRESSES_MAX 4096u
 
 /* An address that a name stood for, in a time: [from_ns, to_ns]; 0 and UINT64_MAX for always. */
@@ -61,7 +61,8 @@ MUST_CHECK int filter_compile(const char *text, const struct filter_names *names
 void filter_free(struct filter *f);
 
 /* The names in text that need an entry in struct filter_names: calls `each` for every distinct one. Parses as filter_compile. */
-MUST_CHECK int filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context, struct error *e);
+MUST_CHECK int filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context,
+                                struct error *e);
 
 /* Whether it has packet words (rows can only say maybe), connection words (pull gives whole connections), measures (sums must be made first). `what` (may be NULL) is set
  * to the first such word's text, owned by f. */
@@ -80,11 +81,20 @@ enum truth filter_row_sum(const struct filter *f, const struct flow_row *sum);
 
 /* Whether the packet matches, exactly. `flow` is the sum of the flow it belongs to (for connection words; NULL: those compare false). Compiles packet words for the
  * packet's link type at first use; not thread-safe for one f. ERROR_UNSUPPORTED if libpcap cannot judge a word on that link type. */
-MUST_CHECK int filter_packet(struct filter *f, const struct packet *p, const struct flow_row *flow, bool *match, struct error *e);
+MUST_CHECK int filter_packet(struct filter *f, const struct packet *p, const struct flow_row *flow, bool *match,
+                             struct error *e);
 
 /* What must be in a row for it to match, for indexes: folds the tree bottom-up. `leaf` gives the caller's value for one requirement (any = no restriction), `both` and
  * `either` combine two values; each returns a value owned by the caller. Everything under `not`, and all that no index helps with, is given as FILTER_TERM_ANY. */
-enum filter_term_kind { FILTER_TERM_ANY, FILTER_TERM_ADDRESS, FILTER_TERM_NET, FILTER_TERM_PORT, FILTER_TERM_PORT_RANGE, FILTER_TERM_AGENT, FILTER_TERM_FLOW_ID };
+enum filter_term_kind {
+    FILTER_TERM_ANY,
+    FILTER_TERM_ADDRESS,
+    FILTER_TERM_NET,
+    FILTER_TERM_PORT,
+    FILTER_TERM_PORT_RANGE,
+    FILTER_TERM_AGENT,
+    FILTER_TERM_FLOW_ID
+};
 struct filter_term {
     enum filter_term_kind kind;
     uint8_t family; /* ADDRESS, NET */

@@ -1,0 +1,87 @@
+#include "common/filter/tree.h"
+#include <stdlib.h>
+
+struct node *tree_node(struct filter *f, enum node_kind kind)
+{
+    if (f->node_count == FILTER_NODES_MAX)
+        return NULL;
+    struct node *n = calloc(1, sizeof *n);
+    if (!n)
+        return NULL;
+    n->kind = kind;
+    n->older = f->nodes;
+    f->nodes = n;
+    f->node_count++;
+    return n;
+}
+
+static void node_free(struct node *n)
+{
+    if (n->kind == NODE_PCAP)
+        pcap_word_free(n->pcap.compiled);
+    else if (n->kind == NODE_NAME)
+        free(n->name.items);
+    else if (n->kind == NODE_AGENT || n->kind == NODE_CAPTURE)
+        free(n->pattern);
+    free(n->text);
+    free(n);
+}
+
+void filter_free(struct filter *f)
+{
+    if (!f)
+        return;
+    for (struct node *n = f->nodes, *older; n; n = older) {
+        older = n->older;
+        node_free(n);
+    }
+    free(f);
+}
+
+bool node_is_packet_word(const struct node *n)
+{
+    return n->kind == NODE_PCAP || n->kind == NODE_MPLS || n->kind == NODE_OUTER;
+}
+
+static bool is_of_connection(const struct node *n)
+{
+    return n->direction == DIRECTION_FROM || n->direction == DIRECTION_TO;
+}
+
+bool node_is_connection_word(const struct node *n)
+{
+    return is_of_connection(n) || n->kind == NODE_ID || n->kind == NODE_COMMUNITY_ID || n->kind == NODE_STATE ||
+           n->kind == NODE_FIELD;
+}
+
+bool node_is_measure(const struct node *n)
+{
+    return n->kind == NODE_STATE || (n->kind == NODE_FIELD && n->field.field->is_measure);
+}
+
+/* The oldest node is the first in the text. */
+static bool has(const struct filter *f, bool (*is)(const struct node *), const char **what)
+{
+    const struct node *first = NULL;
+    for (const struct node *n = f->nodes; n; n = n->older)
+        if (is(n))
+            first = n;
+    if (first && what)
+        *what = first->text;
+    return first;
+}
+
+bool filter_has_packet_words(const struct filter *f, const char **what)
+{
+    return has(f, node_is_packet_word, what);
+}
+
+bool filter_has_connection_words(const struct filter *f, const char **what)
+{
+    return has(f, node_is_connection_word, what);
+}
+
+bool filter_has_measures(const struct filter *f, const char **what)
+{
+    return has(f, node_is_measure, what);
+}
