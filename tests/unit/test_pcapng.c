@@ -1,0 +1,683 @@
+#include "common/chunk/pcapng.h"
+#include "common/chunk/pcapng_parse.h"
+
+#include "tests/unit/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- A stream from memory, in pieces of `piece` bytes --- */
+
+struct stream {
+    const uint8_t *data;
+    size_t len, at, piece;
+    int error; /* given once all is read */
+};
+
+static long stream_read(void *context, void *buf, size_t len, struct error *e)
+{
+    struct stream *s = context;
+    size_t n = s->len - s->at < len ? s->len - s->at : len;
+    n = n < s->piece ? n : s->piece;
+    if (n == 0 && s->error)
+        return error_set(e, s->error, "the disk is on fire");
+    memcpy(buf, s->data + s->at, n);
+    s->at += n;
+    return (long)n;
+}
+
+static struct pcapng_reader *reader_of(struct stream *s)
+{
+    struct pcapng_reader *r = NULL;
+    struct error e;
+    assert_int_equal(pcapng_reader_new(stream_read, s, &r, &e), 0);
+    return r;
+}
+
+static void next(struct pcapng_reader *r, struct pcapng_item *item, enum pcapng_item_kind kind)
+{
+    struct error e = ERROR_INIT;
+    if (pcapng_reader_next(r, item, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(item->kind, kind);
+}
+
+/* --- Blocks made by hand, in either byte order --- */
+
+static bool big;
+
+static void put16(struct buffer *b, uint16_t v)
+{
+    buffer_le16(b, big ? __builtin_bswap16(v) : v);
+}
+
+static void put32(struct buffer *b, uint32_t v)
+{
+    buffer_le32(b, big ? __builtin_bswap32(v) : v);
+}
+
+static void put64(struct buffer *b, uint64_t v)
+{
+    buffer_le64(b, big ? __builtin_bswap64(v) : v);
+}
+
+static void option(struct buffer *b, uint16_t code, const void *value, uint16_t len)
+{
+    put16(b, code);
+    put16(b, len);
+    buffer_append(b, value, len);
+    buffer_zero(b, -(size_t)len & 3);
+}
+
+static void option64(struct buffer *b, uint16_t code, uint64_t value)
+{
+    put16(b, code);
+    put16(b, 8);
+    put64(b, value);
+}
+
+static void block(struct buffer *b, uint32_t type, const struct buffer *content)
+{
+    uint32_t total = (uint32_t)content->len + 12;
+    put32(b, type);
+    put32(b, total);
+    buffer_append(b, content->data, content->len);
+    put32(b, total);
+}
+
+static void section(struct buffer *b)
+{
+    struct buffer c = {0};
+    put32(&c, 0x1a2b3c4d);
+    put16(&c, 1);
+    put16(&c, 0);
+    put64(&c, UINT64_MAX);
+    block(b, PCAPNG_SHB, &c);
+    buffer_free(&c);
+}
+
+/* tsresol < 0: without the option. */
+static void interface(struct buffer *b, uint16_t link_type, uint32_t snaplen, int tsresol, int64_t tsoffset)
+{
+    struct buffer c = {0};
+    put16(&c, link_type);
+    put16(&c, 0);
+    put32(&c, snaplen);
+    uint8_t resolution = (uint8_t)tsresol;
+    if (tsresol >= 0)
+        option(&c, 9, &resolution, 1);
+    if (tsoffset)
+        option64(&c, 14, (uint64_t)tsoffset);
+    block(b, PCAPNG_IDB, &c);
+    buffer_free(&c);
+}
+
+static void packet_begin(struct buffer *c, uint32_t number, uint64_t ticks, const char *data, uint32_t wire)
+{
+    put32(c, number);
+    put32(c, (uint32_t)(ticks >> 32));
+    put32(c, (uint32_t)ticks);
+    put32(c, (uint32_t)strlen(data));
+    put32(c, wire);
+    buffer_append(c, data, strlen(data));
+    buffer_zero(c, -strlen(data) & 3);
+}
+
+static void packet(struct buffer *b, uint32_t number, uint64_t ticks, const char *data, uint32_t wire)
+{
+    struct buffer c = {0};
+    packet_begin(&c, number, ticks, data, wire);
+    block(b, PCAPNG_EPB, &c);
+    buffer_free(&c);
+}
+
+/* --- Writing --- */
+
+static void a_packet_is_written_as_the_draft_says(void **state)
+{
+    (void)state;
+    static const uint8_t expected[] = {
+        6,    0,    0,    0,    84,   0,    0,    0,    2, 0, 0, 0,    /* EPB, 84 bytes, interface 2 */
+        0x67, 0x45, 0x23, 0x01, 0xef, 0xcd, 0xab, 0x89,                /* time: high half, low half */
+        5,    0,    0,    0,    60,   0,    0,    0,                   /* captured, on the wire */
+        'h',  'e',  'l',  'l',  'o',  0,    0,    0,                   /* data, padded */
+        2,    0,    4,    0,    1,    0,    0,    0,                   /* epb_flags: inbound */
+        4,    0,    8,    0,    7,    0,    0,    0,    0, 0, 0, 0,    /* epb_dropcount */
+        5,    0,    8,    0,    9,    0,    0,    0,    0, 0, 0, 0x80, /* epb_packetid */
+        1,    0,    3,    0,    'w',  'h',  'y',  0,                   /* opt_comment */
+        0,    0,    0,    0,    84,   0,    0,    0,                   /* opt_endofopt, length again */
+    };
+    struct buffer out = {0};
+    pcapng_write_packet(&out, &(struct pcapng_packet){.interface = 2,
+                                                      .time_ns = 0x0123456789abcdef,
+                                                      .captured = 5,
+                                                      .wire = 60,
+                                                      .data = (const uint8_t *)"hello",
+                                                      .flags = PCAPNG_DIRECTION_IN,
+                                                      .dropcount = 7,
+                                                      .packet_id = 0x8000000000000009,
+                                                      .comment = "why"});
+    assert_int_equal(out.len, sizeof(expected));
+    assert_memory_equal(out.data, expected, sizeof(expected));
+    buffer_free(&out);
+}
+
+static void a_packet_without_options_has_none(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    pcapng_write_packet(&out, &(struct pcapng_packet){.captured = 4, .wire = 4, .data = (const uint8_t *)"data"});
+    assert_int_equal(out.len, 36);
+    buffer_free(&out);
+}
+
+static void write_all(struct buffer *out)
+{
+    static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+    struct counters c = {.value = {[COUNTER_RECEIVED] = 100, [COUNTER_INTERFACE_DROPS] = 3, [COUNTER_POLICY] = 2}};
+    pcapng_write_section(out, "an old laptop", "Linux", "fleetdump 0.1", "a comment");
+    pcapng_write_interface(out, &(struct pcapng_interface){.name = "web-1/eth0",
+                                                           .description = "web-1",
+                                                           .filter = "tcp port 80",
+                                                           .os = "Linux 6",
+                                                           .link_type = 1,
+                                                           .snaplen = 96,
+                                                           .mac = mac,
+                                                           .speed_bps = 1000000000});
+    pcapng_write_interface(out, &(struct pcapng_interface){.link_type = 113});
+    pcapng_write_packet(out, &(struct pcapng_packet){.interface = 1,
+                                                     .time_ns = 1700000000123456789,
+                                                     .captured = 3,
+                                                     .wire = 1500,
+                                                     .data = (const uint8_t *)"abc",
+                                                     .flags = PCAPNG_DIRECTION_OUT,
+                                                     .comment = "four"});
+    pcapng_write_journal(out, "__REALTIME_TIMESTAMP=1\nMESSAGE=hi\n", 34);
+    pcapng_write_statistics(out, 0, 1700000001000000000, 1, 2, &c, "all is well");
+}
+
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    struct pcapng_item item;
+    write_all(&out);
+    assert_false(out.failed);
+    struct stream s = {.data = out.data, .len = out.len, .piece = 1};
+    struct pcapng_reader *r = reader_of(&s);
+    next(r, &item, PCAPNG_ITEM_SECTION);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    assert_string_equal(item.interface_info.name, "web-1/eth0");
+    assert_string_equal(item.interface_info.description, "web-1");
+    assert_string_equal(item.interface_info.filter, "tcp port 80");
+    assert_string_equal(item.interface_info.os, "Linux 6");
+    assert_memory_equal(item.interface_info.mac, "\2\0\0\0\0\1", 6);
+    assert_int_equal(item.interface_info.speed_bps, 1000000000);
+    assert_int_equal(item.interface_info.snaplen, 96);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    assert_int_equal(item.interface, 1);
+    assert_int_equal(item.interface_info.link_type, 113);
+    assert_null(item.interface_info.name);
+    assert_null(item.interface_info.mac);
+    next(r, &item, PCAPNG_ITEM_PACKET);
+    assert_int_equal(item.packet.interface, 1);
+    assert_int_equal(item.packet.time_ns, 1700000000123456789);
+    assert_int_equal(item.packet.wire, 1500);
+    assert_memory_equal(item.packet.data, "abc", 3);
+    assert_int_equal(item.packet.flags, PCAPNG_DIRECTION_OUT);
+    assert_string_equal(item.packet.comment, "four");
+    next(r, &item, PCAPNG_ITEM_JOURNAL);
+    assert_int_equal(item.body_length, 36); /* with padding */
+    assert_memory_equal(item.body, "__REALTIME_TIMESTAMP=1\nMESSAGE=hi\n\0\0", 36);
+    next(r, &item, PCAPNG_ITEM_STATISTICS);
+    assert_int_equal(item.statistics_received, 100);
+    assert_int_equal(item.statistics_dropped, 3);
+    next(r, &item, PCAPNG_ITEM_END);
+    assert_int_equal(pcapng_reader_offset(r), out.len);
+    pcapng_reader_free(r);
+    buffer_free(&out);
+}
+
+static void our_own_blocks_are_read_in_place(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    struct error e;
+    struct pcapng_item item;
+    pcapng_write_packet(&out, &(struct pcapng_packet){.interface = 3,
+                                                      .time_ns = 5,
+                                                      .captured = 2,
+                                                      .wire = 2,
+                                                      .data = (const uint8_t *)"ab",
+                                                      .flags = 1,
+                                                      .dropcount = 2,
+                                                      .packet_id = 3,
+                                                      .comment = "four"});
+    pcapng_write_journal(&out, "MESSAGE=x\n", 10);
+    struct bytes b = bytes_of(out.data, out.len);
+    assert_int_equal(pcapng_next(&b, &item, &e), 1);
+    assert_int_equal(item.kind, PCAPNG_ITEM_PACKET);
+    assert_true(item.packet.data > out.data && item.packet.data < out.data + out.len);
+    assert_int_equal(item.packet.interface, 3);
+    assert_int_equal(item.packet.dropcount, 2);
+    assert_int_equal(item.packet.packet_id, 3);
+    assert_string_equal(item.packet.comment, "four");
+    assert_true((const uint8_t *)item.packet.comment > out.data);
+    assert_int_equal(pcapng_next(&b, &item, &e), 1);
+    assert_int_equal(item.kind, PCAPNG_ITEM_JOURNAL);
+    assert_int_equal(pcapng_next(&b, &item, &e), 0);
+    for (size_t len = 1; len < out.len; len++) {
+        b = bytes_of(out.data, len);
+        int n = pcapng_next(&b, &item, &e);
+        n = n == 1 ? pcapng_next(&b, &item, &e) : n;
+        assert_true(n == ERROR_INVALID || (n == 0 && len == out.len - 24)); /* a cut between the two blocks */
+    }
+    buffer_free(&out);
+}
+
+static void what_is_too_long_fails_the_buffer(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    uint8_t *data = calloc(1, PCAPNG_BLOCK_MAX + 4);
+    assert_non_null(data);
+    pcapng_write_packet(&out, &(struct pcapng_packet){.captured = PCAPNG_BLOCK_MAX - 32, .wire = 1, .data = data});
+    assert_false(out.failed);
+    buffer_clear(&out);
+    pcapng_write_packet(&out, &(struct pcapng_packet){.captured = PCAPNG_BLOCK_MAX - 31, .wire = 1, .data = data});
+    assert_true(out.failed);
+    buffer_clear(&out);
+    memset(data, 'x', 70000);
+    pcapng_write_section(&out, NULL, NULL, NULL, (const char *)data);
+    assert_true(out.failed);
+    buffer_clear(&out);
+    pcapng_write_interface(&out, &(struct pcapng_interface){.filter = (const char *)data});
+    assert_true(out.failed);
+    buffer_clear(&out);
+    pcapng_write_journal(&out, (const char *)data, PCAPNG_BLOCK_MAX);
+    assert_true(out.failed);
+    buffer_free(&out);
+    free(data);
+}
+
+/* --- Reading what others write --- */
+
+static void both_orders_in_one_file(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    struct pcapng_item item;
+    for (int order = 0; order < 3; order++) {
+        big = order == 1;
+        section(&b);
+        interface(&b, 1, 0, -1, 0);
+        interface(&b, 113, 0, 9, 0);
+        packet(&b, 1, UINT64_C(0x1122334455667788), "hello", 77);
+    }
+    big = false;
+    struct stream s = {.data = b.data, .len = b.len, .piece = 7};
+    struct pcapng_reader *r = reader_of(&s);
+    for (uint32_t order = 0; order < 3; order++) {
+        next(r, &item, PCAPNG_ITEM_SECTION);
+        next(r, &item, PCAPNG_ITEM_INTERFACE);
+        assert_int_equal(item.interface, 2 * order); /* counted over the whole file */
+        next(r, &item, PCAPNG_ITEM_INTERFACE);
+        assert_int_equal(item.interface_info.link_type, 113);
+        next(r, &item, PCAPNG_ITEM_PACKET);
+        assert_int_equal(item.packet.interface, 2 * order + 1);
+        assert_int_equal(item.packet.time_ns, UINT64_C(0x1122334455667788));
+        assert_int_equal(item.packet.captured, 5);
+        assert_int_equal(item.packet.wire, 77);
+        assert_memory_equal(item.packet.data, "hello", 5);
+    }
+    next(r, &item, PCAPNG_ITEM_END);
+    next(r, &item, PCAPNG_ITEM_END);
+    pcapng_reader_free(r);
+    buffer_free(&b);
+}
+
+static void times_of_every_resolution(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t resolution;
+        int64_t offset_s;
+        uint64_t ticks, ns;
+    } times[] = {
+        {6, 0, 1700000000123456, 1700000000123456000},
+        {9, 0, 1700000000123456789, 1700000000123456789},
+        {0, 0, 1700000000, 1700000000000000000},
+        {3, 1700000000, 5, 1700000000005000000},
+        {3, -1, 5, 0}, /* before 1970 */
+        {9, -1, 1000000007, 7},
+        {12, 0, 1700000000123456789, 1700000000123456},
+        {28, 0, UINT64_MAX, 1}, /* 10^-28 s: 1.8e19 of them are 1.8 ns */
+        {29, 0, UINT64_MAX, 0},
+        {127, 0, UINT64_MAX, 0},
+        {0x80, 0, 3, 3000000000}, /* 2^0 */
+        {0x80 | 1, 0, 3, 1500000000},
+        {0x80 | 32, 0, UINT64_C(1700000000) << 32 | 0x80000000u, 1700000000500000000},
+        {0x80 | 63, 0, UINT64_MAX, 1999999999},
+        {0x80 | 64, 0, UINT64_MAX, 999999999},
+        {0x80 | 127, 0, UINT64_MAX, 0},
+        {0, 0, UINT64_MAX, UINT64_MAX}, /* does not fit: the greatest */
+        {6, INT64_MAX, UINT64_MAX, UINT64_MAX},
+        {6, INT64_MIN, UINT64_MAX, 0},
+    };
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        struct pcapng_clock clock = {.resolution = times[i].resolution, .offset_s = times[i].offset_s};
+        assert_true(pcapng_time_ns(&clock, times[i].ticks) == times[i].ns);
+    }
+    for (unsigned resolution = 0; resolution < 256; resolution++) {
+        struct pcapng_clock clock = {.resolution = (uint8_t)resolution};
+        uint64_t before = 0;
+        for (unsigned bit = 0; bit < 64; bit++) { /* more ticks are never earlier */
+            uint64_t ns = pcapng_time_ns(&clock, UINT64_C(1) << bit);
+            assert_true(ns >= before);
+            before = ns;
+        }
+    }
+}
+
+static void resolution_and_offset_are_those_of_the_packets_interface(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    struct pcapng_item item;
+    section(&b);
+    interface(&b, 1, 0, -1, 0);
+    interface(&b, 1, 0, 3, 100);
+    packet(&b, 0, 1, "a", 1);
+    packet(&b, 1, 1, "a", 1);
+    struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
+    struct pcapng_reader *r = reader_of(&s);
+    next(r, &item, PCAPNG_ITEM_SECTION);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    next(r, &item, PCAPNG_ITEM_PACKET);
+    assert_int_equal(item.packet.time_ns, 1000);
+    next(r, &item, PCAPNG_ITEM_PACKET);
+    assert_int_equal(item.packet.time_ns, 100001000000);
+    pcapng_reader_free(r);
+    buffer_free(&b);
+}
+
+static void simple_and_obsolete_packets(void **state)
+{
+    (void)state;
+    struct buffer b = {0}, c = {0};
+    struct pcapng_item item;
+    section(&b);
+    interface(&b, 1, 6, -1, 0);
+    put32(&c, 1500); /* simple: length on the wire, data up to the snaplen, padding */
+    buffer_append(&c, "abcdef\0\0", 8);
+    block(&b, PCAPNG_SPB, &c);
+    buffer_clear(&c);
+    put32(&c, 3);
+    buffer_append(&c, "abc\0", 4);
+    block(&b, PCAPNG_SPB, &c);
+    buffer_clear(&c);
+    put16(&c, 0); /* obsolete: interface, drops */
+    put16(&c, 9);
+    put32(&c, 0);
+    put32(&c, 7);
+    put32(&c, 2);
+    put32(&c, 2);
+    buffer_append(&c, "xy\0\0", 4);
+    block(&b, PCAPNG_PB, &c);
+    struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
+    struct pcapng_reader *r = reader_of(&s);
+    next(r, &item, PCAPNG_ITEM_SECTION);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    next(r, &item, PCAPNG_ITEM_PACKET);
+    assert_false(item.has_time);
+    assert_int_equal(item.packet.captured, 6);
+    assert_int_equal(item.packet.wire, 1500);
+    next(r, &item, PCAPNG_ITEM_PACKET);
+    assert_int_equal(item.packet.captured, 3);
+    assert_memory_equal(item.packet.data, "abc", 3);
+    next(r, &item, PCAPNG_ITEM_PACKET);
+    assert_true(item.has_time);
+    assert_int_equal(item.packet.time_ns, 7000);
+    assert_int_equal(item.packet.dropcount, 9);
+    pcapng_reader_free(r);
+    buffer_free(&b);
+    buffer_free(&c);
+}
+
+static void options_of_wrong_length_are_left_out(void **state)
+{
+    (void)state;
+    struct buffer b = {0}, c = {0};
+    struct pcapng_item item;
+    section(&b);
+    put16(&c, 1);
+    put16(&c, 0);
+    put32(&c, 0);
+    option(&c, 9, "\3\3", 2);    /* if_tsresol of 2 bytes */
+    option(&c, 6, "\1\2\3", 3);  /* if_MACaddr of 3 */
+    option(&c, 8, "\1", 1);      /* if_speed of 1 */
+    option(&c, 11, "\1code", 5); /* a filter in byte code */
+    option(&c, 2, "lo", 2);
+    block(&b, PCAPNG_IDB, &c); /* without opt_endofopt */
+    buffer_clear(&c);
+    packet_begin(&c, 0, 1, "data", 4);
+    option(&c, 2, "\1", 1);
+    option(&c, 4, "\1\0\0\0", 4);
+    block(&b, PCAPNG_EPB, &c);
+    struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
+    struct pcapng_reader *r = reader_of(&s);
+    next(r, &item, PCAPNG_ITEM_SECTION);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    assert_null(item.interface_info.mac);
+    assert_null(item.interface_info.filter);
+    assert_int_equal(item.interface_info.speed_bps, 0);
+    assert_string_equal(item.interface_info.name, "lo");
+    next(r, &item, PCAPNG_ITEM_PACKET);
+    assert_int_equal(item.packet.time_ns, 1000);
+    assert_int_equal(item.packet.flags, 0);
+    assert_int_equal(item.packet.dropcount, 0);
+    pcapng_reader_free(r);
+    buffer_free(&b);
+    buffer_free(&c);
+}
+
+static void blocks_that_are_not_known_are_given_as_they_are(void **state)
+{
+    (void)state;
+    struct buffer b = {0}, c = {0};
+    struct pcapng_item item;
+    section(&b);
+    buffer_append(&c, "whatever", 8);
+    block(&b, 0xbad, &c);
+    block(&b, PCAPNG_NRB, &c);
+    struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
+    struct pcapng_reader *r = reader_of(&s);
+    next(r, &item, PCAPNG_ITEM_SECTION);
+    next(r, &item, PCAPNG_ITEM_OTHER);
+    assert_int_equal(item.block_type, 0xbad);
+    assert_int_equal(item.offset, 28);
+    assert_int_equal(item.body_length, 8);
+    assert_memory_equal(item.body, "whatever", 8);
+    next(r, &item, PCAPNG_ITEM_OTHER);
+    assert_int_equal(item.block_type, PCAPNG_NRB);
+    pcapng_reader_free(r);
+    buffer_free(&b);
+    buffer_free(&c);
+}
+
+/* --- Errors --- */
+
+/* Reads to the error; what came before is counted. The error stays. */
+static unsigned read_to_error(const struct buffer *b, int code, const char *says)
+{
+    struct stream s = {.data = b->data, .len = b->len, .piece = 5};
+    struct pcapng_reader *r = reader_of(&s);
+    struct pcapng_item item;
+    struct error e = ERROR_INIT, again;
+    unsigned items = 0;
+    while (pcapng_reader_next(r, &item, &e) == 0) {
+        assert_int_not_equal(item.kind, PCAPNG_ITEM_END);
+        items++;
+    }
+    assert_int_equal(e.code, code);
+    if (!strstr(e.text, says))
+        fail_msg("\"%s\" does not say \"%s\"", e.text, says);
+    assert_int_equal(pcapng_reader_next(r, &item, &again), code);
+    assert_string_equal(e.text, again.text);
+    pcapng_reader_free(r);
+    return items;
+}
+
+/* Section (28 bytes), interface (20) and a packet (36) at byte 48. */
+static void begin(struct buffer *b)
+{
+    buffer_clear(b);
+    section(b);
+    interface(b, 1, 0, -1, 0);
+    packet(b, 0, 1, "data", 4);
+    assert_int_equal(b->len, 84);
+}
+
+static void damage_names_the_byte(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        uint8_t value;
+        int code;
+        const char *says;
+    } damage[] = {
+        {0, 0x0b, ERROR_INVALID, "byte 0"}, /* no section header */
+        {8, 0x4e, ERROR_INVALID, "byte-order magic at byte 8"},
+        {12, 2, ERROR_VERSION, "version 2.0 at byte 12"},
+        {52, 35, ERROR_INVALID, "length 35 at byte 52"},
+        {52, 8, ERROR_INVALID, "length 8 at byte 52"},
+        {55, 4, ERROR_LIMIT, "byte 52"},
+        {80, 40, ERROR_INVALID, "byte 80"}, /* the length at the end */
+        {56, 1, ERROR_INVALID, "interface 1"},
+        {68, 5, ERROR_INVALID, "goes past the end of the block at byte 76"},
+        {52, 48, ERROR_TRUNCATED, "ends at byte 84"},
+    };
+    struct buffer b = {0};
+    for (size_t i = 0; i < sizeof(damage) / sizeof(damage[0]); i++) {
+        begin(&b);
+        b.data[damage[i].at] = damage[i].value;
+        unsigned items = read_to_error(&b, damage[i].code, damage[i].says);
+        assert_int_equal(items, damage[i].at < 28 ? 0 : 2);
+    }
+    buffer_free(&b);
+}
+
+static void every_cut_is_found(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    begin(&b);
+    for (b.len = 83; b.len > 0; b.len--) {
+        char says[32];
+        snprintf(says, sizeof(says), "at byte %zu", b.len);
+        if (b.len != 48 && b.len != 28)
+            assert_int_equal(read_to_error(&b, ERROR_TRUNCATED, says), (b.len > 28) + (b.len > 48));
+    }
+    assert_int_equal(read_to_error(&b, ERROR_TRUNCATED, "byte 0"), 0);
+    buffer_free(&b);
+}
+
+static void an_option_past_its_block_is_refused(void **state)
+{
+    (void)state;
+    struct buffer b = {0}, c = {0};
+    section(&b);
+    interface(&b, 1, 0, -1, 0);
+    packet_begin(&c, 0, 1, "data", 4);
+    put16(&c, 1);
+    put16(&c, 5); /* 4 are there */
+    put32(&c, 0x61616161);
+    block(&b, PCAPNG_EPB, &c);
+    assert_int_equal(read_to_error(&b, ERROR_INVALID, "option"), 2);
+    buffer_free(&b);
+    buffer_free(&c);
+}
+
+static void interfaces_of_another_section_are_not_known(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    section(&b);
+    interface(&b, 1, 0, -1, 0);
+    section(&b);
+    packet(&b, 0, 1, "data", 4);
+    assert_int_equal(read_to_error(&b, ERROR_INVALID, "interface 0"), 3);
+    buffer_free(&b);
+}
+
+static void an_error_of_the_source_is_passed_on(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    struct pcapng_item item;
+    struct error e;
+    begin(&b);
+    struct stream s = {.data = b.data, .len = 60, .piece = 1000, .error = ERROR_SYSTEM};
+    struct pcapng_reader *r = reader_of(&s);
+    next(r, &item, PCAPNG_ITEM_SECTION);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    assert_int_equal(pcapng_reader_next(r, &item, &e), ERROR_SYSTEM);
+    assert_string_equal(e.text, "the disk is on fire");
+    pcapng_reader_free(r);
+    buffer_free(&b);
+}
+
+static void large_blocks_pass_the_window(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    struct pcapng_item item;
+    uint8_t *data = malloc(3000000);
+    assert_non_null(data);
+    memset(data, 0x5a, 3000000);
+    section(&b);
+    interface(&b, 1, 0, 9, 0);
+    for (uint32_t len = 1; len < 3000000; len = len * 3 + 1)
+        pcapng_write_packet(&b, &(struct pcapng_packet){.captured = len, .wire = len, .time_ns = len, .data = data});
+    struct stream s = {.data = b.data, .len = b.len, .piece = 65536};
+    struct pcapng_reader *r = reader_of(&s);
+    next(r, &item, PCAPNG_ITEM_SECTION);
+    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    for (uint32_t len = 1; len < 3000000; len = len * 3 + 1) {
+        next(r, &item, PCAPNG_ITEM_PACKET);
+        assert_int_equal(item.packet.captured, len);
+        assert_int_equal(item.packet.time_ns, len);
+        assert_memory_equal(item.packet.data, data, len);
+    }
+    next(r, &item, PCAPNG_ITEM_END);
+    pcapng_reader_free(r);
+    buffer_free(&b);
+    free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_packet_is_written_as_the_draft_says),
+        cmocka_unit_test(a_packet_without_options_has_none),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(our_own_blocks_are_read_in_place),
+        cmocka_unit_test(what_is_too_long_fails_the_buffer),
+        cmocka_unit_test(both_orders_in_one_file),
+        cmocka_unit_test(times_of_every_resolution),
+        cmocka_unit_test(resolution_and_offset_are_those_of_the_packets_interface),
+        cmocka_unit_test(simple_and_obsolete_packets),
+        cmocka_unit_test(options_of_wrong_length_are_left_out),
+        cmocka_unit_test(blocks_that_are_not_known_are_given_as_they_are),
+        cmocka_unit_test(damage_names_the_byte),
+        cmocka_unit_test(every_cut_is_found),
+        cmocka_unit_test(an_option_past_its_block_is_refused),
+        cmocka_unit_test(interfaces_of_another_section_are_not_known),
+        cmocka_unit_test(an_error_of_the_source_is_passed_on),
+        cmocka_unit_test(large_blocks_pass_the_window),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
