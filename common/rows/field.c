@@ -35,10 +35,11 @@ static const uint8_t hidden[] = {
 
 /* What people look for first; the others follow in the order of the columns. */
 static const char *const first_names[] = {
-    "time",         "id",        "agent",        "interface",     "capture",      "orig_addr",  "orig_port",
-    "resp_addr",    "resp_port", "proto",        "duration",      "state",        "history",    "packets",
-    "bytes",        "payload",   "orig_packets", "resp_packets",  "orig_bytes",   "resp_bytes", "orig_payload",
-    "resp_payload", "loss",      "end_reason",   "originator_by", "community_id", "flows",
+    "time",         "id",           "agent",         "interface",    "capture",      "client",
+    "server",       "orig_addr",    "orig_port",     "resp_addr",    "resp_port",    "proto",
+    "duration",     "state",        "history",       "packets",      "bytes",        "payload",
+    "orig_packets", "resp_packets", "orig_bytes",    "resp_bytes",   "orig_payload", "resp_payload",
+    "loss",         "end_reason",   "originator_by", "community_id", "flows",
 };
 
 /* --- Making the table -------------------------------------------------------------------------------------------- */
@@ -300,20 +301,23 @@ static int compare_bytes(const void *a, size_t a_len, const void *b, size_t b_le
     return r ? r : (a_len > b_len) - (a_len < b_len);
 }
 
-/* Addresses by kind and value; false if the row has none. */
-static bool address_value(const struct field *f, const struct flow_row *row, uint8_t out[17])
+/* Addresses by kind and value, then ports if the field shows them; false if the row has no address. */
+static bool address_value(const struct field *f, const struct flow_row *row, uint8_t out[19])
 {
     unsigned end = field_endpoint(row, f->side);
     out[0] = row->key.family;
     memcpy(out + 1, row->key.addr[end], 16);
+    uint16_t port = column_has(&f->needs, FLOW_PORT_0) && row->key.has_ports ? row->key.port[end] : 0;
+    out[17] = (uint8_t)(port >> 8);
+    out[18] = (uint8_t)port;
     return column_has(&row->has, FLOW_ADDR_0 + end) && column_has(&row->has, FLOW_FAMILY) &&
            row->key.family != FAMILY_NONE;
 }
 
 static int compare_addresses(const struct field *f, const struct flow_row *a, const struct flow_row *b)
 {
-    uint8_t x[17];
-    uint8_t y[17];
+    uint8_t x[19];
+    uint8_t y[19];
     bool has_x = address_value(f, a, x);
     bool has_y = address_value(f, b, y);
     return has_x && has_y ? memcmp(x, y, sizeof(x)) : has_x - has_y;

@@ -35,6 +35,38 @@ static size_t address(const struct flow_row *row, int side, char *buf, size_t le
     return (size_t)snprintf(buf, len, "%s", text);
 }
 
+static bool port(const struct flow_row *row, int side, uint64_t *value)
+{
+    unsigned end = field_endpoint(row, side);
+    if (!has(row, FLOW_PORT_0 + end) || !has(row, FLOW_HAS_PORTS) || !row->key.has_ports)
+        return false;
+    *value = row->key.port[end];
+    return true;
+}
+
+/* "10.0.0.1:80", "[2001:db8::1]:80"; the address alone where there are no ports. */
+static size_t endpoint(const struct flow_row *row, int side, char *buf, size_t len)
+{
+    char text[64];
+    uint64_t number;
+    if (address(row, side, text, sizeof(text)) == 0)
+        return 0;
+    if (!port(row, side, &number))
+        return (size_t)snprintf(buf, len, "%s", text);
+    bool brackets = row->key.family == FAMILY_IP6;
+    return (size_t)snprintf(buf, len, "%s%s%s:%u", brackets ? "[" : "", text, brackets ? "]" : "", (unsigned)number);
+}
+
+static size_t client(const struct flow_row *row, char *buf, size_t len)
+{
+    return endpoint(row, FIELD_ORIG, buf, len);
+}
+
+static size_t server(const struct flow_row *row, char *buf, size_t len)
+{
+    return endpoint(row, FIELD_RESP, buf, len);
+}
+
 static size_t orig_addr(const struct flow_row *row, char *buf, size_t len)
 {
     return address(row, FIELD_ORIG, buf, len);
@@ -43,15 +75,6 @@ static size_t orig_addr(const struct flow_row *row, char *buf, size_t len)
 static size_t resp_addr(const struct flow_row *row, char *buf, size_t len)
 {
     return address(row, FIELD_RESP, buf, len);
-}
-
-static bool port(const struct flow_row *row, int side, uint64_t *value)
-{
-    unsigned end = field_endpoint(row, side);
-    if (!has(row, FLOW_PORT_0 + end) || !has(row, FLOW_HAS_PORTS) || !row->key.has_ports)
-        return false;
-    *value = row->key.port[end];
-    return true;
 }
 
 static bool orig_port(const struct flow_row *row, uint64_t *value)
@@ -230,6 +253,12 @@ const struct field_derived field_derived[] = {
     {{NUMBER("resp_port", resp_port), .side = FIELD_RESP, .help = "port of the responder (server)"},
      0,
      {FLOW_PORT_0, FLOW_PORT_1, FLOW_HAS_PORTS, FLOW_ORIGINATOR}},
+    {{TEXT("client", client), .side = FIELD_ORIG, .help = "address and port of the originator"},
+     0,
+     {FLOW_ADDR_0, FLOW_ADDR_1, FLOW_PORT_0, FLOW_PORT_1, FLOW_HAS_PORTS, FLOW_FAMILY, FLOW_ORIGINATOR}},
+    {{TEXT("server", server), .side = FIELD_RESP, .help = "address and port of the responder"},
+     0,
+     {FLOW_ADDR_0, FLOW_ADDR_1, FLOW_PORT_0, FLOW_PORT_1, FLOW_HAS_PORTS, FLOW_FAMILY, FLOW_ORIGINATOR}},
     {{.name = "proto", .kind = FIELD_TEXT, .number = proto_number, .text = proto_text},
      FLOW_PROTO,
      {FLOW_PROTO, FLOW_FAMILY, FLOW_ETHERTYPE}},
