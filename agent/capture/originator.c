@@ -76,11 +76,12 @@ static bool lower_port_tells(const struct flow_key *key)
 unsigned originator_choose(const struct packet *p, const struct flow_key *key, unsigned sender, enum originator_by *by)
 {
     int told = by_packet(p);
+    bool group = is_group(key, !sender);
     *by = ORIGINATOR_SYN;
-    if (told)
+    if (told > 0 || (told < 0 && !group))
         return told > 0 ? sender : !sender;
     *by = ORIGINATOR_FIRST_SEEN;
-    if (!key->has_ports || is_group(key, !sender))
+    if (!key->has_ports || group)
         return sender;
     bool known[2] = {originator_known_port(key->proto, key->port[0]), originator_known_port(key->proto, key->port[1])};
     if (known[0] != known[1]) {

@@ -1,0 +1,124 @@
+/* config: the table of keys, and what a table cannot check. */
+#include "agent/config.h"
+#include "agent/capture/flow_table.h"
+#include "common/base/log.h"
+#include "common/net/stream.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define AT(member) offsetof(struct agent_config, member)
+
+static const struct config_key keys[] = {
+    {"name", CONFIG_STRING, UNIT_NONE, AT(name), NULL, 0, 0, "the agent's name; the host's name if not given"},
+    {"collector", CONFIG_STRING, UNIT_NONE, AT(collector), "127.0.0.1:4741", 0, 0, "address:port of the collector"},
+    {"insecure_plaintext", CONFIG_BOOL, UNIT_NONE, AT(insecure_plaintext), "no", 0, 0,
+     "allow a collector on another host although nothing is encrypted"},
+    {"spool", CONFIG_STRING, UNIT_NONE, AT(spool), "/var/lib/fleetdump-agent/spool", 0, 0,
+     "folder of what waits to be shipped"},
+    {"quota", CONFIG_NUMBER, UNIT_BYTES, AT(quota), "10G", 64u << 20, UINT64_MAX, "most that the spool may hold"},
+    {"floor", CONFIG_NUMBER, UNIT_BYTES, AT(floor), "1G", 0, UINT64_MAX, "free space on the disk that is never used"},
+    {"label", CONFIG_STRINGS, UNIT_NONE, AT(labels), NULL, 0, 0, "key=value, by which this agent can be chosen"},
+    {"compression_level", CONFIG_NUMBER, UNIT_COUNT, AT(compression_level), "1", 1, 19, "of zstd"},
+    {"max_flows", CONFIG_NUMBER, UNIT_COUNT, AT(max_flows), "262144", 1024, FLOW_TABLE_FLOWS_MAX,
+     "flows followed at once in a capture"},
+    {"log_level", CONFIG_STRING, UNIT_NONE, AT(log_level), "info", 0, 0, "error, warn, info or debug"},
+    {.name = NULL},
+};
+
+static const char *const levels[] = {
+    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARN] = "warn", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug"};
+
+int agent_config_log_level(const struct agent_config *c)
+{
+    for (int i = 0; i < (int)(sizeof levels / sizeof *levels); i++)
+        if (strcmp(levels[i], c->log_level) == 0)
+            return i;
+    return -1;
+}
+
+static int default_name(struct agent_config *c, struct error *e)
+{
+    char name[HEAD_NAME_MAX + 1] = "";
+    if (c->name && c->name[0])
+        return 0;
+    if (gethostname(name, sizeof name - 1) != 0 || !name[0])
+        return error_sys(e, errno, "this host has no name: give the agent one by 'name = ...'");
+    free(c->name);
+    c->name = strdup(name);
+    return c->name ? 0 : error_set(e, ERROR_MEMORY, "no memory for a name");
+}
+
+static int check_name(const char *path, const struct agent_config *c, struct error *e)
+{
+    size_t length = strlen(c->name);
+    if (length <= HEAD_NAME_MAX && strcspn(c->name, " \t\r\n/*?'\"") == length && c->name[0] != '@')
+        return 0;
+    return error_set(e, ERROR_USAGE,
+                     "%s: name '%.80s': at most %u characters, no spaces, quotes, slashes, '*', '?' or leading '@'",
+                     path, c->name, HEAD_NAME_MAX);
+}
+
+static int check_labels(const char *path, const struct agent_config *c, struct error *e)
+{
+    for (size_t i = 0; i < c->labels.count; i++) {
+        const char *label = c->labels.items[i], *equals = strchr(label, '=');
+        if (!equals || equals == label)
+            return error_set(e, ERROR_USAGE, "%s: label '%.80s' is not of the form key=value", path, label);
+    }
+    return 0;
+}
+
+static int check(const char *path, struct agent_config *c, struct error *e)
+{
+    char host[256];
+    uint16_t port;
+    int code = default_name(c, e);
+    if (!code)
+        code = check_name(path, c, e);
+    if (!code)
+        code = check_labels(path, c, e);
+    if (!code && agent_config_log_level(c) < 0)
+        code =
+            error_set(e, ERROR_USAGE, "%s: log_level '%.80s' is none of error, warn, info, debug", path, c->log_level);
+    if (!code && (code = net_split(c->collector, host, &port, e)))
+        code = error_prefix(e, "%s: collector", path);
+    return code;
+}
+
+int agent_config_load(const char *path, bool optional, struct agent_config *c, struct error *e)
+{
+    *c = (struct agent_config){0};
+    int code = config_load(keys, path, c, e);
+    if (code == ERROR_NOT_FOUND && optional)
+        code = config_parse(keys, path, NULL, 0, c, e);
+    return code ? code : check(path, c, e);
+}
+
+void agent_config_free(struct agent_config *c)
+{
+    config_free(keys, c);
+}
+
+int agent_config_check_collector(const struct agent_config *c, struct error *e)
+{
+    char host[256];
+    uint16_t port;
+    int code = net_split(c->collector, host, &port, e);
+    if (code || c->insecure_plaintext || net_is_loopback(host))
+        return code;
+    return error_set(
+        e, ERROR_USAGE,
+        "collector %s is another host, and the connection is not encrypted: everything captured could be read "
+        "on the way; say 'insecure_plaintext = yes' if that is meant",
+        c->collector);
+}
+
+void agent_config_help(void)
+{
+    for (const struct config_key *k = keys; k->name; k++)
+        printf("  %-20s %s%s%s%s\n", k->name, k->help, k->fallback ? " (" : "", k->fallback ? k->fallback : "",
+               k->fallback ? ")" : "");
+}

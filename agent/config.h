@@ -1,0 +1,38 @@
+/*
+ * config: the agent's configuration file (deploy/samples/agent.conf explains every key).
+ */
+#ifndef FLEETDUMP_AGENT_CONFIG_H
+#define FLEETDUMP_AGENT_CONFIG_H
+
+#include "common/base/config.h"
+
+#define AGENT_CONFIG_PATH "/etc/fleetdump/agent.conf"
+
+struct agent_config {
+    char *name;
+    char *collector;
+    bool insecure_plaintext;
+    char *spool;
+    uint64_t quota;
+    uint64_t floor;
+    struct config_strings labels;
+    uint64_t compression_level;
+    uint64_t max_flows;
+    char *log_level;
+};
+
+/* Reads the file and checks it: names, addresses and levels, too. Without a name the host's is taken. If the file is not there
+ * and `optional`, the defaults hold. Freed by agent_config_free also after an error. */
+MUST_CHECK int agent_config_load(const char *path, bool optional, struct agent_config *c, struct error *e);
+void agent_config_free(struct agent_config *c);
+
+/* The log level as enum log_level. */
+int agent_config_log_level(const struct agent_config *c);
+
+/* Whether the collector's address may be used: plain TCP leaves the host only if insecure_plaintext says so. */
+MUST_CHECK int agent_config_check_collector(const struct agent_config *c, struct error *e);
+
+/* Prints the keys with their defaults and meanings. */
+void agent_config_help(void);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * fleetdump-agent: reads its configuration, then is one of: the daemon (supervise.c), --read (read.c), --check.
+ */
+#include "agent/config.h"
+#include "agent/options.h"
+#include "agent/read.h"
+#include "agent/supervise.h"
+#include "common/base/log.h"
+#include <stdio.h>
+
+static int check(const struct agent_options *o, const struct agent_config *c)
+{
+    struct error e = ERROR_INIT;
+    int code = agent_config_check_collector(c, &e);
+    if (code) {
+        fprintf(stderr, "fleetdump-agent: %s\n", e.text);
+        return error_exit_status(code);
+    }
+    printf("%s: good; agent %s, collector %s, spool %s\n", o->config, c->name, c->collector, c->spool);
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct agent_options o;
+    struct agent_config c;
+    struct error e = ERROR_INIT;
+    agent_options_parse(argc, argv, &o);
+    log_setup("fleetdump-agent", LOG_LEVEL_INFO);
+    int code = agent_config_load(o.config, !o.config_given, &c, &e);
+    if (code) {
+        fprintf(stderr, "fleetdump-agent: %s\n", e.text);
+        agent_config_free(&c);
+        return error_exit_status(code);
+    }
+    log_setup("fleetdump-agent", (enum log_level)agent_config_log_level(&c));
+    int status = o.mode == AGENT_READ    ? agent_read(&o, &c)
+                 : o.mode == AGENT_CHECK ? check(&o, &c)
+                                         : agent_supervise(&c);
+    agent_config_free(&c);
+    return status;
+}
