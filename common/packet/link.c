@@ -74,22 +74,33 @@ static bool label_guess(struct decoder *d, void (*layer)(struct decoder *), uint
     return false;
 }
 
-/* Labels do not say what they carry. A first nibble of 4 or 6 means IP, 0 is the control word of a pseudowire (RFC
- * 4385) and 1 its associated channel (RFC 4385, 5085). An Ethernet pseudowire may come without control word and begin
- * with anything. */
+/* Whether the first nibble and the length are those of an IP packet. */
+static bool ip_by_length(const uint8_t *h, uint32_t wire_left)
+{
+    uint32_t length = decode_be16(h + 2);
+    if (h[0] >> 4 == 6)
+        length = 40u + decode_be16(h + 4);
+    else if (h[0] >> 4 != 4)
+        return false;
+    return length >= 20 && length <= wire_left;
+}
+
+/* Labels do not say what they carry. A first nibble of 4 or 6 means IP, 0 the control word of a pseudowire and 1 its
+ * associated channel (RFC 4385). But an Ethernet pseudowire without control word begins with any address. */
 static void mpls_payload(struct decoder *d)
 {
-    const uint8_t *h = decode_peek(d, 1);
+    const uint8_t *h = decode_peek(d, 6);
     if (!h || !decode_deeper(d))
         return;
     unsigned nibble = h[0] >> 4;
     if (nibble == 1)
         return;
-    if ((nibble == 4 || nibble == 6) && label_guess(d, decode_ip, 0))
+    if (ip_by_length(h, d->wire_left) && label_guess(d, decode_ip, 0))
         return;
     if (nibble == 0 && label_guess(d, decode_ethernet, 4))
         return;
-    (void)label_guess(d, decode_ethernet, 0);
+    if (!label_guess(d, decode_ethernet, 0) && (nibble == 4 || nibble == 6))
+        (void)label_guess(d, decode_ip, 0);
 }
 
 static void mpls(struct decoder *d)

@@ -190,6 +190,8 @@ void decode_arp(struct decoder *d, uint16_t type)
     }
     if (link != 6)
         d->p->plain = false;
-    if (decode_peek(d, 8 + 2 * (link + 4)))
-        accept_net(d, FAMILY_IP4, type, h + 8 + link, h + 8 + link + 4 + link);
+    if (!decode_peek(d, 8 + 2 * (link + 4)))
+        return;
+    accept_net(d, FAMILY_IP4, type, h + 8 + link, h + 8 + link + 4 + link);
+    d->p->net_offset = decode_offset(d);
 }

@@ -70,10 +70,9 @@ enum packet_fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
  * addresses stand in the first bytes, the rest is 0. */
 struct packet_net {
     uint8_t addr[2][16];
-    uint16_t port[2]; /* host order; ICMP: (type, counterpart) or (type, code), see flow_key; otherwise 0 without
-                         has_ports */
+    uint16_t port[2]; /* host order; ICMP: type and counterpart or code, see flow_key; else 0 without has_ports */
     uint8_t family;   /* enum packet_family */
-    uint8_t proto;    /* IP protocol number after extension headers and AH; that of the last one read if they are cut */
+    uint8_t proto;    /* IP protocol after extension headers and AH (the last one read, if they are cut); else 0 */
     uint8_t fragment; /* enum packet_fragment */
     bool has_ports;   /* TCP, UDP, SCTP (and UDP-Lite, DCCP) with both ports read */
 };
@@ -93,13 +92,12 @@ struct packet {
 
     /* Link layer, outermost */
     bool has_mac;
-    uint8_t mac[2][6]; /* sender, receiver; Linux cooked knows the sender alone, the other is 0 */
-    uint16_t
-        ethertype;    /* of the innermost payload; for 802.3 LLC (SNAP too, if its id is no ethertype): 0, and `lsap` */
-    uint16_t lsap;    /* DSAP << 8 | SSAP for 802.3 LLC; 0xffff for IPX right in 802.3 */
-    uint8_t vlans;    /* tags seen, may be more than the two kept */
-    uint16_t vlan[2]; /* ids, outermost first; VLAN_NONE where there is none */
-    uint8_t mpls;     /* labels looked through */
+    uint8_t mac[2][6];  /* sender, receiver; Linux cooked knows the sender alone, the other is 0 */
+    uint16_t ethertype; /* of the innermost payload; 0 for 802.3 LLC, also for SNAP whose id is no ethertype */
+    uint16_t lsap;      /* DSAP << 8 | SSAP for 802.3 LLC; 0xffff for IPX right in 802.3 */
+    uint8_t vlans;      /* tags seen, may be more than the two kept */
+    uint16_t vlan[2];   /* ids, outermost first; VLAN_NONE where there is none */
+    uint8_t mpls;       /* labels looked through */
 
     struct packet_net net;   /* innermost */
     struct packet_net outer; /* outermost IP header if a tunnel was looked through, else family FAMILY_NONE */
@@ -108,15 +106,13 @@ struct packet {
 
     /* Innermost IP */
     uint32_t fragment_id; /* IPv4 identification or that of the IPv6 fragment header */
-    uint32_t net_offset;  /* of the innermost IP header in data */
-    uint32_t
-        net_length; /* as its header claims, at most (and in jumbo and TSO packets, which say 0) what is on the wire */
+    uint32_t net_offset;  /* of the innermost IP or ARP header in data */
+    uint32_t net_length;  /* as its header claims; at most, and where that says 0 (jumbo, TSO), what is on the wire */
     uint8_t hop_limit;
 
     /* Transport. All offsets are in data, and may be at or past `captured` */
     uint32_t transport_offset; /* 0: none, or a later fragment */
-    uint32_t payload_offset;   /* first byte after the transport header (of the fragment, in later ones); 0: header cut,
-                                  or none */
+    uint32_t payload_offset;   /* after the transport header, in later fragments after the IP header; 0: cut, none */
     uint32_t payload_length;   /* as claimed by the headers, on the wire, in this fragment; may pass `captured` */
     uint32_t tcp_seq, tcp_ack;
     uint16_t tcp_window;
@@ -143,10 +139,9 @@ struct flow_key {
     uint16_t port[2];
     uint32_t interface; /* index in the chunk's interface table */
     uint32_t tunnel_id;
-    uint16_t vlan[2]; /* VLAN_NONE where there is none */
-    uint16_t
-        ethertype;  /* 0x0800 and 0x86dd for IP; for LLC the DSAP (0x42 is STP), which is smaller than any ethertype */
-    uint8_t family; /* enum packet_family */
+    uint16_t vlan[2];   /* VLAN_NONE where there is none */
+    uint16_t ethertype; /* 0x0800 and 0x86dd for IP; for LLC the DSAP (0x42 is STP), smaller than any ethertype */
+    uint8_t family;     /* enum packet_family */
     uint8_t proto;
     uint8_t tunnel;    /* enum packet_tunnel */
     uint8_t has_ports; /* the packet's has_ports: a flow of later fragments alone has 0 */
