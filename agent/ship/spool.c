@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RESERVE_MAX    (UINT64_C(64) << 20)
 #define INSTALL_SIZE   16
 #define LOOK_LEAST_NS  (100 * NS_PER_MS)
 #define LOOK_COST_PART 20 /* looking takes at most this part of the time */
@@ -24,6 +25,7 @@ struct spool {
     int fd;
     struct spool_limits limits;
     uint8_t install[INSTALL_SIZE];
+    bool patient;
     /* The last look at the files, and what was granted since */
     uint64_t used_bytes;
     uint64_t granted_bytes;
@@ -177,6 +179,22 @@ uint64_t spool_used(struct spool *s)
     return s->used_bytes + s->granted_bytes;
 }
 
+void spool_gained(struct spool *s, uint64_t bytes)
+{
+    s->used_bytes -= bytes < s->used_bytes ? bytes : s->used_bytes;
+}
+
+uint64_t spool_reserve(const struct spool *s)
+{
+    uint64_t part = s->limits.quota_bytes / 8;
+    return part < RESERVE_MAX ? part : RESERVE_MAX;
+}
+
+void spool_set_patient(struct spool *s)
+{
+    s->patient = true;
+}
+
 static int no_quota(const struct spool *s, uint64_t used, struct error *e)
 {
     char a[40], b[40];
@@ -201,16 +219,19 @@ int spool_room(struct spool *s, uint64_t need, int *gap, struct error *e)
     uint64_t free_bytes = 0;
     uint64_t total_bytes = 0;
     uint64_t used = spool_used(s);
+    uint64_t left_free = s->patient ? 2 * spool_reserve(s) : 0;
+    uint64_t quota = s->limits.quota_bytes - left_free;
+    uint64_t floor = s->limits.floor_bytes ? s->limits.floor_bytes + left_free : 0;
     if (gap)
         *gap = GAP_QUOTA;
-    if (used > s->limits.quota_bytes || need > s->limits.quota_bytes - used)
+    if (used > quota || need > quota - used)
         return no_quota(s, used, e);
     int r = fs_free_bytes(s->fd, &free_bytes, &total_bytes, e);
     if (r)
         return r;
     if (gap)
         *gap = GAP_DISK;
-    if (FAULT("spool.floor") || free_bytes < s->limits.floor_bytes || need > free_bytes - s->limits.floor_bytes)
+    if (FAULT("spool.floor") || free_bytes < floor || need > free_bytes - floor)
         return no_disk(s, free_bytes, e);
     s->granted_bytes += need;
     return 0;

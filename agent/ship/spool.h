@@ -45,6 +45,10 @@ const uint8_t *spool_install(const struct spool *s); /* 16 bytes */
  * what to do; *gap (may be NULL) gets GAP_QUOTA or GAP_DISK. */
 MUST_CHECK int spool_room(struct spool *s, uint64_t need, int *gap, struct error *e);
 
+/* This process waits for room: for it, room ends a quarter below the quota, so that it never makes the shipper give up what
+ * others captured. For streams of EVICT_NEVER (counter_page.h). */
+void spool_set_patient(struct spool *s);
+
 /* Bytes used by all streams (of the last look, at most some 100 ms old). */
 uint64_t spool_used(struct spool *s);
 

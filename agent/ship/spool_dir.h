@@ -41,6 +41,12 @@ MUST_CHECK int spool_dir_open(int spool_fd, const uint8_t epoch[EPOCH_SIZE], str
 int spool_fd(const struct spool *s);
 const struct spool_limits *spool_limits(const struct spool *s);
 
+/* What eviction keeps free below the quota and above the floor; capturers that wait leave twice as much. */
+uint64_t spool_reserve(const struct spool *s);
+
+/* That many bytes were removed since the last look. */
+void spool_gained(struct spool *s, uint64_t bytes);
+
 /* Whether somebody holds dirfd/name; a file that is not there is held by nobody. */
 bool spool_lock_held(int dirfd, const char *name);
 
