@@ -1,5 +1,6 @@
 /* words: words.def as the parser sees it and as people see it. */
 #include "common/filter/words.h"
+#include "common/base/suggest.h"
 #include "common/filter/tree.h"
 #include <string.h>
 #include <strings.h>
@@ -61,65 +62,15 @@ const struct word *word_named(const char *text, size_t len)
     return NULL;
 }
 
-#define MEANT_LENGTH_MAX 24
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-}
-
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-/* Letters to insert, delete, replace or swap with the next, case aside. Both at most MEANT_LENGTH_MAX long. */
-static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    unsigned rows[3][MEANT_LENGTH_MAX + 1];
-    unsigned *before = rows[0], *last = rows[1], *now = rows[2];
-    for (size_t j = 0; j <= b_len; j++)
-        last[j] = (unsigned)j;
-    memcpy(before, last, sizeof rows[0]);
-    for (size_t i = 1; i <= a_len; i++) {
-        now[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_len; j++) {
-            bool same = lower(a[i - 1]) == lower(b[j - 1]);
-            now[j] = least(least(last[j] + 1, now[j - 1] + 1), last[j - 1] + !same);
-            if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]))
-                now[j] = least(now[j], before[j - 2] + 1);
-        }
-        unsigned *oldest = before;
-        before = last;
-        last = now;
-        now = oldest;
-    }
-    return last[b_len];
-}
-
-static void consider(const char *text, size_t len, const char *candidate, unsigned *best, const char **meant)
-{
-    size_t candidate_len = strlen(candidate);
-    if (candidate_len > MEANT_LENGTH_MAX)
-        return;
-    unsigned d = distance(text, len, candidate, candidate_len);
-    if (d < *best) {
-        *best = d;
-        *meant = candidate;
-    }
-}
-
 const char *word_meant(const char *text, size_t len, bool field_alone)
 {
-    if (len < 2 || len > MEANT_LENGTH_MAX)
-        return NULL;
-    unsigned best = len < 4 ? 2 : 3; /* one letter in short words, two in others */
-    const char *meant = NULL;
+    struct suggest meant;
     size_t fields;
     const struct field *field = field_table(&fields);
+    suggest_begin(&meant, text, len);
     for (size_t i = 0; i < WORDS && !field_alone; i++)
-        consider(text, len, words[i].name, &best, &meant);
+        suggest_consider(&meant, words[i].name);
     for (size_t i = 0; i < fields; i++)
-        consider(text, len, field[i].name, &best, &meant);
-    return meant;
+        suggest_consider(&meant, field[i].name);
+    return meant.word;
 }
