@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static uint64_t state = 88172645463325252;
 
@@ -67,9 +68,9 @@ struct traffic {
 
 static const struct traffic kinds[] = {
     {"web server", 30000, 2, 0.05, 0.94, 0.01, 0.2, 900e3},
-    {"gateway", 2000, 20000, 0.35, 0.55, 0.02, 0.15, 900e3},
     {"microservices", 60, 80, 0.2, 0.8, 0, 0, 900e3},
     {"scan", 4, 100, 0.01, 0.01, 0.98, 0, 20e3},
+    {"gateway", 2000, 20000, 0.35, 0.55, 0.02, 0.15, 900e3},
 };
 static const uint16_t server_ports[] = {443, 443, 443, 443, 443, 443, 80, 80, 8080, 22, 993, 5432, 6379, 25};
 static const char *const histories[] = {"ShADadFf",  "ShADadFfR", "ShADadfF", "ShADad",      "ShADadR",
@@ -218,9 +219,16 @@ struct samples {
     unsigned n;
 };
 
-static void add_sample(struct samples *s, uint64_t start_ns)
+static double cpu_seconds(void)
 {
-    s->seconds[s->n++] = (double)(clock_mono_ns() - start_ns) / 1e9;
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void add_sample(struct samples *s, double start)
+{
+    s->seconds[s->n++] = cpu_seconds() - start;
 }
 
 static double median(struct samples *s)
@@ -236,7 +244,7 @@ static struct buffer measure_encode(const struct flow_row *rows, size_t n, unsig
     struct error e = ERROR_INIT;
     for (unsigned i = 0; i < rounds; i++) {
         buffer_clear(&out);
-        uint64_t start = clock_mono_ns();
+        double start = cpu_seconds();
         must(block_encode(&table_flow, rows, n, &out, &e), &e);
         add_sample(&s, start);
     }
@@ -257,12 +265,26 @@ static double measure_decode(const struct buffer *in, unsigned rounds)
     struct samples s = {.n = 0};
     struct error e = ERROR_INIT;
     for (unsigned i = 0; i < rounds; i++) {
-        uint64_t start = clock_mono_ns();
+        double start = cpu_seconds();
         struct block *b = open_block(in);
         void *rows;
         must(block_read(b, &rows, &e), &e);
         free(rows);
         block_close(b);
+        add_sample(&s, start);
+    }
+    return median(&s);
+}
+
+/* Each row merged into the one before it. */
+static double measure_merge(const struct flow_row *rows, size_t n, unsigned rounds)
+{
+    struct samples s = {.n = 0};
+    for (unsigned i = 0; i < rounds; i++) {
+        double start = cpu_seconds();
+        struct flow_row sum = rows[0];
+        for (size_t k = 1; k < n; k++)
+            table_merge(&table_flow, &sum, &rows[k]);
         add_sample(&s, start);
     }
     return median(&s);
@@ -274,7 +296,7 @@ static double measure_column(const struct buffer *in, const struct column *c, un
     struct samples s = {.n = 0};
     struct error e = ERROR_INIT;
     for (unsigned i = 0; i < rounds; i++) {
-        uint64_t start = clock_mono_ns();
+        double start = cpu_seconds();
         struct block *b = open_block(in);
         if (c->type == COLUMN_UINT)
             must(block_read_numbers(b, c->id, rows, NULL, &e), &e);
@@ -309,29 +331,38 @@ static void print_columns(const struct buffer *in, size_t n, unsigned rounds, vo
     }
 }
 
+static void run(const struct traffic *t, size_t n, unsigned rounds, bool columns)
+{
+    uint32_t *items = malloc(4 * n * sizeof(*items));
+    struct flow_row *rows = items ? make_rows(t, n, items) : NULL;
+    if (!rows) {
+        fprintf(stderr, "rows_bench: no memory for %zu rows\n", n);
+        exit(1);
+    }
+    double encode;
+    struct buffer out = measure_encode(rows, n, rounds, &encode);
+    double per_second = (double)n / 1e6;
+    printf("%-14s %8zu %8.1f %14.2f %14.2f %14.2f\n", t->name, n, (double)out.len / (double)n, per_second / encode,
+           per_second / measure_decode(&out, rounds), per_second / measure_merge(rows, n, rounds));
+    if (columns)
+        print_columns(&out, n, rounds, rows);
+    buffer_free(&out);
+    free(rows);
+    free(items);
+}
+
 int main(int argc, char **argv)
 {
     size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 65536;
     unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 11;
-    if (n == 0 || n > BLOCK_ROWS_MAX || rounds == 0 || rounds > ROUNDS_MAX) {
+    if (argc > 3 || n == 0 || n > BLOCK_ROWS_MAX || rounds == 0 || rounds > ROUNDS_MAX) {
         fprintf(stderr, "usage: rows_bench [ROWS (1..%u) [ROUNDS (1..%d)]]\n", BLOCK_ROWS_MAX, ROUNDS_MAX);
         return 2;
     }
-    printf("%-14s %8s %8s %14s %14s\n", "traffic", "rows", "B/row", "encode Mrow/s", "decode Mrow/s");
-    for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
-        uint32_t *items = malloc(4 * n * sizeof(*items));
-        struct flow_row *rows = items ? make_rows(&kinds[k], n, items) : NULL;
-        if (!rows)
-            return 1;
-        double encode;
-        struct buffer out = measure_encode(rows, n, rounds, &encode);
-        printf("%-14s %8zu %8.1f %14.2f %14.2f\n", kinds[k].name, n, (double)out.len / (double)n,
-               (double)n / encode / 1e6, (double)n / measure_decode(&out, rounds) / 1e6);
-        if (argc > 3 ? (size_t)atoi(argv[3]) == k : k == 1)
-            print_columns(&out, n, rounds, rows);
-        buffer_free(&out);
-        free(rows);
-        free(items);
-    }
+    size_t count = sizeof(kinds) / sizeof(*kinds);
+    printf("%-14s %8s %8s %14s %14s %14s\n", "traffic", "rows", "B/row", "encode Mrow/s", "decode Mrow/s",
+           "merge Mrow/s");
+    for (size_t k = 0; k < count; k++)
+        run(&kinds[k], n, rounds, k == count - 1);
     return 0;
 }
