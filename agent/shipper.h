@@ -1,26 +1,36 @@
 /*
- * shipper: the process that ships the spool. There is one per spool, whoever started it.
+ * shipper: the processes beside a capture: the one that ships the spool, and those that recover streams. Each is a child of ours that ends with us.
  */
 #ifndef FLEETDUMP_AGENT_SHIPPER_H
 #define FLEETDUMP_AGENT_SHIPPER_H
 
 #include "agent/config.h"
+#include "common/chunk/head.h"
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct shipper {
-    const char *spool; /* path */
-    pid_t pid;         /* of a process of ours; 0 if somebody else ships, or nobody */
+    const struct agent_config *config;
+    pid_t pid;        /* of our own; 0 if somebody else ships, or nobody */
+    int abandoned_fd; /* of our own: epochs of streams whose writer died, EPOCH_SIZE bytes each; else -1 */
 };
 
-/* Sees whether a shipper runs on the spool, and starts one in a process of its own if not (and `start`). It ends with us. Call it
- * before threads are started. */
+/* Sees whether somebody ships this spool, and starts a process that does if not and `start` is set. Call it before threads are started. */
 MUST_CHECK int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e);
 
-/* Whether anybody ships. */
+/* Starts ours whether or not somebody ships; it ends with EXIT_FAILED if somebody does. */
+MUST_CHECK int shipper_spawn(struct shipper *s, const struct agent_config *c, struct error *e);
+
+/* Whether anybody ships. Takes note if ours has ended. */
 bool shipper_runs(struct shipper *s);
 
-/* Ends the process that shipper_start started, if it did. */
+/* Ends ours, if there is one, and waits for it. */
 void shipper_stop(struct shipper *s);
+
+/* Starts a process that recovers the stream: its pid. The process logs what came of it; its status is EXIT_OK, or the stream stays as it is. */
+pid_t recovery_spawn(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE]);
+
+/* Recovers, one after the other, all streams in the spool whose writer died. What cannot be recovered is logged and stays. */
+MUST_CHECK int recovery_all(const struct agent_config *c, struct error *e);
 
 #endif

@@ -20,6 +20,7 @@
 /* ------------------------------------------------------------------ writing
  * The writer makes bytes; where they go (a file, with its faults and syncs) is the caller's: it takes `out` after each call and clears it. */
 struct body_writer;
+struct body_source;
 
 /* Begins a body for the chunk that `h` names (epoch, seq, agent, capture, filter, clocks, interfaces are used); the leading frame and the section frame are
  * appended to out. */
@@ -35,6 +36,10 @@ MUST_CHECK int body_writer_frame(struct body_writer *w, uint32_t number, struct 
 MUST_CHECK int body_writer_finish(struct body_writer *w, const struct counters *cumulative, uint64_t now_ns, struct chunk_head *h, struct buffer *out,
                                   struct error *e);
 void body_writer_free(struct body_writer *w);
+
+/* Goes on with a body that a crash has cut, as body_scan left `h` and `end`: a writer that stands at `end`, from where body_writer_finish makes
+ * it a whole body (cut the file to `end` before). */
+MUST_CHECK int body_writer_resume(const struct body_source *s, const struct chunk_head *h, uint64_t end, struct body_writer **w, struct error *e);
 
 /* ------------------------------------------------------------------ reading */
 /* Random access to a body's bytes: a file at an offset, memory. Reads exactly len bytes or fails. */

@@ -119,6 +119,70 @@ int body_writer_new(const struct chunk_head *h, struct buffer *out, struct body_
     return r;
 }
 
+/* Accounts for a part of a body that is there already: reads it and appends it nowhere. */
+static int part_read(struct body_writer *w, const struct body_source *s, size_t len, bool is_frame, struct buffer *part,
+                     struct error *e)
+{
+    size_t length = 0, raw_length = 0;
+    int r = body_read_part(s, w->length, len, part, e);
+    if (!r && is_frame)
+        r = frame_find(part->data, part->len, &length, &raw_length, e);
+    if (!r && is_frame && length != len)
+        r = error_set(e, ERROR_INVALID, "a frame of %zu bytes where %zu were found before", length, len);
+    return r ? r : part_done(w, part, 0, raw_length, is_frame, e);
+}
+
+static int parts_read(struct body_writer *w, const struct body_source *s, const struct chunk_head *h, uint64_t end,
+                      struct buffer *part, struct error *e)
+{
+    struct chunk_head lead = {0};
+    size_t lead_length = 0;
+    int r = body_lead_read(s, &lead, &lead_length, e);
+    head_free(&lead);
+    uint64_t section_end = h->frame_count ? h->frames[0].offset : end;
+    if (!r)
+        r = part_read(w, s, lead_length, false, part, e);
+    if (!r && section_end > w->length)
+        r = part_read(w, s, (size_t)(section_end - w->length), true, part, e);
+    for (uint32_t i = 0; i < h->frame_count && !r; i++)
+        r = part_read(w, s, h->frames[i].length, true, part, e);
+    if (!r && w->length != end)
+        r = error_set(e, ERROR_INVALID, "the frames of a cut body end at byte %llu, not %llu",
+                      (unsigned long long)w->length, (unsigned long long)end);
+    return r;
+}
+
+static int frames_copy(struct body_writer *w, const struct chunk_head *h)
+{
+    size_t room = 0;
+    if (h->frame_count && make_room((void **)&w->frames, sizeof(w->frames[0]), &room, h->frame_count))
+        return ERROR_MEMORY;
+    for (uint32_t i = 0; i < h->frame_count; i++)
+        w->frames[i] = h->frames[i];
+    w->frame_room = (uint32_t)room;
+    w->frame_count = w->frames_present = h->frame_count;
+    return 0;
+}
+
+int body_writer_resume(const struct body_source *s, const struct chunk_head *h, uint64_t end,
+                       struct body_writer **writer, struct error *e)
+{
+    struct buffer part = {.limit = FRAME_LENGTH_MAX};
+    struct body_writer *w = calloc(1, sizeof(*w));
+    if (!w)
+        return no_memory(e);
+    w->interface_count = h->interface_count;
+    w->codec = frame_codec_new();
+    w->hash = hash_stream_new();
+    int r = w->codec && w->hash && !frames_copy(w, h) ? parts_read(w, s, h, end, &part, e) : no_memory(e);
+    buffer_free(&part);
+    if (r)
+        body_writer_free(w);
+    else
+        *writer = w;
+    return r;
+}
+
 static int frame_check_new(const struct body_writer *w, uint32_t number, const struct head_frame *f, size_t len,
                            struct error *e)
 {

@@ -1,0 +1,23 @@
+/*
+ * recover: ends a stream whose writer died.
+ *
+ * What is whole in the cut body becomes a chunk (SEAL_RECOVERED) with rows made anew from its packets; what the counter page says was kept and is
+ * not there is counted as CRASH_LOST; then comes the END item. Flows of the chunk end with FLOW_END_FORCED.
+ *
+ * May be killed and run again at any point: each step leaves a state from which the next run goes on.
+ */
+#ifndef FLEETDUMP_AGENT_CAPTURE_RECOVER_H
+#define FLEETDUMP_AGENT_CAPTURE_RECOVER_H
+
+#include "agent/ship/spool.h"
+
+struct recovered {
+    uint64_t packets; /* saved */
+    uint64_t lost;    /* kept, but not saved */
+};
+
+/* ERROR_BUSY: the writer lives. A stream that has its END is left as it is. */
+MUST_CHECK int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], struct recovered *r,
+                              struct error *e);
+
+#endif

@@ -1,0 +1,210 @@
+/* shipper: forks, and what the children do. */
+#include "agent/shipper.h"
+#include "agent/capture/recover.h"
+#include "agent/ship/uplink.h"
+#include "common/base/fs.h"
+#include "common/base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SOFTWARE "fleetdump " FLEETDUMP_VERSION
+
+/* What a recovery may use at the most: it reads what a crash left. */
+#define RECOVERY_MEMORY ((rlim_t)2 << 30)
+#define RECOVERY_CPU_S  600
+
+/* A child that ends with its parent, and that no terminal's signals reach. */
+static pid_t fork_child(void)
+{
+    pid_t parent = getpid(), pid = fork();
+    if (pid != 0)
+        return pid;
+    sigset_t none;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(EXIT_FAILED);
+    return 0;
+}
+
+/* ---------------------------------------------------------------- shipping */
+
+static void tell_abandoned(void *context, const uint8_t epoch[EPOCH_SIZE])
+{
+    ssize_t ignored = write(*(int *)context, epoch, EPOCH_SIZE);
+    (void)ignored; /* a full pipe: the parent looks by itself now and then */
+}
+
+static void ship(const struct agent_config *c, int fd)
+{
+    struct error e = ERROR_INIT;
+    struct uplink_config u = {
+        .spool_path = c->spool,
+        .limits = {.quota_bytes = c->quota, .floor_bytes = c->floor},
+        .collector = c->collector,
+        .agent = c->name,
+        .labels = (const char *const *)c->labels.items,
+        .label_count = (uint32_t)c->labels.count,
+        .software = SOFTWARE,
+        .on_abandoned = tell_abandoned,
+        .context = &fd,
+    };
+    int code = uplink_run(&u, &e);
+    if (code)
+        log_error("%s", e.text);
+    _exit(code ? EXIT_FAILED : EXIT_OK);
+}
+
+int shipper_spawn(struct shipper *s, const struct agent_config *c, struct error *e)
+{
+    int fds[2];
+    *s = (struct shipper){.config = c, .abandoned_fd = -1};
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
+        return error_sys(e, errno, "cannot start the shipper");
+    s->pid = fork_child();
+    if (s->pid == 0) {
+        close(fds[0]);
+        ship(c, fds[1]);
+    }
+    int sys = errno;
+    close(fds[1]);
+    if (s->pid < 0) {
+        close(fds[0]);
+        s->pid = 0;
+        return error_sys(e, sys, "cannot start the shipper");
+    }
+    s->abandoned_fd = fds[0];
+    return 0;
+}
+
+/* Whether the lock that every shipper holds is held. */
+static bool lock_is_held(const struct agent_config *c)
+{
+    struct error e = ERROR_INIT;
+    int dirfd = open(c->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = dirfd < 0 ? -1 : fs_lock(dirfd, "shipper.lock", &e);
+    if (fd >= 0)
+        close(fd);
+    if (dirfd >= 0)
+        close(dirfd);
+    return fd == ERROR_BUSY;
+}
+
+int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e)
+{
+    *s = (struct shipper){.config = c, .abandoned_fd = -1};
+    if (!start || lock_is_held(c))
+        return 0;
+    int code = recovery_all(c, e);
+    return code ? code : shipper_spawn(s, c, e);
+}
+
+static void forget(struct shipper *s)
+{
+    s->pid = 0;
+    if (s->abandoned_fd >= 0)
+        close(s->abandoned_fd);
+    s->abandoned_fd = -1;
+}
+
+bool shipper_runs(struct shipper *s)
+{
+    if (!s->config)
+        return false;
+    if (s->pid && waitpid(s->pid, NULL, WNOHANG) == 0)
+        return true;
+    if (s->pid)
+        forget(s);
+    return lock_is_held(s->config);
+}
+
+void shipper_stop(struct shipper *s)
+{
+    if (!s->config || !s->pid)
+        return;
+    (void)kill(s->pid, SIGTERM);
+    while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    forget(s);
+}
+
+/* ---------------------------------------------------------------- recovery */
+
+static int recover(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], struct recovered *r, struct error *e)
+{
+    struct spool_limits limits = {.quota_bytes = c->quota, .floor_bytes = c->floor};
+    struct spool *spool;
+    int code = spool_open(c->spool, &limits, &spool, e);
+    if (code)
+        return code;
+    code = recover_stream(spool, epoch, r, e);
+    spool_close(spool);
+    return code;
+}
+
+static void limit(int resource, rlim_t most)
+{
+    struct rlimit l = {most, most};
+    (void)setrlimit((__rlimit_resource_t)resource, &l);
+}
+
+static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE])
+{
+    struct recovered r;
+    struct error e = ERROR_INIT;
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow is larger */
+    limit(RLIMIT_AS, RECOVERY_MEMORY);
+#endif
+    limit(RLIMIT_CPU, RECOVERY_CPU_S);
+    limit(RLIMIT_CORE, 0);
+    int code = recover(c, epoch, &r, &e);
+    if (code == ERROR_BUSY || code == ERROR_NOT_FOUND)
+        _exit(EXIT_OK); /* its writer lives after all, or it is gone */
+    if (code)
+        log_error("recovery: a stream whose writer died cannot be ended: %s", e.text);
+    else
+        log_info("recovery: ended a stream whose writer died: %llu packets of its last chunk saved, %llu lost",
+                 (unsigned long long)r.packets, (unsigned long long)r.lost);
+    _exit(code ? EXIT_FAILED : EXIT_OK);
+}
+
+pid_t recovery_spawn(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE])
+{
+    pid_t pid = fork_child();
+    if (pid == 0)
+        run_recovery(c, epoch);
+    return pid;
+}
+
+int recovery_all(const struct agent_config *c, struct error *e)
+{
+    struct spool_limits limits = {.quota_bytes = c->quota, .floor_bytes = c->floor};
+    struct spool *spool;
+    struct spool_stream_info *all = NULL;
+    size_t count = 0;
+    int code = spool_open(c->spool, &limits, &spool, e);
+    if (code)
+        return code;
+    code = spool_list(spool, &all, &count, e);
+    for (size_t i = 0; !code && i < count; i++) {
+        pid_t pid = all[i].writer_alive || all[i].ended ? -1 : recovery_spawn(c, all[i].epoch);
+        while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    free(all);
+    spool_close(spool);
+    return code;
+}
