@@ -229,6 +229,24 @@ int db_checkpoint(struct db *db, struct error *e)
     return rc == SQLITE_OK ? 0 : db_fail(db, "copy its log into it", e);
 }
 
+int db_make_plain(struct db *db, struct error *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    sqlite3_busy_timeout(db->handle, 0);
+    int rc = sqlite3_prepare_v2(db->handle, "PRAGMA journal_mode=DELETE", -1, &stmt, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    const char *mode = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+    int r = 0;
+    if (rc != SQLITE_ROW)
+        r = db_fail(db, "finish it", e);
+    else if (!mode || strcmp(mode, "delete") != 0)
+        r = error_set(e, ERROR_BUSY, "%s is in use", db->path);
+    sqlite3_finalize(stmt);
+    sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+    return r;
+}
+
 int db_integrity(struct db *db, void (*say)(void *context, const char *text), void *context, struct error *e)
 {
     sqlite3_stmt *stmt = NULL;
@@ -321,6 +339,11 @@ int sql_run(struct sql *q, struct error *e)
     int r = sql_step(q, e);
     sql_end(q);
     return r < 0 ? r : 0;
+}
+
+uint64_t db_last_id(struct db *db)
+{
+    return (uint64_t)sqlite3_last_insert_rowid(db->handle);
 }
 
 void sql_again(struct sql *q)

@@ -54,6 +54,9 @@ MUST_CHECK int db_snapshot(struct db *db, struct error *e);
 /* Copies the WAL into the database, syncs both and empties the WAL. ERROR_BUSY while readers hold it. */
 MUST_CHECK int db_checkpoint(struct db *db, struct error *e);
 
+/* Makes the database a file by itself, without WAL. ERROR_BUSY, at once, while anybody else has it open. */
+MUST_CHECK int db_make_plain(struct db *db, struct error *e);
+
 /* What SQLite finds wrong with the file's structure: calls say for each finding, at most 20. */
 MUST_CHECK int db_integrity(struct db *db, void (*say)(void *context, const char *text), void *context,
                             struct error *e);
@@ -95,6 +98,9 @@ void sql_end(struct sql *q);
 
 /* Steps a statement that gives no rows, and ends it. */
 MUST_CHECK int sql_run(struct sql *q, struct error *e);
+
+/* The id of the row that the last insert made. */
+uint64_t db_last_id(struct db *db);
 
 /* Makes the statement ready to be bound and stepped again. */
 void sql_again(struct sql *q);

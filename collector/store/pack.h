@@ -6,7 +6,7 @@
  *             zeros | made_ns u64 | hash64 of all before it                                                    (64 bytes)
  *   record := magic "FDRC" | version u8 (1) | zero u8 u16 | head length u32 | zero u32 | epoch | seq u64 | arrived_ns u64 (of
  *             the head) | body length u64 | hash64 of the head's bytes | hash64 of the body | install (16 bytes) | hash64 of
- *             all before it (104 bytes) | head bytes | body bytes
+ *             all before it (96 bytes) | head bytes | body bytes
  *
  * All integers little-endian. A record is valid if its header's hash matches, head and body lie wholly within the file, and both
  * hashes match. Records stand one directly behind the other; a stretch that a failed group left (never acknowledged) may stand
@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 #define PACK_HEADER_SIZE 64u
-#define PACK_RECORD_SIZE 104u
+#define PACK_RECORD_SIZE 96u
 #define PACK_BYTES_MAX   (UINT64_C(1) << 30) /* a new pack is begun behind it */
 #define PACK_CLASS       "packets"           /* the one retention class so far */
 #define PACK_NAME_MAX    48u

@@ -65,8 +65,11 @@ static const char *const partition_sql[] = {
     /* The item that stands for this seq: GAP items stand for several. */
     [PARTITION_HEAD_FIND] = "SELECT " HEAD_COLUMNS " FROM head WHERE stream = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
     [PARTITION_HEAD_LIST] = "SELECT " HEAD_COLUMNS " FROM head WHERE id >= ? AND until_ns >= ? AND since_ns <= ? ORDER BY id",
-    [PARTITION_HEAD_WAITING] = "SELECT id, seq, body_length, body_hash FROM head WHERE stream = ? AND body = 1 ORDER BY seq",
+    [PARTITION_HEAD_WAITING] = "SELECT seq FROM head WHERE stream = ? AND body = 1 ORDER BY seq",
     [PARTITION_HEAD_ANY_WAITING] = "SELECT 1 FROM head WHERE body = 1 LIMIT 1",
+    [PARTITION_HEAD_FIRST_WAITING] = "SELECT s.epoch, min(h.seq) FROM head h JOIN stream s ON s.id = h.stream WHERE h.body = 1 "
+                                     "GROUP BY h.stream",
+    [PARTITION_HEAD_MAX] = "SELECT max(id) FROM head",
     [PARTITION_HEAD_LAST] = "SELECT max(id), min(since_ns), max(until_ns), max(arrived_ns) FROM head",
     [PARTITION_HEAD_BODY] = "UPDATE head SET body = ?, gap = ?, pack = ?, offset = ? WHERE id = ?",
     [PARTITION_PACK_PUT] = "INSERT INTO pack (number, end) VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET end = excluded.end",
@@ -129,7 +132,7 @@ static const char catalog_schema[] =
 static const char *const catalog_sql[] = {
     [CATALOG_PARTITION_LIST] = "SELECT id, rank, name, begin_ns, end_ns, state, settled, bodies_expired, " SUMS_COLUMNS
                                " FROM partition ORDER BY rank, id",
-    /* id NULL: the next one */
+    [CATALOG_PARTITION_LAST] = "SELECT seq FROM sqlite_sequence WHERE name = 'partition'",
     [CATALOG_PARTITION_PUT] = "INSERT INTO partition (id, rank, name, begin_ns, end_ns, state, settled, bodies_expired, " SUMS_COLUMNS
                               ") VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
     [CATALOG_PARTITION_STATE] = "UPDATE partition SET state = ? WHERE id = ?",
@@ -145,7 +148,8 @@ static const char *const catalog_sql[] = {
     [CATALOG_STREAM_FIND] = "SELECT agent, capture, head_next, ended, restored, first_ns, last_ns FROM stream WHERE epoch = ?",
     [CATALOG_STREAM_PUT] = "INSERT INTO stream (epoch, agent, capture, head_next, ended, restored, first_ns, last_ns) VALUES "
                            "(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET head_next = max(head_next, "
-                           "excluded.head_next), ended = max(ended, excluded.ended), restored = excluded.restored, first_ns = "
+                           "excluded.head_next), ended = max(ended, excluded.ended), restored = iif(excluded.head_next >= head_next, "
+                           "excluded.restored, restored), first_ns = "
                            "min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)",
     [CATALOG_META_GET] = "SELECT value FROM meta WHERE name = ?",
     [CATALOG_META_ADD] = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + "

@@ -1,0 +1,535 @@
+/*
+ * The writer's side of a partition. Order of a commit: bodies and their heads are appended to the pack, the pack is synced, and only then does the
+ * transaction with their places commit. What can go wrong, and what then holds:
+ *   - before the sync: the transaction is rolled back; the pack's tail was never promised, the next start cuts it.
+ *   - the sync fails: the kernel may have dropped what it could not write, so the file is never appended to again.
+ *   - the commit fails: SQLite may have written frames of it to the WAL, which a restart could take for committed. So the pack's tail stays as it is
+ *     (another pack is begun), and the WAL is emptied by a full checkpoint before the next write.
+ */
+#include "collector/store/partition.h"
+
+#include "collector/store/store_impl.h"
+#include "common/base/clock.h"
+#include "common/base/fault.h"
+#include "common/base/fs.h"
+#include "common/base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DATABASE "flows.db"
+
+static int no_memory(struct error *e)
+{
+    return error_set(e, ERROR_MEMORY, "no memory for a partition");
+}
+
+int partition_new(const struct store *s, uint64_t id, uint64_t rank, const char *name, uint64_t begin_ns, uint64_t end_ns,
+                  struct partition **out, struct error *e)
+{
+    struct partition *p = calloc(1, sizeof(*p));
+    if (!p)
+        return no_memory(e);
+    p->id = id;
+    p->rank = rank;
+    p->begin_ns = begin_ns;
+    p->end_ns = end_ns;
+    p->state = PARTITION_MAKING;
+    p->next_pack = 1;
+    snprintf(p->name, sizeof(p->name), "%s", name);
+    partition_sums_clear(&p->sums);
+    pthread_mutex_init(&p->postings_lock, NULL);
+    atomic_init(&p->references, 1);
+    if (asprintf(&p->path, "%s/partitions/%s", s->path, p->name) < 0) {
+        p->path = NULL;
+        partition_unref(p);
+        return no_memory(e);
+    }
+    *out = p;
+    return 0;
+}
+
+void partition_ref(struct partition *p)
+{
+    atomic_fetch_add(&p->references, 1);
+}
+
+static void release_portion(void *portion)
+{
+    portion_free(portion);
+}
+
+void partition_unref(struct partition *p)
+{
+    if (!p || atomic_fetch_sub(&p->references, 1) != 1)
+        return;
+    partition_rest(p);
+    postings_free(p->postings);
+    pthread_mutex_destroy(&p->postings_lock);
+    free(p->path);
+    free(p);
+}
+
+char *partition_database(const struct partition *p)
+{
+    char *path;
+    return asprintf(&path, "%s/" DATABASE, p->path) < 0 ? NULL : path;
+}
+
+void partition_name(uint64_t id, uint64_t begin_ns, char buf[PARTITION_NAME_MAX])
+{
+    time_t seconds = (time_t)(begin_ns / NS_PER_S);
+    struct tm tm;
+    gmtime_r(&seconds, &tm);
+    size_t len = strftime(buf, PARTITION_NAME_MAX, "%Y%m%dT%H", &tm);
+    snprintf(buf + len, PARTITION_NAME_MAX - len, "-%06llu", (unsigned long long)id);
+}
+
+bool partition_parse_name(const char *name, uint64_t *id, uint64_t *begin_ns)
+{
+    char again[PARTITION_NAME_MAX];
+    struct tm tm = {0};
+    const char *dash = strptime(name, "%Y%m%dT%H", &tm);
+    if (!dash || *dash != '-')
+        return false;
+    *id = strtoull(dash + 1, NULL, 10);
+    *begin_ns = (uint64_t)timegm(&tm) * NS_PER_S;
+    partition_name(*id, *begin_ns, again);
+    return *id != 0 && strcmp(again, name) == 0;
+}
+
+/* ------------------------------------------------------------------ making */
+
+static int open_folder(const struct partition *p, struct error *e)
+{
+    int fd = open(p->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 ? fd : error_sys(e, errno, "cannot open the folder %s", p->path);
+}
+
+static int open_database(struct partition *p, enum db_mode mode, struct error *e)
+{
+    char *path = partition_database(p);
+    if (!path)
+        return no_memory(e);
+    int r = db_open(path, mode, &partition_kind, &p->db, e);
+    free(path);
+    return r;
+}
+
+int partition_make(const struct store *s, struct partition *p, struct error *e)
+{
+    int sys = FAULT("partition.mkdir");
+    if (sys || mkdirat(s->partitions_fd, p->name, 0750) != 0)
+        return error_sys(e, sys ? sys : errno, "cannot make the folder %s", p->path);
+    int fd = -1;
+    int r = open_database(p, DB_MAKE, e);
+    if (!r)
+        r = fd = open_folder(p, e);
+    if (fd >= 0) {
+        r = fs_sync_dir(fd, "partition.sync", e);
+        close(fd);
+    }
+    if (!r)
+        r = fs_sync_dir(s->partitions_fd, "partition.sync-parent", e);
+    if (r)
+        partition_rest(p);
+    return r;
+}
+
+/* ------------------------------------------------------------------ mending */
+
+struct committed_pack {
+    uint64_t number, end;
+};
+
+static int list_packs(struct partition *p, struct committed_pack **out, size_t *count, struct error *e)
+{
+    struct sql q = sql_start(p->db, PARTITION_PACK_LIST);
+    int r;
+    while ((r = sql_step(&q, e)) > 0) {
+        struct committed_pack *more = realloc(*out, (*count + 1) * sizeof(**out));
+        if (!more) {
+            r = no_memory(e);
+            break;
+        }
+        *out = more;
+        more[(*count)++] = (struct committed_pack){sql_get_u64(&q, 0), sql_get_u64(&q, 1)};
+    }
+    sql_end(&q);
+    return r;
+}
+
+/* A pack that is shorter than its committed end is damage, which check reports: here it must not stop the start. */
+static int cut_pack(struct partition *p, int dirfd, const struct committed_pack *pack, struct error *e)
+{
+    char name[PACK_NAME_MAX];
+    struct stat st;
+    int fd = openat(dirfd, pack_name(pack->number, name), O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0 || (uint64_t)st.st_size < pack->end) {
+        if (!p->bodies_expired)
+            log_error("store: the pack %s/%s is missing or cut: run check", p->path, name);
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    int r = 0;
+    if ((uint64_t)st.st_size > pack->end) {
+        int sys = FAULT("pack.cut");
+        if (sys || ftruncate(fd, (off_t)pack->end) != 0)
+            r = error_sys(e, sys ? sys : errno, "cannot cut the pack %s/%s at its committed end", p->path, name);
+        if (!r)
+            r = fs_sync(fd, "pack.cut.sync", e);
+    }
+    close(fd);
+    return r;
+}
+
+static bool is_committed(uint64_t number, const struct committed_pack *packs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (packs[i].number == number)
+            return true;
+    return false;
+}
+
+/* Packs that no transaction ever named hold nothing that was acknowledged. */
+static int remove_strangers(int dirfd, const struct committed_pack *packs, size_t count, struct error *e)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir)
+        return error_sys(e, errno, "cannot list a partition");
+    int r = 0;
+    for (struct dirent *entry; !r && (entry = readdir(dir));) {
+        uint64_t number = pack_number(entry->d_name);
+        if (number && !is_committed(number, packs, count))
+            r = fs_unlink(dirfd, entry->d_name, "pack.remove", e);
+    }
+    closedir(dir);
+    return r;
+}
+
+int partition_trim(struct partition *p, struct error *e)
+{
+    struct committed_pack *packs = NULL;
+    size_t count = 0;
+    int fd = open_folder(p, e);
+    if (fd < 0)
+        return fd;
+    int r = list_packs(p, &packs, &count, e);
+    for (size_t i = 0; !r && i < count; i++) {
+        r = cut_pack(p, fd, &packs[i], e);
+        if (packs[i].number >= p->next_pack)
+            p->next_pack = packs[i].number + 1;
+    }
+    if (!r)
+        r = remove_strangers(fd, packs, count, e);
+    free(packs);
+    close(fd);
+    return r;
+}
+
+static void add_portion(struct partition_sums *sums, const struct portion *portion)
+{
+    sums->chunks += portion->chunks;
+    sums->rows += portion->rows;
+    sums->packets += portion->packets;
+    sums->head_bytes += portion->head_bytes;
+    sums->body_bytes += portion->body_bytes;
+    sums->bodies += portion->bodies;
+}
+
+static int count_sums(struct partition *p, struct partition_sums *sums, struct error *e)
+{
+    partition_sums_clear(sums);
+    struct sql q = sql_start(p->db, PARTITION_STREAM_LIST);
+    int r;
+    while ((r = sql_step(&q, e)) > 0) {
+        struct portion portion;
+        portion_read(&q, &portion);
+        add_portion(sums, &portion);
+    }
+    sql_end(&q);
+    if (r)
+        return r;
+    q = sql_start(p->db, PARTITION_HEAD_LAST);
+    r = sql_step(&q, e);
+    if (r > 0 && !sql_get_null(&q, 0)) {
+        sums->heads = sql_get_u64(&q, 0);
+        sums->since_ns = sql_get_u64(&q, 1);
+        sums->until_ns = sql_get_u64(&q, 2);
+        sums->last_arrived_ns = sql_get_u64(&q, 3);
+    }
+    sql_end(&q);
+    return r < 0 ? r : 0;
+}
+
+static int find_marker(struct partition *p, struct error *e)
+{
+    struct postings_key key = postings_key_of(POSTINGS_MARKER, NULL, 0);
+    struct sql q = sql_start(p->db, PARTITION_POSTING_RANGE);
+    sql_blob(&q, key.bytes, key.len);
+    sql_blob(&q, key.bytes, key.len);
+    int r = sql_step(&q, e);
+    p->postings_on_disk = r > 0;
+    sql_end(&q);
+    return r < 0 ? r : 0;
+}
+
+int partition_mend(struct partition *p, struct error *e)
+{
+    int r = open_database(p, DB_WRITE, e);
+    if (!r) /* what is in the WAL may be in the page cache alone: copied and synced, it can be promised */
+        r = db_checkpoint(p->db, e);
+    if (!r)
+        r = partition_trim(p, e);
+    if (!r)
+        r = count_sums(p, &p->sums, e);
+    if (!r)
+        r = find_marker(p, e);
+    p->sums.database_bytes = partition_database_bytes(p);
+    if (r)
+        partition_rest(p);
+    return r;
+}
+
+/* ------------------------------------------------------------------ writing */
+
+int partition_writable(struct partition *p, struct error *e)
+{
+    int r = p->db ? 0 : open_database(p, DB_WRITE, e);
+    if (!r && p->must_mend) {
+        r = db_checkpoint(p->db, e);
+        p->must_mend = r != 0;
+    }
+    p->used = true;
+    return r;
+}
+
+int partition_touch(struct partition *p, struct error *e)
+{
+    int r = partition_writable(p, e);
+    if (r || p->in_transaction)
+        return r;
+    p->staged = p->sums;
+    r = db_begin(p->db, e);
+    p->in_transaction = r == 0;
+    return r;
+}
+
+int partition_portion(struct partition *p, const uint8_t epoch[EPOCH_SIZE], struct portion **out, struct error *e)
+{
+    *out = epoch_map_find(&p->portions, epoch);
+    if (*out)
+        return 0;
+    struct sql q = sql_start(p->db, PARTITION_STREAM_FIND);
+    sql_blob(&q, epoch, EPOCH_SIZE);
+    int r = sql_step(&q, e);
+    if (r > 0) {
+        struct portion *portion = malloc(sizeof(*portion));
+        if (portion)
+            portion_read(&q, portion);
+        r = portion ? portion_keep(portion, e) : no_memory(e);
+        if (!r)
+            r = epoch_map_add(&p->portions, epoch, portion, e);
+        if (r)
+            portion_free(portion);
+        else
+            *out = portion;
+    }
+    sql_end(&q);
+    return r;
+}
+
+static int put_portion(struct partition *p, struct portion *portion, struct buffer *scratch, struct error *e)
+{
+    struct sql q = sql_start(p->db, portion->id ? PARTITION_STREAM_UPDATE : PARTITION_STREAM_PUT);
+    portion_bind(&q, portion, scratch);
+    if (portion->id)
+        sql_u64(&q, portion->id);
+    portion->changed = false;
+    return sql_run(&q, e);
+}
+
+int partition_add_portion(struct partition *p, struct portion *portion, struct error *e)
+{
+    struct buffer scratch = {0};
+    int r = epoch_map_add(&p->portions, portion->epoch, portion, e);
+    if (r) {
+        portion_free(portion);
+        return r;
+    }
+    r = put_portion(p, portion, &scratch, e);
+    buffer_free(&scratch);
+    if (!r)
+        portion->id = db_last_id(p->db);
+    return r;
+}
+
+/* Numbers of abandoned packs that no transaction named are taken by files still: the next free one is looked for. */
+static int begin_pack(struct partition *p, uint64_t now_ns, struct error *e)
+{
+    int fd = open_folder(p, e);
+    if (fd < 0)
+        return fd;
+    int r;
+    do
+        r = pack_make(fd, p->id, p->next_pack++, now_ns, &p->pack, e);
+    while (r == ERROR_EXISTS);
+    close(fd);
+    return r;
+}
+
+int partition_pack(struct partition *p, uint64_t size, uint64_t now_ns, struct pack **out, struct error *e)
+{
+    int r = 0;
+    if (p->pack && p->pack->end > PACK_HEADER_SIZE && p->pack->end + size > PACK_BYTES_MAX) {
+        if (p->pack->end != p->pack->committed) { /* of this group: it is finished now */
+            r = pack_sync(p->pack, e);
+            if (!r)
+                r = partition_flush(p, e);
+        }
+        if (r)
+            return r;
+        pack_close(p->pack);
+        p->pack = NULL;
+    }
+    if (!p->pack)
+        r = begin_pack(p, now_ns, e);
+    *out = p->pack;
+    return r;
+}
+
+int partition_flush(struct partition *p, struct error *e)
+{
+    struct buffer scratch = {0};
+    int r = 0;
+    size_t at = 0;
+    for (struct portion *portion; !r && (portion = epoch_map_next(&p->portions, &at));)
+        if (portion->changed)
+            r = put_portion(p, portion, &scratch, e);
+    buffer_free(&scratch);
+    if (r || !p->pack || p->pack->end == p->pack->committed)
+        return r;
+    struct sql q = sql_start(p->db, PARTITION_PACK_PUT);
+    sql_u64(&q, p->pack->number);
+    sql_u64(&q, p->pack->end);
+    return sql_run(&q, e);
+}
+
+int partition_sync(struct partition *p, struct error *e)
+{
+    return p->pack && p->pack->end != p->pack->committed ? pack_sync(p->pack, e) : 0;
+}
+
+int partition_commit(struct partition *p, struct error *e)
+{
+    int r = db_commit(p->db, e);
+    if (r)
+        return r;
+    p->in_transaction = false;
+    if (p->pack)
+        p->pack->committed = p->pack->end;
+    return 0;
+}
+
+void partition_abandon(struct partition *p)
+{
+    if (!p->in_transaction)
+        return;
+    db_rollback(p->db);
+    p->in_transaction = false;
+    p->must_mend = true;
+    epoch_map_clear(&p->portions, release_portion);
+    pack_close(p->pack);
+    p->pack = NULL;
+}
+
+void partition_rest(struct partition *p)
+{
+    epoch_map_clear(&p->portions, release_portion);
+    pack_close(p->pack);
+    p->pack = NULL;
+    db_close(p->db);
+    p->db = NULL;
+}
+
+uint64_t partition_disk_bytes(const struct partition *p)
+{
+    uint64_t bytes = 0;
+    DIR *dir = opendir(p->path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        struct stat st;
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+            bytes += (uint64_t)st.st_size;
+    }
+    if (dir)
+        closedir(dir);
+    return bytes;
+}
+
+uint64_t partition_database_bytes(const struct partition *p)
+{
+    static const char *const names[] = {DATABASE, DATABASE "-wal"};
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < 2; i++) {
+        char path[4096];
+        struct stat st;
+        snprintf(path, sizeof(path), "%s/%s", p->path, names[i]);
+        if (stat(path, &st) == 0)
+            bytes += (uint64_t)st.st_size;
+    }
+    return bytes;
+}
+
+/* ------------------------------------------------------------------ postings in memory */
+
+static int index_head(struct postings *postings, const struct sql *row, struct sql *data, struct error *e)
+{
+    struct head_row head;
+    struct chunk_head h;
+    head_row_read(row, &head);
+    sql_u64(data, head.id);
+    int r = sql_step(data, e);
+    if (r < 0)
+        return r;
+    size_t len = 0;
+    const void *bytes = r > 0 ? sql_get_blob(data, 0, &len) : NULL;
+    if (bytes && head_decode(bytes, len, &h, NULL) == 0) {
+        r = postings_add(postings, (uint32_t)head.id, (uint32_t)head.stream, &h, e);
+        head_free(&h);
+    } else {
+        r = postings_add_unknown(postings, (uint32_t)head.id, (uint32_t)head.stream, e);
+    }
+    sql_again(data);
+    return r;
+}
+
+int partition_index(struct partition *p, struct db *db, struct error *e)
+{
+    if (!p->postings)
+        p->postings = postings_new();
+    if (!p->postings)
+        return error_set(e, ERROR_MEMORY, "no memory for postings");
+    struct sql heads = sql_start_own(db, PARTITION_HEAD_LIST);
+    struct sql data = sql_start_own(db, PARTITION_HEAD_DATA);
+    sql_u64(&heads, (uint64_t)postings_last(p->postings) + 1);
+    sql_u64(&heads, 0);
+    sql_u64(&heads, UINT64_MAX);
+    int r;
+    while ((r = sql_step(&heads, e)) > 0) {
+        r = index_head(p->postings, &heads, &data, e);
+        if (r)
+            break;
+    }
+    sql_end(&data);
+    sql_end(&heads);
+    return r;
+}
