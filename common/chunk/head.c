@@ -19,8 +19,8 @@
  *
  * A head is valid if magic, version and length are as said, the hash matches, sections fill it exactly, each known
  * section stands at most once and is filled exactly by its content, and the rules below hold. 1, 2, 3 and 5 are
- * required, 4 in chunks, 6 unless the body was never kept. Unknown sections and unknown counters are skipped: they come
- * from a newer writer, which changes the version only for what an older reader must not skip.
+ * required, 4 in chunks; 6 stands if and only if there is a body. Unknown sections and unknown counters are skipped:
+ * they come from a newer writer, which changes the version only for what an older reader must not skip.
  */
 #include "common/chunk/head.h"
 #include "common/chunk/frame.h"

@@ -242,6 +242,8 @@ static int check_whole(const struct chunk_head *h, uint32_t seen, struct error *
         if (required >> tag & ~(seen >> tag) & 1)
             return error_set(e, ERROR_INVALID, "head: section %s is missing", sections[tag].name);
     }
+    if (h->body == BODY_NEVER && seen >> HEAD_TAG_BODY & 1)
+        return error_set(e, ERROR_INVALID, "head: section body describes a body that was never kept");
     int r = head_check_body(h, e);
     if (r)
         error_prefix(e, "head, section body");

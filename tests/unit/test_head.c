@@ -405,6 +405,22 @@ static void required_sections_are_missed(void **state)
     }
 }
 
+static void a_body_that_was_never_kept_is_not_described(void **state)
+{
+    (void)state;
+    struct sample s;
+    struct buffer b = {0};
+    size_t len;
+    sample_fill(&s);
+    encode(&s.head, &b);
+    unseal(&b);
+    section_find(&b, 1, &len)[3] = BODY_NEVER;
+    seal(&b);
+    assert_int_equal(decode_code(b.data, b.len), ERROR_INVALID);
+    buffer_free(&b);
+    buffer_free(&s.rows);
+}
+
 static void other_versions_and_kinds_are_said_to_be_that(void **state)
 {
     (void)state;
@@ -541,6 +557,7 @@ int main(void)
         cmocka_unit_test(known_sections_stand_once_and_are_filled_exactly),
         cmocka_unit_test(a_section_that_passes_the_end_is_refused),
         cmocka_unit_test(required_sections_are_missed),
+        cmocka_unit_test(a_body_that_was_never_kept_is_not_described),
         cmocka_unit_test(other_versions_and_kinds_are_said_to_be_that),
         cmocka_unit_test(the_row_count_must_be_that_of_the_block),
         cmocka_unit_test(limits_are_named),
