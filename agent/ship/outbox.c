@@ -346,6 +346,8 @@ void outbox_disconnected(struct outbox *o)
     for (size_t i = 0; i < o->count; i++) {
         struct outbox_stream *t = o->streams[i];
         t->known = false;
+        t->announced = false;
+        t->refusal.code = 0;
         for (size_t j = 0; j < t->count; j++) {
             land_head(o, &t->items[j]);
             land_body(o, &t->items[j]);

@@ -44,8 +44,9 @@ struct outbox_stream {
     struct outbox_item *items; /* by seq */
     size_t count;
     size_t room;
-    bool ended; /* the newest item is an END */
-    bool known; /* the collector has told its cursors on this connection */
+    bool ended;     /* the newest item is an END */
+    bool announced; /* on this connection */
+    bool known;     /* the collector has told its cursors on this connection */
     uint64_t head_next, body_next;
     uint64_t head_sent, body_sent;
     uint64_t
@@ -53,6 +54,7 @@ struct outbox_stream {
     struct error refusal; /* code 0: none on this connection */
     struct error stuck;   /* code 0, or why nothing of it can be sent at the moment */
     bool seen;            /* by the scan in progress */
+    bool abandoned;       /* the uplink's: somebody was told */
     void *watch;          /* the uplink's */
 };
 
