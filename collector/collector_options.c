@@ -29,11 +29,11 @@ const struct config_key collector_keys[] = {
            "packets alone: the oldest are dropped above this, their rows stay; 0: no limit"),
     NUMBER("floor", floor_bytes, UNIT_BYTES, "1G", 0, 0,
            "free disk space below which nothing more is taken in (agents keep it)"),
-    NUMBER("partition", partition_ns, UNIT_NS, "1h", NS_PER_S, 0,
+    NUMBER("partition", partition_ns, UNIT_NS, "1h", NS_PER_S, UINT64_MAX,
            "time of arrival that one folder of the store covers"),
     NUMBER("max_sessions", max_sessions, UNIT_COUNT, "2000", 1, 100000, "connections at once"),
     NUMBER("max_queries", max_queries, UNIT_COUNT, "16", 1, 1000, "questions at once"),
-    NUMBER("query_deadline", query_deadline_ns, UNIT_NS, "10m", NS_PER_S, 0, "longest time for one question"),
+    NUMBER("query_deadline", query_deadline_ns, UNIT_NS, "10m", NS_PER_S, UINT64_MAX, "longest time for one question"),
     KEY(log_level, CONFIG_STRING, UNIT_NONE, "info", 0, 0, "error, warn, info or debug"),
     {0},
 };

@@ -91,7 +91,8 @@ class Fleet:
             return
         wait_until(lambda: os.path.exists(port_file) or self.collector.poll() is not None, "the collector")
         if self.collector.poll() is not None:
-            raise AssertionError("the collector ended at once with %d" % self.collector.returncode)
+            with open(self.path("collector.log"), errors="replace") as said:
+                raise AssertionError("the collector ended at once with %d: %s" % (self.collector.returncode, said.read()))
         with open(port_file) as file:
             self.address = "127.0.0.1:" + file.read().strip()
 
