@@ -189,7 +189,7 @@ static void on_close(void *context, struct stream *stream, const struct error *w
     struct session *s = context;
     (void)stream;
     if (why->code)
-        log_warn("%s%s%s: %s", s->agent ? s->agent : "", s->agent ? " at " : "", s->peer, why->text);
+        log_warn("%s%s%s", s->agent ? s->agent : "", s->agent ? ": " : "", why->text);
     else if (s->agent)
         log_info("agent %s disconnected (%s)", s->agent, s->role == ROLE_AGENT_DATA ? "data" : "control");
     s->stream = NULL;

@@ -38,7 +38,7 @@ def expected(path):
     interfaces, packets, damage = pcapfile.read(path)
     by_link = collections.defaultdict(list)
     for p in packets:
-        by_link[interfaces[p.interface].link_type].append((p.time_ns, p.data, p.wire, interfaces[p.interface].name))
+        by_link[interfaces[p.interface].link_type].append((p.time_ns, p.data, p.wire, interfaces[p.interface].name.strip()))
     return by_link, len(packets), damage
 
 
