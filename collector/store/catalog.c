@@ -198,6 +198,13 @@ static int keep_cursor(struct db *db, const struct portion *p, struct error *e)
     return sql_run(&q, e);
 }
 
+int catalog_forget_portions(struct db *db, const struct partition *p, struct error *e)
+{
+    struct sql q = sql_start(db, CATALOG_PORTION_REMOVE);
+    sql_u64(&q, p->id);
+    return sql_run(&q, e);
+}
+
 int catalog_keep_cursors(struct db *db, const struct partition *p, struct error *e)
 {
     struct sql q = sql_start(db, CATALOG_PORTION_LIST);
@@ -211,11 +218,7 @@ int catalog_keep_cursors(struct db *db, const struct partition *p, struct error 
             break;
     }
     sql_end(&q);
-    if (r)
-        return r;
-    q = sql_start(db, CATALOG_PORTION_REMOVE);
-    sql_u64(&q, p->id);
-    return sql_run(&q, e);
+    return r ? r : catalog_forget_portions(db, p, e);
 }
 
 static void note_holder(uint64_t id, const struct partition_view *views, size_t count, size_t *may, size_t *found)

@@ -37,6 +37,9 @@ MUST_CHECK int catalog_copy_portions(struct db *db, const struct partition *p, s
 /* Copies the cursors of the partition's portions to table stream, and removes the portions. */
 MUST_CHECK int catalog_keep_cursors(struct db *db, const struct partition *p, struct error *e);
 
+/* Removes the portions. */
+MUST_CHECK int catalog_forget_portions(struct db *db, const struct partition *p, struct error *e);
+
 /* Which of the partitions may hold the item: those that the catalog names, and those whose portions it does not know yet. `may` has room for `count`
  * numbers of views; *found is set. Any thread, with a connection of its own. */
 MUST_CHECK int catalog_holders(struct db *db, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, const struct partition_view *views, size_t count, size_t *may,

@@ -86,46 +86,6 @@ static bool is_head_sound(const struct store_part *part)
            part->head_length <= HEAD_BYTES_MAX;
 }
 
-/* An item without packets is about all that its stream may have had until then: a query must hear of its losses. */
-static void widen(struct head_row *row, const struct stream *t)
-{
-    if (row->first_ns <= row->last_ns)
-        return;
-    row->since_ns = row->open_ns < row->seal_ns ? row->open_ns : row->seal_ns;
-    row->until_ns = row->open_ns < row->seal_ns ? row->seal_ns : row->open_ns;
-    if (t->first_ns <= t->last_ns) {
-        row->since_ns = t->first_ns < row->since_ns ? t->first_ns : row->since_ns;
-        row->until_ns = t->last_ns > row->until_ns ? t->last_ns : row->until_ns;
-    }
-}
-
-static int portion_for(struct partition *p, const struct chunk_head *h, const uint8_t *install, struct portion **out, struct error *e)
-{
-    int r = partition_portion(p, h->epoch, out, e);
-    if (r || *out)
-        return r;
-    *out = portion_new(h, install);
-    return *out ? partition_add_portion(p, *out, e) : error_set(e, ERROR_MEMORY, "no memory for a stream");
-}
-
-static int insert_head(struct partition *p, struct head_row *row, const void *data, struct error *e)
-{
-    struct buffer scratch = {0};
-    struct sql q = sql_start(p->db, PARTITION_HEAD_PUT);
-    head_row_bind(&q, row, &scratch);
-    int r = sql_run(&q, e);
-    buffer_free(&scratch);
-    if (r)
-        return r;
-    row->id = db_last_id(p->db);
-    if (row->id > UINT32_MAX)
-        return error_set(e, ERROR_LIMIT, "%s holds too many heads", p->path);
-    q = sql_start(p->db, PARTITION_HEAD_DATA_PUT);
-    sql_u64(&q, row->id);
-    sql_blob(&q, data, row->length);
-    return sql_run(&q, e);
-}
-
 /* Writes an item that is the next of its stream. */
 static int store_item(struct group *g, struct stream *t, const struct store_part *part, const struct chunk_head *h, const void *data,
                       size_t len, struct error *e)
@@ -137,15 +97,15 @@ static int store_item(struct group *g, struct stream *t, const struct store_part
     if (!r)
         r = touch(g, p, e);
     if (!r)
-        r = portion_for(p, h, part->install, &portion, e);
+        r = partition_portion_for(p, h, part->install, &portion, e);
     if (!r)
         r = stream_name(t, portion->agent, portion->capture, e);
     if (r)
         return r;
     head_row_of(h, data, len, part->arrived_ns, &row);
-    widen(&row, t);
+    head_row_widen(&row, t->first_ns, t->last_ns);
     row.stream = portion->id;
-    r = insert_head(p, &row, data, e);
+    r = partition_insert_head(p, &row, data, e);
     const struct stream_waiting w = {.seq = h->seq, .partition = p};
     if (!r && row.body == BODY_ON_AGENT)
         r = stream_wait(t, &w, e);
@@ -236,23 +196,6 @@ static int judge_body_again(struct group *g, struct store_part *part, struct err
     return 0;
 }
 
-static int update_head(struct partition *p, const struct head_row *row, enum body_state state, unsigned gap, const struct pack *pack,
-                       uint64_t offset, struct error *e)
-{
-    struct sql q = sql_start(p->db, PARTITION_HEAD_BODY);
-    sql_u64(&q, state);
-    sql_u64(&q, gap);
-    if (pack) {
-        sql_u64(&q, pack->number);
-        sql_u64(&q, offset);
-    } else {
-        sql_null(&q);
-        sql_null(&q);
-    }
-    sql_u64(&q, row->id);
-    return sql_run(&q, e);
-}
-
 /* Appends the body to a pack. A body that is not the head's own is refused: nothing of it stays. */
 static int append_body(struct partition *p, const struct head_row *row, const void *head, struct store_part *part,
                        struct pack_record *record, struct error *e)
@@ -302,7 +245,7 @@ static int store_body(struct partition *p, struct portion *portion, const struct
     sql_end(&q);
     if (r || part->result)
         return r;
-    r = update_head(p, row, BODY_STORED, 0, p->pack, record.offset, e);
+    r = partition_update_head(p, row->id, BODY_STORED, 0, p->pack->number, record.offset, e);
     portion->changed = true;
     portion->bodies++;
     portion->body_bytes += row->body_length;
@@ -316,7 +259,7 @@ static int store_fate(struct partition *p, struct portion *portion, const struct
 {
     portion->changed = true;
     portion->gap_packets += row->totals.value[COUNTER_STORED];
-    return update_head(p, row, BODY_EVICTED, part->gap, NULL, 0, e);
+    return partition_update_head(p, row->id, BODY_EVICTED, part->gap, 0, 0, e);
 }
 
 /* The body (or fate) of the first chunk that waits for one. */
@@ -342,7 +285,7 @@ static int store_awaited(struct group *g, struct stream *t, struct store_part *p
     if (part->fate)
         r = store_fate(p, portion, &row, part, e);
     else if (p->bodies_expired)
-        r = update_head(p, &row, BODY_EXPIRED, GAP_EXPIRED, NULL, 0, e);
+        r = partition_update_head(p, row.id, BODY_EXPIRED, GAP_EXPIRED, 0, 0, e);
     else
         r = store_body(p, portion, &row, part, e);
     if (!r && !part->result)

@@ -314,6 +314,12 @@ void sql_blob(struct sql *q, const void *data, size_t len)
     keep(q, sqlite3_bind_blob64(q->stmt, ++q->at, data ? data : "", len, SQLITE_STATIC));
 }
 
+void sql_copy(struct sql *q, const struct sql *from)
+{
+    for (int i = 0; i < sqlite3_column_count(from->stmt); i++)
+        keep(q, sqlite3_bind_value(q->stmt, ++q->at, sqlite3_column_value(from->stmt, i)));
+}
+
 int sql_step(struct sql *q, struct error *e)
 {
     if (q->rc == SQLITE_OK || q->rc == SQLITE_ROW)

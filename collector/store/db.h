@@ -92,6 +92,9 @@ void sql_null(struct sql *q);
 void sql_text(struct sql *q, const char *text); /* NULL binds NULL */
 void sql_blob(struct sql *q, const void *data, size_t len);
 
+/* Binds each column of another statement's row. */
+void sql_copy(struct sql *q, const struct sql *from);
+
 /* 1: a row; 0: done; or a negative code. */
 MUST_CHECK int sql_step(struct sql *q, struct error *e);
 void sql_end(struct sql *q);

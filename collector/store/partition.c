@@ -373,6 +373,50 @@ int partition_add_portion(struct partition *p, struct portion *portion, struct e
     return r;
 }
 
+int partition_portion_for(struct partition *p, const struct chunk_head *h, const uint8_t *install, struct portion **out, struct error *e)
+{
+    int r = partition_portion(p, h->epoch, out, e);
+    if (r || *out)
+        return r;
+    *out = portion_new(h, install);
+    return *out ? partition_add_portion(p, *out, e) : error_set(e, ERROR_MEMORY, "no memory for a stream");
+}
+
+int partition_insert_head(struct partition *p, struct head_row *row, const void *data, struct error *e)
+{
+    struct buffer scratch = {0};
+    struct sql q = sql_start(p->db, PARTITION_HEAD_PUT);
+    head_row_bind(&q, row, &scratch);
+    int r = sql_run(&q, e);
+    buffer_free(&scratch);
+    if (r)
+        return r;
+    row->id = db_last_id(p->db);
+    if (row->id > UINT32_MAX)
+        return error_set(e, ERROR_LIMIT, "%s holds too many heads", p->path);
+    q = sql_start(p->db, PARTITION_HEAD_DATA_PUT);
+    sql_u64(&q, row->id);
+    sql_blob(&q, data, row->length);
+    return sql_run(&q, e);
+}
+
+int partition_update_head(struct partition *p, uint64_t head, enum body_state state, unsigned gap, uint64_t pack, uint64_t offset,
+                          struct error *e)
+{
+    struct sql q = sql_start(p->db, PARTITION_HEAD_BODY);
+    sql_u64(&q, state);
+    sql_u64(&q, gap);
+    if (pack) {
+        sql_u64(&q, pack);
+        sql_u64(&q, offset);
+    } else {
+        sql_null(&q);
+        sql_null(&q);
+    }
+    sql_u64(&q, head);
+    return sql_run(&q, e);
+}
+
 /* Numbers of abandoned packs that no transaction named are taken by files still: the next free one is looked for. */
 static int begin_pack(struct partition *p, uint64_t now_ns, struct error *e)
 {

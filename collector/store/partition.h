@@ -106,6 +106,16 @@ MUST_CHECK int partition_portion(struct partition *p, const uint8_t epoch[EPOCH_
 /* A new portion, written at once: the partition owns it from now on, also after an error. */
 MUST_CHECK int partition_add_portion(struct partition *p, struct portion *portion, struct error *e);
 
+/* The stream's portion, made from its head if there is none. */
+MUST_CHECK int partition_portion_for(struct partition *p, const struct chunk_head *h, const uint8_t *install, struct portion **out, struct error *e);
+
+/* Inserts a head: row (its id is set) and encoded bytes. Sums are the caller's. */
+MUST_CHECK int partition_insert_head(struct partition *p, struct head_row *row, const void *data, struct error *e);
+
+/* Writes where a head's body is (pack 0: nowhere). */
+MUST_CHECK int partition_update_head(struct partition *p, uint64_t head, enum body_state state, unsigned gap, uint64_t pack, uint64_t offset,
+                                     struct error *e);
+
 /* The pack to append `size` bytes to. */
 MUST_CHECK int partition_pack(struct partition *p, uint64_t size, uint64_t now_ns, struct pack **out, struct error *e);
 

@@ -233,6 +233,18 @@ void head_row_of(const struct chunk_head *h, const void *data, size_t len, uint6
     };
 }
 
+void head_row_widen(struct head_row *row, uint64_t first_ns, uint64_t last_ns)
+{
+    if (row->first_ns <= row->last_ns)
+        return;
+    row->since_ns = row->open_ns < row->seal_ns ? row->open_ns : row->seal_ns;
+    row->until_ns = row->open_ns < row->seal_ns ? row->seal_ns : row->open_ns;
+    if (first_ns <= last_ns) {
+        least(&row->since_ns, first_ns);
+        greatest(&row->until_ns, last_ns);
+    }
+}
+
 void partition_sums_clear(struct partition_sums *s)
 {
     *s = (struct partition_sums){.since_ns = INT64_MAX};

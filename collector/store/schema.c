@@ -151,6 +151,12 @@ static const char *const catalog_sql[] = {
                            "excluded.head_next), ended = max(ended, excluded.ended), restored = iif(excluded.head_next >= head_next, "
                            "excluded.restored, restored), first_ns = "
                            "min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)",
+    /* Copies for a catalog made anew: what COPY gives is bound to PASTE (streams: PUT). */
+    [CATALOG_STREAM_COPY] = "SELECT epoch, agent, capture, head_next, ended, restored, first_ns, last_ns FROM stream",
+    [CATALOG_AGENT_COPY] = "SELECT name, install, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent",
+    [CATALOG_AGENT_PASTE] = "INSERT OR IGNORE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [CATALOG_ADDRESS_COPY] = "SELECT agent, family, addr, from_ns, to_ns FROM address",
+    [CATALOG_ADDRESS_PASTE] = "INSERT OR IGNORE INTO address VALUES (?, ?, ?, ?, ?)",
     [CATALOG_META_GET] = "SELECT value FROM meta WHERE name = ?",
     [CATALOG_META_ADD] = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + "
                          "excluded.value",

@@ -195,6 +195,8 @@ static int open_catalog(struct store *s, struct error *e)
         r = catalog_get_meta(s->catalog, "expired_chunks", &s->expired_chunks, e);
     if (!r)
         r = catalog_get_meta(s->catalog, "expired_bytes", &s->expired_bytes, e);
+    if (!r)
+        r = catalog_get_meta(s->catalog, "lost_cursors", &s->lost_cursors, e);
     return r;
 }
 

@@ -23,6 +23,7 @@ struct store {
     struct partition **partitions; /* by rank, then id */
     size_t partition_count, partition_size;
     uint64_t expired_chunks, expired_bytes;
+    uint64_t lost_cursors; /* nonzero: the catalog was made anew, so unknown streams may go on at any item */
 
     /* the writer's */
     struct partition *open; /* the one that takes heads; NULL: none yet */

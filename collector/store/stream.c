@@ -196,6 +196,8 @@ static int read_stream(struct store *s, struct stream *t, struct error *e)
             r = read_unsettled(t, p, e);
     }
     free(ids);
+    if (!t->agent)
+        t->restored = s->lost_cursors != 0;
     return r;
 }
 
