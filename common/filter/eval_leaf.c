@@ -1,4 +1,5 @@
 /* eval_leaf: what each word means. Missing values compare false; but in one row of several, what others may know is maybe. */
+#include "common/base/glob.h"
 #include "common/filter/eval.h"
 #include <string.h>
 
@@ -169,30 +170,6 @@ static bool in_tunnel(const struct node *n, const struct view *v)
     return v->tunnel == n->tag.tunnel && (n->tag.any || v->tunnel_id == n->tag.id);
 }
 
-/* * and ? as in the shell; the text is not terminated. */
-static bool matches(const char *pattern, const struct text *text)
-{
-    const char *star = NULL;
-    uint32_t at = 0, star_at = 0;
-    while (at < text->len) {
-        if (*pattern == '*') {
-            star = pattern++;
-            star_at = at;
-        } else if (*pattern && (*pattern == '?' || *pattern == text->data[at])) {
-            pattern++;
-            at++;
-        } else if (star) {
-            pattern = star + 1;
-            at = ++star_at;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return !*pattern;
-}
-
 static bool is_id(const struct node *n, const struct flow_row *flow)
 {
     return column_has(&flow->has, FLOW_ID) && (flow->flow_id ^ n->id.value) >> (64 - 4 * n->id.digits) == 0;
@@ -240,7 +217,7 @@ static bool same_in_all_rows(const struct field *f)
 static enum truth eval_place(const struct node *n, const struct view *v, unsigned column, const struct text *text)
 {
     if (column_has(&v->flow->has, column))
-        return truth_of(matches(n->pattern, text));
+        return truth_of(glob_match(n->pattern, text->data, text->len));
     return v->scope == SCOPE_PART ? TRUTH_MAYBE : TRUTH_NO;
 }
 
