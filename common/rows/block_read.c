@@ -100,18 +100,16 @@ static const char *read_values(struct block *b, struct stored *s, struct bytes *
     return fault;
 }
 
-static int find_column(const struct block *b, unsigned id, const struct column **c, struct error *e)
+static int no_column(const struct block *b, unsigned id, struct error *e)
 {
-    *c = table_column(b->table, id);
-    return *c ? 0 : error_set(e, ERROR_NOT_FOUND, "the table %s has no column %u", b->table->name, id);
+    return error_set(e, ERROR_NOT_FOUND, "the table %s has no column %u", b->table->name, id);
 }
 
 int block_read_column(struct block *b, unsigned id, void *rows, struct error *e)
 {
-    const struct column *c;
-    int r = find_column(b, id, &c, e);
-    if (r < 0)
-        return r;
+    const struct column *c = table_column(b->table, id);
+    if (!c)
+        return no_column(b, id, e);
     struct target t = {.rows = rows, .stride = b->table->row_size, .n = b->rows, .column = c};
     struct stored *s = block_find(b, id);
     if (!s) {
@@ -119,7 +117,7 @@ int block_read_column(struct block *b, unsigned id, void *rows, struct error *e)
         return 0;
     }
     struct bytes in;
-    r = block_load(b, s, c, &in, e);
+    int r = block_load(b, s, c, &in, e);
     if (r < 0)
         return r;
     t.presence = s->presence;
@@ -150,16 +148,15 @@ static void copy_presence(const struct stored *s, size_t rows, uint8_t *present)
 
 int block_read_numbers(struct block *b, unsigned id, uint64_t *numbers, uint8_t *present, struct error *e)
 {
-    const struct column *c;
-    int r = find_column(b, id, &c, e);
-    if (r == 0 && c->type != COLUMN_UINT)
-        r = error_set(e, ERROR_USAGE, "column %s is no column of numbers", c->name);
-    if (r < 0)
-        return r;
+    const struct column *c = table_column(b->table, id);
+    if (!c)
+        return no_column(b, id, e);
+    if (c->type != COLUMN_UINT)
+        return error_set(e, ERROR_USAGE, "column %s is no column of numbers", c->name);
     struct stored *s = block_find(b, id);
     if (s) {
         struct bytes in;
-        r = block_load(b, s, c, &in, e);
+        int r = block_load(b, s, c, &in, e);
         const char *fault = r < 0 ? NULL : column_read_numbers(b, s, c, &in, numbers);
         if (r < 0 || fault)
             return r < 0 ? r : block_bad_column(e, b, c, fault);
@@ -179,7 +176,9 @@ int block_read(struct block *b, void **rows, struct error *e)
     if (b->rows == 0)
         return 0;
     void *all = calloc(b->rows, b->table->row_size);
-    int r = all ? 0 : error_set(e, ERROR_MEMORY, "no memory for %u rows", b->rows);
+    if (!all)
+        return error_set(e, ERROR_MEMORY, "no memory for %u rows", b->rows);
+    int r = 0;
     for (unsigned i = 0; i < b->table->count && r == 0; i++)
         if (block_has_column(b, b->table->columns[i].id))
             r = block_read_column(b, b->table->columns[i].id, all, e);

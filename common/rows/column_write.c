@@ -40,15 +40,15 @@ struct column_writer {
     struct buffer squeezed;
 };
 
-static size_t all_buffers(struct column_writer *w, struct buffer **all)
+#define BUFFERS 8u
+
+static void all_buffers(struct column_writer *w, struct buffer *all[BUFFERS])
 {
-    struct buffer *buffers[] = {&w->values, &w->indexes, &w->entry_values, &w->lengths,
-                                &w->gaps,   &w->hashes,  &w->raw,          &w->squeezed};
-    for (size_t i = 0; i < sizeof(buffers) / sizeof(*buffers); i++)
+    struct buffer *buffers[BUFFERS] = {&w->values, &w->indexes, &w->entry_values, &w->lengths,
+                                       &w->gaps,   &w->hashes,  &w->raw,          &w->squeezed};
+    for (size_t i = 0; i < BUFFERS; i++)
         all[i] = buffers[i];
-    return sizeof(buffers) / sizeof(*buffers);
 }
-#define BUFFERS_MAX 8
 
 struct column_writer *column_writer_new(void)
 {
@@ -64,11 +64,12 @@ struct column_writer *column_writer_new(void)
 
 void column_writer_free(struct column_writer *w)
 {
-    struct buffer *all[BUFFERS_MAX];
+    struct buffer *all[BUFFERS];
     if (!w)
         return;
-    for (size_t n = all_buffers(w, all); n-- > 0;)
-        buffer_free(all[n]);
+    all_buffers(w, all);
+    for (size_t i = 0; i < BUFFERS; i++)
+        buffer_free(all[i]);
     ZSTD_freeCCtx(w->zstd);
     free(w);
 }
@@ -328,10 +329,11 @@ static void write_smallest(struct column_writer *w, const struct stage *s, unsig
 
 static bool any_failed(struct column_writer *w)
 {
-    struct buffer *all[BUFFERS_MAX];
+    struct buffer *all[BUFFERS];
     bool failed = false;
-    for (size_t n = all_buffers(w, all); n-- > 0;)
-        failed |= all[n]->failed;
+    all_buffers(w, all);
+    for (size_t i = 0; i < BUFFERS; i++)
+        failed |= all[i]->failed;
     return failed;
 }
 

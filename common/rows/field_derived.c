@@ -235,9 +235,9 @@ FLAGS(resp, FIELD_RESP)
 
 /* --- The table --------------------------------------------------------------------------------------------------- */
 
-#define TEXT(name_, fn)   .name = name_, .kind = FIELD_TEXT, .text = (fn)
-#define NUMBER(name_, fn) .name = name_, .kind = FIELD_NUMBER, .number = (fn)
-#define ENUM(name_, fn)   .name = name_, .kind = FIELD_TEXT, .number = (fn)
+#define TEXT(name_, fn)   .name = (name_), .kind = FIELD_TEXT, .text = (fn)
+#define NUMBER(name_, fn) .name = (name_), .kind = FIELD_NUMBER, .number = (fn)
+#define ENUM(name_, fn)   .name = (name_), .kind = FIELD_TEXT, .number = (fn)
 
 const struct field_derived field_derived[] = {
     {{TEXT("id", id_text), .help = "names the flow: 16 hex digits"}, FLOW_ID, {FLOW_ID}},

@@ -64,7 +64,7 @@ static void fill_tile(struct stage *s, size_t tile, const uint8_t *rows, size_t 
         const struct column *c = &s->table->columns[i];
         uint64_t bits = 0;
         if (column_has(&all, c->id))
-            bits = UINT64_MAX >> (TILE - n);
+            bits = n == TILE ? UINT64_MAX : (UINT64_C(1) << n) - 1;
         else if (column_has(&any, c->id))
             bits = tile_presence(rows, stride, n, c->id);
         s->presence[i * s->words + tile] = bits;
@@ -82,8 +82,8 @@ int stage_fill(struct stage *s, const struct table *t, const void *rows, size_t 
         s->at[i] = size;
         size += (n * t->columns[i].size + 15) & ~(size_t)15;
     }
-    s->values = malloc(size ? size : 1);
-    s->presence = malloc(n ? s->words * t->count * sizeof(*s->presence) : 1);
+    s->values = malloc(size + 1);
+    s->presence = malloc((s->words * t->count + 1) * sizeof(*s->presence));
     if (!s->values || !s->presence) {
         stage_free(s);
         return error_set(e, ERROR_MEMORY, "no memory to write %zu rows", n);
@@ -101,8 +101,8 @@ void stage_free(struct stage *s)
     s->presence = NULL;
 }
 
-/* Runs `body` for each row r that has the i-th column. */
-#define EACH(s, i, r, body)                                                                                            \
+/* Runs `body` for each row that has the i-th column; r is the row. */
+#define EACH(s, i, body)                                                                                               \
     if ((s)->count[i] == (s)->n) {                                                                                     \
         for (size_t r = 0; r < (s)->n; r++) {                                                                          \
             body                                                                                                       \
@@ -120,16 +120,16 @@ void stage_numbers(const struct stage *s, unsigned i, uint64_t *out)
     const void *values = s->values + s->at[i];
     switch (s->table->columns[i].size) {
     case 1:
-        EACH(s, i, r, *out++ = ((const uint8_t *)values)[r];)
+        EACH(s, i, *out++ = ((const uint8_t *)values)[r];)
         break;
     case 2:
-        EACH(s, i, r, *out++ = ((const uint16_t *)values)[r];)
+        EACH(s, i, *out++ = ((const uint16_t *)values)[r];)
         break;
     case 4:
-        EACH(s, i, r, *out++ = ((const uint32_t *)values)[r];)
+        EACH(s, i, *out++ = ((const uint32_t *)values)[r];)
         break;
     default:
-        EACH(s, i, r, *out++ = ((const uint64_t *)values)[r];)
+        EACH(s, i, *out++ = ((const uint64_t *)values)[r];)
         break;
     }
 }
@@ -139,16 +139,16 @@ void stage_texts(const struct stage *s, unsigned i, struct text *out)
     const uint8_t *values = s->values + s->at[i];
     uint32_t size = s->table->columns[i].size;
     if (s->table->columns[i].type == COLUMN_TEXT) {
-        EACH(s, i, r, *out++ = ((const struct text *)(const void *)values)[r];)
+        EACH(s, i, *out++ = ((const struct text *)(const void *)values)[r];)
     } else {
-        EACH(s, i, r, *out++ = ((struct text){.data = (const char *)values + r * size, .len = size});)
+        EACH(s, i, *out++ = ((struct text){.data = (const char *)values + r * size, .len = size});)
     }
 }
 
 void stage_lists(const struct stage *s, unsigned i, struct list *out)
 {
     const struct list *values = (const struct list *)(const void *)(s->values + s->at[i]);
-    EACH(s, i, r, *out++ = values[r];)
+    EACH(s, i, *out++ = values[r];)
 }
 
 void stage_presence(const struct stage *s, unsigned i, uint8_t *out)

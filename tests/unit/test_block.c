@@ -208,7 +208,7 @@ static void test_a_column_alone(void **state)
         for (unsigned k = table_flow.count; k-- > 0;) {
             const struct column *c = &table_flow.columns[k];
             struct block *b = opened(&table_flow, out.data, out.len);
-            uint8_t *back = malloc(n * sizeof(struct flow_row));
+            uint8_t *back = malloc(n * table_flow.row_size);
             assert_non_null(back);
             memset(back, 0xa5, n * sizeof(struct flow_row));
             struct error e = ERROR_INIT;
