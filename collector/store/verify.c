@@ -42,26 +42,14 @@ static int check_exchanges(const struct chunk_head *h, struct error *e)
     return r;
 }
 
-static int check_frames(const struct chunk_head *h, struct error *e)
-{
-    for (uint32_t i = 0; i < h->frame_count; i++) {
-        const struct head_frame *f = &h->frames[i];
-        if (f->offset > h->body_length || f->length > h->body_length - f->offset || f->interface >= h->interface_count)
-            return error_set(e, ERROR_INVALID, "frame %u lies outside of its body or names interface %u of %u", i, f->interface,
-                             h->interface_count);
-    }
-    return 0;
-}
-
 int store_verify_head(const void *data, size_t len, struct chunk_head *h, struct error *e)
 {
     int r = head_decode(data, len, h, e);
     if (r)
         return r;
-    r = check_frames(h, e);
-    if (!r && h->flows)
+    if (h->flows)
         r = check_flows(h, e);
-    else if (!r && h->flow_rows)
+    else if (h->flow_rows)
         r = error_set(e, ERROR_INVALID, "the head says %u rows, but has none", h->flow_rows);
     if (!r && h->exchanges)
         r = check_exchanges(h, e);
