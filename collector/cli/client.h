@@ -4,27 +4,40 @@
 #ifndef FLEETDUMP_COLLECTOR_CLI_CLIENT_H
 #define FLEETDUMP_COLLECTOR_CLI_CLIENT_H
 
-#include "collector/cli/command.h"
+#include "collector/cli/cli.h"
 #include "common/base/buffer.h"
 #include "common/net/message.h"
+#include <jansson.h>
 
-#define CLIENT_CONNECT_MS 5000u
+#define CLIENT_CONNECT_MS   5000u
+#define CLIENT_WELCOME_MS   5000u /* after connecting */
+#define CLIENT_DOCUMENT_MAX (256u << 20)
 
 struct client_answer {
     int code; /* of the answer: 0, ERROR_INCOMPLETE, or what failed there */
     char text[ERROR_TEXT_MAX];
-    char *manifest; /* malloc'ed, or NULL */
-    uint64_t bytes; /* of results */
+    json_t *manifest; /* owned; NULL if there is none */
+    uint64_t bytes;   /* of results */
 };
 
-/* Asks, and gives each piece of the answer to `take` (a negative return stops the question). Returns 0 if an answer came to its end (its own code is in *answer), or why
- * none did: ERROR_UNREACHABLE says which address and what to check; ERROR_CANCELLED with e->sys = SIGINT after Ctrl-C. `label` is shown as progress on stderr after a
- * second, if that is a terminal (NULL: never). */
-MUST_CHECK int client_ask(const struct cli *cli, const struct message_query *q, const char *label,
-                          int (*take)(void *context, const struct message_result *r, struct error *e), void *context,
-                          struct client_answer *answer, struct error *e);
+/* Takes a piece of the answer; a negative return stops the question. */
+typedef int client_take_fn(void *context, const struct message_result *r, struct error *e);
 
-/* For questions whose answer is one document: all of it, terminated by a 0 byte. An answer with a code is an error. */
-MUST_CHECK int client_fetch(const struct cli *cli, const struct message_query *q, struct buffer *out, struct error *e);
+/* Asks, and gives each piece of the answer to `take`. Returns 0 if the answer came to its end (its own code is in
+ * *answer, which client_answer_free frees in any case), or why it did not: ERROR_UNREACHABLE says which address and
+ * what to check. `label` is shown with what came so far on stderr after a second, if that is a terminal (NULL: never).
+ */
+MUST_CHECK int client_ask(const struct cli *cli, const struct message_query *q, const char *label, client_take_fn *take,
+                          void *context, struct client_answer *answer, struct error *e);
+void client_answer_free(struct client_answer *a);
+
+/* What the answer's code comes to, after a question that client_ask answered: 0 (with a note, if the answer has one to
+ * make), ERROR_INCOMPLETE with what is missing, or the collector's error. `good` begins the sentence of an incomplete
+ * one: "the file is". */
+MUST_CHECK int client_conclude(const struct cli *cli, const struct client_answer *a, const char *good, struct error *e);
+
+/* For questions whose answer is one JSON document of at most CLIENT_DOCUMENT_MAX bytes; owned by the caller. */
+MUST_CHECK int client_document(const struct cli *cli, const struct message_query *q, json_t **document,
+                               struct error *e);
 
 #endif

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct export
-{
+struct chunk_export {
     struct cli *cli;
     const char *write, *chunk;
     struct output_file file;
@@ -21,7 +20,7 @@ static const struct argp_option options[] = {
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    struct export *x = state->input;
+    struct chunk_export *x = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = x->cli;
@@ -64,47 +63,49 @@ static int parse_chunk(const char *text, struct message_query *q, struct error *
 
 static int take(void *context, const struct message_result *r, struct error *e)
 {
-    struct export *x = context;
+    struct chunk_export *x = context;
     return output_file_write(&x->file, r->data, r->length, e);
 }
 
-static int ask(struct export *x, const struct message_query *q, struct error *e)
+static int ask(struct chunk_export *x, const struct message_query *q, struct error *e)
 {
     struct client_answer answer;
-    char name[128];
-    snprintf(name, sizeof name, "%.100s.pcapng.zst", x->chunk);
-    int r = output_file_open(x->write ? x->write : name, &x->file, e);
+    int r = client_ask(x->cli, q, "export", take, x, &answer, e);
     if (r == 0)
-        r = client_ask(x->cli, q, "export", take, x, &answer, e);
-    if (r)
-        return r;
-    free(answer.manifest);
-    if (answer.code)
-        return error_set(e, answer.code, "%s", answer.text);
-    r = output_file_keep(&x->file, e);
-    if (r == 0 && !x->write && !x->cli->quiet)
-        fprintf(stderr, "wrote %s (zstd -dc %s | tcpdump -nr - shows it)\n", name, name);
-    return r;
+        r = client_conclude(x->cli, &answer, "the file is", e);
+    client_answer_free(&answer);
+    return r ? r : output_file_keep(&x->file, e);
 }
 
-int command_export(int argc, char **argv, struct cli *cli, struct error *e)
+static int run(int argc, char **argv, struct cli *cli, struct error *e)
 {
-    static const struct argp_child children[] = {{&cli_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {options,
-                                     parse,
-                                     "CHUNK",
-                                     "One chunk as it is stored: a valid .pcapng.zst file.\v"
-                                     "Example:\n  fleetdump chunks --capture monday\n  fleetdump export "
-                                     "00112233445566778899aabbccddeeff.7 -w - | zstd -dc | tcpdump -nr -\n",
-                                     children,
-                                     NULL,
-                                     NULL};
-    struct export x = {.cli = cli, .file = {.fd = -1}};
+    struct chunk_export x = {.cli = cli, .file = OUTPUT_FILE_NONE};
     struct message_query q = {.kind = QUERY_EXPORT, .until_ns = UINT64_MAX};
-    argp_parse(&argp, argc, argv, 0, NULL, &x);
+    char name[128];
+    cli_parse(&command_export, argc, argv, &x);
     int r = parse_chunk(x.chunk, &q, e);
+    snprintf(name, sizeof name, "%.100s.pcapng.zst", x.chunk);
+    if (r == 0)
+        r = output_file_open(x.write ? x.write : name, true, &x.file, e);
     if (r == 0)
         r = ask(&x, &q, e);
+    if (r == 0 && !x.write)
+        note(cli, "wrote %s (zstd -dc %s | tcpdump -nr - shows it)", name, name);
     output_file_close(&x.file);
     return r;
 }
+
+static const struct argp_child children[] = {{&cli_argp, 0, NULL, 0}, {0}};
+static const struct argp argp = {
+    options,
+    parse,
+    "CHUNK",
+    "One chunk as it is stored: a valid .pcapng.zst file.\v"
+    "Examples:\n"
+    "  fleetdump chunks --capture monday\n"
+    "  fleetdump export 00112233445566778899aabbccddeeff.7 -w - | zstd -dc | tcpdump -nr -\n",
+    children,
+    NULL,
+    NULL};
+
+const struct command command_export = {"export", "one chunk as it is stored (.pcapng.zst)", &argp, run, NULL};

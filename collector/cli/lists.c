@@ -1,203 +1,231 @@
 /*
- * fleetdump agents, captures, chunks, status: lists that the collector answers as JSON documents, each with its table of columns.
+ * fleetdump agents, captures, chunks, status: lists that the collector answers as JSON documents, each with its table of
+ * columns.
  */
 #include "collector/cli/client.h"
 #include "collector/cli/question.h"
 #include "collector/cli/sheet.h"
+#include "collector/cli/when.h"
 #include "common/base/clock.h"
 #include "common/base/units.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum look { LOOK_TEXT, LOOK_NUMBER, LOOK_BYTES, LOOK_TIME, LOOK_AGO, LOOK_ADDRESSES };
+enum look { LOOK_TEXT, LOOK_COUNT, LOOK_BYTES, LOOK_TIME, LOOK_AGO, LOOK_ADDRESSES, LOOK_JSON };
 
 struct list_column {
-    const char *name; /* a key of the document's objects; a.b for a key of an object in it */
+    const char *name;
     const char *title;
     enum look look;
+    const char *path; /* where it is in the document's objects: a.b.c; NULL: the name */
 };
 
-struct list {
+struct listing {
     uint8_t kind;
-    const char *doc;      /* for --help */
-    const char *fallback; /* columns in a table */
+    bool single; /* the document is one object */
     const struct list_column *columns;
-    const char *nothing; /* said when the list is empty */
+    const char *table, *wide; /* columns shown */
+    const char *nothing;      /* said when the list is empty */
 };
 
-static const struct list_column agent_columns[] = {
-    {"agent", "AGENT", LOOK_TEXT},
-    {"last_seen", "SEEN", LOOK_AGO},
-    {"peer", "FROM", LOOK_TEXT},
-    {"labels", "LABELS", LOOK_TEXT},
-    {"addresses", "ADDRESSES", LOOK_ADDRESSES},
-    {"chunks", "CHUNKS", LOOK_NUMBER},
-    {"packets", "PACKETS", LOOK_NUMBER},
-    {"bytes", "BYTES", LOOK_BYTES},
-    {"status.spool_bytes", "SPOOL", LOOK_BYTES},
-    {"software", "SOFTWARE", LOOK_TEXT},
-    {"first_seen", "FIRST SEEN", LOOK_TIME},
+static const struct list_column agents_columns[] = {
+    {"agent", "AGENT", LOOK_TEXT, NULL},
+    {"last_seen", "SEEN", LOOK_AGO, NULL},
+    {"chunks", "CHUNKS", LOOK_COUNT, NULL},
+    {"packets", "PACKETS", LOOK_COUNT, NULL},
+    {"bytes", "BYTES", LOOK_BYTES, NULL},
+    {"spool_bytes", "SPOOL", LOOK_BYTES, "status.spool.bytes"},
+    {"spool_quota", "QUOTA", LOOK_BYTES, "status.spool.quota"},
+    {"problem", "PROBLEM", LOOK_TEXT, "status.spool.full"},
+    {"labels", "LABELS", LOOK_TEXT, NULL},
+    {"addresses", "ADDRESSES", LOOK_ADDRESSES, NULL},
+    {"peer", "FROM", LOOK_TEXT, NULL},
+    {"software", "SOFTWARE", LOOK_TEXT, NULL},
+    {"first_seen", "FIRST SEEN", LOOK_TIME, NULL},
+    {"status", "STATUS", LOOK_JSON, NULL},
     {0},
 };
-static const struct list_column capture_columns[] = {
-    {"capture", "CAPTURE", LOOK_TEXT},
-    {"agents", "AGENTS", LOOK_TEXT},
-    {"filter", "FILTER", LOOK_TEXT},
-    {"first", "FIRST PACKET", LOOK_TIME},
-    {"last", "LAST PACKET", LOOK_TIME},
-    {"arrived", "ARRIVED", LOOK_TIME},
-    {"streams", "STREAMS", LOOK_NUMBER},
-    {"open_streams", "OPEN", LOOK_NUMBER},
-    {"chunks", "CHUNKS", LOOK_NUMBER},
-    {"rows", "ROWS", LOOK_NUMBER},
-    {"packets", "PACKETS", LOOK_NUMBER},
-    {"bytes", "BYTES", LOOK_BYTES},
-    {"stored_bytes", "STORED", LOOK_BYTES},
-    {"gap_packets", "GAPS", LOOK_NUMBER},
-    {"counters.kernel_drops", "KERNEL DROPS", LOOK_NUMBER},
+static const struct list_column captures_columns[] = {
+    {"capture", "CAPTURE", LOOK_TEXT, NULL},
+    {"first", "FIRST PACKET", LOOK_TIME, NULL},
+    {"last", "LAST PACKET", LOOK_TIME, NULL},
+    {"packets", "PACKETS", LOOK_COUNT, NULL},
+    {"bytes", "BYTES", LOOK_BYTES, NULL},
+    {"stored_bytes", "STORED", LOOK_BYTES, NULL},
+    {"gap_packets", "LOST", LOOK_COUNT, NULL},
+    {"open_streams", "OPEN", LOOK_COUNT, NULL},
+    {"agents", "AGENTS", LOOK_TEXT, NULL},
+    {"filter", "FILTER", LOOK_TEXT, NULL},
+    {"streams", "STREAMS", LOOK_COUNT, NULL},
+    {"chunks", "CHUNKS", LOOK_COUNT, NULL},
+    {"rows", "ROWS", LOOK_COUNT, NULL},
+    {"kernel_drops", "KERNEL DROPS", LOOK_COUNT, "counters.kernel_drops"},
+    {"arrived", "ARRIVED", LOOK_TIME, NULL},
+    {"counters", "COUNTERS", LOOK_JSON, NULL},
     {0},
 };
-static const struct list_column chunk_columns[] = {
-    {"chunk", "CHUNK", LOOK_TEXT},
-    {"agent", "AGENT", LOOK_TEXT},
-    {"capture", "CAPTURE", LOOK_TEXT},
-    {"kind", "KIND", LOOK_TEXT},
-    {"reason", "REASON", LOOK_TEXT},
-    {"first", "FIRST PACKET", LOOK_TIME},
-    {"last", "LAST PACKET", LOOK_TIME},
-    {"arrived", "ARRIVED", LOOK_TIME},
-    {"rows", "ROWS", LOOK_NUMBER},
-    {"frames", "FRAMES", LOOK_NUMBER},
-    {"packets", "PACKETS", LOOK_NUMBER},
-    {"body", "BODY", LOOK_TEXT},
-    {"body_bytes", "BYTES", LOOK_BYTES},
-    {"body_raw_bytes", "EXPANDED", LOOK_BYTES},
+static const struct list_column chunks_columns[] = {
+    {"chunk", "CHUNK", LOOK_TEXT, NULL},
+    {"agent", "AGENT", LOOK_TEXT, NULL},
+    {"capture", "CAPTURE", LOOK_TEXT, NULL},
+    {"kind", "KIND", LOOK_TEXT, NULL},
+    {"reason", "REASON", LOOK_TEXT, NULL},
+    {"first", "FIRST PACKET", LOOK_TIME, NULL},
+    {"last", "LAST PACKET", LOOK_TIME, NULL},
+    {"rows", "ROWS", LOOK_COUNT, NULL},
+    {"frames", "FRAMES", LOOK_COUNT, NULL},
+    {"packets", "PACKETS", LOOK_COUNT, NULL},
+    {"body", "BODY", LOOK_TEXT, NULL},
+    {"body_bytes", "BYTES", LOOK_BYTES, NULL},
+    {"body_raw_bytes", "EXPANDED", LOOK_BYTES, NULL},
+    {"arrived", "ARRIVED", LOOK_TIME, NULL},
     {0},
 };
 static const struct list_column status_columns[] = {
-    {"software", "SOFTWARE", LOOK_TEXT},
-    {"partitions", "PARTITIONS", LOOK_NUMBER},
-    {"open_partitions", "OPEN", LOOK_NUMBER},
-    {"chunks", "CHUNKS", LOOK_NUMBER},
-    {"rows", "ROWS", LOOK_NUMBER},
-    {"packets", "PACKETS", LOOK_NUMBER},
-    {"head_bytes", "HEADS", LOOK_BYTES},
-    {"body_bytes", "BODIES", LOOK_BYTES},
-    {"database_bytes", "DATABASES", LOOK_BYTES},
-    {"disk_free_bytes", "DISK FREE", LOOK_BYTES},
-    {"disk_total_bytes", "DISK SIZE", LOOK_BYTES},
-    {"oldest", "OLDEST PACKET", LOOK_TIME},
-    {"newest", "NEWEST PACKET", LOOK_TIME},
-    {"expired_chunks", "EXPIRED", LOOK_NUMBER},
-    {"expired_bytes", "EXPIRED BYTES", LOOK_BYTES},
+    {"software", "software", LOOK_TEXT, NULL},
+    {"chunks", "chunks", LOOK_COUNT, NULL},
+    {"rows", "rows", LOOK_COUNT, NULL},
+    {"packets", "packets", LOOK_COUNT, NULL},
+    {"oldest", "oldest packet", LOOK_TIME, NULL},
+    {"newest", "newest packet", LOOK_TIME, NULL},
+    {"head_bytes", "heads", LOOK_BYTES, NULL},
+    {"body_bytes", "bodies", LOOK_BYTES, NULL},
+    {"database_bytes", "databases", LOOK_BYTES, NULL},
+    {"disk_free_bytes", "disk free", LOOK_BYTES, NULL},
+    {"disk_total_bytes", "disk size", LOOK_BYTES, NULL},
+    {"partitions", "partitions", LOOK_COUNT, NULL},
+    {"open_partitions", "of these open", LOOK_COUNT, NULL},
+    {"expired_chunks", "chunks expired", LOOK_COUNT, NULL},
+    {"expired_bytes", "bytes expired", LOOK_BYTES, NULL},
     {0},
 };
 
-static const struct list list_agents = {
+static const struct listing list_agents = {
     QUERY_AGENTS,
-    "The agents that the collector knows.\v"
-    "Example:\n  fleetdump agents -o json\n",
-    "agent,last_seen,peer,labels,addresses,chunks,packets,bytes,status.spool_bytes", agent_columns,
+    false,
+    agents_columns,
+    "agent,last_seen,packets,bytes,spool_bytes,problem,labels,addresses",
+    "agent,last_seen,first_seen,peer,chunks,packets,bytes,spool_bytes,spool_quota,problem,software,labels,addresses",
     "no agent has ever connected to this collector: start fleetdump-agent with `collector = ADDRESS`"};
-static const struct list list_captures = {
+static const struct listing list_captures = {
     QUERY_CAPTURES,
-    "What was captured: when, where, with which filter.\v"
-    "Example:\n  fleetdump captures\n",
-    "capture,agents,filter,first,last,open_streams,packets,bytes,stored_bytes,gap_packets", capture_columns,
-    "no captures are stored"};
-static const struct list list_chunks = {QUERY_CHUNKS,
-                                        "The chunks that are stored; `fleetdump export` takes their names.\v"
-                                        "Example:\n  fleetdump chunks --capture monday\n",
-                                        "chunk,agent,capture,kind,first,rows,packets,body,body_bytes", chunk_columns,
-                                        "no chunks of that time, agent or capture are stored"};
-static const struct list list_status = {
-    QUERY_STATUS,
-    "The collector's store.\v"
-    "Example:\n  fleetdump status -o json\n",
-    "partitions,chunks,rows,packets,head_bytes,body_bytes,disk_free_bytes,oldest,newest,expired_chunks", status_columns,
-    ""};
+    false,
+    captures_columns,
+    "capture,first,last,packets,bytes,gap_packets,open_streams,agents,filter",
+    "capture,first,last,packets,bytes,stored_bytes,gap_packets,kernel_drops,open_streams,streams,chunks,rows,arrived,"
+    "agents,filter",
+    "no captures are stored: `fleetdump-agent --read FILE --capture NAME` on some host makes one"};
+static const struct listing list_chunks = {QUERY_CHUNKS,   false,
+                                           chunks_columns, "chunk,agent,capture,kind,first,packets,body,body_bytes",
+                                           NULL,           "no chunks of that time, agent or capture are stored"};
+static const struct listing list_status = {QUERY_STATUS, true, status_columns, NULL, NULL, NULL};
 
 /* ------------------------------------------------------------------ cells */
 
 struct cells {
+    enum output_format format;
     const struct list_column *columns[SHEET_COLUMNS_MAX];
 };
 
-/* The value at a.b of an object, borrowed. */
-static json_t *value_at(const json_t *row, const char *name)
+/* The value at a.b.c of an object, borrowed; NULL if there is none. */
+static json_t *value_at(const json_t *row, const char *path)
 {
-    char first[64];
-    const char *dot = strchr(name, '.');
-    if (!dot)
-        return json_object_get(row, name);
-    snprintf(first, sizeof first, "%.*s", (int)(dot - name), name);
-    return json_object_get(json_object_get(row, first), dot + 1);
+    json_t *v = json_object_getn(row, path, strcspn(path, "."));
+    const char *dot = strchr(path, '.');
+    return dot && v ? value_at(v, dot + 1) : v;
 }
 
-static void say_time(const char *text, bool ago, char *buf, size_t len)
+static void put_time(const char *text, enum look look, enum output_format format, struct buffer *out)
 {
     uint64_t ns, now = clock_wall_ns();
-    struct error e = ERROR_INIT;
-    if (units_parse_time(text, now, &ns, &e))
-        snprintf(buf, len, "%s", text);
-    else if (ago && ns <= now) {
-        units_format(UNIT_NS, (now - ns) / NS_PER_S * NS_PER_S, buf, len);
-        size_t n = strlen(buf);
-        snprintf(buf + n, len - n, " ago");
-    } else
-        units_format(UNIT_TIME_NS, ns, buf, len);
+    char buf[40];
+    if (units_parse_time(text, now, &ns, NULL))
+        buffer_printf(out, "%s", text);
+    else if (look == LOOK_AGO && ns <= now)
+        buffer_printf(out, "%s ago", units_format(UNIT_NS, (now - ns) / NS_PER_S * NS_PER_S, buf, sizeof buf));
+    else if (format == OUTPUT_TABLE)
+        buffer_printf(out, "%s", when_format(ns, WHEN_DATE, buf, sizeof buf));
+    else
+        buffer_printf(out, "%s", units_format(UNIT_TIME_NS, ns, buf, sizeof buf));
 }
 
 /* Addresses that the agent has now, one after the other. */
-static void say_addresses(const json_t *list, char *buf, size_t len)
+static void put_addresses(const json_t *list, struct buffer *out)
 {
-    size_t i, used = 0;
+    size_t i;
     json_t *a;
-    buf[0] = 0;
     json_array_foreach(list, i, a)
     {
         const char *text = json_string_value(json_object_get(a, "address"));
-        if (json_integer_value(json_object_get(a, "to_ns")) != INT64_MAX || !text || used >= len)
-            continue;
-        used += (size_t)snprintf(buf + used, len - used, "%s%s", used ? " " : "", text);
+        if (text && json_integer_value(json_object_get(a, "to_ns")) == INT64_MAX)
+            buffer_printf(out, "%s%s", out->len ? " " : "", text);
     }
 }
 
-static void human(void *context, const void *row, size_t column, char *buf, size_t len)
+static enum sheet_cell put_json_value(const json_t *v, struct buffer *out)
 {
-    const struct list_column *c = ((struct cells *)context)->columns[column];
-    json_t *v = value_at(row, c->name);
+    char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    if (text)
+        buffer_append(out, text, strlen(text));
+    free(text);
+    return text ? SHEET_JSON : SHEET_MISSING;
+}
+
+static enum sheet_cell put_human(const struct list_column *c, enum output_format format, const json_t *v,
+                                 struct buffer *out)
+{
+    char buf[40];
     if (c->look == LOOK_ADDRESSES)
-        say_addresses(v, buf, len);
+        put_addresses(v, out);
     else if (json_is_integer(v))
-        units_format(c->look == LOOK_BYTES ? UNIT_BYTES : UNIT_COUNT, (uint64_t)json_integer_value(v), buf, len);
+        buffer_printf(out, "%s",
+                      units_format(c->look == LOOK_BYTES ? UNIT_BYTES : UNIT_COUNT, (uint64_t)json_integer_value(v),
+                                   buf, sizeof buf));
     else if (json_is_string(v) && (c->look == LOOK_TIME || c->look == LOOK_AGO))
-        say_time(json_string_value(v), c->look == LOOK_AGO, buf, len);
+        put_time(json_string_value(v), c->look, format, out);
     else if (json_is_string(v))
-        snprintf(buf, len, "%s", json_string_value(v));
+        buffer_append(out, json_string_value(v), json_string_length(v));
+    else
+        return put_json_value(v, out);
+    return SHEET_TEXT;
 }
 
-static json_t *exact(void *context, const void *row, size_t column)
+static enum sheet_cell cell(void *context, const void *row, size_t column, bool exact, struct buffer *out)
 {
-    json_t *v = value_at(row, ((struct cells *)context)->columns[column]->name);
-    return json_is_null(v) ? NULL : json_incref(v);
+    const struct cells *cells = context;
+    const struct list_column *c = cells->columns[column];
+    const json_t *v = value_at(row, c->path ? c->path : c->name);
+    if (!v || json_is_null(v))
+        return SHEET_MISSING;
+    if (!exact)
+        return put_human(c, cells->format, v, out);
+    if (!json_is_string(v))
+        return put_json_value(v, out);
+    buffer_append(out, json_string_value(v), json_string_length(v));
+    return SHEET_TEXT;
 }
 
-/* ------------------------------------------------------------------ the commands */
+/* ------------------------------------------------------------------ printing */
 
-static int take_columns(const struct cli *cli, const struct list *l, struct sheet_column *columns, struct cells *cells,
-                        size_t *count, struct error *e)
+static struct sheet_column column_of(const struct list_column *c)
+{
+    return (struct sheet_column){
+        .name = c->name,
+        .title = c->title,
+        .right = c->look == LOOK_COUNT || c->look == LOOK_BYTES,
+        .time = c->look == LOOK_TIME,
+        .squeeze = c->look == LOOK_TEXT || c->look == LOOK_ADDRESSES || c->look == LOOK_JSON ? GRID_CUT : GRID_WHOLE};
+}
+
+static int take_columns(const struct cli *cli, const struct listing *l, struct sheet_column *columns,
+                        struct cells *cells, size_t *count, struct error *e)
 {
     struct sheet_column all[SHEET_COLUMNS_MAX];
     size_t n = 0, picked[SHEET_COLUMNS_MAX];
     for (; l->columns[n].name; n++)
-        all[n] =
-            (struct sheet_column){.name = l->columns[n].name,
-                                  .title = l->columns[n].title,
-                                  .right = l->columns[n].look == LOOK_NUMBER || l->columns[n].look == LOOK_BYTES,
-                                  .narrow = l->columns[n].look == LOOK_TEXT || l->columns[n].look == LOOK_ADDRESSES};
-    int r = sheet_pick(cli, all, n, l->fallback, picked, count, e);
+        all[n] = column_of(&l->columns[n]);
+    int r = sheet_pick(cli, all, n, l->table, l->wide, picked, count, e);
     for (size_t i = 0; r == 0 && i < *count; i++) {
         columns[i] = all[picked[i]];
         cells->columns[i] = &l->columns[picked[i]];
@@ -205,45 +233,43 @@ static int take_columns(const struct cli *cli, const struct list *l, struct shee
     return r;
 }
 
-static int print_list(const struct cli *cli, const struct list *l, json_t *document, struct error *e)
+static int print_rows(struct sheet *sheet, const json_t *document, struct error *e)
 {
-    struct sheet_column columns[SHEET_COLUMNS_MAX];
-    struct cells cells;
-    const struct sheet_source source = {.human = human, .exact = exact, .context = &cells};
-    struct sheet *sheet = NULL;
-    size_t count, i;
+    size_t i;
     json_t *row;
-    int r = take_columns(cli, l, columns, &cells, &count, e);
-    if (r == 0)
-        r = sheet_new(cli, columns, count, &source, &sheet, e);
-    if (r == 0 && json_is_object(document))
-        r = sheet_row(sheet, document, e);
+    int r = json_is_object(document) ? sheet_row(sheet, document, e) : 0;
     json_array_foreach(document, i, row)
     {
         if (r == 0)
             r = sheet_row(sheet, row, e);
     }
-    if (r == 0)
-        r = sheet_end(sheet, e);
-    if (r == 0 && json_is_array(document) && json_array_size(document) == 0 && !cli->quiet)
-        fprintf(stderr, "%s\n", l->nothing);
-    sheet_free(sheet);
-    return r;
+    return r ? r : sheet_end(sheet, e);
 }
 
-static int ask(const struct cli *cli, const struct list *l, const struct message_query *q, struct error *e)
+/* Asks and prints. */
+static int show(const struct cli *cli, const struct listing *l, const struct message_query *q, struct error *e)
 {
-    struct buffer text = {0};
-    int r = client_fetch(cli, q, &text, e);
-    json_t *document = r == 0 ? json_loads((const char *)text.data, 0, NULL) : NULL;
-    buffer_free(&text);
-    if (r == 0 && !document)
-        r = error_set(e, ERROR_INVALID, "the collector's answer cannot be read");
+    struct sheet_column columns[SHEET_COLUMNS_MAX];
+    struct cells cells = {.format = cli->format};
+    const struct sheet_source source = {.cell = cell, .context = &cells};
+    struct sheet *sheet = NULL;
+    json_t *document = NULL;
+    size_t count;
+    int r = take_columns(cli, l, columns, &cells, &count, e);
     if (r == 0)
-        r = print_list(cli, l, document, e);
+        r = client_document(cli, q, &document, e);
+    if (r == 0)
+        r = sheet_new(cli, columns, count, l->single, &source, &sheet, e);
+    if (r == 0)
+        r = print_rows(sheet, document, e);
+    if (r == 0 && l->nothing && json_array_size(document) == 0)
+        note(cli, "%s", l->nothing);
+    sheet_free(sheet);
     json_decref(document);
     return r;
 }
+
+/* ------------------------------------------------------------------ lists of everything */
 
 static error_t parse_plain(int key, char *arg, struct argp_state *state)
 {
@@ -254,39 +280,89 @@ static error_t parse_plain(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static int plain(int argc, char **argv, struct cli *cli, const struct list *l, struct error *e)
+static const struct argp_child plain_children[] = {{&cli_table_argp, 0, NULL, 0}, {0}};
+
+static int plain(const struct command *c, int argc, char **argv, struct cli *cli, const struct listing *l,
+                 struct error *e)
 {
-    static const struct argp_child children[] = {{&cli_argp, 0, NULL, 0}, {0}};
-    const struct argp argp = {NULL, parse_plain, NULL, l->doc, children, NULL, NULL};
-    const struct message_query q = {.kind = l->kind, .until_ns = UINT64_MAX};
-    argp_parse(&argp, argc, argv, 0, NULL, cli);
-    return ask(cli, l, &q, e);
+    const struct message_query q = {.kind = l->kind, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    cli_parse(c, argc, argv, cli);
+    return show(cli, l, &q, e);
 }
 
-int command_agents(int argc, char **argv, struct cli *cli, struct error *e)
+/* A command whose list is of everything. */
+#define PLAIN(which, summary_, doc_)                                                                                   \
+    static int run_##which(int argc, char **argv, struct cli *cli, struct error *e)                                    \
+    {                                                                                                                  \
+        return plain(&command_##which, argc, argv, cli, &list_##which, e);                                             \
+    }                                                                                                                  \
+    static const char *column_##which(size_t i, const char **help)                                                     \
+    {                                                                                                                  \
+        *help = NULL;                                                                                                  \
+        return which##_columns[i].name;                                                                                \
+    }                                                                                                                  \
+    static const struct argp argp_##which = {NULL, parse_plain, NULL, doc_, plain_children, NULL, NULL};               \
+    const struct command command_##which = {#which, summary_, &argp_##which, run_##which, column_##which}
+
+PLAIN(agents, "the agents that the collector knows",
+      "The agents that the collector knows.\v"
+      "Examples:\n"
+      "  fleetdump agents\n"
+      "  fleetdump agents -o json --columns agent,last_seen,status\n");
+PLAIN(captures, "what was captured: when, where, with which filter",
+      "What was captured: when, where, with which filter, and how much of it is stored.\v"
+      "Examples:\n"
+      "  fleetdump captures\n"
+      "  fleetdump captures -o csv --columns capture,first,last,packets\n");
+PLAIN(status, "the collector's store",
+      "The collector's store: what it holds, and how much room there is.\v"
+      "Examples:\n"
+      "  fleetdump status\n"
+      "  fleetdump status -o json --columns disk_free_bytes\n");
+
+/* ------------------------------------------------------------------ chunks */
+
+static error_t parse_chunks(int key, char *arg, struct argp_state *state)
 {
-    return plain(argc, argv, cli, &list_agents, e);
+    struct question *u = state->input;
+    (void)arg;
+    if (key != ARGP_KEY_INIT)
+        return ARGP_ERR_UNKNOWN;
+    state->child_inputs[0] = u;
+    state->child_inputs[1] = u->cli;
+    return 0;
 }
 
-int command_captures(int argc, char **argv, struct cli *cli, struct error *e)
+static int run_chunks(int argc, char **argv, struct cli *cli, struct error *e)
 {
-    return plain(argc, argv, cli, &list_captures, e);
-}
-
-int command_status(int argc, char **argv, struct cli *cli, struct error *e)
-{
-    return plain(argc, argv, cli, &list_status, e);
-}
-
-int command_chunks(int argc, char **argv, struct cli *cli, struct error *e)
-{
-    static const struct argp_child children[] = {{&question_argp, 0, NULL, 0}, {0}};
-    const struct argp argp = {NULL, parse_plain, "[FILTER]", list_chunks.doc, children, NULL, NULL};
     struct question u = {.cli = cli};
-    argp_parse(&argp, argc, argv, 0, NULL, &u);
+    cli_parse(&command_chunks, argc, argv, &u);
     int r = question_prepare(&u, QUERY_CHUNKS, e);
     if (r == 0)
-        r = ask(cli, &list_chunks, &u.q, e);
+        r = show(cli, &list_chunks, &u.q, e);
     question_free(&u);
     return r;
 }
+
+static const char *column_chunks(size_t i, const char **help)
+{
+    *help = NULL;
+    return chunks_columns[i].name;
+}
+
+static const struct argp_child chunks_children[] = {{&question_argp, 0, NULL, 0}, {&cli_table_argp, 0, NULL, 0}, {0}};
+static const struct argp chunks_argp = {
+    NULL,
+    parse_chunks,
+    "[FILTER]",
+    "The chunks that are stored, and the gaps between them.\v"
+    "Of a filter only the words agent and capture, and addresses, ports and nets narrow the list; "
+    "a chunk is listed if it may hold what is asked for.\n\n"
+    "Examples:\n"
+    "  fleetdump chunks --capture monday\n"
+    "  fleetdump chunks --on web-1 --since 15m -o wide\n",
+    chunks_children,
+    NULL,
+    NULL};
+
+const struct command command_chunks = {"chunks", "the chunks that are stored", &chunks_argp, run_chunks, column_chunks};

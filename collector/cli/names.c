@@ -1,11 +1,11 @@
 #include "collector/cli/names.h"
 #include "collector/cli/client.h"
 #include <arpa/inet.h>
-#include <jansson.h>
 #include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ADDRESSES_SAID 8u
 
 struct names {
     struct net_name *items;
@@ -98,14 +98,20 @@ static int take_host(struct net_name *n, struct error *e)
     return r;
 }
 
-static void say_name(const struct net_name *n, bool agent)
+static void say_name(const struct cli *cli, const struct net_name *n, bool agent)
 {
+    struct buffer list = {0};
     char text[64];
-    fprintf(stderr, "%s: %s", n->name, agent ? "agent" : "host");
-    for (uint32_t i = 0; i < n->address_count && i < 8; i++)
-        fprintf(stderr, "%s %s", i ? "," : "",
-                packet_addr_text(n->addresses[i].family, n->addresses[i].addr, text, sizeof text));
-    fprintf(stderr, "%s\n", n->address_count > 8 ? ", ..." : n->address_count == 0 ? " without any address known" : "");
+    for (uint32_t i = 0; i < n->address_count && i < ADDRESSES_SAID; i++)
+        buffer_printf(&list, "%s %s", i ? "," : "",
+                      packet_addr_text(n->addresses[i].family, n->addresses[i].addr, text, sizeof text));
+    if (n->address_count > ADDRESSES_SAID)
+        buffer_printf(&list, " and %u more", n->address_count - ADDRESSES_SAID);
+    if (n->address_count == 0)
+        buffer_printf(&list, " without any address known");
+    if (!list.failed)
+        note(cli, "%s: %s%.*s", n->name, agent ? "agent" : "host", (int)list.len, (const char *)list.data);
+    buffer_free(&list);
 }
 
 static int resolve(const struct cli *cli, struct net_name *n, json_t *agents, struct error *e)
@@ -117,20 +123,16 @@ static int resolve(const struct cli *cli, struct net_name *n, json_t *agents, st
             e, ERROR_NOT_FOUND,
             "'%s' in the filter: the collector knows no agent of that name (`fleetdump agents` lists them)", n->name);
     int r = agent ? take_agent(n, agent, e) : take_host(n, e);
-    if (r == 0 && !cli->quiet)
-        say_name(n, agent != NULL);
+    if (r == 0)
+        say_name(cli, n, agent != NULL);
     return r;
 }
 
 static int resolve_all(const struct cli *cli, struct names *n, struct error *e)
 {
     struct message_query q = {.kind = QUERY_AGENTS};
-    struct buffer text = {0};
-    int r = client_fetch(cli, &q, &text, e);
-    json_t *agents = r == 0 ? json_loads((const char *)text.data, 0, NULL) : NULL;
-    buffer_free(&text);
-    if (r == 0 && !agents)
-        r = error_set(e, ERROR_INVALID, "the collector's list of agents cannot be read");
+    json_t *agents;
+    int r = client_document(cli, &q, &agents, e);
     for (uint32_t i = 0; r == 0 && i < n->count; i++)
         r = resolve(cli, &n->items[i], agents, e);
     json_decref(agents);

@@ -4,7 +4,7 @@
 #ifndef FLEETDUMP_COLLECTOR_CLI_NAMES_H
 #define FLEETDUMP_COLLECTOR_CLI_NAMES_H
 
-#include "collector/cli/command.h"
+#include "collector/cli/cli.h"
 #include "common/filter/filter.h"
 #include "common/net/message.h"
 

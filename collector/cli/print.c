@@ -1,14 +1,15 @@
 /*
  * fleetdump print: packets of all hosts in tcpdump's own words, the agent and interface in front.
  *
- * The pulled file goes to a temporary file, which tcpdump reads with packet numbers (-#); so each packet's first line is known by its number, and its interface by the
- * same number in the file. Lines that do not begin with the next number belong to the packet before.
+ * The answer goes to tcpdump's standard input as it comes, and what tcpdump prints is read meanwhile. It prints packet numbers (-#), so
+ * each packet's first line is known by its number; lines that do not begin with the next number belong to the packet before. tcpdump is
+ * started with the first packet: it refuses files without any.
  */
+#include "collector/cli/labels.h"
 #include "collector/cli/pulling.h"
-#include "common/base/fs.h"
-#include "common/chunk/pcapng.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,100 +17,25 @@
 #include <unistd.h>
 
 #define TCPDUMP_OPTIONS_MAX 64
+#define LINE_MAX_BYTES      (16u << 20)
+#define READ_BYTES          (64u << 10)
 
 struct print {
     struct pulling p;
-    char **tcpdump_options;
-    int fd; /* the temporary file */
+    char **options; /* of tcpdump, terminated by NULL; NULL if there are none */
+    struct labels *labels;
+    struct buffer held; /* what came before the first packet */
+    pid_t tcpdump;      /* 0: not started */
+    int in, out;        /* its standard input and output, not blocking; -1: closed */
+    struct buffer text; /* of its output: a line that has not ended yet */
+    uint64_t printed;   /* packets */
+    bool enough;        /* tcpdump wants no more */
 };
 
-/* Where the packets of the file come from, in order. */
-struct sources {
-    struct pcapng_reader *reader;
-    char **names; /* of interfaces */
-    uint32_t count;
-    int fd;
-};
-
-/* ------------------------------------------------------------------ interfaces by packet */
-
-static long read_file(void *context, void *buf, size_t len, struct error *e)
-{
-    struct sources *s = context;
-    ssize_t n = read(s->fd, buf, len);
-    return n < 0 ? error_sys(e, errno, "cannot read the pulled packets") : (long)n;
-}
-
-static int add_interface(struct sources *s, const char *name, struct error *e)
-{
-    char **grown = realloc(s->names, (s->count + 1) * sizeof(char *));
-    if (grown)
-        s->names = grown;
-    if (!grown || !(grown[s->count] = strdup(name ? name : "?")))
-        return error_set(e, ERROR_MEMORY, "no memory for interface names");
-    s->count++;
-    return 0;
-}
-
-/* The name of the next packet's interface, or "?" behind the last one. */
-static int next_name(struct sources *s, const char **name, struct error *e)
-{
-    struct pcapng_item item;
-    *name = "?";
-    for (;;) {
-        int r = pcapng_reader_next(s->reader, &item, e);
-        if (r || item.kind == PCAPNG_ITEM_END)
-            return r;
-        if (item.kind == PCAPNG_ITEM_INTERFACE && (r = add_interface(s, item.interface_info.name, e)) != 0)
-            return r;
-        if (item.kind == PCAPNG_ITEM_PACKET) {
-            *name = item.packet.interface < s->count ? s->names[item.packet.interface] : "?";
-            return 0;
-        }
-    }
-}
-
-static void sources_free(struct sources *s)
-{
-    pcapng_reader_free(s->reader);
-    for (uint32_t i = 0; i < s->count; i++)
-        free(s->names[i]);
-    free(s->names);
-    if (s->fd >= 0)
-        close(s->fd);
-}
-
-/* ------------------------------------------------------------------ tcpdump */
-
-static pid_t start_tcpdump(const struct print *p, int *out, struct error *e)
-{
-    const char *argv[TCPDUMP_OPTIONS_MAX + 8] = {"tcpdump", "-n", "-v", "-#", "-r", "-"};
-    int pipe_fds[2];
-    for (int i = 0; p->tcpdump_options && p->tcpdump_options[i]; i++) {
-        if (i == TCPDUMP_OPTIONS_MAX)
-            return error_set(e, ERROR_LIMIT, "more than %d options for tcpdump", TCPDUMP_OPTIONS_MAX);
-        argv[6 + i] = p->tcpdump_options[i];
-    }
-    if (pipe2(pipe_fds, O_CLOEXEC))
-        return error_sys(e, errno, "cannot make a pipe");
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (lseek(p->fd, 0, SEEK_SET) == 0 && dup2(p->fd, STDIN_FILENO) >= 0 && dup2(pipe_fds[1], STDOUT_FILENO) >= 0)
-            execvp(argv[0], (char *const *)(uintptr_t)argv);
-        fprintf(stderr, "fleetdump: cannot run tcpdump: %s (is the package tcpdump installed?)\n", strerror(errno));
-        _exit(127);
-    }
-    close(pipe_fds[1]);
-    *out = pipe_fds[0];
-    if (pid < 0) {
-        close(pipe_fds[0]);
-        return error_sys(e, errno, "cannot start tcpdump");
-    }
-    return pid;
-}
+/* ------------------------------------------------------------------ tcpdump's output */
 
 /* The rest of a line that begins with this packet number, or NULL. */
-static const char *after_number(const char *line, uint64_t number)
+static const char *behind_number(const char *line, uint64_t number)
 {
     char *end;
     const char *digits = line + strspn(line, " ");
@@ -118,53 +44,195 @@ static const char *after_number(const char *line, uint64_t number)
     return end + 2;
 }
 
-static int print_lines(struct sources *s, FILE *from, struct error *e)
+static void print_line(struct print *p, const char *line)
 {
-    char *line = NULL;
-    size_t cap = 0;
-    uint64_t packets = 0;
-    int r = 0;
-    while (r == 0 && getline(&line, &cap, from) >= 0) {
-        const char *rest = after_number(line, packets + 1), *name;
-        if (!rest) {
-            fputs(line, stdout);
-            continue;
-        }
-        packets++;
-        r = next_name(s, &name, e);
-        if (r == 0)
-            printf("%s %s", name, rest);
-        if (ferror(stdout))
-            r = error_set(e, ERROR_CANCELLED, "%s", "");
+    const char *rest = behind_number(line, p->printed + 1);
+    if (!rest) {
+        puts(line);
+        return;
     }
-    free(line);
-    fflush(stdout);
+    p->printed++;
+    printf("%s %s\n", labels_next(p->labels), rest);
+}
+
+static int print_lines(struct print *p, struct error *e)
+{
+    char *at = (char *)p->text.data, *end;
+    size_t left = p->text.len;
+    for (; left && (end = memchr(at, '\n', left)); left -= (size_t)(end + 1 - at), at = end + 1) {
+        *end = 0;
+        print_line(p, at);
+    }
+    if (left)
+        memmove(p->text.data, at, left);
+    p->text.len = left;
+    if (!ferror(stdout))
+        return 0;
+    return errno == EPIPE ? error_set(e, ERROR_CANCELLED, "%s", "")
+                          : error_sys(e, errno, "cannot write to standard output");
+}
+
+/* Reads what there is. */
+static int read_output(struct print *p, struct error *e)
+{
+    void *room = buffer_reserve(&p->text, READ_BYTES);
+    if (!room)
+        return error_set(e, ERROR_LIMIT, "tcpdump prints a line of more than %u bytes", LINE_MAX_BYTES);
+    ssize_t n = read(p->out, room, READ_BYTES);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : error_sys(e, errno, "cannot read from tcpdump");
+    if (n == 0) {
+        close(p->out);
+        p->out = -1;
+        return 0;
+    }
+    p->text.len += (size_t)n;
+    return print_lines(p, e);
+}
+
+/* ------------------------------------------------------------------ tcpdump */
+
+_Noreturn static void become_tcpdump(char *const *argv, int in, int out)
+{
+    if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0) {
+        (void)signal(SIGPIPE, SIG_DFL);
+        execvp(argv[0], argv);
+        if (errno == ENOENT)
+            execv("/usr/sbin/tcpdump", argv); /* where it was, out of a user's PATH */
+    }
+    fprintf(stderr, "fleetdump: cannot run tcpdump: %s (is it installed?)\n", strerror(errno));
+    _exit(127);
+}
+
+static int start_tcpdump(struct print *p, struct error *e)
+{
+    const char *argv[TCPDUMP_OPTIONS_MAX + 8] = {"tcpdump", "-n", "-v", "-#", "-r", "-"};
+    int in[2], out[2];
+    for (int i = 0; p->options && p->options[i]; i++)
+        argv[6 + i] = p->options[i];
+    if (pipe2(in, O_CLOEXEC))
+        return error_sys(e, errno, "cannot make a pipe");
+    if (pipe2(out, O_CLOEXEC)) {
+        close(in[0]);
+        close(in[1]);
+        return error_sys(e, errno, "cannot make a pipe");
+    }
+    p->tcpdump = fork();
+    if (p->tcpdump == 0)
+        become_tcpdump((char *const *)(uintptr_t)argv, in[0], out[1]);
+    close(in[0]);
+    close(out[1]);
+    p->in = in[1];
+    p->out = out[0];
+    if (p->tcpdump < 0) {
+        p->tcpdump = 0;
+        return error_sys(e, errno, "cannot start tcpdump");
+    }
+    (void)fcntl(p->in, F_SETFL, O_NONBLOCK);
+    (void)fcntl(p->out, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+/* Waits until tcpdump takes or gives something. */
+static int wait_for(const struct print *p, bool writing, bool *can_write, bool *can_read, struct error *e)
+{
+    struct pollfd fds[2] = {{.fd = writing ? p->in : -1, .events = POLLOUT}, {.fd = p->out, .events = POLLIN}};
+    if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        return error_sys(e, errno, "cannot wait for tcpdump");
+    *can_write = fds[0].revents != 0;
+    *can_read = fds[1].revents != 0;
+    return 0;
+}
+
+static int write_input(struct print *p, const uint8_t **data, size_t *len, struct error *e)
+{
+    ssize_t n = write(p->in, *data, *len);
+    if (n < 0 && errno == EPIPE) /* it failed, or has printed as many packets as it was told to */
+        return p->enough = true, error_set(e, ERROR_CANCELLED, "%s", "");
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : error_sys(e, errno, "cannot write to tcpdump");
+    *data += n;
+    *len -= (size_t)n;
+    return 0;
+}
+
+/* Gives tcpdump the bytes, and prints what it prints meanwhile. */
+static int give(struct print *p, const uint8_t *data, size_t len, struct error *e)
+{
+    int r = 0;
+    while (r == 0 && len > 0) {
+        bool can_write = false, can_read = false;
+        r = wait_for(p, true, &can_write, &can_read, e);
+        if (r == 0 && can_read)
+            r = read_output(p, e);
+        if (r == 0 && can_write)
+            r = write_input(p, &data, &len, e);
+    }
     return r;
 }
 
-static int run_tcpdump(const struct print *p, struct error *e)
+/* The end of its input, the rest of its output, and how it ended. */
+static int finish_tcpdump(struct print *p, struct error *e)
 {
-    struct sources s = {.fd = dup(p->fd)};
-    int out = -1, status = 0;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", p->fd);
-    if (s.fd >= 0)
-        close(s.fd);
-    s.fd = open(path, O_RDONLY | O_CLOEXEC); /* a position of its own */
-    int r = s.fd < 0 ? error_sys(e, errno, "cannot read the pulled packets again")
-                     : pcapng_reader_new(read_file, &s, &s.reader, e);
-    pid_t pid = r ? r : start_tcpdump(p, &out, e);
-    if (pid > 0) {
-        FILE *from = fdopen(out, "r");
-        r = from ? print_lines(&s, from, e) : error_sys(e, errno, "cannot read from tcpdump");
-        if (from)
-            fclose(from);
-        waitpid(pid, &status, 0);
-    } else
-        r = (int)pid;
+    int r = 0, status = 0;
+    close(p->in);
+    p->in = -1;
+    while (r == 0 && p->out >= 0) {
+        bool can_write = false, can_read = false;
+        r = wait_for(p, false, &can_write, &can_read, e);
+        if (r == 0 && can_read)
+            r = read_output(p, e);
+    }
+    if (p->out >= 0)
+        close(p->out);
+    p->out = -1;
+    while (waitpid(p->tcpdump, &status, 0) < 0 && errno == EINTR)
+        ;
+    p->tcpdump = 0;
+    fflush(stdout);
     if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status)))
         r = error_set(e, ERROR_SYSTEM, "tcpdump failed (its message stands above)");
-    sources_free(&s);
+    return r;
+}
+
+/* ------------------------------------------------------------------ the answer */
+
+static int take(void *context, const struct message_result *result, struct error *e)
+{
+    struct print *p = context;
+    int r = labels_feed(p->labels, result->data, result->length, e);
+    if (r)
+        return r;
+    if (p->tcpdump)
+        return give(p, result->data, result->length, e);
+    buffer_append(&p->held, result->data, result->length);
+    if (p->held.failed)
+        return error_set(e, ERROR_MEMORY, "no memory for the file's beginning");
+    if (labels_packets(p->labels) == 0)
+        return 0;
+    r = start_tcpdump(p, e);
+    if (r == 0)
+        r = give(p, p->held.data, p->held.len, e);
+    buffer_free(&p->held);
+    return r;
+}
+
+static int ask(struct print *p, struct error *e)
+{
+    struct client_answer answer;
+    int r = client_ask(p->p.u.cli, &p->p.u.q, "print", take, p, &answer, e);
+    if (p->tcpdump) {
+        struct error why = ERROR_INIT;
+        int ended = finish_tcpdump(p, &why);
+        if (ended && (r == 0 || p->enough)) {
+            *e = why;
+            r = ended;
+        } else if (p->enough)
+            r = 0;
+    }
+    if (r == 0 && !p->enough)
+        r = pulling_conclude(p->p.u.cli, &answer, "what is printed is", e);
+    client_answer_free(&answer);
     return r;
 }
 
@@ -180,54 +248,51 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static int take(void *context, const struct message_result *r, struct error *e)
+/* Cuts off what stands behind --. */
+static int split_options(struct print *p, int *argc, char **argv, struct error *e)
 {
-    struct print *p = context;
-    return fs_write(p->fd, r->data, r->length, "cli.write", e);
+    int end = 1;
+    while (end < *argc && strcmp(argv[end], "--") != 0)
+        end++;
+    if (*argc - end - 1 > TCPDUMP_OPTIONS_MAX)
+        return error_set(e, ERROR_USAGE, "more than %d options for tcpdump", TCPDUMP_OPTIONS_MAX);
+    if (end < *argc)
+        p->options = argv + end + 1;
+    *argc = end;
+    return 0;
 }
 
-static int ask(struct print *p, struct error *e)
+static int run(int argc, char **argv, struct cli *cli, struct error *e)
 {
-    struct client_answer answer;
-    FILE *file = tmpfile();
-    if (!file)
-        return error_sys(e, errno, "cannot make a temporary file for the packets");
-    p->fd = fileno(file);
-    int r = client_ask(p->p.u.cli, &p->p.u.q, "print", take, p, &answer, e);
-    if (r == 0 && (answer.code == 0 || answer.code == ERROR_INCOMPLETE))
-        r = run_tcpdump(p, e);
-    fclose(file);
+    struct print p = {.p = PULLING_INIT(cli), .text = {.limit = LINE_MAX_BYTES}, .in = -1, .out = -1};
+    int r = split_options(&p, &argc, argv, e);
     if (r)
         return r;
-    r = pulling_account(p->p.u.cli, &answer, e);
-    free(answer.manifest);
-    return r;
-}
-
-int command_print(int argc, char **argv, struct cli *cli, struct error *e)
-{
-    static const struct argp_child children[] = {{&pulling_argp, 0, NULL, 0}, {0}};
-    static const struct argp argp = {NULL,
-                                     parse,
-                                     "[FILTER] [-- TCPDUMP-OPTION...]",
-                                     "Packets of all hosts in tcpdump's words, the agent and interface in front.\v"
-                                     "What stands behind -- is handed on to tcpdump (-X, -e, -S, ...).\n\n"
-                                     "Examples:\n"
-                                     "  fleetdump print 'udp port 53' --since 5m\n"
-                                     "  fleetdump print 'host 10.0.0.5 and port 80' --capture monday -- -X\n",
-                                     children,
-                                     NULL,
-                                     NULL};
-    struct print p = {.p = {.u = {.cli = cli}, .link_type = UINT32_MAX}};
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--") == 0) {
-            p.tcpdump_options = argv + i + 1;
-            argc = i;
-        }
-    argp_parse(&argp, argc, argv, 0, NULL, &p);
-    int r = pulling_prepare(&p.p, e);
+    cli_parse(&command_print, argc, argv, &p);
+    r = labels_new(&p.labels, e);
+    if (r == 0)
+        r = pulling_prepare(&p.p, e);
     if (r == 0)
         r = ask(&p, e);
+    buffer_free(&p.text);
+    buffer_free(&p.held);
+    labels_free(p.labels);
     question_free(&p.p.u);
     return r;
 }
+
+static const struct argp_child children[] = {{&pulling_argp, 0, NULL, 0}, {0}};
+static const struct argp argp = {NULL,
+                                 parse,
+                                 "[FILTER] [-- TCPDUMP-OPTION...]",
+                                 "Packets of all hosts in tcpdump's words, the agent and interface in front.\v"
+                                 "What stands behind -- is handed on to tcpdump (-X, -e, -S, -tttt, ...).\n\n"
+                                 "Examples:\n"
+                                 "  fleetdump print 'udp port 53' --since 5m\n"
+                                 "  fleetdump print 'host 10.0.0.5 and port 80' --capture monday -- -X\n\n"
+                                 "`fleetdump help filter` lists the words of filters.\n",
+                                 children,
+                                 NULL,
+                                 NULL};
+
+const struct command command_print = {"print", "packets of all hosts in tcpdump's words", &argp, run, NULL};

@@ -1,7 +1,5 @@
 #include "collector/cli/pulling.h"
 #include "common/base/units.h"
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +25,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &p->u;
+        state->child_inputs[1] = p->u.cli;
         return 0;
     case OPTION_PACKETS:
         p->packets_only = true;
@@ -46,7 +45,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp_child children[] = {{&question_argp, 0, NULL, 0}, {0}};
+static const struct argp_child children[] = {{&question_argp, 0, NULL, 0}, {&cli_argp, 0, NULL, 0}, {0}};
 const struct argp pulling_argp = {options, parse, NULL, NULL, children, NULL, NULL};
 
 int pulling_prepare(struct pulling *p, struct error *e)
@@ -65,42 +64,38 @@ static uint64_t number(const json_t *o, const char *key)
     return (uint64_t)json_integer_value(json_object_get(o, key));
 }
 
-static void say_agents(const json_t *manifest)
+static void say_agents(const struct cli *cli, const json_t *manifest)
 {
-    char packets[32], bytes[32];
+    char packets[40], bytes[40];
     size_t i;
     json_t *a;
     json_array_foreach(json_object_get(manifest, "agents"), i, a)
     {
         const char *name = json_string_value(json_object_get(a, "agent"));
-        fprintf(stderr, "%s: %s packets, %s\n", name ? name : "?",
-                units_format(UNIT_COUNT, number(a, "packets"), packets, sizeof packets),
-                units_format(UNIT_BYTES, number(a, "bytes"), bytes, sizeof bytes));
+        note(cli, "%s: %s packets, %s", name ? name : "?",
+             units_format(UNIT_COUNT, number(a, "packets"), packets, sizeof packets),
+             units_format(UNIT_BYTES, number(a, "bytes"), bytes, sizeof bytes));
     }
-    uint64_t several = number(manifest, "several_vantages"), duplicates = number(manifest, "duplicates");
-    if (several)
-        fprintf(stderr,
-                "%llu connections were seen at several places; each is taken from one, since both together look like "
-                "retransmissions (--vantage all gives "
-                "all)\n",
-                (unsigned long long)several);
-    if (duplicates)
-        fprintf(stderr, "%llu packets that several captures on one interface saw come once\n",
-                (unsigned long long)duplicates);
 }
 
-int pulling_account(const struct cli *cli, const struct client_answer *answer, struct error *e)
+static void say_left_out(const struct cli *cli, const json_t *manifest)
 {
-    if (answer->code && answer->code != ERROR_INCOMPLETE)
-        return error_set(e, answer->code, "%s", answer->text);
-    json_t *manifest = answer->manifest ? json_loads(answer->manifest, 0, NULL) : NULL;
-    if (!cli->quiet)
-        say_agents(manifest);
-    if (!cli->quiet && answer->code == 0 && answer->text[0])
-        fprintf(stderr, "%s\n", answer->text);
-    json_decref(manifest);
-    if (answer->code)
-        return error_set(e, ERROR_INCOMPLETE, "the file is good, but inside the question is missing:\n%s",
-                         answer->text);
-    return 0;
+    unsigned long long several = number(manifest, "several_vantages"), duplicates = number(manifest, "duplicates");
+    if (several)
+        note(cli,
+             "%llu connection%s seen at several places; each is taken from one of them, since both together look like "
+             "retransmissions (--vantage all takes all)",
+             several, several == 1 ? " was" : "s were");
+    if (duplicates)
+        note(cli, "%llu packet%s that several captures on one interface saw come%s once", duplicates,
+             duplicates == 1 ? "" : "s", duplicates == 1 ? "s" : "");
+}
+
+int pulling_conclude(const struct cli *cli, const struct client_answer *answer, const char *good, struct error *e)
+{
+    if (answer->code == 0 || answer->code == ERROR_INCOMPLETE) {
+        say_agents(cli, answer->manifest);
+        say_left_out(cli, answer->manifest);
+    }
+    return client_conclude(cli, answer, good, e);
 }

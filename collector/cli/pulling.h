@@ -10,15 +10,22 @@
 struct pulling {
     struct question u;
     bool packets_only, all_vantages;
-    uint32_t link_type; /* UINT32_MAX: any one */
+    uint32_t link_type;
 };
 
-/* --packets, --vantage, --link-type, with question_argp as a child; input is the struct pulling, whose u.cli must be set and link_type UINT32_MAX. */
+/* As it begins: any link type. */
+#define PULLING_INIT(of)                                                                                               \
+    {                                                                                                                  \
+        .u = {.cli = (of)}, .link_type = UINT32_MAX                                                                    \
+    }
+
+/* --packets, --vantage, --link-type, and the options of question and cli; input is the struct pulling. */
 extern const struct argp pulling_argp;
 
 MUST_CHECK int pulling_prepare(struct pulling *p, struct error *e);
 
-/* Says on stderr what the answer holds, per agent, and what it lacks. Returns 0, or ERROR_INCOMPLETE, or the answer's error. */
-MUST_CHECK int pulling_account(const struct cli *cli, const struct client_answer *answer, struct error *e);
+/* Notes on what the answer holds, per agent, then what client_conclude gives. */
+MUST_CHECK int pulling_conclude(const struct cli *cli, const struct client_answer *answer, const char *good,
+                                struct error *e);
 
 #endif

@@ -1,12 +1,13 @@
 #include "collector/cli/question.h"
+#include "collector/cli/grid.h"
 #include "collector/cli/names.h"
 #include "common/base/clock.h"
 #include "common/base/units.h"
+#include "common/filter/filter.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "common/filter/filter.h"
 
 #define SINCE_DEFAULT "1h"
 
@@ -61,9 +62,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     struct error e = ERROR_INIT;
     uint64_t ns;
     switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = u->cli;
-        return 0;
     case 's':
         u->since = arg;
         return 0;
@@ -90,70 +88,113 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static const struct argp_child children[] = {{&cli_argp, 0, NULL, 0}, {0}};
-const struct argp question_argp = {options, parse, NULL, NULL, children, NULL, NULL};
+const struct argp question_argp = {options, parse, NULL, NULL, NULL, NULL, NULL};
+
+int question_help(struct error *e)
+{
+    static const struct grid_column columns[] = {{.title = "WORDS"}, {.title = "MEANING"}};
+    struct grid *grid;
+    int r = grid_new(columns, 2, true, true, &grid, e);
+    if (r)
+        return r;
+    for (const struct filter_word *w = filter_words; r == 0 && w->name; w++)
+        if (w->form[0])
+            r = grid_row(grid, (const char *const[]){w->form, w->help}, e);
+    if (r == 0)
+        r = grid_row(grid, (const char *const[]){"bytes > 1M", "any number that `fleetdump flows --help` lists"}, e);
+    if (r == 0)
+        r = grid_end(grid, e);
+    grid_free(grid);
+    return r;
+}
 
 /* ------------------------------------------------------------------ times */
 
 static void say_times(const struct question *u)
 {
-    char since[64], until[64];
-    if (u->cli->quiet || (!u->since && !u->until && u->capture))
-        return;
-    fprintf(stderr, "time: %s to %s\n",
-            u->q.since_ns ? units_format(UNIT_TIME_NS, u->q.since_ns, since, sizeof since) : "the beginning",
-            u->q.until_ns == UINT64_MAX ? "the end" : units_format(UNIT_TIME_NS, u->q.until_ns, until, sizeof until));
+    char since[40], until[40];
+    bool open_end = u->q.until_ns == UINT64_MAX;
+    if (u->since || u->until || !u->capture)
+        note(u->cli, "time: %s to %s",
+             u->q.since_ns ? units_format_time(u->q.since_ns, since, sizeof since) : "the beginning",
+             open_end ? "now" : units_format_time(u->q.until_ns, until, sizeof until));
+}
+
+static int take_time(const char *text, const char *option, uint64_t now_ns, uint64_t *ns, struct error *e)
+{
+    if (!text || units_parse_time(text, now_ns, ns, e) == 0)
+        return 0;
+    return error_prefix(e, "%s", option);
 }
 
 static int take_times(struct question *u, struct error *e)
 {
     uint64_t now = clock_wall_ns();
-    const char *since = u->since ? u->since : u->capture || u->until ? NULL : SINCE_DEFAULT;
+    bool all = u->capture || u->until; /* whose beginning is the question's */
     u->q.since_ns = 0;
     u->q.until_ns = UINT64_MAX;
-    int r = since ? units_parse_time(since, now, &u->q.since_ns, e) : 0;
-    if (r)
-        return error_prefix(e, "--since");
-    r = u->until ? units_parse_time(u->until, now, &u->q.until_ns, e) : 0;
-    if (r)
-        return error_prefix(e, "--until");
-    if (u->q.since_ns > u->q.until_ns)
-        return error_set(e, ERROR_USAGE, "--since is later than --until");
-    say_times(u);
-    return 0;
+    int r = take_time(u->since ? u->since : all ? NULL : SINCE_DEFAULT, "--since", now, &u->q.since_ns, e);
+    if (r == 0)
+        r = take_time(u->until, "--until", now, &u->q.until_ns, e);
+    if (r == 0 && u->q.since_ns > u->q.until_ns)
+        r = error_set(e, ERROR_USAGE, "--since is later than --until");
+    return r;
+}
+
+/* ------------------------------------------------------------------ the query */
+
+static const char *filter_of(const struct question *u)
+{
+    return u->filter ? u->filter : "";
+}
+
+/* What the collector will do with it, done here first: its errors are this program's. */
+static int check_filter(const struct question *u, struct error *e)
+{
+    struct filter_name *names = NULL;
+    struct filter *filter = NULL;
+    int r = names_for_filter(u->names, u->name_count, &names, e);
+    if (r == 0)
+        r = filter_compile(filter_of(u), &(struct filter_names){names, u->name_count}, &filter, e);
+    filter_free(filter);
+    names_for_filter_free(names, u->name_count);
+    return r;
 }
 
 int question_prepare(struct question *u, uint8_t kind, struct error *e)
 {
-    struct filter_name *names = NULL;
-    struct filter *filter = NULL;
-    int r = names_resolve(u->cli, u->filter ? u->filter : "", &u->names, &u->name_count, e);
-    if (r)
-        return r;
     u->q = (struct message_query){
         .kind = kind,
         .filter = u->filter,
-        .names = u->names,
-        .name_count = u->name_count,
         .capture = (char *)(uintptr_t)u->capture,
         .agents = u->on,
         .agent_count = u->on_count,
         .link_type = UINT32_MAX,
         .deadline_ms = u->deadline_ms,
     };
-    r = names_for_filter(u->names, u->name_count, &names, e);
+    int r = take_times(u, e);
     if (r == 0)
-        r = filter_compile(u->filter ? u->filter : "", &(struct filter_names){names, u->name_count}, &filter, e);
-    filter_free(filter);
-    names_for_filter_free(names, u->name_count);
-    return r ? r : take_times(u, e);
+        r = names_resolve(u->cli, filter_of(u), &u->names, &u->name_count, e);
+    if (r == 0)
+        r = check_filter(u, e);
+    if (r)
+        return r;
+    u->q.names = u->names;
+    u->q.name_count = u->name_count;
+    say_times(u);
+    return 0;
+}
+
+void free_list(char **items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        free(items[i]);
+    free(items);
 }
 
 void question_free(struct question *u)
 {
-    for (uint32_t i = 0; i < u->on_count; i++)
-        free(u->on[i]);
-    free(u->on);
+    free_list(u->on, u->on_count);
     free(u->filter);
     names_free(u->names, u->name_count);
 }

@@ -4,7 +4,7 @@
 #ifndef FLEETDUMP_COLLECTOR_CLI_QUESTION_H
 #define FLEETDUMP_COLLECTOR_CLI_QUESTION_H
 
-#include "collector/cli/command.h"
+#include "collector/cli/cli.h"
 #include "common/net/message.h"
 
 struct question {
@@ -20,15 +20,21 @@ struct question {
     uint32_t name_count;
 };
 
-/* Options --since, --until, --capture, --on, --deadline, and the filter's words; input is the struct question, whose `cli` must be set. Has cli_argp as a child. */
+/* Options --since, --until, --capture, --on, --deadline, and the filter's words; input is the struct question, whose
+ * `cli` must be set. */
 extern const struct argp question_argp;
 
-/* Makes the query: checks the filter (with the caret's error before anything is sent), resolves the names in it once (agents first, then DNS) and says on stderr what it
- * took, sets the times. */
+/* Makes the query of a kind: checks the filter (the error shows the place with a caret) and the times before anything
+ * is sent, resolves the names in the filter once (agents first, then DNS). Notes say which time and addresses it took.
+ */
 MUST_CHECK int question_prepare(struct question *u, uint8_t kind, struct error *e);
 void question_free(struct question *u);
 
+/* Prints the words of filters with their meaning. */
+MUST_CHECK int question_help(struct error *e);
+
 /* Appends a comma-separated list to a growing array of strings, owned by it. */
 MUST_CHECK int split_list(const char *list, char ***items, uint32_t *count, struct error *e);
+void free_list(char **items, uint32_t count);
 
 #endif

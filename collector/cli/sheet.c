@@ -1,130 +1,221 @@
 #include "collector/cli/sheet.h"
+#include "collector/cli/when.h"
+#include "common/base/suggest.h"
 #include <errno.h>
-#include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define CELL_MAX 1200u
+#define CELL_MAX  (64u << 10)
+#define TITLE_MAX 64u
 
 struct sheet {
     const struct cli *cli;
     const struct sheet_column *columns;
     size_t count, rows;
+    bool single;
     const struct sheet_source *source;
-    struct libscols_table *table;
+    struct grid *grid;  /* of tables */
+    struct buffer cell; /* as the source gave it; terminated */
+    struct buffer line; /* the row as it will be printed; of tables the texts, each terminated */
 };
 
-static bool is_table(const struct sheet *s)
+/* ------------------------------------------------------------------ text */
+
+/* Appends the character at *p, a control character (C0, DEL, or C1 in UTF-8) as its number behind `escape`. */
+static void put_char(struct buffer *out, const char *escape, const uint8_t **p)
 {
-    return s->cli->format == OUTPUT_TABLE || s->cli->format == OUTPUT_WIDE;
+    const uint8_t *at = *p;
+    bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0;
+    *p += c1 ? 2 : 1;
+    if (c1 || *at < 0x20 || *at == 0x7f)
+        buffer_printf(out, "%s%02x", escape, at[c1]);
+    else
+        buffer_u8(out, *at);
 }
 
-/* ------------------------------------------------------------------ tables */
+/* Appends text with `before` in front of each of the characters that are `special`. */
+static void put_text(struct buffer *out, const char *text, const char *escape, const char *special, char before)
+{
+    for (const uint8_t *p = (const uint8_t *)text; *p;) {
+        if (strchr(special, *p))
+            buffer_u8(out, (uint8_t)before);
+        put_char(out, escape, &p);
+    }
+}
+
+static void put_plain(struct buffer *out, const char *text)
+{
+    put_text(out, text, "\\x", "", 0);
+}
+
+static void put_json(struct buffer *out, const char *text)
+{
+    buffer_u8(out, '"');
+    put_text(out, text, "\\u00", "\"\\", '\\');
+    buffer_u8(out, '"');
+}
+
+static void put_csv(struct buffer *out, const char *text)
+{
+    if (!strpbrk(text, ",\"")) { /* ends of lines are control characters */
+        put_plain(out, text);
+        return;
+    }
+    buffer_u8(out, '"');
+    put_text(out, text, "\\x", "\"", '"');
+    buffer_u8(out, '"');
+}
+
+/* ------------------------------------------------------------------ one row */
+
+static enum sheet_cell take_cell(struct sheet *s, const void *row, size_t column, bool exact)
+{
+    buffer_clear(&s->cell);
+    enum sheet_cell kind = s->source->cell(s->source->context, row, column, exact, &s->cell);
+    buffer_u8(&s->cell, 0);
+    if (s->cell.failed) {
+        s->line.failed = true; /* the row cannot be printed as it is */
+        return SHEET_MISSING;
+    }
+    return kind;
+}
+
+static const char *text_of(const struct sheet *s)
+{
+    return (const char *)s->cell.data;
+}
+
+static int make_csv(struct sheet *s, const void *row, struct error *e)
+{
+    (void)e;
+    for (size_t i = 0; i < s->count; i++) {
+        if (i)
+            buffer_u8(&s->line, ',');
+        if (take_cell(s, row, i, true) != SHEET_MISSING)
+            put_csv(&s->line, text_of(s));
+    }
+    buffer_append(&s->line, "\r\n", 2);
+    return 0;
+}
+
+static void put_object(struct sheet *s, const void *row)
+{
+    bool first = true;
+    buffer_u8(&s->line, '{');
+    for (size_t i = 0; i < s->count; i++) {
+        enum sheet_cell kind = take_cell(s, row, i, true);
+        if (kind == SHEET_MISSING)
+            continue;
+        if (!first)
+            buffer_u8(&s->line, ',');
+        first = false;
+        put_json(&s->line, s->columns[i].name);
+        buffer_u8(&s->line, ':');
+        if (kind == SHEET_JSON)
+            buffer_append(&s->line, s->cell.data, s->cell.len - 1);
+        else
+            put_json(&s->line, text_of(s));
+    }
+    buffer_u8(&s->line, '}');
+}
+
+static int make_json(struct sheet *s, const void *row, struct error *e)
+{
+    (void)e;
+    if (!s->single)
+        buffer_printf(&s->line, "%s", s->rows ? ",\n " : "[");
+    put_object(s, row);
+    return 0;
+}
+
+static int make_ndjson(struct sheet *s, const void *row, struct error *e)
+{
+    (void)e;
+    put_object(s, row);
+    buffer_u8(&s->line, '\n');
+    return 0;
+}
+
+/* The texts of a row, one behind the other in s->line. */
+static void put_texts(struct sheet *s, const void *row)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        bool missing = take_cell(s, row, i, false) == SHEET_MISSING || s->cell.len == 1;
+        put_plain(&s->line, missing ? "-" : text_of(s));
+        buffer_u8(&s->line, 0);
+    }
+}
+
+static int make_table(struct sheet *s, const void *row, struct error *e)
+{
+    const char *texts[SHEET_COLUMNS_MAX];
+    int r = 0;
+    put_texts(s, row);
+    if (s->line.failed)
+        return 0;
+    const char *at = (const char *)s->line.data;
+    for (size_t i = 0; i < s->count; i++, at += strlen(at) + 1)
+        texts[i] = at;
+    if (!s->single)
+        r = grid_row(s->grid, texts, e);
+    for (size_t i = 0; r == 0 && s->single && i < s->count; i++)
+        r = grid_row(s->grid, (const char *const[]){s->columns[i].title, texts[i]}, e);
+    buffer_clear(&s->line);
+    return r;
+}
+
+/* ------------------------------------------------------------------ beginnings and ends */
 
 static int begin_table(struct sheet *s, struct error *e)
 {
-    scols_init_debug(0);
-    s->table = scols_new_table();
-    if (!s->table)
-        return error_set(e, ERROR_MEMORY, "no memory for a table");
-    scols_table_enable_noheadings(s->table, s->cli->no_header);
-    scols_table_enable_nowrap(s->table, s->cli->format == OUTPUT_WIDE);
-    if (s->cli->format == OUTPUT_WIDE || !isatty(STDOUT_FILENO))
-        scols_table_set_termforce(s->table, SCOLS_TERMFORCE_NEVER);
-    for (size_t i = 0; i < s->count; i++) {
-        int flags = (s->columns[i].right ? SCOLS_FL_RIGHT : 0) |
-                    (s->columns[i].narrow && s->cli->format == OUTPUT_TABLE ? SCOLS_FL_TRUNC : 0);
-        if (!scols_table_new_column(s->table, s->columns[i].title, 0, flags))
-            return error_set(e, ERROR_MEMORY, "no memory for a table");
+    struct grid_column columns[SHEET_COLUMNS_MAX] = {{.title = ""}, {.title = ""}};
+    char titles[SHEET_COLUMNS_MAX][TITLE_MAX], zone[16];
+    when_zone(zone, sizeof zone);
+    for (size_t i = 0; !s->single && i < s->count; i++) {
+        const struct sheet_column *c = &s->columns[i];
+        bool short_time = c->time && s->cli->format == OUTPUT_TABLE;
+        snprintf(titles[i], TITLE_MAX, "%s%s%s%s", c->title, short_time ? " (" : "", short_time ? zone : "",
+                 short_time ? ")" : "");
+        columns[i] = (struct grid_column){titles[i], c->right, c->squeeze};
     }
+    return grid_new(columns, s->single ? 2 : s->count, !s->cli->no_header && !s->single, s->cli->format == OUTPUT_TABLE,
+                    &s->grid, e);
+}
+
+static int end_table(struct sheet *s, struct error *e)
+{
+    return grid_end(s->grid, e);
+}
+
+static int begin_csv(struct sheet *s, struct error *e)
+{
+    (void)e;
+    for (size_t i = 0; !s->cli->no_header && i < s->count; i++)
+        printf("%s%s", i ? "," : "", s->columns[i].name);
+    if (!s->cli->no_header)
+        fputs("\r\n", stdout);
     return 0;
 }
 
-static int table_row(struct sheet *s, const void *row, struct error *e)
+static int end_json(struct sheet *s, struct error *e)
 {
-    struct libscols_line *line = scols_table_new_line(s->table, NULL);
-    char text[CELL_MAX];
-    for (size_t i = 0; line && i < s->count; i++) {
-        text[0] = 0;
-        s->source->human(s->source->context, row, i, text, sizeof text);
-        for (char *c = text; *c; c++)
-            if ((unsigned char)*c < 0x20 || *c == 0x7f)
-                *c = '?';
-        if (scols_line_set_data(line, i, text[0] ? text : "-"))
-            line = NULL;
-    }
-    return line ? 0
-                : error_set(e, ERROR_MEMORY, "no memory for a table of %zu lines: ask for less, or use -o ndjson",
-                            s->rows);
-}
-
-/* ------------------------------------------------------------------ for programs */
-
-static void csv_text(const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, stdout);
-        return;
-    }
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"')
-            putchar('"');
-        putchar(*text);
-    }
-    putchar('"');
-}
-
-static void csv_value(json_t *v)
-{
-    if (!v)
-        return;
-    if (json_is_string(v)) {
-        csv_text(json_string_value(v));
-        return;
-    }
-    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
-    if (text)
-        csv_text(text);
-    free(text);
-}
-
-static void csv_row(struct sheet *s, const void *row)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        json_t *v = s->source->exact(s->source->context, row, i);
-        if (i)
-            putchar(',');
-        csv_value(v);
-        json_decref(v);
-    }
-    fputs("\r\n", stdout);
-}
-
-static int json_row(struct sheet *s, const void *row, struct error *e)
-{
-    json_t *o = json_object();
-    for (size_t i = 0; o && i < s->count; i++) {
-        json_t *v = s->source->exact(s->source->context, row, i);
-        if (v && json_object_set_new(o, s->columns[i].name, v))
-            break;
-    }
-    char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    json_decref(o);
-    if (!text)
-        return error_set(e, ERROR_MEMORY, "no memory for a line of output");
-    if (s->cli->format == OUTPUT_JSON)
-        fputs(s->rows > 1 ? ",\n " : "[", stdout);
-    fputs(text, stdout);
-    if (s->cli->format == OUTPUT_NDJSON)
-        putchar('\n');
-    free(text);
+    (void)e;
+    fputs(s->single ? "\n" : s->rows ? "]\n" : "[]\n", stdout);
     return 0;
 }
 
-/* ------------------------------------------------------------------ all of them */
+static const struct {
+    int (*begin)(struct sheet *s, struct error *e);
+    int (*make)(struct sheet *s, const void *row, struct error *e); /* fills s->line with what is to be printed */
+    int (*end)(struct sheet *s, struct error *e);
+} formats[] = {
+    [OUTPUT_TABLE] = {begin_table, make_table, end_table},
+    [OUTPUT_WIDE] = {begin_table, make_table, end_table},
+    [OUTPUT_JSON] = {NULL, make_json, end_json},
+    [OUTPUT_NDJSON] = {NULL, make_ndjson, NULL},
+    [OUTPUT_CSV] = {begin_csv, make_csv, NULL},
+};
 
 static int written(struct error *e)
 {
@@ -135,22 +226,18 @@ static int written(struct error *e)
     return error_sys(e, errno, "cannot write to standard output");
 }
 
-int sheet_new(const struct cli *cli, const struct sheet_column *columns, size_t count,
+int sheet_new(const struct cli *cli, const struct sheet_column *columns, size_t count, bool single,
               const struct sheet_source *source, struct sheet **out, struct error *e)
 {
     struct sheet *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(e, ERROR_MEMORY, "no memory for a table");
-    *s = (struct sheet){.cli = cli, .columns = columns, .count = count, .source = source};
-    int r = is_table(s) ? begin_table(s, e) : 0;
+    *s = (struct sheet){.cli = cli, .columns = columns, .count = count, .single = single, .source = source};
+    s->cell.limit = CELL_MAX;
+    int r = formats[cli->format].begin ? formats[cli->format].begin(s, e) : 0;
     if (r) {
         sheet_free(s);
         return r;
-    }
-    if (cli->format == OUTPUT_CSV && !cli->no_header) {
-        for (size_t i = 0; i < count; i++)
-            printf("%s%s", i ? "," : "", columns[i].name);
-        fputs("\r\n", stdout);
     }
     *out = s;
     return 0;
@@ -158,70 +245,80 @@ int sheet_new(const struct cli *cli, const struct sheet_column *columns, size_t 
 
 int sheet_row(struct sheet *s, const void *row, struct error *e)
 {
+    buffer_clear(&s->line);
+    int r = formats[s->cli->format].make(s, row, e);
+    if (r == 0 && s->line.failed)
+        r = error_set(e, ERROR_LIMIT, "no memory for line %zu of the output, or a value in it is larger than %u bytes",
+                      s->rows + 1, CELL_MAX);
+    if (r)
+        return r;
     s->rows++;
-    if (is_table(s))
-        return table_row(s, row, e);
-    if (s->cli->format == OUTPUT_CSV)
-        csv_row(s, row);
-    else {
-        int r = json_row(s, row, e);
-        if (r)
-            return r;
-    }
+    if (s->line.len)
+        fwrite(s->line.data, 1, s->line.len, stdout);
     return written(e);
 }
 
 int sheet_end(struct sheet *s, struct error *e)
 {
-    if (is_table(s) && s->rows > 0 && scols_print_table(s->table))
-        return error_set(e, ERROR_SYSTEM, "cannot print the table");
-    if (s->cli->format == OUTPUT_JSON)
-        fputs(s->rows ? "]\n" : "[]\n", stdout);
+    int r = formats[s->cli->format].end ? formats[s->cli->format].end(s, e) : 0;
+    if (r)
+        return r;
     fflush(stdout);
     return written(e);
 }
 
 void sheet_free(struct sheet *s)
 {
-    if (s && s->table)
-        scols_unref_table(s->table);
+    if (!s)
+        return;
+    grid_free(s->grid);
+    buffer_free(&s->cell);
+    buffer_free(&s->line);
     free(s);
 }
 
 /* ------------------------------------------------------------------ --columns */
 
-static int unknown_column(const struct sheet_column *columns, size_t count, const char *word, struct error *e)
+static int unknown_column(const struct sheet_column *columns, size_t count, const char *name, size_t len,
+                          struct error *e)
 {
-    const char *names[SHEET_COLUMNS_MAX * 2 + 1];
-    size_t n = 0;
-    for (; n < count && n < SHEET_COLUMNS_MAX * 2; n++)
-        names[n] = columns[n].name;
-    names[n] = NULL;
-    const char *near = nearest_word(word, names);
-    if (near)
-        return error_set(e, ERROR_USAGE, "no column '%s': did you mean '%s'? (--help lists them all)", word, near);
-    return error_set(e, ERROR_USAGE, "no column '%s' (--help lists them all)", word);
+    struct suggest meant;
+    suggest_begin(&meant, name, len);
+    for (size_t i = 0; i < count; i++)
+        suggest_consider(&meant, columns[i].name);
+    return error_set(e, ERROR_USAGE, "no column '%.*s'%s%s%s (--help lists them)", (int)(len < 64 ? len : 64), name,
+                     meant.word ? ": did you mean '" : "", meant.word ? meant.word : "", meant.word ? "'?" : "");
 }
 
-int sheet_pick(const struct cli *cli, const struct sheet_column *columns, size_t count, const char *fallback,
-               size_t *picked, size_t *picked_count, struct error *e)
+static size_t find_column(const struct sheet_column *columns, size_t count, const char *name, size_t len)
 {
-    const char *list = cli->columns ? cli->columns : cli->format == OUTPUT_TABLE ? fallback : NULL;
-    *picked_count = 0;
-    for (size_t i = 0; !list && i < count && i < SHEET_COLUMNS_MAX; i++)
-        picked[(*picked_count)++] = i;
+    for (size_t i = 0; i < count; i++)
+        if (strlen(columns[i].name) == len && memcmp(columns[i].name, name, len) == 0)
+            return i;
+    return count;
+}
+
+int sheet_pick(const struct cli *cli, const struct sheet_column *columns, size_t count, const char *table,
+               const char *wide, size_t picked[SHEET_COLUMNS_MAX], size_t *picked_count, struct error *e)
+{
+    const char *list = cli->columns                  ? cli->columns
+                       : cli->format == OUTPUT_TABLE ? table
+                       : cli->format == OUTPUT_WIDE  ? wide
+                                                     : NULL;
+    size_t n = 0;
+    for (; !list && n < count; n++)
+        picked[n] = n;
     while (list && *list) {
-        char word[64];
-        size_t n = strcspn(list, ","), i = 0;
-        snprintf(word, sizeof word, "%.*s", (int)(n < sizeof word ? n : sizeof word - 1), list);
-        while (i < count && strcmp(columns[i].name, word) != 0)
-            i++;
+        size_t len = strcspn(list, ",");
+        size_t i = find_column(columns, count, list, len);
         if (i == count)
-            return unknown_column(columns, count, word, e);
-        if (*picked_count == SHEET_COLUMNS_MAX)
-            return error_set(e, ERROR_LIMIT, "more than %u columns", SHEET_COLUMNS_MAX);
-        picked[(*picked_count)++] = i;
-        list += n + (list[n] == ',');
+            return unknown_column(columns, count, list, len, e);
+        for (size_t k = 0; k < n; k++)
+            if (picked[k] == i)
+                return error_set(e, ERROR_USAGE, "--columns names '%s' twice", columns[i].name);
+        picked[n++] = i; /* so at most `count` */
+        list += len + (list[len] == ',');
     }
-    return 0;
+    *picked_count = n;
+    return n ? 0 : error_set(e, ERROR_USAGE, "no columns to show: --columns is empty");
 }

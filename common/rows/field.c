@@ -1,5 +1,6 @@
 /*
- * The table of fields is made once, at its first use, from the table of columns and the derived fields; it never changes after.
+ * The table of fields is made once, at its first use, from the table of columns and the derived fields; it never
+ * changes after.
  */
 #include "common/rows/field.h"
 #include "common/rows/field_derived.h"
@@ -56,11 +57,20 @@ static struct field *add_field(const char *prefix, const char *name, size_t len)
     return f;
 }
 
+/* Titles that would be wider than what stands below them. */
+static const struct {
+    const char *name;
+    const char *title;
+} short_titles[] = {{"duration", "DUR"}, {"packets", "PKTS"}};
+
 static void finish_field(struct field *f)
 {
     char *title = strings[f - fields].title;
     for (size_t i = 0; i < FIELD_TITLE_MAX - 1 && f->name[i]; i++)
         title[i] = (char)toupper((unsigned char)f->name[i]);
+    for (size_t i = 0; i < sizeof(short_titles) / sizeof(*short_titles); i++)
+        if (strcmp(f->name, short_titles[i].name) == 0)
+            f->title = short_titles[i].title;
     f->right = f->kind == FIELD_NUMBER && f->unit != UNIT_TIME_NS;
 }
 
