@@ -1,5 +1,6 @@
 /*
- * capture_filter: a capture's own filter, which has the kernel's meaning: plain pcap-filter(7), compiled by libpcap for a link type.
+ * capture_filter: a capture's own filter, which has the kernel's meaning: plain pcap-filter(7), compiled by libpcap
+ * for a link type.
  */
 #ifndef FLEETDUMP_FILTER_CAPTURE_FILTER_H
 #define FLEETDUMP_FILTER_CAPTURE_FILTER_H
@@ -10,7 +11,8 @@
 
 struct capture_filter;
 
-/* Compiles for LINKTYPE_ value and snaplen. Host names are not resolved (an error says so). ERROR_USAGE with libpcap's words. */
+/* Compiles for LINKTYPE_ value and snaplen. Host names are not resolved (an error says so). ERROR_USAGE with
+ * libpcap's words. */
 MUST_CHECK int capture_filter_new(const char *text, int link_type, uint32_t snaplen, struct capture_filter **out,
                                   struct error *e);
 void capture_filter_free(struct capture_filter *f);

@@ -1,8 +1,9 @@
 /*
  * eval: judging a filter. Private to common/filter.
  *
- * Packets and rows are judged by the same walk over the same view of one packet: a real packet, or all packets of one class (direction, later
- * fragment or not) of a flow, which share everything that flow words ask for. So a row and its packets cannot disagree.
+ * Packets and rows are judged by the same walk over the same view of one packet: a real packet, or all packets of
+ * one class (direction, later fragment or not) of a flow, which share everything that flow words ask for. So a row
+ * and its packets cannot disagree.
  */
 #ifndef FLEETDUMP_FILTER_EVAL_H
 #define FLEETDUMP_FILTER_EVAL_H

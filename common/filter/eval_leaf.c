@@ -1,4 +1,5 @@
-/* eval_leaf: what each word means. Missing values compare false; but in one row of several, what others may know is maybe. */
+/* eval_leaf: what each word means. Missing values compare false; but in one row of several, what others may know is
+ * maybe. */
 #include "common/base/glob.h"
 #include "common/filter/eval.h"
 #include <string.h>
@@ -207,7 +208,8 @@ static bool compares(const struct node *n, const struct flow_row *flow)
     }
 }
 
-/* Whether every row of a flow has the same value. Columns of one chunk's making (the originator's too: it may come late) do not. */
+/* Whether every row of a flow has the same value. Columns of one chunk's making (the originator's too: it may come
+ * late) do not. */
 static bool same_in_all_rows(const struct field *f)
 {
     return !f->is_measure && f->side == FIELD_BOTH && f->column[0] && !f->column[1] && f->column[0]->merge == MERGE_KEY;

@@ -1,26 +1,39 @@
 /*
- * filter: the one language of captures, flows and pull: tcpdump's syntax (pcap-filter(7)) plus words that only a connection knows.
+ * filter: the one language of captures, flows and pull: tcpdump's syntax (pcap-filter(7)) plus words that only a
+ * connection knows.
  *
- *   expr    := term { (and | &&) term | (or | "||") term }        as in tcpdump: and, or have the same precedence, left to right
- *   term    := (not | !) term | "(" expr ")" | primitive
+ *   expr := term { (and | &&) term | (or | "||") term }    and, or have the same precedence, from left to right
+ *   term := (not | !) term | "(" expr ")" | primitive
  *
- * Primitives, in three groups:
- *   flow words    host, net, port, portrange with src, dst, "src or dst", "src and dst" and protocol qualifiers (ip, ip6, arp, rarp, tcp, udp, sctp,
- *                 icmp, icmp6, ...), proto N, ip proto, ether proto, ip multicast and the like, vlan [N], mpls; a value alone repeats the last qualifiers
- *                 ("port 80 or 443"). An address alone is "host ADDRESS".
- *   connection    from X, to X, from port N, to port N, from/to net N (client's and server's end by `originator`); agent NAME-GLOB; capture NAME-GLOB;
- *   words         id HEX (a prefix of the flow id); community-id ID; state S0[,REJ...]; FIELD OP VALUE for every numeric field of field.h with units
- *                 (bytes > 1M, duration >= 1.5s, resp_packets = 0); OP is = == != < <= > >=
- *   packet words  everything else of pcap-filter (tcp[13] & 2 != 0, less 100, greater, ether host, outer ( expr ), broadcast ...): judged packet by packet,
- *                 by libpcap's own compiler and interpreter (outer: by our decoder)
+ * A value alone repeats the last qualifiers ("port 80 or 443", "from web-1 or web-2"). An address alone is host or,
+ * with /LENGTH, net. Values that are words of the language need a backslash (\tcp) or quotes. Primitives, in four
+ * groups:
  *
- * X in host, from, to: an address, @NAME (an agent), NAME (an agent, else a DNS name). Names never resolve themselves: the caller gives a table
- * (struct filter_names) made once by the command line.
+ *   flow words        host, net, port, portrange with src, dst, "src or dst", "src and dst" and protocol qualifiers
+ *                     (ip, ip6, arp, rarp, tcp, udp, sctp), the protocols themselves, proto N, ip proto, ip6 proto,
+ *                     ether proto, ip multicast, ip6 multicast, vlan [N], geneve [N], vxlan [N]
+ *   places            agent PATTERN, capture PATTERN (* and ?)
+ *   connection words  from X, to X, from port N, to net N, ... (the client's and the server's end by `originator`);
+ * id HEX
+ *                     (a prefix of the flow id); community-id ID; state S0[,REJ...]; FIELD OP VALUE for every numeric
+ *                     field of field.h with units (bytes > 1M, duration >= 1.5s); OP is = == != < <= > >=
+ *   packet words      everything else of pcap-filter (tcp[13] & 2 != 0, less 100, ether host, broadcast, llc ...), by
+ *                     libpcap's own compiler and interpreter; mpls, outer ( expr )
  *
- * Meaning (for one packet): our decoder's view of it, innermost headers, VLANs and tunnels looked through.
- * Meaning (for a flow): true if it holds for one of the classes of packets that the row counted: (direction, later fragment or not); the whole expression is
- * judged per class, then ORed, so `not` is never applied to a primitive of the flow as a whole. Missing values compare false. Flows of several rows are judged on
- * their sum.
+ * X in host, from, to: an address, @NAME (an agent), NAME (an agent, else a DNS name). Names never resolve themselves:
+ * the caller gives a table (struct filter_names) made once by the command line.
+ *
+ * Meaning for one packet: our decoder's view of it, innermost headers, VLANs and tunnels looked through; outer ( expr )
+ * asks for the outermost IP header. On packets with nothing to look through (packet.plain) that is libpcap's meaning.
+ * Packet words about IP and above (tcp[13], ip[8], ...) are about the innermost packet too; those about the link
+ * layer and the length are about the whole. As in libpcap, a packet that is too short for a byte that is asked for
+ * does not match, whatever the rest of the filter says behind that.
+ *
+ * Meaning for a flow: true if it holds for one of the classes of packets that the row counted: (direction, later
+ * fragment or not); the whole expression is judged per class, then ORed, so `not` is never applied to a primitive of
+ * the flow as a whole. Missing values compare false. Flows of several rows are judged on their sum.
+ *
+ * So for filters without packet words a flow is selected if and only if one of its packets matches.
  */
 #ifndef FLEETDUMP_FILTER_FILTER_H
 #define FLEETDUMP_FILTER_FILTER_H
@@ -55,37 +68,47 @@ struct filter_names {
 
 struct filter;
 
-/* Parses and checks. An empty or blank text is the filter that is always true. Names not found in `names` (may be NULL) are an ERROR_NOT_FOUND that tells the name.
- * ERROR_USAGE: e->text has three lines: what is wrong and what was expected; the filter's text (a part of it around the place); a caret below the place. */
+/* Parses and checks. An empty or blank text is the filter that is always true. `names` (may be NULL) is copied. A name
+ * that is not in it is ERROR_NOT_FOUND, what passes a limit ERROR_LIMIT, everything else that is wrong ERROR_USAGE.
+ * Then e->text has three lines: what is wrong and what was expected; the filter's text (a part of it around the
+ * place); a caret below the place. (error_prefix would make one line of them.) */
 MUST_CHECK int filter_compile(const char *text, const struct filter_names *names, struct filter **out, struct error *e);
 void filter_free(struct filter *f);
 
-/* The names in text that need an entry in struct filter_names: calls `each` for every distinct one. Parses as filter_compile. */
+/* The names in text that need an entry in struct filter_names: calls `each` for every distinct one. Parses as
+ * filter_compile. */
 MUST_CHECK int filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context,
                                 struct error *e);
 
-/* Whether it has packet words (rows can only say maybe), connection words (pull gives whole connections), measures (sums must be made first). `what` (may be NULL) is set
- * to the first such word's text, owned by f. */
+/* Whether it has packet words (rows can only say maybe), connection words (pull gives whole connections; agent and
+ * capture say where, and are none), measures and states (sums must be made first). `what` (may be NULL) is set to the
+ * first such word's text, owned by f. */
 bool filter_has_packet_words(const struct filter *f, const char **what);
 bool filter_has_connection_words(const struct filter *f, const char **what);
 bool filter_has_measures(const struct filter *f, const char **what);
 
 enum truth { TRUTH_NO = 0, TRUTH_MAYBE = 1, TRUTH_YES = 2 };
 
-/* Could a flow that this row is a part of be selected? Judged on what all rows of the flow share: classes of packets that another row may hold are open, measures, state
- * and packet words are maybe. TRUTH_NO is sure. */
+/* Could a flow that this row is a part of be selected? Judged on what all rows of the flow share: classes of packets
+ * that another row may hold are open; measures, state, who the originator is and packet words are maybe, as are
+ * agent and capture if the row does not have them. TRUTH_NO is sure, and so is TRUTH_YES. */
 enum truth filter_row_part(const struct filter *f, const struct flow_row *row);
 
-/* Is the flow selected, given the sum of its rows? Maybe only for packet words. row->agent and row->capture are used by agent and capture words. */
+/* Is the flow selected, given the sum of its rows? Maybe only for packet words. The columns agent and capture must
+ * be set for words that ask for them. A sum without packets (their rows are gone) is judged as if it had some either
+ * way. */
 enum truth filter_row_sum(const struct filter *f, const struct flow_row *sum);
 
-/* Whether the packet matches, exactly. `flow` is the sum of the flow it belongs to (for connection words; NULL: those compare false). Compiles packet words for the
- * packet's link type at first use; not thread-safe for one f. ERROR_UNSUPPORTED if libpcap cannot judge a word on that link type. */
+/* Whether the packet matches, exactly. `flow` is the sum of the flow it belongs to (for connection words, places and
+ * the time at which a name had an address; NULL: those words compare false, and names have all their addresses).
+ * Compiles packet words for the packet's link type at first use; not thread-safe for one f. ERROR_UNSUPPORTED if
+ * libpcap cannot judge a word on that link type. */
 MUST_CHECK int filter_packet(struct filter *f, const struct packet *p, const struct flow_row *flow, bool *match,
                              struct error *e);
 
-/* What must be in a row for it to match, for indexes: folds the tree bottom-up. `leaf` gives the caller's value for one requirement (any = no restriction), `both` and
- * `either` combine two values; each returns a value owned by the caller. Everything under `not`, and all that no index helps with, is given as FILTER_TERM_ANY. */
+/* What must be in a row for it to match, for indexes: folds the tree bottom-up. `leaf` gives the caller's value for
+ * one requirement (any = no restriction), `both` and `either` combine two values; each returns a value owned by the
+ * caller. Everything under `not`, and all that no index helps with, is given as FILTER_TERM_ANY. */
 enum filter_term_kind {
     FILTER_TERM_ANY,
     FILTER_TERM_ADDRESS,

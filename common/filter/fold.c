@@ -1,4 +1,5 @@
-/* fold: what a row must have, for indexes. A class of packets that matches has all that an `and` asks for, and so has its row. */
+/* fold: what a row must have, for indexes. A class of packets that matches has all that an `and` asks for, and so
+ * has its row. */
 #include "common/filter/tree.h"
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /*
- * lexer: the next token of a filter's text. The same tokens as libpcap's scanner makes (longest match first), and 'quoted' or "quoted" text and @names.
- * Private to common/filter. Pure: a token says where it stands, and lexing goes on from any place.
+ * lexer: the next token of a filter's text. The same tokens as libpcap's scanner makes (longest match first), and
+ * 'quoted' or "quoted" text and @names. Private to common/filter. Pure: a token says where it stands, and lexing
+ * goes on from any place.
  */
 #ifndef FLEETDUMP_FILTER_LEXER_H
 #define FLEETDUMP_FILTER_LEXER_H
@@ -70,7 +71,8 @@ struct token {
 /* The token at or after `at`, white space skipped. */
 struct token lex(const char *text, uint32_t len, uint32_t at);
 
-/* The same, but all up to white space, ( ) | & ! , is one TOKEN_NAME (or TOKEN_STRING if quoted): patterns, values with units. */
+/* The same, but all up to white space, ( ) | & ! , is one TOKEN_NAME (or TOKEN_STRING if quoted): patterns, values
+ * with units. */
 struct token lex_raw(const char *text, uint32_t len, uint32_t at);
 
 /* Whether the text is a word of the language, so that no value can be written like that without a backslash. */

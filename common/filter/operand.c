@@ -12,7 +12,7 @@ const char *operand_written(const struct parser *p, const struct token *t, char 
 
 /* --- For libpcap: qualifiers and value, put together --- */
 
-struct node *operand_for_libpcap(struct parser *p, const struct qualifiers *q, bool inner)
+struct node *operand_for_libpcap(struct parser *p, const struct qualifiers *q, enum reach reach)
 {
     static const char *const directions[] = {
         [DIRECTION_EITHER] = "", [DIRECTION_SRC] = "src", [DIRECTION_DST] = "dst", [DIRECTION_BOTH] = "src and dst"};
@@ -35,7 +35,7 @@ struct node *operand_for_libpcap(struct parser *p, const struct qualifiers *q, b
                  p->text + t.at) < 0)
         return complain(p, t.at, ERROR_MEMORY, "no memory for the filter");
     parser_next(p);
-    return packet_word_node(p, text, inner, t.at);
+    return packet_word_node(p, text, reach, t.at);
 }
 
 /* --- Patterns, ids, states --- */

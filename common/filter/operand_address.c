@@ -256,7 +256,7 @@ struct node *operand_address(struct parser *p, const struct qualifiers *q)
     bool link = q->protocol == PROTOCOL_LINK;
     switch (t.kind) {
     case TOKEN_DOTTED:
-        return q->protocol == PROTOCOL_DECNET ? operand_for_libpcap(p, q, false) : ip4_address(p, q);
+        return q->protocol == PROTOCOL_DECNET ? operand_for_libpcap(p, q, REACH_WHOLE) : ip4_address(p, q);
     case TOKEN_IP6:
         return ip6_address(p, q);
     case TOKEN_NUMBER:
@@ -265,7 +265,7 @@ struct node *operand_address(struct parser *p, const struct qualifiers *q)
     case TOKEN_SHORT_LINK:
         if (!link)
             return complain(p, t.at, ERROR_USAGE, "a link address is written 'ether host MAC'");
-        return operand_for_libpcap(p, q, false);
+        return operand_for_libpcap(p, q, REACH_WHOLE);
     case TOKEN_NAME:
     case TOKEN_STRING:
     case TOKEN_AT:

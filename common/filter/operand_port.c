@@ -138,7 +138,8 @@ static bool is_simple_ethertype(uint32_t ethertype)
     return ethertype >= 0x600;
 }
 
-/* A number, or a name by the table that the protocol before it asks for; *known is false for names that libpcap may know. */
+/* A number, or a name by the table that the protocol before it asks for; *known is false for names that libpcap may
+ * know. */
 static bool protocol_number(struct parser *p, bool link, uint32_t *value, bool *known)
 {
     struct token t = p->token;
@@ -172,7 +173,7 @@ static struct node *link_protocol(struct parser *p, const struct qualifiers *q)
     if (!protocol_number(p, true, &value, &known))
         return NULL;
     if (!known || !is_simple_ethertype(value))
-        return operand_for_libpcap(p, q, false);
+        return operand_for_libpcap(p, q, REACH_WHOLE);
     if (value > UINT16_MAX)
         return complain(p, p->token.at, ERROR_USAGE, "ethertypes go to 0xffff");
     struct node *n = parser_node(p, NODE_ETHERTYPE);
@@ -192,7 +193,7 @@ static struct node *ip_protocol(struct parser *p, const struct qualifiers *q)
     if (value > UINT8_MAX)
         return complain(p, p->token.at, ERROR_USAGE, "IP protocols go to 255");
     if (is_looked_through((uint8_t)value, nets))
-        return operand_for_libpcap(p, q, true);
+        return operand_for_libpcap(p, q, REACH_EITHER);
     struct node *n = parser_node(p, NODE_PROTO);
     if (n) {
         n->proto = (uint8_t)value;
@@ -208,13 +209,13 @@ struct node *operand_protocol(struct parser *p, const struct qualifiers *q)
     if (ip && q->subject == SUBJECT_PROTO)
         return ip_protocol(p, q);
     if (ip && (p->token.kind == TOKEN_NUMBER || p->token.kind == TOKEN_NAME))
-        return operand_for_libpcap(p, q, true);
+        return operand_for_libpcap(p, q, REACH_EITHER);
     if (ip)
         return complain_expected(p, "a protocol's number or name");
     if (q->subject == SUBJECT_PROTO && q->protocol == PROTOCOL_LINK)
         return link_protocol(p, q);
     if (q->subject == SUBJECT_PROTO && (q->protocol == PROTOCOL_ISO || q->protocol == PROTOCOL_ISIS))
-        return operand_for_libpcap(p, q, false);
+        return operand_for_libpcap(p, q, REACH_WHOLE);
     char word[TOKEN_TEXT_MAX];
     return complain(p, q->protocol_token.at, ERROR_USAGE,
                     "'%s' carries no protocols: expected ip, ip6, ether, iso or nothing before it",

@@ -2,7 +2,7 @@
 #include "common/filter/parse.h"
 #include <stdlib.h>
 
-struct node *packet_word_node(struct parser *p, char *text, bool inner, uint32_t at)
+struct node *packet_word_node(struct parser *p, char *text, enum reach reach, uint32_t at)
 {
     struct error wrong = ERROR_INIT;
     struct node *n = parser_node(p, NODE_PCAP);
@@ -11,7 +11,7 @@ struct node *packet_word_node(struct parser *p, char *text, bool inner, uint32_t
         return NULL;
     }
     n->text = text;
-    n->pcap.inner = inner;
+    n->pcap.reach = reach;
     if (!p->for_libpcap && pcap_word_check(text, &wrong) != 0)
         return complain(p, at, wrong.code, "%s", wrong.text);
     return n;
@@ -139,5 +139,5 @@ struct node *parse_packet_word(struct parser *p)
     if (!take_rest(p, &word))
         return NULL;
     char *text = parser_copy(p, at, p->last.end);
-    return text ? packet_word_node(p, text, false, at) : NULL;
+    return text ? packet_word_node(p, text, REACH_WHOLE, at) : NULL;
 }

@@ -1,8 +1,8 @@
 /*
  * parse: what the parts of the parser share. Private to common/filter.
  *
- * Recursive descent with one token of lookahead. A function that parses something returns its node, or NULL after it has
- * complained; the first complaint is the one that is kept.
+ * Recursive descent with one token of lookahead. A function that parses something returns its node, or NULL after it
+ * has complained; the first complaint is the one that is kept.
  */
 #ifndef FLEETDUMP_FILTER_PARSE_H
 #define FLEETDUMP_FILTER_PARSE_H
@@ -64,19 +64,20 @@ struct node *parse_operand(struct parser *p, const struct qualifiers *q);
 struct node *operand_address(struct parser *p, const struct qualifiers *q);  /* operand_address.c */
 struct node *operand_port(struct parser *p, const struct qualifiers *q);     /* operand_port.c: one or a range */
 struct node *operand_protocol(struct parser *p, const struct qualifiers *q); /* operand_port.c: proto, protochain */
-struct node *operand_for_libpcap(struct parser *p, const struct qualifiers *q,
-                                 bool inner); /* qualifiers and value as a packet word */
+/* Qualifiers and value, put together as a packet word. */
+struct node *operand_for_libpcap(struct parser *p, const struct qualifiers *q, enum reach reach);
+/* The token as written, for messages; cut. Returns buf. */
 #define TOKEN_TEXT_MAX 64
-const char *operand_written(const struct parser *p, const struct token *t,
-                            char buf[TOKEN_TEXT_MAX]); /* for messages; cut */
+const char *operand_written(const struct parser *p, const struct token *t, char buf[TOKEN_TEXT_MAX]);
 
 /* packet_word.c: words for libpcap alone, from their first token on. */
 struct node *parse_packet_word(struct parser *p);
-struct node *packet_word_node(struct parser *p, char *text, bool inner, uint32_t at); /* takes text; NULL complains */
+/* Takes over the text, even if it fails. `at` is where it is complained about. */
+struct node *packet_word_node(struct parser *p, char *text, enum reach reach, uint32_t at);
 
-/* relation.c: whether `arithmetic comparison arithmetic` stands at `at`: returns its end, or 0. `inner`: about IP and above alone. `wrong_at` is
- * the place that spoils it. */
-uint32_t relation_end(const struct parser *p, uint32_t at, bool *inner, uint32_t *wrong_at);
+/* relation.c: whether `arithmetic comparison arithmetic` stands at `at`: returns its end, or 0; *wrong_at is the place
+ * that spoils it. */
+uint32_t relation_end(const struct parser *p, uint32_t at, enum reach *reach, uint32_t *wrong_at);
 
 /* value.c: texts of values, without a parser. False if they are none. */
 bool value_ip4(const char *text, uint32_t *addr, unsigned *bits);  /* 10.1 is 16 bits, in the lowest bits of addr */

@@ -113,12 +113,12 @@ static struct node *parenthesis(struct parser *p, const struct qualifiers *q)
 /* A comparison of packet bytes, if one stands here. */
 static bool try_relation(struct parser *p, struct node **n)
 {
-    bool inner;
-    uint32_t wrong_at, at = p->token.at, end = relation_end(p, at, &inner, &wrong_at);
+    enum reach reach;
+    uint32_t wrong_at, at = p->token.at, end = relation_end(p, at, &reach, &wrong_at);
     if (!end)
         return false;
     char *text = parser_copy(p, at, end);
-    *n = text ? packet_word_node(p, text, inner, at) : NULL;
+    *n = text ? packet_word_node(p, text, reach, at) : NULL;
     p->last = p->token;
     p->token = lex(p->text, p->len, end);
     return true;

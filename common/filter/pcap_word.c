@@ -6,48 +6,61 @@
 
 #define LINKTYPE_RAW 101
 
-/* The LINKTYPE_ values of files are those of DLT_ but for these (https://www.tcpdump.org/linktypes.html). */
-static const struct {
-    int link_type, dlt;
-} differing[] = {
-    {100, DLT_ATM_RFC1483}, {101, DLT_RAW},    {102, DLT_SLIP_BSDOS}, {103, DLT_PPP_BSDOS},
-    {106, DLT_ATM_CLIP},    {107, DLT_FRELAY}, {246, DLT_PFSYNC},
-};
-
-int pcap_word_dlt(int link_type)
+/* A handle of a file without packets. */
+static pcap_t *open_file(int link_type, uint32_t snaplen)
 {
-    for (size_t i = 0; i < sizeof differing / sizeof *differing; i++)
-        if (differing[i].link_type == link_type)
-            return differing[i].dlt;
-    return link_type;
+    struct {
+        uint32_t magic;
+        uint16_t major, minor;
+        uint32_t zone, accuracy, snaplen, link_type;
+    } header = {0xa1b2c3d4, 2, 4, 0, 0, snaplen, (uint32_t)link_type};
+    char problem[PCAP_ERRBUF_SIZE];
+    FILE *file = fmemopen(&header, sizeof header, "r");
+    pcap_t *pcap = file ? pcap_fopen_offline(file, problem) : NULL;
+    if (file && !pcap)
+        fclose(file);
+    return pcap;
 }
 
-static int compile(int dlt, const char *text, struct bpf_program *program, struct error *e)
+int pcap_word_compile(int link_type, uint32_t snaplen, const char *text, struct bpf_program *program, struct error *e)
 {
-    pcap_t *dead = pcap_open_dead(dlt, (int)PACKET_SNAPLEN_MAX);
-    if (!dead)
+    pcap_t *pcap = open_file(link_type, snaplen);
+    if (!pcap)
         return error_set(e, ERROR_MEMORY, "no memory for the filter");
     int code = 0;
-    /* Not optimised: the optimiser refuses what can never match, so what always does would have no opposite, and is not
-     * always right (see capture_filter.c). */
-    if (pcap_compile(dead, program, text, 0, PCAP_NETMASK_UNKNOWN) != 0)
-        code = error_set(e, ERROR_USAGE, "libpcap on '%.80s': %s", text, pcap_geterr(dead));
-    pcap_close(dead);
+    /* Not optimised. The optimiser refuses what can never match, so what always does would have no opposite. And
+     * libpcap 1.10's drops comparisons that matter: "ip host (1.1.1.1 and 2.2.2.2 or 1.1.1.1 or 3.3.3.3)" misses
+     * packets from 3.3.3.3. */
+    if (pcap_compile(pcap, program, text, 0, PCAP_NETMASK_UNKNOWN) != 0)
+        code = error_set(e, ERROR_USAGE, "libpcap on '%.80s': %s", text, pcap_geterr(pcap));
+    pcap_close(pcap);
     return code;
 }
 
 /* Ethernet first: its message is the most useful one. The others know the words of their own. */
 static const int link_types[] = {
-    DLT_EN10MB, DLT_LINUX_SLL2,   DLT_LINUX_SLL, DLT_IEEE802_11, DLT_PFLOG, DLT_SUNATM,           DLT_MTP2,
-    DLT_ERF,    DLT_ARCNET_LINUX, DLT_SLIP,      DLT_RAW,        DLT_PPP,   DLT_IEEE802_11_RADIO, DLT_BACNET_MS_TP,
+    1 /* Ethernet */,
+    276 /* Linux cooked v2 */,
+    113 /* Linux cooked */,
+    105 /* 802.11 */,
+    117 /* PFLOG */,
+    123 /* SunATM */,
+    140 /* MTP2 */,
+    197 /* ERF */,
+    129 /* ARCnet of Linux */,
+    8 /* SLIP */,
+    101 /* RAW */,
+    9 /* PPP */,
+    127 /* radiotap */,
+    165 /* BACnet MS/TP */,
 };
 
 int pcap_word_check(const char *text, struct error *e)
 {
     struct bpf_program program;
-    int code = compile(link_types[0], text, &program, e);
+    int code = pcap_word_compile(link_types[0], PACKET_SNAPLEN_MAX, text, &program, e);
     for (size_t i = 1; code == ERROR_USAGE && i < sizeof link_types / sizeof *link_types; i++)
-        code = compile(link_types[i], text, &program, NULL);
+        code = pcap_word_compile(link_types[i], PACKET_SNAPLEN_MAX, text, &program, NULL);
     if (code == 0)
         pcap_freecode(&program);
     return code;
@@ -56,8 +69,7 @@ int pcap_word_check(const char *text, struct error *e)
 static int compile_both(const char *text, int link_type, struct pcap_word *w, struct error *e)
 {
     char *opposite = NULL;
-    int dlt = pcap_word_dlt(link_type);
-    int code = compile(dlt, text, &w->yes, e);
+    int code = pcap_word_compile(link_type, PACKET_SNAPLEN_MAX, text, &w->yes, e);
     if (code)
         return code;
     if (asprintf(&opposite, "not (%s)", text) < 0) {
@@ -65,7 +77,7 @@ static int compile_both(const char *text, int link_type, struct pcap_word *w, st
         code = error_set(e, ERROR_MEMORY, "no memory for the filter");
     }
     if (!code)
-        code = compile(dlt, opposite, &w->no, e);
+        code = pcap_word_compile(link_type, PACKET_SNAPLEN_MAX, opposite, &w->no, e);
     if (code)
         pcap_freecode(&w->yes);
     else
@@ -94,10 +106,8 @@ static int word_for(struct node *n, int link_type, struct pcap_word **out, struc
     return 0;
 }
 
-int pcap_word_match(struct node *n, const struct packet *p, bool outermost, enum pcap_verdict *verdict, struct error *e)
+static int judge(struct node *n, const struct packet *p, bool inside, enum pcap_verdict *verdict, struct error *e)
 {
-    /* Where we look through tags, labels and tunnels, words about IP and above are about what we see. */
-    bool inside = n->pcap.inner && !p->plain && !outermost && p->net_length != 0;
     uint32_t skip = inside ? p->net_offset : 0;
     struct pcap_word *w;
     int code = word_for(n, inside ? LINKTYPE_RAW : p->link_type, &w, e);
@@ -110,6 +120,18 @@ int pcap_word_match(struct node *n, const struct packet *p, bool outermost, enum
     else if (pcap_offline_filter(&w->no, &h, p->data + skip))
         *verdict = PCAP_NO;
     return 0;
+}
+
+int pcap_word_match(struct node *n, const struct packet *p, bool outermost, enum pcap_verdict *verdict, struct error *e)
+{
+    /* Where we look through tags, labels and tunnels, words about IP and above are about what we see. */
+    bool inside = n->pcap.reach != REACH_WHOLE && !p->plain && !outermost && p->net_length != 0;
+    int code = judge(n, p, inside, verdict, e);
+    enum pcap_verdict whole;
+    if (code == 0 && inside && n->pcap.reach == REACH_EITHER && judge(n, p, false, &whole, NULL) == 0 &&
+        whole == PCAP_YES)
+        *verdict = PCAP_YES;
+    return code;
 }
 
 void pcap_word_free(struct pcap_word *w)

@@ -29,7 +29,7 @@ static struct node *protocol_alone(struct parser *p)
         }
     } else {
         char *text = parser_copy(p, t.at, t.end);
-        n = text ? packet_word_node(p, text, t.value == PROTOCOL_AH, t.at) : NULL;
+        n = text ? packet_word_node(p, text, t.value == PROTOCOL_AH ? REACH_EITHER : REACH_WHOLE, t.at) : NULL;
     }
     parser_next(p);
     return n;
@@ -43,7 +43,7 @@ static struct node *cast(struct parser *p, enum protocol_word protocol)
     parser_next(p);
     if (protocol == PROTOCOL_NONE || protocol == PROTOCOL_LINK) {
         char *text = parser_copy(p, at, p->last.end);
-        return text ? packet_word_node(p, text, false, at) : NULL;
+        return text ? packet_word_node(p, text, REACH_WHOLE, at) : NULL;
     }
     if (broadcast)
         return complain(p, at, ERROR_USAGE,
@@ -93,7 +93,7 @@ static struct node *mpls(struct parser *p)
     if (!take_number(p, &label))
         return parser_node(p, NODE_MPLS);
     char *text = parser_copy(p, at, p->last.end);
-    return text ? packet_word_node(p, text, false, at) : NULL;
+    return text ? packet_word_node(p, text, REACH_WHOLE, at) : NULL;
 }
 
 static struct node *outer(struct parser *p)
@@ -274,9 +274,9 @@ static struct node *compared(struct parser *p)
 /* A comparison of packet bytes that did not come out as one. */
 static struct node *broken_relation(struct parser *p)
 {
-    bool inner;
+    enum reach reach;
     uint32_t wrong_at;
-    (void)relation_end(p, p->token.at, &inner, &wrong_at);
+    (void)relation_end(p, p->token.at, &reach, &wrong_at);
     return complain(p, wrong_at, ERROR_USAGE,
                     "a comparison of packet bytes goes wrong here: expected something like tcp[13] & 2 != 0");
 }

@@ -1,6 +1,6 @@
 /*
- * relation: recognises comparisons of packet bytes, `arithmetic comparison arithmetic`, which go to libpcap as they stand. It builds nothing: a parenthesis may
- * begin such a comparison or an expression, and only trying tells.
+ * relation: recognises comparisons of packet bytes, `arithmetic comparison arithmetic`, which go to libpcap as they
+ * stand. It builds nothing: a parenthesis may begin such a comparison or an expression, and only trying tells.
  */
 #include "common/filter/parse.h"
 
@@ -102,7 +102,7 @@ static bool sum(struct reader *r)
     return true;
 }
 
-uint32_t relation_end(const struct parser *p, uint32_t at, bool *inner, uint32_t *wrong_at)
+uint32_t relation_end(const struct parser *p, uint32_t at, enum reach *reach, uint32_t *wrong_at)
 {
     struct reader r = {.p = p, .t = lex(p->text, p->len, at)};
     uint32_t end = 0;
@@ -111,7 +111,7 @@ uint32_t relation_end(const struct parser *p, uint32_t at, bool *inner, uint32_t
         if (sum(&r))
             end = r.end;
     }
-    *inner = r.loads && !r.not_inner;
+    *reach = r.loads && !r.not_inner ? REACH_INNER : REACH_WHOLE;
     *wrong_at = r.t.at;
     return end;
 }

@@ -1,8 +1,9 @@
 /*
  * tree: a filter as parsed. Private to common/filter.
  *
- * and, or have the same precedence and bind from the left, so an expression is a chain: terms in the order of the text, each
- * joined to all before it. Only parentheses and `not` nest, and the parser limits that, so walking the tree may recurse.
+ * and, or have the same precedence and bind from the left, so an expression is a chain: terms in the order of the
+ * text, each joined to all before it. Only parentheses and `not` nest, and the parser limits that, so walking the
+ * tree may recurse.
  */
 #ifndef FLEETDUMP_FILTER_TREE_H
 #define FLEETDUMP_FILTER_TREE_H
@@ -62,10 +63,17 @@ enum node_kind {
     NODE_PCAP,
 };
 
+/* Where a packet word is judged. */
+enum reach {
+    REACH_WHOLE,  /* the packet as captured */
+    REACH_INNER,  /* about IP and above: the innermost IP packet */
+    REACH_EITHER, /* about headers that we look through */
+};
+
 enum comparison { COMPARE_EQ, COMPARE_NE, COMPARE_LT, COMPARE_LE, COMPARE_GT, COMPARE_GE };
 
-/* A packet word compiled for one link type. libpcap rejects a packet that is too short for a load, whatever stands around it: so a word and
- * its opposite are compiled, and a packet that matches neither was rejected. */
+/* A packet word compiled for one link type. libpcap rejects a packet that is too short for a load, whatever stands
+ * around it: so a word and its opposite are compiled, and a packet that matches neither was rejected. */
 struct pcap_word {
     int link_type;
     struct bpf_program yes, no;
@@ -116,7 +124,7 @@ struct node {
             uint64_t value;
         } field;
         struct {
-            bool inner; /* about IP and above: judged on the innermost packet */
+            enum reach reach;
             struct pcap_word *compiled;
         } pcap;
     };
@@ -147,10 +155,13 @@ MUST_CHECK int pcap_word_match(struct node *n, const struct packet *p, bool oute
                                struct error *e);
 void pcap_word_free(struct pcap_word *w);
 
-/* The DLT_ of libpcap on this system for a LINKTYPE_ value. */
-int pcap_word_dlt(int link_type);
+/* Compiles for LINKTYPE_ value, as for a file: libpcap itself knows the DLT_, and uses nothing that only the kernel
+ * has. ERROR_USAGE with libpcap's words. */
+MUST_CHECK int pcap_word_compile(int link_type, uint32_t snaplen, const char *text, struct bpf_program *program,
+                                 struct error *e);
 
-/* parser.c: parses text as a filter for libpcap alone, so that what libpcap would resolve or guess is refused before it sees it. */
+/* parser.c: parses text as a filter for libpcap alone, so that what libpcap would resolve or guess is refused before
+ * it sees it. */
 MUST_CHECK int filter_parse_capture(const char *text, struct error *e);
 
 #endif

@@ -1,5 +1,5 @@
-/* value: what the texts of addresses, ports and protocols mean. Ports and protocols by the tables that libpcap asks, with the common ones here for
- * machines that have no /etc/services or /etc/protocols. */
+/* value: what the texts of addresses, ports and protocols mean. Ports and protocols by the tables that libpcap asks,
+ * with the common ones here for machines that have no /etc/services or /etc/protocols. */
 #include "common/filter/parse.h"
 #include <netdb.h>
 #include <netinet/in.h>

@@ -45,7 +45,8 @@ enum protocol_word {
 #define NETS_IP6  8u
 #define NETS_ALL  (NETS_IP | NETS_ARP | NETS_RARP | NETS_IP6)
 
-/* What a protocol's word says of a packet: an ethertype, or an IP protocol in some of the nets, or neither (libpcap decides). */
+/* What a protocol's word says of a packet: an ethertype, or an IP protocol in some of the nets, or neither (libpcap
+ * decides). */
 struct protocol {
     uint16_t ethertype;
     uint8_t number; /* IP protocol, if ethertype is 0 and nets is not */

@@ -26,7 +26,8 @@ void random_packet(struct random *r, bool plain, struct random_packet *p);
 extern const int random_link_types[];
 extern const unsigned random_link_type_count;
 
-/* One filter in three spellings: ours, and libpcap's for packets that the originator sent and for those that it received (from X is src X or dst X). */
+/* One filter in three spellings: ours, and libpcap's for packets that the originator sent and for those that it
+ * received (from X is src X or dst X). */
 #define RANDOM_TEXT_MAX 7000
 struct random_filter {
     char text[3][RANDOM_TEXT_MAX];

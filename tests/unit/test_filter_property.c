@@ -1,6 +1,6 @@
 /*
- * Random filters over random packets and the flows they make, judged by ours and by libpcap. The seeds are a fixed one and the clock's, or
- * FLEETDUMP_SEED; a failure prints all there is to know, and the seed.
+ * Random filters over random packets and the flows they make, judged by ours and by libpcap. The seeds are a fixed
+ * one and the clock's, or FLEETDUMP_SEED; a failure prints all there is to know, and the seed.
  */
 #include "common/filter/filter.h"
 #include "common/rows/column.h"
@@ -234,8 +234,8 @@ static struct filter *compile_ours(const char *text, uint64_t seed)
     return f;
 }
 
-/* Filters of words that libpcap has too, on plain packets: each packet is judged as libpcap does, and a flow is selected if and only if
- * libpcap takes one of its packets. */
+/* Filters of words that libpcap has too, on plain packets: each packet is judged as libpcap does, and a flow is
+ * selected if and only if libpcap takes one of its packets. */
 static void check_equal(struct world *w, struct random *r, uint64_t seed, struct totals *t)
 {
     static struct random_filter texts;
@@ -303,7 +303,8 @@ static void check_row(struct world *w, unsigned i, const struct filter *f, uint6
     }
 }
 
-/* Filters of all words on all packets, cut and broken and tunnelled ones too: rows never say no (or yes) wrongly, neither alone nor summed. */
+/* Filters of all words on all packets, cut and broken and tunnelled ones too: rows never say no (or yes) wrongly,
+ * neither alone nor summed. */
 static void check_sound(struct world *w, struct random *r, uint64_t seed, struct totals *t)
 {
     static struct random_filter texts;
