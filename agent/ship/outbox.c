@@ -141,7 +141,7 @@ static int scan_orphan(void *context, int dirfd, const char *name, struct error 
     return 0;
 }
 
-static int scan_stream(struct outbox *o, struct outbox_stream *t, struct error *e)
+int outbox_rescan(struct outbox *o, struct outbox_stream *t, struct error *e)
 {
     struct scan s = {.o = o, .t = t};
     for (size_t i = t->count; i-- > 0;) { /* what is there no more; most are */
@@ -249,7 +249,7 @@ static int add_stream(struct outbox *o, const uint8_t epoch[EPOCH_SIZE], struct 
         log_warn("spool: stream %s: %s", t->name, why.text);
     t->page = page;
     if (!r)
-        r = scan_stream(o, t, e);
+        r = outbox_rescan(o, t, e);
     if (r) {
         free_stream(o, t);
         return r == ERROR_NOT_FOUND ? 0 : r;
@@ -296,7 +296,7 @@ static int scan_name(void *context, int spool, const char *name, struct error *e
         return add_stream(o, epoch, e);
     t->seen = true;
     t->stuck = (struct error)ERROR_INIT;
-    return scan_stream(o, t, e);
+    return outbox_rescan(o, t, e);
 }
 
 int outbox_scan(struct outbox *o, struct error *e)

@@ -123,8 +123,9 @@ int outbox_decode(struct outbox_stream *t, struct outbox_item *item, struct buff
 static void fill_gap(const struct outbox_stream *t, const struct chunk_head *was, struct chunk_head *h)
 {
     static char software[] = SOFTWARE_NAME;
-    if (was) { /* all that it said, but for the rows */
+    if (was) { /* who, when and how much */
         *h = *was;
+        h->filter = NULL;
         h->totals.value[COUNTER_EVICTED] = was->totals.value[COUNTER_KEPT];
     } else {
         *h = (struct chunk_head){.agent = (char *)(uintptr_t)t->agent, .capture = (char *)(uintptr_t)t->capture};
@@ -225,17 +226,27 @@ static int fill_hole(struct outbox *o, struct outbox_stream *t, uint64_t seq, ui
     return outbox_write_gap(o, t, seq, last_seq, GAP_DAMAGED, NULL, e);
 }
 
+/* The first item from head_sent on. A listing of a folder that is being written may lack a name that is older than one it has: what
+ * seems to be missing is looked for again, now that a later item is known to be there. */
+static struct outbox_item *first_due(struct outbox *o, struct outbox_stream *t, struct error *e)
+{
+    struct outbox_item *item = outbox_item_from(t, t->head_sent);
+    if (item < t->items + t->count && item->seq > t->head_sent && outbox_rescan(o, t, e) == 0)
+        item = outbox_item_from(t, t->head_sent);
+    return item < t->items + t->count ? item : NULL;
+}
+
 struct outbox_item *outbox_head_due(struct outbox *o, struct outbox_stream *t)
 {
     struct error e = ERROR_INIT;
     if (!t->known || t->refusal.code || t->stuck.code)
         return NULL;
-    struct outbox_item *item = outbox_item_from(t, t->head_sent);
-    if (item == t->items + t->count)
+    struct outbox_item *item = first_due(o, t, &e);
+    if (!item && !e.code)
         return NULL;
-    if (item->seq > t->head_sent && fill_hole(o, t, t->head_sent, item->seq - 1, &e) == 0)
+    if (!e.code && item->seq > t->head_sent && fill_hole(o, t, t->head_sent, item->seq - 1, &e) == 0)
         item = outbox_item(t, t->head_sent);
-    else if (item->seq < t->head_sent)
+    else if (!e.code && item->seq < t->head_sent)
         error_set(&e, ERROR_CONFLICT, "items %llu to %llu became one, of which the collector has a part",
                   (unsigned long long)item->seq, (unsigned long long)item->last_seq);
     if (e.code) {
