@@ -84,7 +84,9 @@ def one(system, agent, number, row, root):
         return "the test's own reader sees %d packets, capinfos %s" % (count, row["packets"]), 0
     for link, packets in by_link.items():
         pulled = system.path("pulled.%d" % number)
-        system.pull("", "--capture", capture, "--vantage", "all", "--packets", "--link-type", str(link), path=pulled)
+        done = system.run("pull", "", "-w", pulled, "--capture", capture, "--vantage", "all", "--packets", "--link-type", str(link), check=None)
+        if done.returncode != 0:
+            return "pull: exit %d: %s" % (done.returncode, done.stderr), 0
         wrong = compare(packets, pulled, link)
         os.unlink(pulled)
         if wrong:
