@@ -1,13 +1,16 @@
 /*
  * block: many rows of one table, stored by column.
  *
- *   block    := magic "FDBK" | version u8 (1) | table id u8 | column count u16 | row count u32 | directory | hash64 of
- * all before it (header and directory) | column data directory:= per column, ascending ids: id u16 | codec u8 | flags
- * u8 | stored length u32 | raw length u32 | hash64 of the stored data. Data stand in directory order, one directly
- * after the other. flags    := PRESENCE 1 | ZSTD 2 column   := [presence bitmap if flag PRESENCE] values by codec, the
- * whole then as one zstd frame if flag ZSTD (only if smaller) codecs   := constant | frame of reference with bit width
- * | delta with bit width | dictionary with bit width | plain | lists as counts, first items and gaps. The exact bytes
- * of each are described on top of codec.h.
+ *   block     := magic "FDBK" | version u8 (1) | table id u8 | column count u16 | row count u32
+ *                | directory | hash64 of all before it | column data
+ *   directory := per column, ascending ids: id u16 | codec u8 | flags u8 | stored length u32 | raw length u32
+ *                | hash64 of the stored data
+ *                The data stand in directory order, one directly after the other.
+ *   codec     := CONSTANT 1 | FRAME (of reference, with bit widths) 2 | DELTA (with bit widths) 3 | DICTIONARY 4
+ *                | PLAIN 5 | LISTS 6
+ *   flags     := PRESENCE 1 | ZSTD 2
+ *   data      := [presence bitmap if flag PRESENCE] values by codec; the whole then as one zstd frame if flag ZSTD
+ *                (only if smaller). The exact bytes of each codec are described on top of codec.h.
  *
  * All integers little-endian. A block is valid if both levels of hashes match, lengths add up to exactly the block's
  * length, and every decoded value fits its column. A reader skips columns whose id it does not know; columns that a
@@ -30,8 +33,7 @@ MUST_CHECK int block_encode(const struct table *t, const void *rows, size_t n, s
 /* An opened block: refers to the caller's memory, owns what it expanded. */
 struct block;
 
-/* Checks header and directory (not yet the columns' data) of a block of exactly len bytes. The memory must outlive it.
- */
+/* Checks header and directory (not yet the columns' data) of a block of exactly len bytes, which must outlive it. */
 MUST_CHECK int block_open(const struct table *t, const void *data, size_t len, struct block **out, struct error *e);
 void block_close(struct block *b); /* NULL is fine; frees all text and lists that rows refer to */
 

@@ -1,5 +1,6 @@
 /*
- * block_inside: an opened block as its readers see it: block_open.c (bytes and checks), column_read.c (values), block_read.c (rows).
+ * block_inside: an opened block as its readers see it: block_open.c (bytes and checks), column_read.c (values),
+ * block_read.c (rows).
  */
 #ifndef FLEETDUMP_ROWS_BLOCK_INSIDE_H
 #define FLEETDUMP_ROWS_BLOCK_INSIDE_H
@@ -40,7 +41,8 @@ struct block {
 /* The column's place in the block, or NULL. */
 struct stored *block_find(const struct block *b, unsigned id);
 
-/* Verifies and expands the bytes of a column that the block has, and makes the scratch memory; `in` is then at the values. */
+/* Verifies and expands the bytes of a column that the block has, and makes the scratch memory; `in` is then at the
+ * values. */
 MUST_CHECK int block_load(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e);
 
 /* Fills e for a column with what is wrong with it. */
@@ -52,8 +54,8 @@ int block_bad_column(struct error *e, const struct block *b, const struct column
 const char *column_read_numbers(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
                                 uint64_t *out);
 
-/* Addresses or texts, to scratch.addresses or scratch.texts: one for each row that has it, or with *indexes set the entries of a
- * dictionary and for each row which. */
+/* Addresses or texts, to scratch.addresses or scratch.texts: one for each row that has it, or with *indexes set the
+ * entries of a dictionary and for each row which. */
 const char *column_read_entries(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
                                 const uint64_t **indexes);
 

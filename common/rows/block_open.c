@@ -1,6 +1,6 @@
 /*
- * Opening a block and its columns. Nothing that stands in a block is trusted: header and directory are checked when it is opened, a column's
- * bytes when it is first read. The bytes are described in block.h.
+ * Opening a block and its columns. Nothing that stands in a block is trusted: header and directory are checked when it
+ * is opened, a column's bytes when it is first read. The bytes are described in block.h.
  */
 #include "common/base/hash.h"
 #include "common/rows/block_inside.h"
@@ -74,8 +74,7 @@ static uint64_t raw_length_max(const struct column *c, uint32_t rows)
     return 1024 + per_row[c->type] * rows;
 }
 
-/* What is wrong with an entry of the directory, or NULL. Columns of a newer writer are held to nothing but the lengths.
- */
+/* What is wrong with an entry, or NULL. Columns of a newer writer are held to nothing but the lengths. */
 static const char *entry_fault(const struct block *b, const struct block_entry *entry, int previous_id)
 {
     if (entry->id <= previous_id)
@@ -198,8 +197,7 @@ int block_bad_column(struct error *e, const struct block *b, const struct column
     return error_set(e, ERROR_INVALID, "block of %s rows, column %s: %s", b->table->name, c->name, what);
 }
 
-/* Exactly one zstd frame of exactly the raw length. Memory is bounded by that length, whatever the frame's window says.
- */
+/* Exactly one zstd frame of exactly the raw length: that bounds the memory, whatever the frame's window says. */
 static int expand(struct block *b, struct stored *s, const struct column *c, struct error *e)
 {
     size_t raw = s->entry.raw_length;

@@ -1,5 +1,6 @@
 /*
- * Block -> rows: puts the values of columns into row structs, or into an array. See block_open.c and column_read.c for what is checked.
+ * Block -> rows: puts the values of columns into row structs, or into an array. What is checked stands in block_open.c
+ * and column_read.c.
  */
 #include "common/rows/block_inside.h"
 

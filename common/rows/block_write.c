@@ -1,5 +1,6 @@
 /*
- * Rows -> block: stages the rows, writes column after column, and puts header and directory in front. The bytes are described in block.h.
+ * Rows -> block: stages the rows, writes column after column, and puts header and directory in front. The bytes are
+ * described in block.h.
  */
 #include "common/base/hash.h"
 #include "common/rows/block.h"

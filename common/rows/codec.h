@@ -2,35 +2,49 @@
  * codec: how the values of one column stand in a block. Here is the reference of the bytes; block.h says what is around
  * them.
  *
- *   column     := [presence] values              then the whole as one zstd frame if the directory's flag ZSTD is set
+ *   column     := [presence] values; the whole then as one zstd frame if the directory's flag ZSTD is set
  *   presence   := if flag PRESENCE: ceil(rows / 8) bytes, bit i % 8 of byte i / 8 is set if row i has the column;
- * unused bits are 0. Without the flag all rows have it. `n` below is the number of rows that have it, never 0.
+ *                 unused bits are 0. Without the flag all rows have it.
  *
- * values, by the directory's codec and the column's type:
- *   CONSTANT, FRAME, DELTA   (numbers) := the sequence of n values, without its form byte, which is the codec
- *   DICTIONARY (numbers)   := varint d | form u8, sequence of d distinct values, ascending | form u8, sequence of n
- * indexes (addresses) := varint d | addresses of d distinct values | form u8, sequence of n indexes (text)      :=
- * varint d | texts of d distinct values | form u8, sequence of n indexes indexes are < d; addresses and texts stand in
- * the order of their first use PLAIN      (addresses) := addresses of n values (text)      := texts of n values LISTS
- * (lists)     := form u8, sequence of n counts | of the m lists that are not empty: form u8, sequence of their first
- * items | form u8, sequence of what each other item is more than the one before it
+ * Below, n is the number of rows that have the column, never 0. The values, by the directory's codec and the type:
  *
- *   addresses  := w u8 (1..16) | w planes: the first bytes of all, then the second bytes of all, ... ; bytes w..15 are
- * 0 texts      := form u8, sequence of the lengths | all bytes, one text after the other
+ *   CONSTANT, FRAME, DELTA
+ *     numbers    := sequence of n values, without its form byte: that is the codec
+ *   DICTIONARY
+ *     numbers    := varint d | sequence of d distinct values, ascending | sequence of n indexes
+ *     addresses  := varint d | addresses of d distinct values           | sequence of n indexes
+ *     text       := varint d | texts of d distinct values               | sequence of n indexes
+ *                   1 <= d <= n, indexes are < d; addresses and texts stand in the order of their first use
+ *   PLAIN
+ *     addresses  := addresses of n values
+ *     text       := texts of n values
+ *   LISTS
+ *     lists      := sequence of n counts
+ *                 | sequence of the first items of the lists that are not empty
+ *                 | sequence of what each other item is more than the one before it in its list
  *
- * A sequence of n numbers of up to 64 bits; one of 0 numbers is nothing at all, not even a form:
+ *   addresses  := w u8 (1..16) | w planes: the first bytes of all, then the second bytes of all, and so on;
+ *                 bytes w..15 are 0
+ *   texts      := sequence of the lengths | all bytes, one text after the other
+ *
+ * A sequence of n numbers of up to 64 bits is its form u8 and then; of 0 numbers it is nothing at all, not even a form:
+ *
  *   CONSTANT   := varint value, of all n
- *   FRAME      := varint base | packed n;                        value i = base + packed i
- *   DELTA      := varint before | varint zigzag step | packed n; value i = value i-1 + step + packed i, value -1 is
- * `before` (all sums modulo 2^64; packed 0 is 0, so `before` is value 0 - step)
+ *   FRAME      := varint base | packed n;                        value[i] = base + packed[i]
+ *   DELTA      := varint before | varint zigzag step | packed n; value[i] = value[i-1] + step + packed[i],
+ *                 where value[-1] is `before`
+ *                 (all sums modulo 2^64; the writer takes `before` = value[0] - step, so packed[0] is 0)
  *
- *   packed n   := 0 u8 | a width u8 (0..56 or 64) for each group of 128 numbers (the last may be shorter) | the groups:
- * the numbers of a group in `width` bits each, lowest bit of the first number first, filled up with 0 bits to a whole
- * byte | k u8 (1..8) | k planes of n bytes: the lowest bytes of all numbers, then the next, ... (made for zstd)
+ *   packed n   := 0 u8 | a width u8 (0..56, 64) for each group of 128 numbers, of which the last may be shorter
+ *                 | the groups: each number in `width` bits, lowest bit of the first number first, filled up with
+ *                 0 bits to a whole byte
+ *   or         := k u8 (1..8) | k planes of n bytes: the lowest bytes of all numbers, then the next (made for zstd)
+ *
+ * Varints are LEB128, zigzag is (v << 1) ^ (v >> 63), all integers are little-endian.
  *
  * A group of 128 numbers of w bits has exactly 16 w bytes, so any group is found from the widths alone, and a value
  * unpacks with one unaligned 64-bit load. All readers here return false for anything that breaks these rules; they
- * never read past the cursor's end and write exactly n values.
+ * never read past the cursor's end and write at most n values.
  */
 #ifndef FLEETDUMP_ROWS_CODEC_H
 #define FLEETDUMP_ROWS_CODEC_H

@@ -1,5 +1,6 @@
 /*
- * Reading the values of one column. Every count, length, index and value is checked here. The bytes are described in codec.h.
+ * Reading the values of one column. Every count, length, index and value is checked here. The bytes are described in
+ * codec.h.
  */
 #include "common/rows/block_inside.h"
 #include "common/rows/codec.h"
@@ -82,8 +83,6 @@ static bool take_texts(struct block *b, struct bytes *in, size_t n)
     return !in->bad;
 }
 
-/* Addresses or texts into scratch, plain or as a dictionary: then *indexes says which for each row that has the column.
- */
 static const char *read_entries(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
                                 const uint64_t **indexes)
 {

@@ -71,8 +71,7 @@ bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t
     return true;
 }
 
-/* Place in the entries + 1, or 0: free; and a part of the hash, so that most others are told apart without their bytes.
- */
+/* Place in the entries + 1, or 0: free; and a part of the hash, which tells most others apart without their bytes. */
 struct text_slot {
     uint32_t place;
     uint32_t hash;

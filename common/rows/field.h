@@ -10,8 +10,8 @@
 
 #include "common/rows/flow_row.h"
 
-/* FIELD_NUMBER: digits (times: RFC 3339), compared with units in filters. FIELD_TEXT: all else, also names of enumerations, whose
- * number field_number still gives. */
+/* FIELD_NUMBER: digits (times: RFC 3339), compared with units in filters. FIELD_TEXT: all else, also the names of
+ * enumerations, whose numbers field_number gives. */
 enum field_kind { FIELD_NUMBER, FIELD_TEXT };
 
 struct field {
@@ -20,10 +20,10 @@ struct field {
     enum unit unit;
     const char *title; /* short head of a table's column */
     const char *help;
-    bool
-        is_measure; /* changes from row to row (sums, extremes, latest state): judged on the merged row of the flow; else a
-                               * property that every row of the flow knows */
-    bool right;     /* align right in tables */
+    /* Changes from row to row (sums, extremes, latest state): judged on the merged row of the flow. Else a property
+     * that every row of the flow knows. */
+    bool is_measure;
+    bool right;              /* align right in tables */
     struct column_set needs; /* columns that the value is made from: what must be read and merged to have it */
     /* implementation: how the value is found */
     const struct column *column[2]; /* one, or the pair; NULL for derived fields */
@@ -42,13 +42,14 @@ const struct field *field_named(const char *name, size_t len);
 /* Numeric value, of enumerations their number; false if missing (compare false) or not numeric. */
 bool field_number(const struct field *f, const struct flow_row *row, uint64_t *value);
 
-/* Value for people (`exact` false: 1.5M, 213ms, local time) or machines (exact: digits; times RFC 3339), without quotes;
- * enumerations by name either way. Control characters, and what is no UTF-8, come as \xNN. Returns the length; 0 and ""
- * if missing. buf should have FIELD_TEXT_MAX bytes: what does not fit is cut. */
+/* Value for people (`exact` false: 1.5M, 213ms, local time) or machines (exact: digits; times RFC 3339), without
+ * quotes; enumerations by name either way. Control characters, and what is no UTF-8, come as \xNN. Returns the length;
+ * 0 and "" if missing. buf should have FIELD_TEXT_MAX bytes: what does not fit is cut. */
 #define FIELD_TEXT_MAX 1100
 size_t field_text(const struct field *f, const struct flow_row *row, bool exact, char *buf, size_t len);
 
-/* Order of two rows by the field: <0, 0, >0; missing sorts before all. Addresses by value, enumerations by their number. */
+/* Order of two rows by the field: <0, 0, >0; missing sorts before all. Addresses by value, enumerations by their
+ * number. */
 int field_compare(const struct field *f, const struct flow_row *a, const struct flow_row *b);
 
 #endif

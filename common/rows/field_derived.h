@@ -9,8 +9,8 @@
 /* The endpoint that stands on that side: of FIELD_ORIG the originator, endpoint 0 if it is not known. */
 unsigned field_endpoint(const struct flow_row *row, int side);
 
-/* Fields as in field.h, but for `needs` and `column`, which are made from these ids (0: no more); those in `column` give unit, names and
- * help where the field has none of its own. */
+/* Fields as in field.h, but for `needs` and `column`, which are made from these ids (0: no more); those in `column`
+ * give unit, names and help where the field has none of its own. */
 struct field_derived {
     struct field field;
     uint8_t column; /* 0: none */

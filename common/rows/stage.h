@@ -1,6 +1,6 @@
 /*
- * stage: rows turned into one array per column, in one pass over the rows: rows are large, and reading each once for every column
- * would cost more than all the encoding.
+ * stage: rows turned into one array per column, in one pass over the rows: rows are large, and reading each once for
+ * every column would cost more than all the encoding.
  */
 #ifndef FLEETDUMP_ROWS_STAGE_H
 #define FLEETDUMP_ROWS_STAGE_H

@@ -1,6 +1,6 @@
 /*
- * A block from a stranger. The hashes are put right first, or nothing behind them would ever be reached. What reads well must be
- * written and read again as the same.
+ * A block from a stranger. The hashes are put right first, or nothing behind them would ever be reached. What reads
+ * well must be written and read again as the same.
  */
 #include "common/base/hash.h"
 #include "common/rows/block.h"

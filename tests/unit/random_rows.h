@@ -1,6 +1,6 @@
 /*
- * random_rows: rows of any table with random values and random missing columns, for property tests of common/rows. Walks the
- * table: a new column is tested without a word here.
+ * random_rows: rows of any table with random values and random missing columns, for property tests of common/rows.
+ * Walks the table: a new column is tested without a word here.
  */
 #ifndef FLEETDUMP_TESTS_RANDOM_ROWS_H
 #define FLEETDUMP_TESTS_RANDOM_ROWS_H

@@ -1,6 +1,6 @@
 /*
- * Blocks: what is written comes back, what is damaged is noticed, and the bytes are those that block.h and codec.h describe:
- * the blocks made by hand here are spelled from there, with numbers, not with the names of the code.
+ * Blocks: what is written comes back, what is damaged is noticed, and the bytes are those that block.h and codec.h
+ * describe: the blocks made by hand here are spelled from there, with numbers, not with the names of the code.
  */
 #include "common/base/hash.h"
 #include "tests/unit/random_rows.h"

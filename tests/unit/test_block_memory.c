@@ -1,4 +1,5 @@
-/* Blocks without memory: whichever allocation fails, the answer is ERROR_MEMORY, and nothing leaks (which the sanitizer sees). */
+/* Blocks without memory: whichever allocation fails, the answer is ERROR_MEMORY, and nothing leaks (which the sanitizer
+ * sees). */
 #include "tests/unit/random_rows.h"
 
 /* Allocations until the one that fails, which all after it do too; negative: none does. */
