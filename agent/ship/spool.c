@@ -179,6 +179,12 @@ uint64_t spool_used(struct spool *s)
     return s->used_bytes + s->granted_bytes;
 }
 
+uint64_t spool_look_wait_ns(const struct spool *s)
+{
+    uint64_t now = clock_mono_ns();
+    return s->look_again_ns > now ? s->look_again_ns - now : 0;
+}
+
 void spool_gained(struct spool *s, uint64_t bytes)
 {
     s->used_bytes -= bytes < s->used_bytes ? bytes : s->used_bytes;

@@ -44,6 +44,9 @@ const struct spool_limits *spool_limits(const struct spool *s);
 /* What eviction keeps free below the quota and above the floor; capturers that wait leave twice as much. */
 uint64_t spool_reserve(const struct spool *s);
 
+/* How long spool_used will go on telling what it saw last. */
+uint64_t spool_look_wait_ns(const struct spool *s);
+
 /* That many bytes were removed since the last look. */
 void spool_gained(struct spool *s, uint64_t bytes);
 

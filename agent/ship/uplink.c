@@ -106,6 +106,11 @@ void uplink_soon(struct uplink *u, uint64_t delay_ms)
 static void on_room(uv_timer_t *timer)
 {
     struct uplink *u = timer->data;
+    uint64_t wait_ns = spool_look_wait_ns(u->spool);
+    if (wait_ns) { /* what was seen last may be older than what made us look */
+        uv_timer_start(&u->room, on_room, wait_ns / NS_PER_MS + 1, 0);
+        return;
+    }
     outbox_make_room(u->outbox);
     u->changed = true;
     if (u->outbox->full.code)

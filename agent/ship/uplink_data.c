@@ -146,6 +146,15 @@ static struct outbox_item *next_body(struct uplink *u, struct outbox_stream *t)
     return fate == FATE_SEND && !t->stuck.code ? item : NULL;
 }
 
+/* Bodies wait for the heads of all streams, so for the collector's word on each. */
+static bool all_known(const struct uplink *u)
+{
+    for (size_t i = 0; i < u->outbox->count; i++)
+        if (!u->outbox->streams[i]->known && !u->outbox->streams[i]->refusal.code)
+            return false;
+    return true;
+}
+
 static struct outbox_stream *oldest_body(struct uplink *u)
 {
     struct outbox_stream *oldest = NULL;
@@ -171,7 +180,7 @@ static bool choose(struct uplink *u)
                 return true;
             continue;
         }
-        t = oldest_body(u);
+        t = all_known(u) ? oldest_body(u) : NULL;
         if (!t)
             return false;
         if (begin_body(u, t, outbox_item_from(t, t->body_sent)))
