@@ -85,16 +85,14 @@ static bool ip_by_length(const uint8_t *h, uint32_t wire_left)
     return length >= 20 && length <= wire_left;
 }
 
-/* Labels do not say what they carry. A first nibble of 4 or 6 means IP, 0 the control word of a pseudowire and 1 its
- * associated channel (RFC 4385). But an Ethernet pseudowire without control word begins with any address. */
+/* Labels do not say what they carry. A first nibble of 4 or 6 means IP, 0 the control word of a pseudowire (RFC 4385).
+ * But an Ethernet pseudowire without control word begins with any address. */
 static void mpls_payload(struct decoder *d)
 {
     const uint8_t *h = decode_peek(d, 6);
     if (!h || !decode_deeper(d))
         return;
     unsigned nibble = h[0] >> 4;
-    if (nibble == 1)
-        return;
     if (ip_by_length(h, d->wire_left) && label_guess(d, decode_ip, 0))
         return;
     if (nibble == 0 && label_guess(d, decode_ethernet, 4))

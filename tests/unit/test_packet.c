@@ -152,6 +152,13 @@ static void invalid_headers(void **state)
     assert_int_equal(p.end, PACKET_INVALID);
     assert_int_equal(p.payload_length, 10);
 
+    build_put16(build_data(&b) + 24, 0); /* nothing, though IP has a length */
+    assert_int_equal(decode(&b, 101).end, PACKET_INVALID);
+    build_put16(build_data(&b) + 2, 0); /* neither has one: segmentation offload */
+    p = decode(&b, 101);
+    assert_int_equal(p.end, PACKET_OK);
+    assert_int_equal(p.payload_length, 10);
+
     static const uint8_t offsets[] = {0x40, 0x60}; /* 16 bytes; 24, where there are 20 */
     for (size_t i = 0; i < sizeof offsets; i++) {
         b = build_new();
@@ -162,6 +169,27 @@ static void invalid_headers(void **state)
         assert_ports(&p.net, PROTO_TCP, 1, 2);
         assert_false(p.has_tcp);
     }
+}
+
+static void cut_tcp_options(void **state)
+{
+    (void)state;
+    struct build b = build_new();
+    build_payload(&b, 100);
+    build_zero(&b, 12);
+    build_tcp(&b, 1, 2, TCP_ACK)[12] = 0x80;
+    build_ip4(&b, PROTO_TCP, A4, B4);
+    struct packet p;
+    packet_decode(101, build_data(&b), 45, build_length(&b), &p);
+    assert_int_equal(p.end, PACKET_TRUNCATED);
+    assert_true(p.has_tcp);
+    assert_false(p.plain);
+    assert_int_equal(p.payload_offset, 52);
+    assert_int_equal(p.payload_length, 100);
+    packet_decode(101, build_data(&b), 39, build_length(&b), &p);
+    assert_false(p.has_tcp);
+    assert_int_equal(p.payload_offset, 0);
+    assert_ports(&p.net, PROTO_TCP, 1, 2);
 }
 
 /* --- Fragments --- */
@@ -197,6 +225,26 @@ static void ip4_fragments(void **state)
     p = decode(&b, 101);
     assert_int_equal(p.net.fragment, FRAGMENT_NONE);
     assert_true(p.plain);
+}
+
+static void later_fragments_have_no_headers(void **state)
+{
+    (void)state;
+    struct build b = datagram6(); /* what follows is data, whatever the header's number promises */
+    build_extension(&b, PROTO_UDP);
+    build_fragment6(&b, 60, 1448, 0, 7);
+    build_ip6(&b, 44, A6, B6);
+    struct packet p = decode(&b, 101);
+    assert_int_equal(p.net.fragment, FRAGMENT_LATER);
+    assert_int_equal(p.net.proto, 60);
+    assert_int_equal(p.payload_offset, 48);
+
+    b = datagram6();
+    build_extension(&b, PROTO_UDP);
+    build_put16(build_ip4(&b, 51, A4, B4) + 6, 100);
+    p = decode(&b, 101);
+    assert_int_equal(p.net.proto, 51);
+    assert_int_equal(p.payload_offset, 20);
 }
 
 static void a_tiny_first_fragment_is_cut_not_invalid(void **state)
@@ -420,7 +468,9 @@ int main(void)
         cmocka_unit_test(lengths_of_zero_are_the_wire),
         cmocka_unit_test(claims_beyond_the_wire_are_not_believed),
         cmocka_unit_test(invalid_headers),
+        cmocka_unit_test(cut_tcp_options),
         cmocka_unit_test(ip4_fragments),
+        cmocka_unit_test(later_fragments_have_no_headers),
         cmocka_unit_test(a_tiny_first_fragment_is_cut_not_invalid),
         cmocka_unit_test(ip6_fragments),
         cmocka_unit_test(extension_headers_are_looked_through),

@@ -169,7 +169,7 @@ static void keys_without_ip(void **state)
     assert_int_equal(key.addr[0][5], 1);
     assert_int_equal(key.addr[1][5], 2);
     assert_int_equal(link_key(1, 3, "424203").ethertype, 0x42);
-    assert_int_equal(link_key(1, 3, "fefe03").ethertype, 0xfe);
+    assert_int_equal(link_key(1, 3, "fe0203").ethertype, 0xfe);
     assert_int_equal(link_key(1, 8, "aaaa03 00000c 2000").ethertype, 0xaa);
     key = link_key(147, 0, "00112233");
     struct flow_key nothing = {.vlan = {VLAN_NONE, VLAN_NONE}};

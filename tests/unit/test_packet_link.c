@@ -146,11 +146,13 @@ static void mpls_labels(void **state)
 static void mpls_pseudowires(void **state)
 {
     (void)state;
-    static const char *const before[] = {"00000000", "", ""}; /* with and without control word */
-    static const uint8_t first[] = {0x02, 0x02, 0x46};        /* of the Ethernet address, which may look like IP */
+    static const char *const before[] = {"00000000", "", "", "", ""}; /* with and without control word */
+    static const uint8_t first[] = {0x02, 0x02, 0x12, 0x46, 0x46}; /* of the Ethernet address, which may look like IP */
+    static const uint16_t second[] = {0, 0, 0, 0, 0xffff};         /* where IP would have its length */
     for (size_t i = 0; i < sizeof first; i++) {
         struct build b = datagram();
-        build_ethernet(&b, ETHERTYPE_IP4)[0] = first[i];
+        build_put16(build_ethernet(&b, ETHERTYPE_IP4) + 2, second[i]);
+        build_data(&b)[0] = first[i];
         build_hex(&b, before[i]);
         build_mpls(&b, 100, 1);
         build_ethernet(&b, 0x8847);
@@ -187,6 +189,17 @@ static void llc_and_snap(void **state)
     assert_int_equal(p.net.family, FAMILY_LINK);
     assert_true(p.plain);
 
+    for (unsigned n = 1500; n <= 1501; n++) { /* the greatest length; no length any more */
+        b = build_new();
+        build_payload(&b, n - 3);
+        build_hex(&b, "424203");
+        build_ethernet(&b, n);
+        p = decode(&b, 1);
+        assert_int_equal(p.end, PACKET_OK);
+        assert_int_equal(p.lsap, n == 1500 ? 0x4242 : 0);
+        assert_int_equal(p.ethertype, n == 1500 ? 0 : 1501);
+    }
+
     b = datagram();
     build_hex(&b, "aaaa03 000000 0800");
     build_ethernet(&b, build_length(&b));
@@ -220,10 +233,13 @@ static void pppoe_sessions(void **state)
     struct packet p = decode(&b, 1);
     assert_datagram(&p);
     assert_false(p.plain);
-    build_data(&b)[15] = 0xa7; /* a termination: nothing inside */
-    p = decode(&b, 1);
-    assert_int_equal(p.net.family, FAMILY_LINK);
-    assert_int_equal(p.ethertype, 0x8864);
+    static const uint8_t others[2][2] = {{0x11, 0xa7}, {0x21, 0x00}}; /* a termination; another version */
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(build_data(&b) + 14, others[i], 2);
+        p = decode(&b, 1);
+        assert_int_equal(p.net.family, FAMILY_LINK);
+        assert_int_equal(p.ethertype, 0x8864);
+    }
 }
 
 static void arp(void **state)

@@ -76,6 +76,7 @@ static void gre_that_is_not_looked_through(void **state)
     static const char *const headers[] = {
         "0000 88be",                    /* ERSPAN */
         "3001 880b 0010 0001 00000001", /* version 1 */
+        "2001 0800 00000001",           /**/
         "0000 0000",                    /* keepalive */
         "0000 2001",                    /* NHRP */
     };
@@ -177,7 +178,7 @@ static void a_port_is_only_a_guess(void **state)
         const char *header;
         unsigned type; /* of the Ethernet frame inside */
     } cases[] = {
-        {4789, "00000000 000001 00", ETHERTYPE_IP4},  /* no id */
+        {4789, "80000000 000001 00", ETHERTYPE_IP4},  /* no id */
         {4789, "08000000 000001 00", 0x88cc},         /* not IP */
         {4789, "08000000 000001 00", ETHERTYPE_IP6},  /* not the IP it says */
         {4789, "08000000 000001 00", 0x8100},         /* a tag, then rubbish */
@@ -202,6 +203,20 @@ static void a_port_is_only_a_guess(void **state)
     udp_between_ends(&b, 4789);
     struct packet p = decode(&b, 101);
     assert_plain_udp(&p, 4789);
+}
+
+static void an_invalid_datagram_is_no_tunnel(void **state)
+{
+    (void)state;
+    struct build b = datagram();
+    build_ethernet(&b, ETHERTYPE_IP4);
+    build_hex(&b, "08000000 000001 00");
+    udp_between_ends(&b, 4789);
+    build_put16(build_data(&b) + 24, 1400); /* UDP says more than IP */
+    struct packet p = decode(&b, 101);
+    assert_int_equal(p.end, PACKET_INVALID);
+    assert_int_equal(p.tunnel, TUNNEL_NONE);
+    assert_ports(&p.net, PROTO_UDP, 50000, 4789);
 }
 
 static void nested_tunnels(void **state)
@@ -351,6 +366,16 @@ static void what_is_quoted_of_others(void **state)
     assert_addresses(&p.quoted, FAMILY_IP4, OUT4, PEER4);
     assert_int_equal(p.quoted.proto, 4);
 
+    b = datagram();
+    build_ethernet(&b, ETHERTYPE_IP4);
+    build_hex(&b, "08000000 000001 00");
+    udp_between_ends(&b, 4789);
+    build_icmp(&b, 3, 4);
+    build_ip4(&b, PROTO_ICMP, "10.9.9.9", OUT4);
+    p = decode(&b, 101);
+    assert_addresses(&p.quoted, FAMILY_IP4, OUT4, PEER4);
+    assert_ports(&p.quoted, PROTO_UDP, 50000, 4789);
+
     b = build_new(); /* nothing that could be read */
     build_payload(&b, 19);
     build_icmp(&b, 3, 4);
@@ -370,6 +395,7 @@ int main(void)
         cmocka_unit_test(vxlan),
         cmocka_unit_test(geneve),
         cmocka_unit_test(a_port_is_only_a_guess),
+        cmocka_unit_test(an_invalid_datagram_is_no_tunnel),
         cmocka_unit_test(nested_tunnels),
         cmocka_unit_test(a_tunnel_in_fragments),
         cmocka_unit_test(a_guess_that_is_cut_is_no_guess),
