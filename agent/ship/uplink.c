@@ -172,9 +172,13 @@ static void look(struct uplink *u)
     if (outbox_scan(u->outbox, &e) != 0)
         log_warn("spool: %s", e.text);
     for (size_t i = 0; i < u->outbox->count; i++) {
-        if (!u->outbox->streams[i]->watch)
-            watch_stream(u, u->outbox->streams[i]);
-        tell_abandoned(u, u->outbox->streams[i]);
+        struct outbox_stream *t = u->outbox->streams[i];
+        if (!t->watch) {
+            watch_stream(u, t);
+            if (outbox_rescan(u->outbox, t, &e) != 0) /* what came between the scan and the watch */
+                log_warn("spool: %s", e.text);
+        }
+        tell_abandoned(u, t);
     }
     u->changed = true;
 }

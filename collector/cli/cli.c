@@ -177,17 +177,38 @@ static void check_options(const struct command *c, int argc, char **argv)
 
 /* ------------------------------------------------------------------ --help */
 
+#define HELP_INDENT 23
+#define HELP_WIDTH  79
+
+/* Text behind what stands on the line already, going on below itself. */
+static void put_wrapped(const char *text, FILE *to)
+{
+    size_t at = HELP_INDENT;
+    while (*text) {
+        size_t len = strcspn(text, " ");
+        if (at > HELP_INDENT && at + 1 + len > HELP_WIDTH) {
+            fprintf(to, "\n%*s", HELP_INDENT - 1, "");
+            at = HELP_INDENT;
+        }
+        fprintf(to, " %.*s", (int)len, text);
+        at += len + 1;
+        text += len + strspn(text + len, " ");
+    }
+    fputc('\n', to);
+}
+
 static void put_columns(const struct command *c, FILE *to)
 {
-    const char *help = NULL, *name;
-    (void)c->column(0, &help);
-    fprintf(to, help ? "\nFields (for --columns, --sort, --by; numbers also in filters, as in 'bytes > 1M'):\n"
-                     : "\nColumns (for --columns): ");
-    for (size_t i = 0; (name = c->column(i, &help)); i++)
-        if (help)
-            fprintf(to, "  %-20s %s\n", name, help);
-        else
-            fprintf(to, "%s%s", i ? ", " : "", name);
+    const char *help = NULL, *name = c->column(0, &help);
+    fputs(help ? "\nFields (for --columns, --sort, --by; numbers also in filters, as in 'bytes > 1M'):\n"
+               : "\nColumns (for --columns):",
+          to);
+    for (size_t i = 0; name; name = c->column(++i, &help))
+        if (help) {
+            fprintf(to, "  %-20s", name);
+            put_wrapped(help, to);
+        } else
+            fprintf(to, "%s %s", i ? "," : "", name);
     fputc('\n', to);
 }
 

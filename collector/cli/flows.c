@@ -13,14 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_TABLE  "time,client,server,proto,state,duration,packets,bytes,agent"
-#define COLUMNS_NARROW "time,client,server,state,duration,bytes,agent" /* IPv4 addresses fit into 80 columns */
-#define NARROW         100u
-#define COLUMNS_WIDE                                                                                                   \
-    "time,id,agent,interface,capture,client,server,proto,vlan,state,history,duration,packets,bytes,payload,"           \
-    "orig_packets,resp_packets,orig_bytes,resp_bytes,loss,icmp_errors,end_reason,originator_by,community_id"
 #define COLUMNS_GROUPS "flows,packets,bytes"  /* behind what they are grouped by */
 #define CLOCK_RANGE_NS (24 * 3600 * NS_PER_S) /* a range of less needs no dates */
+
+static const struct sheet_choice of_flows = {
+    .narrow = "time,client,server,state,duration,bytes,agent", /* IPv4 addresses fit into 80 columns */
+    .table = "time,client,server,proto,state,duration,packets,bytes,agent",
+    .wide = "time,id,agent,interface,capture,client,server,proto,vlan,state,history,duration,packets,bytes,payload,"
+            "orig_packets,resp_packets,orig_bytes,resp_bytes,loss,icmp_errors,end_reason,originator_by,community_id",
+};
 
 struct flows {
     struct question u;
@@ -186,10 +187,9 @@ static int take_columns(struct flows *f, struct error *e)
             of[n] = &fields[i];
             all[n++] = column_of(&fields[i]);
         }
-    unsigned width = grid_terminal_width();
-    const char *table = width && width < NARROW ? COLUMNS_NARROW : COLUMNS_TABLE;
     char *groups = f->by_count ? group_columns(f) : NULL;
-    int r = sheet_pick(f->u.cli, all, n, groups ? groups : table, groups ? groups : COLUMNS_WIDE, picked, &f->count, e);
+    const struct sheet_choice of_groups = {NULL, groups, groups};
+    int r = sheet_pick(f->u.cli, all, n, groups ? &of_groups : &of_flows, picked, &f->count, e);
     free(groups);
     for (size_t i = 0; r == 0 && i < f->count; i++) {
         f->columns[i] = all[picked[i]];

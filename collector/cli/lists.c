@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum look { LOOK_TEXT, LOOK_COUNT, LOOK_BYTES, LOOK_TIME, LOOK_AGO, LOOK_ADDRESSES, LOOK_JSON };
+/* LOOK_NAME is never cut: people type it again. */
+enum look { LOOK_NAME, LOOK_TEXT, LOOK_COUNT, LOOK_BYTES, LOOK_TIME, LOOK_AGO, LOOK_ADDRESSES, LOOK_JSON };
 
 struct list_column {
     const char *name;
@@ -25,12 +26,12 @@ struct listing {
     uint8_t kind;
     bool single; /* the document is one object */
     const struct list_column *columns;
-    const char *table, *wide; /* columns shown */
-    const char *nothing;      /* said when the list is empty */
+    struct sheet_choice choice;
+    const char *nothing; /* said when the list is empty */
 };
 
 static const struct list_column agents_columns[] = {
-    {"agent", "AGENT", LOOK_TEXT, NULL},
+    {"agent", "AGENT", LOOK_NAME, NULL},
     {"last_seen", "SEEN", LOOK_AGO, NULL},
     {"chunks", "CHUNKS", LOOK_COUNT, NULL},
     {"packets", "PACKETS", LOOK_COUNT, NULL},
@@ -47,9 +48,9 @@ static const struct list_column agents_columns[] = {
     {0},
 };
 static const struct list_column captures_columns[] = {
-    {"capture", "CAPTURE", LOOK_TEXT, NULL},
-    {"first", "FIRST PACKET", LOOK_TIME, NULL},
-    {"last", "LAST PACKET", LOOK_TIME, NULL},
+    {"capture", "CAPTURE", LOOK_NAME, NULL},
+    {"first", "FIRST", LOOK_TIME, NULL},
+    {"last", "LAST", LOOK_TIME, NULL},
     {"packets", "PACKETS", LOOK_COUNT, NULL},
     {"bytes", "BYTES", LOOK_BYTES, NULL},
     {"stored_bytes", "STORED", LOOK_BYTES, NULL},
@@ -66,17 +67,17 @@ static const struct list_column captures_columns[] = {
     {0},
 };
 static const struct list_column chunks_columns[] = {
-    {"chunk", "CHUNK", LOOK_TEXT, NULL},
+    {"chunk", "CHUNK", LOOK_NAME, NULL},
     {"agent", "AGENT", LOOK_TEXT, NULL},
     {"capture", "CAPTURE", LOOK_TEXT, NULL},
-    {"kind", "KIND", LOOK_TEXT, NULL},
+    {"kind", "KIND", LOOK_NAME, NULL},
     {"reason", "REASON", LOOK_TEXT, NULL},
-    {"first", "FIRST PACKET", LOOK_TIME, NULL},
-    {"last", "LAST PACKET", LOOK_TIME, NULL},
+    {"first", "FIRST", LOOK_TIME, NULL},
+    {"last", "LAST", LOOK_TIME, NULL},
     {"rows", "ROWS", LOOK_COUNT, NULL},
     {"frames", "FRAMES", LOOK_COUNT, NULL},
-    {"packets", "PACKETS", LOOK_COUNT, NULL},
-    {"body", "BODY", LOOK_TEXT, NULL},
+    {"packets", "PKTS", LOOK_COUNT, NULL},
+    {"body", "BODY", LOOK_NAME, NULL},
     {"body_bytes", "BYTES", LOOK_BYTES, NULL},
     {"body_raw_bytes", "EXPANDED", LOOK_BYTES, NULL},
     {"arrived", "ARRIVED", LOOK_TIME, NULL},
@@ -102,24 +103,29 @@ static const struct list_column status_columns[] = {
 };
 
 static const struct listing list_agents = {
-    QUERY_AGENTS,
-    false,
-    agents_columns,
-    "agent,last_seen,packets,bytes,spool_bytes,problem,labels,addresses",
-    "agent,last_seen,first_seen,peer,chunks,packets,bytes,spool_bytes,spool_quota,problem,software,labels,addresses",
-    "no agent has ever connected to this collector: start fleetdump-agent with `collector = ADDRESS`"};
+    .kind = QUERY_AGENTS,
+    .columns = agents_columns,
+    .choice = {.table = "agent,last_seen,packets,bytes,spool_bytes,problem,labels,addresses",
+               .wide = "agent,last_seen,first_seen,peer,chunks,packets,bytes,spool_bytes,spool_quota,problem,software,"
+                       "labels,addresses"},
+    .nothing = "no agent has ever connected to this collector: start fleetdump-agent with `collector = ADDRESS`",
+};
 static const struct listing list_captures = {
-    QUERY_CAPTURES,
-    false,
-    captures_columns,
-    "capture,first,last,packets,bytes,gap_packets,open_streams,agents,filter",
-    "capture,first,last,packets,bytes,stored_bytes,gap_packets,kernel_drops,open_streams,streams,chunks,rows,arrived,"
-    "agents,filter",
-    "no captures are stored: `fleetdump-agent --read FILE --capture NAME` on some host makes one"};
-static const struct listing list_chunks = {QUERY_CHUNKS,   false,
-                                           chunks_columns, "chunk,agent,capture,kind,first,packets,body,body_bytes",
-                                           NULL,           "no chunks of that time, agent or capture are stored"};
-static const struct listing list_status = {QUERY_STATUS, true, status_columns, NULL, NULL, NULL};
+    .kind = QUERY_CAPTURES,
+    .columns = captures_columns,
+    .choice = {.table = "capture,first,last,packets,bytes,gap_packets,open_streams,agents,filter",
+               .wide = "capture,first,last,packets,bytes,stored_bytes,gap_packets,kernel_drops,open_streams,streams,"
+                       "chunks,rows,arrived,agents,filter"},
+    .nothing = "no captures are stored: `fleetdump-agent --read FILE --capture NAME` on some host makes one",
+};
+static const struct listing list_chunks = {
+    .kind = QUERY_CHUNKS,
+    .columns = chunks_columns,
+    .choice = {.narrow = "chunk,kind,agent,first,packets,body",
+               .table = "chunk,kind,agent,capture,first,packets,body,body_bytes"},
+    .nothing = "no chunks of that time, agent or capture are stored",
+};
+static const struct listing list_status = {.kind = QUERY_STATUS, .single = true, .columns = status_columns};
 
 /* ------------------------------------------------------------------ cells */
 
@@ -225,7 +231,7 @@ static int take_columns(const struct cli *cli, const struct listing *l, struct s
     size_t n = 0, picked[SHEET_COLUMNS_MAX];
     for (; l->columns[n].name; n++)
         all[n] = column_of(&l->columns[n]);
-    int r = sheet_pick(cli, all, n, l->table, l->wide, picked, count, e);
+    int r = sheet_pick(cli, all, n, &l->choice, picked, count, e);
     for (size_t i = 0; r == 0 && i < *count; i++) {
         columns[i] = all[picked[i]];
         cells->columns[i] = &l->columns[picked[i]];
@@ -250,7 +256,7 @@ static int print_rows(struct sheet *sheet, const json_t *document, struct error 
 static int show(const struct cli *cli, const struct listing *l, const struct message_query *q, struct error *e)
 {
     struct sheet_column columns[SHEET_COLUMNS_MAX];
-    struct cells cells = {.format = cli->format};
+    struct cells cells = {.format = l->single ? OUTPUT_WIDE : cli->format}; /* no title would tell the zone */
     const struct sheet_source source = {.cell = cell, .context = &cells};
     struct sheet *sheet = NULL;
     json_t *document = NULL;

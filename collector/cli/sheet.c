@@ -298,13 +298,24 @@ static size_t find_column(const struct sheet_column *columns, size_t count, cons
     return count;
 }
 
-int sheet_pick(const struct cli *cli, const struct sheet_column *columns, size_t count, const char *table,
-               const char *wide, size_t picked[SHEET_COLUMNS_MAX], size_t *picked_count, struct error *e)
+static const char *default_list(const struct cli *cli, const struct sheet_choice *choice)
 {
-    const char *list = cli->columns                  ? cli->columns
-                       : cli->format == OUTPUT_TABLE ? table
-                       : cli->format == OUTPUT_WIDE  ? wide
-                                                     : NULL;
+    unsigned width = grid_terminal_width();
+    switch (cli->format) {
+    case OUTPUT_TABLE:
+        return choice->narrow && width && width < SHEET_NARROW ? choice->narrow : choice->table;
+    case OUTPUT_WIDE:
+        return choice->wide;
+    default:
+        return NULL;
+    }
+}
+
+int sheet_pick(const struct cli *cli, const struct sheet_column *columns, size_t count,
+               const struct sheet_choice *choice, size_t picked[SHEET_COLUMNS_MAX], size_t *picked_count,
+               struct error *e)
+{
+    const char *list = cli->columns ? cli->columns : default_list(cli, choice);
     size_t n = 0;
     for (; !list && n < count; n++)
         picked[n] = n;

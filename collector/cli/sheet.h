@@ -47,9 +47,18 @@ MUST_CHECK int sheet_row(struct sheet *s, const void *row, struct error *e);
 MUST_CHECK int sheet_end(struct sheet *s, struct error *e);
 void sheet_free(struct sheet *s); /* NULL is fine */
 
-/* Which of the `count` columns (at most SHEET_COLUMNS_MAX) to show, as indexes into `columns`: those of --columns, else those of `table` or `wide` (lists as for
- * --columns; NULL: all), in exact formats all. ERROR_USAGE suggests a column for one that does not exist. */
-MUST_CHECK int sheet_pick(const struct cli *cli, const struct sheet_column *columns, size_t count, const char *table,
-                          const char *wide, size_t picked[SHEET_COLUMNS_MAX], size_t *picked_count, struct error *e);
+/* Columns shown without --columns, as lists of names; NULL: all. */
+struct sheet_choice {
+    const char *narrow; /* in a terminal of less than SHEET_NARROW columns; NULL: as table */
+    const char *table;
+    const char *wide;
+};
+#define SHEET_NARROW 100u
+
+/* Which of the `count` columns (at most SHEET_COLUMNS_MAX) to show, as indexes into `columns`: those of --columns, else
+ * of `choice`, in exact formats all. ERROR_USAGE suggests a column for one that does not exist. */
+MUST_CHECK int sheet_pick(const struct cli *cli, const struct sheet_column *columns, size_t count,
+                          const struct sheet_choice *choice, size_t picked[SHEET_COLUMNS_MAX], size_t *picked_count,
+                          struct error *e);
 
 #endif

@@ -113,11 +113,12 @@ static int judge(struct node *n, const struct packet *p, bool inside, enum pcap_
     int code = word_for(n, inside ? LINKTYPE_RAW : p->link_type, &w, e);
     if (code)
         return code;
+    const uint8_t *data = skip ? p->data + skip : p->data; /* an empty packet may have none */
     struct pcap_pkthdr h = {.caplen = p->captured - skip, .len = p->wire - skip};
     *verdict = PCAP_REJECTED;
-    if (pcap_offline_filter(&w->yes, &h, p->data + skip))
+    if (pcap_offline_filter(&w->yes, &h, data))
         *verdict = PCAP_YES;
-    else if (pcap_offline_filter(&w->no, &h, p->data + skip))
+    else if (pcap_offline_filter(&w->no, &h, data))
         *verdict = PCAP_NO;
     return 0;
 }

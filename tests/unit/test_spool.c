@@ -74,7 +74,7 @@ static int open_with_content(struct spool_stream *t, uint64_t seq, struct error 
 static bool exists(const char *spool, const char *name)
 {
     struct stat st;
-    char path[600];
+    char path[800];
     snprintf(path, sizeof(path), "%s/" EPOCH_NAME "/%s", spool, name);
     return lstat(path, &st) == 0;
 }
