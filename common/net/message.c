@@ -123,6 +123,19 @@ static int many_to_wire(const struct conversion *c, const char *plain, char *wir
                                   : list_to_wire(c, items, count, pointers);
 }
 
+static int one_to_wire(const struct conversion *c, const char *plain, void **wire)
+{
+    struct conversion inner = {.arena = c->arena, .shape = c->field->shape, .e = c->e};
+    const void *item = *(void *const *)(const void *)(plain + c->field->at);
+    uint32_t count = *(const uint32_t *)(const void *)(plain + c->field->count_at);
+    if (count == 0)
+        return 0;
+    if (count > 1)
+        return invalid(c, "too many");
+    *wire = arena_alloc(c->arena, inner.shape->wire->sizeof_message);
+    return *wire ? to_wire(&inner, item, *wire) : no_memory(c);
+}
+
 static int data_to_wire(const struct conversion *c, const char *plain, void *wire)
 {
     uint32_t length = *(const uint32_t *)(const void *)(plain + c->field->count_at);
@@ -170,6 +183,8 @@ static int field_to_wire(const struct conversion *c, const char *plain, char *wi
         return string_to_wire(c, *(const char *const *)from, to);
     case FIELD_DATA:
         return data_to_wire(c, plain, to);
+    case FIELD_ONE:
+        return one_to_wire(c, plain, to);
     case FIELD_NAMES:
     case FIELD_LIST:
         return many_to_wire(c, plain, wire);
@@ -303,6 +318,18 @@ static int many_from_wire(const struct conversion *c, const char *wire, char *pl
                     : names_from_wire(c, (char *const *)pointers, count, items);
 }
 
+static int one_from_wire(const struct conversion *c, void *const *wire, char *plain)
+{
+    if (!*wire)
+        return 0;
+    void *item = arena_alloc(c->arena, c->field->shape->size);
+    if (!item)
+        return no_memory(c);
+    *(void **)(void *)(plain + c->field->at) = item;
+    *(uint32_t *)(void *)(plain + c->field->count_at) = 1;
+    return list_from_wire(c, wire, 1, item);
+}
+
 static int field_from_wire(const struct conversion *c, const char *wire, char *plain)
 {
     const struct message_field *f = c->field;
@@ -334,6 +361,8 @@ static int field_from_wire(const struct conversion *c, const char *wire, char *p
         return string_from_wire(c, *(char *const *)from, to);
     case FIELD_DATA:
         return data_from_wire(c, from, plain);
+    case FIELD_ONE:
+        return one_from_wire(c, from, plain);
     case FIELD_NAMES:
     case FIELD_LIST:
         return many_from_wire(c, wire, plain);

@@ -10,8 +10,18 @@
  *                                               <- REFUSE        of one stream: it is skipped from now on
  * Agent's control connection: HELLO ->          <- WELCOME
  *                             STATUS ->                          now and then
+ *                                               <- ORDERS        all captures that this agent is to run, now and at each
+ *                                                                change; what is not in it ends
+ *                             CAPTURE_STATE ->                   of each capture: at every change of phase, and of those
+ *                                                                that run now and then
+ *                             CHECKED ->        <- CHECK         could this capture be run? nothing is started
+ *                             FLUSHED ->        <- FLUSH         all that was captured until now is to be handed over:
+ *                                                                answered once the collector has acknowledged it
+ *                             CLOCK ->          <- CLOCK         the offset of the clocks (RFC 5905, 8: the agent
+ *                                                                computes it)
  * Client's connection:        HELLO ->          <- WELCOME
  *                             QUERY ->          <- RESULT..., DONE  (close to cancel)
+ *                             COMMAND ->        <- DONE          its manifest says what came of it, per agent
  *
  * A stream has two cursors at the collector: head_next, the seq of the first item it does not have; body_next, the
  * first seq whose body's fate it does not know (= head_next if it knows all). Acks move them; what lies below both is
@@ -35,6 +45,12 @@
 #define NET_PIECE_MAX    (256u << 10) /* bytes in a PIECE or RESULT */
 #define NET_STRINGS_MAX  4096u        /* in any list of a message */
 #define NET_LIST_MAX     65536u
+#define NET_ORDERS_MAX   64u /* captures that one agent runs at once */
+
+/* What one host accepts of a capture fits into a request of fixed layout (agent/order.h). */
+#define REQUEST_FILTER_MAX     2000u
+#define REQUEST_INTERFACES_MAX 16u
+#define REQUEST_SIGNATURE_MAX  256u
 
 /* Frame header, 8 bytes: 'F' 'D' | version u8 (NET_PROTOCOL) | type u8 (enum message_type) | payload length u32
  * little-endian */
@@ -54,6 +70,14 @@ enum message_type {
     MESSAGE_QUERY = 10,
     MESSAGE_RESULT = 11,
     MESSAGE_DONE = 12,
+    MESSAGE_COMMAND = 13,
+    MESSAGE_ORDERS = 14,
+    MESSAGE_CHECK = 15,
+    MESSAGE_CHECKED = 16,
+    MESSAGE_CAPTURE_STATE = 17,
+    MESSAGE_FLUSH = 18,
+    MESSAGE_FLUSHED = 19,
+    MESSAGE_CLOCK = 20,
 };
 const char *message_type_name(int type);
 
@@ -66,7 +90,8 @@ enum query_kind {
     QUERY_FLOWS = 4,
     QUERY_PULL = 5,
     QUERY_CHUNKS = 6,
-    QUERY_EXPORT = 7
+    QUERY_EXPORT = 7,
+    QUERY_ORDERS = 8 /* captures as ordered, with the state of each agent; the newest first */
 };
 /* Which vantage of a connection that several saw: see DESIGN "pull". */
 enum query_vantage { VANTAGE_AUTO = 0, VANTAGE_ALL = 1 };
@@ -171,6 +196,7 @@ struct message_query {
     uint8_t epoch[EPOCH_SIZE]; /* EXPORT: which chunk */
     uint64_t seq;
     uint64_t deadline_ms; /* 0: the collector's limit */
+    uint64_t fresh_ms; /* FLOWS, PULL: how long to wait for agents to hand over what they captured until now; 0: not */
 };
 
 /* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; PULL, EXPORT: bytes of the file; AGENTS,
@@ -185,6 +211,123 @@ struct message_done {
     int32_t code;   /* 0, ERROR_INCOMPLETE, or what failed */
     char *text;     /* the sentence for the user if code != 0 */
     char *manifest; /* JSON object: per agent what the answer holds and what it lacks */
+};
+
+/* Stored and signed: never renumber. */
+enum capture_keep { KEEP_PACKETS = 0, KEEP_HEADERS = 1, KEEP_FLOWS = 2 };
+
+/* Of a capture on one agent. Stored: never renumber. */
+enum capture_phase {
+    PHASE_PENDING = 1, /* ordered, the agent has not said anything of it (it may be away) */
+    PHASE_REFUSED = 2, /* text says why */
+    PHASE_WAITING = 3, /* for its start, or for an interface; text says which */
+    PHASE_RUNNING = 4,
+    PHASE_STOPPED = 5, /* text says why: "its time is over", "stopped by ...", "10000 packets" */
+    PHASE_FAILED = 6,  /* text says why; it is tried again */
+    PHASE_MISSED = 7   /* it was over before the agent came */
+};
+const char *capture_phase_name(int phase);
+const char *capture_keep_name(int keep);
+
+/* A standing order: who, where, filter, limits. What is signed are the bytes of the protobuf message without its
+ * signature. Times are the collector's wall clock. */
+struct capture_request {
+    uint8_t id[16]; /* random */
+    char *name;     /* of the capture; unique among orders and streams */
+    char *filter;   /* pcap-filter(7), names resolved; at most REQUEST_FILTER_MAX */
+    char **on;      /* globs of agents' names; */
+    uint32_t on_count;
+    char **labels; /* each "role=web,dc=fra": all of them; one of the strings is enough; values are globs */
+    uint32_t label_count;
+    char **interfaces; /* globs; "any"; none: the default (up, with an address, without a master, no loopback) */
+    uint32_t interface_count;
+    uint32_t snaplen;
+    uint8_t keep;                   /* enum capture_keep */
+    uint8_t companions;             /* ICMP errors that quote a captured connection and later fragments come along */
+    uint64_t packets;               /* most per agent; 0: no limit; likewise below */
+    uint64_t bytes;                 /* on the wire, kept */
+    uint64_t rate;                  /* bytes per second; more is dropped and counted */
+    uint64_t start_ns;              /* 0: at once */
+    uint64_t end_ns;                /* 0: until it is stopped */
+    uint64_t issued_ns, expires_ns; /* the request itself is good between */
+    uint8_t nonce[16];
+    char *who; /* "user@host", as the client says */
+    const uint8_t *signature;
+    uint32_t signature_length;
+};
+
+enum command_kind {
+    COMMAND_CHECK = 1, /* who would capture on what: nothing is started */
+    COMMAND_START = 2, /* as CHECK, then start it everywhere; if one agent says no, nowhere, unless `partial` */
+    COMMAND_STOP = 3,
+    COMMAND_REMOVE = 4 /* forget a capture that is over; what it captured stays */
+};
+
+struct message_command {
+    uint8_t kind;                    /* enum command_kind */
+    struct capture_request *request; /* CHECK, START: one */
+    uint32_t request_count;
+    char *which; /* STOP, REMOVE: name (glob) or the beginning of an id */
+    uint8_t partial;
+    uint64_t wait_ms; /* for the agents' answers; 0: the collector's default */
+};
+
+struct net_order {
+    struct capture_request *request; /* one */
+    uint32_t request_count;
+    uint64_t wait_ns; /* until it starts, from now on */
+    uint64_t left_ns; /* until it ends, from now on; UINT64_MAX: never */
+};
+
+struct message_orders {
+    struct net_order *orders;
+    uint32_t order_count; /* at most NET_ORDERS_MAX */
+};
+
+struct message_check {
+    uint64_t token;
+    struct capture_request *request; /* one */
+    uint32_t request_count;
+};
+
+struct message_checked {
+    uint64_t token;
+    int32_t
+        code; /* 0, or why it cannot run: ERROR_USAGE (filter), ERROR_NOT_FOUND (interface), ERROR_REFUSED, ERROR_FULL, ... */
+    char *text;
+    char **interfaces; /* that it would capture on */
+    uint32_t interface_count;
+    uint64_t packets_per_s, bytes_per_s; /* passing there now, before the filter */
+    uint64_t free_bytes;                 /* that the spool may still take */
+};
+
+struct message_capture_state {
+    uint8_t id[16];
+    uint8_t phase; /* enum capture_phase */
+    char *text;
+    char **interfaces; /* that it captures on now */
+    uint32_t interface_count;
+    uint64_t left_ns;        /* UINT64_MAX: no end */
+    uint64_t packets, bytes; /* kept, since the capture's start, over all its streams */
+    uint64_t packets_per_s, bytes_per_s;
+    uint64_t kernel_drops, other_drops;
+    uint64_t own; /* packets of fleetdump's own connections, left out */
+};
+
+struct message_flush {
+    uint64_t token;
+    char *capture; /* glob, "" for all */
+};
+
+struct message_flushed {
+    uint64_t token;
+    int32_t code; /* 0, or what could not be handed over */
+    char *text;
+};
+
+/* The agent sends with received_ns and replied_ns 0; the collector sends it back with all three. Wall clocks. */
+struct message_clock {
+    uint64_t sent_ns, received_ns, replied_ns;
 };
 
 struct message {
@@ -202,6 +345,14 @@ struct message {
         struct message_query query;
         struct message_result result;
         struct message_done done;
+        struct message_command command;
+        struct message_orders orders;
+        struct message_check check;
+        struct message_checked checked;
+        struct message_capture_state capture_state;
+        struct message_flush flush;
+        struct message_flushed flushed;
+        struct message_clock clock;
     };
     void *memory; /* owned by message_decode; freed by message_free */
 };

@@ -52,6 +52,59 @@ static const struct message_field name_fields[] = {
 static const struct message_shape name_shape = {"name", &fleetdump__name__descriptor, sizeof(struct net_name),
                                                 name_fields, NULL};
 
+static const char *check_request(const void *plain)
+{
+    const struct capture_request *r = plain;
+    return r->end_ns && r->end_ns <= r->start_ns ? "it ends before it starts" : NULL;
+}
+
+static const struct message_field request_fields[] = {
+    FIELD(capture_request, CaptureRequest, FIELD_ID, id, 1, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_NAME, name, 0, MESSAGE_NAME_MAX),
+    FIELD(capture_request, CaptureRequest, FIELD_LINES, filter, 0, REQUEST_FILTER_MAX),
+    MANY(capture_request, CaptureRequest, FIELD_NAMES, on, on_count, NET_STRINGS_MAX, NULL),
+    MANY(capture_request, CaptureRequest, FIELD_NAMES, labels, label_count, NET_STRINGS_MAX, NULL),
+    MANY(capture_request, CaptureRequest, FIELD_NAMES, interfaces, interface_count, REQUEST_INTERFACES_MAX, NULL),
+    FIELD(capture_request, CaptureRequest, FIELD_U32, snaplen, 0, PACKET_SNAPLEN_MAX),
+    FIELD(capture_request, CaptureRequest, FIELD_U8, keep, KEEP_PACKETS, KEEP_FLOWS),
+    FIELD(capture_request, CaptureRequest, FIELD_FLAG, companions, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, packets, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, bytes, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, rate, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, start_ns, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, end_ns, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, issued_ns, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, expires_ns, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_ID, nonce, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_NAME, who, 0, MESSAGE_NAME_MAX),
+    BYTES(capture_request, CaptureRequest, signature, signature_length, 0, REQUEST_SIGNATURE_MAX),
+    END,
+};
+static const struct message_shape request_shape = {"request", &fleetdump__capture_request__descriptor,
+                                                   sizeof(struct capture_request), request_fields, check_request};
+
+/* One request, as a list of at most one in the plain struct and an optional message on the wire. */
+#define REQUEST(p, w)                                                                                                  \
+    {                                                                                                                  \
+        .name = "request", .kind = FIELD_ONE, .at = offsetof(struct p, request),                                       \
+        .count_at = offsetof(struct p, request_count), .wire_at = offsetof(Fleetdump__##w, request),                   \
+        .shape = &request_shape                                                                                        \
+    }
+
+static const struct message_field order_fields[] = {
+    REQUEST(net_order, Order),
+    FIELD(net_order, Order, FIELD_U64, wait_ns, 0, 0),
+    FIELD(net_order, Order, FIELD_U64, left_ns, 0, 0),
+    END,
+};
+
+static const char *check_order(const void *plain)
+{
+    return ((const struct net_order *)plain)->request_count ? NULL : "an order without a request";
+}
+static const struct message_shape order_shape = {"order", &fleetdump__order__descriptor, sizeof(struct net_order),
+                                                 order_fields, check_order};
+
 /* ------------------------------------------------------------ messages */
 static const struct message_field hello_fields[] = {
     FIELD(message_hello, Hello, FIELD_U32, protocol, 0, UINT32_MAX),
@@ -153,7 +206,7 @@ static const struct message_field status_fields[] = {
 };
 
 static const struct message_field query_fields[] = {
-    FIELD(message_query, Query, FIELD_U8, kind, QUERY_AGENTS, QUERY_EXPORT),
+    FIELD(message_query, Query, FIELD_U8, kind, QUERY_AGENTS, QUERY_ORDERS),
     FIELD(message_query, Query, FIELD_LINES, filter, 0, HEAD_FILTER_MAX),
     MANY(message_query, Query, FIELD_LIST, names, name_count, NET_STRINGS_MAX, &name_shape),
     FIELD(message_query, Query, FIELD_U64, since_ns, 0, 0),
@@ -169,6 +222,7 @@ static const struct message_field query_fields[] = {
     FIELD(message_query, Query, FIELD_ID, epoch, 0, 0),
     FIELD(message_query, Query, FIELD_U64, seq, 0, 0),
     FIELD(message_query, Query, FIELD_U64, deadline_ms, 0, 0),
+    FIELD(message_query, Query, FIELD_U64, fresh_ms, 0, 0),
     END,
 };
 
@@ -182,6 +236,85 @@ static const struct message_field done_fields[] = {
     FIELD(message_done, Done, FIELD_I32, code, 0, 0),
     FIELD(message_done, Done, FIELD_TEXT, text, 0, MESSAGE_TEXT_MAX),
     FIELD(message_done, Done, FIELD_LINES, manifest, 0, MESSAGE_DOCUMENT_MAX),
+    END,
+};
+
+static const char *check_command(const void *plain)
+{
+    const struct message_command *m = plain;
+    bool asks = m->kind == COMMAND_CHECK || m->kind == COMMAND_START;
+    return asks && !m->request_count ? "a capture without a request" : NULL;
+}
+
+static const struct message_field command_fields[] = {
+    FIELD(message_command, Command, FIELD_U8, kind, COMMAND_CHECK, COMMAND_REMOVE),
+    REQUEST(message_command, Command),
+    FIELD(message_command, Command, FIELD_NAME, which, 0, MESSAGE_NAME_MAX),
+    FIELD(message_command, Command, FIELD_FLAG, partial, 0, 0),
+    FIELD(message_command, Command, FIELD_U64, wait_ms, 0, 0),
+    END,
+};
+
+static const struct message_field orders_fields[] = {
+    MANY(message_orders, Orders, FIELD_LIST, orders, order_count, NET_ORDERS_MAX, &order_shape),
+    END,
+};
+
+static const char *check_check(const void *plain)
+{
+    return ((const struct message_check *)plain)->request_count ? NULL : "a check without a request";
+}
+
+static const struct message_field check_fields[] = {
+    FIELD(message_check, Check, FIELD_U64, token, 0, 0),
+    REQUEST(message_check, Check),
+    END,
+};
+
+static const struct message_field checked_fields[] = {
+    FIELD(message_checked, Checked, FIELD_U64, token, 0, 0),
+    FIELD(message_checked, Checked, FIELD_I32, code, 0, 0),
+    FIELD(message_checked, Checked, FIELD_TEXT, text, 0, MESSAGE_TEXT_MAX),
+    MANY(message_checked, Checked, FIELD_NAMES, interfaces, interface_count, NET_STRINGS_MAX, NULL),
+    FIELD(message_checked, Checked, FIELD_U64, packets_per_s, 0, 0),
+    FIELD(message_checked, Checked, FIELD_U64, bytes_per_s, 0, 0),
+    FIELD(message_checked, Checked, FIELD_U64, free_bytes, 0, 0),
+    END,
+};
+
+static const struct message_field capture_state_fields[] = {
+    FIELD(message_capture_state, CaptureState, FIELD_ID, id, 1, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U8, phase, PHASE_PENDING, PHASE_MISSED),
+    FIELD(message_capture_state, CaptureState, FIELD_TEXT, text, 0, MESSAGE_TEXT_MAX),
+    MANY(message_capture_state, CaptureState, FIELD_NAMES, interfaces, interface_count, NET_STRINGS_MAX, NULL),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, left_ns, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, packets, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, bytes, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, packets_per_s, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, bytes_per_s, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, kernel_drops, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, other_drops, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, own, 0, 0),
+    END,
+};
+
+static const struct message_field flush_fields[] = {
+    FIELD(message_flush, Flush, FIELD_U64, token, 0, 0),
+    FIELD(message_flush, Flush, FIELD_NAME, capture, 0, MESSAGE_NAME_MAX),
+    END,
+};
+
+static const struct message_field flushed_fields[] = {
+    FIELD(message_flushed, Flushed, FIELD_U64, token, 0, 0),
+    FIELD(message_flushed, Flushed, FIELD_I32, code, 0, 0),
+    FIELD(message_flushed, Flushed, FIELD_TEXT, text, 0, MESSAGE_TEXT_MAX),
+    END,
+};
+
+static const struct message_field clock_fields[] = {
+    FIELD(message_clock, Clock, FIELD_U64, sent_ns, 0, 0),
+    FIELD(message_clock, Clock, FIELD_U64, received_ns, 0, 0),
+    FIELD(message_clock, Clock, FIELD_U64, replied_ns, 0, 0),
     END,
 };
 
@@ -200,6 +333,14 @@ static const struct message_shape shapes[] = {
     SHAPE(MESSAGE_QUERY, query, NULL),
     SHAPE(MESSAGE_RESULT, result, NULL),
     SHAPE(MESSAGE_DONE, done, NULL),
+    SHAPE(MESSAGE_COMMAND, command, check_command),
+    SHAPE(MESSAGE_ORDERS, orders, NULL),
+    SHAPE(MESSAGE_CHECK, check, check_check),
+    SHAPE(MESSAGE_CHECKED, checked, NULL),
+    SHAPE(MESSAGE_CAPTURE_STATE, capture_state, NULL),
+    SHAPE(MESSAGE_FLUSH, flush, NULL),
+    SHAPE(MESSAGE_FLUSHED, flushed, NULL),
+    SHAPE(MESSAGE_CLOCK, clock, NULL),
 };
 
 const struct message_shape *message_shape(int type)
@@ -213,4 +354,19 @@ const char *message_type_name(int type)
 {
     const struct message_shape *s = message_shape(type);
     return s ? s->name : "unknown";
+}
+
+const char *capture_phase_name(int phase)
+{
+    static const char *const names[] = {
+        [PHASE_PENDING] = "pending", [PHASE_REFUSED] = "refused", [PHASE_WAITING] = "waiting",
+        [PHASE_RUNNING] = "running", [PHASE_STOPPED] = "stopped", [PHASE_FAILED] = "failed",
+        [PHASE_MISSED] = "missed"};
+    return phase >= PHASE_PENDING && phase <= PHASE_MISSED ? names[phase] : "unknown";
+}
+
+const char *capture_keep_name(int keep)
+{
+    static const char *const names[] = {[KEEP_PACKETS] = "packets", [KEEP_HEADERS] = "headers", [KEEP_FLOWS] = "flows"};
+    return keep >= KEEP_PACKETS && keep <= KEEP_FLOWS ? names[keep] : "unknown";
 }

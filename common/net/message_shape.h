@@ -21,6 +21,7 @@ enum field_kind {
     FIELD_LINES,   /* as NAME, and tabs and ends of line may be in it */
     FIELD_DATA,    /* const uint8_t * and its length (count_at) <-> bytes, least..most of them */
     FIELD_NAMES,   /* char ** and their count <-> repeated string, at most NET_STRINGS_MAX, each as NAME */
+    FIELD_ONE,     /* struct * and its count, 0 or 1 <-> message of `shape`, or none */
     FIELD_LIST,    /* struct * and their count <-> repeated message of `shape`, at most `most` */
 };
 

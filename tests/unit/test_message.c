@@ -31,7 +31,9 @@ static uint64_t draw_u64(void)
 /* What messages point to; reused by each. */
 static char texts[64][HEAD_NAME_MAX + 1];
 static unsigned next_text;
-static char *lists[2][8];
+static char *lists[3][8];
+static struct capture_request request;
+static struct net_order orders[4];
 static struct net_address addresses[2][8];
 static struct net_name names[8];
 static uint8_t data[NET_PIECE_MAX];
@@ -84,7 +86,7 @@ static uint32_t draw_addresses(struct net_address *a)
 
 static void draw_query(struct message_query *q)
 {
-    *q = (struct message_query){.kind = (uint8_t)(1 + draw() % 7), .filter = draw_text(200), .names = names};
+    *q = (struct message_query){.kind = (uint8_t)(1 + draw() % QUERY_ORDERS), .filter = draw_text(200), .names = names};
     q->name_count = (uint32_t)(draw() % 2);
     for (uint32_t i = 0; i < q->name_count; i++) {
         names[i] = (struct net_name){.name = draw_text(HEAD_NAME_MAX), .addresses = addresses[1]};
@@ -105,6 +107,7 @@ static void draw_query(struct message_query *q)
     draw_id(q->epoch);
     q->seq = draw_u64();
     q->deadline_ms = draw_u64();
+    q->fresh_ms = draw_u64();
 }
 
 static void draw_hello(struct message_hello *h)
@@ -133,6 +136,80 @@ static void draw_piece(struct message_piece *p)
     p->data = data;
     for (uint32_t i = 0; i < p->length; i++)
         data[i] = (uint8_t)draw();
+}
+
+static struct capture_request *draw_request(void)
+{
+    struct capture_request *r = &request;
+    *r = (struct capture_request){.name = draw_text(HEAD_NAME_MAX), .filter = draw_text(200), .on = lists[0]};
+    draw_id(r->id);
+    r->on_count = draw_list(lists[0]);
+    r->labels = lists[1];
+    r->label_count = draw_list(lists[1]);
+    r->interfaces = lists[2];
+    r->interface_count = draw_list(lists[2]);
+    r->snaplen = (uint32_t)(draw() % 262145);
+    r->keep = (uint8_t)(draw() % 3);
+    r->companions = (uint8_t)(draw() % 2);
+    r->packets = draw_u64();
+    r->bytes = draw_u64();
+    r->rate = draw_u64();
+    r->start_ns = draw() >> 2;
+    r->end_ns = draw() % 2 ? 0 : r->start_ns + 1 + (draw() >> 2);
+    r->issued_ns = draw_u64();
+    r->expires_ns = draw_u64();
+    draw_id(r->nonce);
+    r->who = draw_text(HEAD_NAME_MAX);
+    r->signature = data;
+    r->signature_length = (uint32_t)(draw() % (REQUEST_SIGNATURE_MAX + 1));
+    return r;
+}
+
+static void draw_state(struct message_capture_state *s)
+{
+    *s = (struct message_capture_state){.phase = (uint8_t)(1 + draw() % PHASE_MISSED), .text = draw_text(200)};
+    draw_id(s->id);
+    s->interfaces = lists[0];
+    s->interface_count = draw_list(lists[0]);
+    uint64_t *numbers[] = {&s->left_ns,     &s->packets,      &s->bytes,       &s->packets_per_s,
+                           &s->bytes_per_s, &s->kernel_drops, &s->other_drops, &s->own};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        *numbers[i] = draw_u64();
+}
+
+/* What is about captures on live interfaces. */
+static void draw_capture_message(enum message_type type, struct message *m)
+{
+    if (type == MESSAGE_COMMAND) {
+        m->command = (struct message_command){.kind = (uint8_t)(1 + draw() % 4), .which = draw_text(HEAD_NAME_MAX)};
+        m->command.request = draw_request();
+        m->command.request_count = m->command.kind <= COMMAND_START || draw() % 2;
+        m->command.partial = (uint8_t)(draw() % 2);
+        m->command.wait_ms = draw_u64();
+    } else if (type == MESSAGE_ORDERS) {
+        m->orders = (struct message_orders){.orders = orders, .order_count = (uint32_t)(draw() % 5)};
+        struct capture_request *r = draw_request(); /* the same in all of them */
+        for (uint32_t i = 0; i < m->orders.order_count; i++)
+            orders[i] = (struct net_order){r, 1, draw_u64(), draw_u64()};
+    } else if (type == MESSAGE_CHECK) {
+        m->check = (struct message_check){draw_u64(), draw_request(), 1};
+    } else if (type == MESSAGE_CHECKED) {
+        m->checked = (struct message_checked){.token = draw_u64(), .code = -(int32_t)(draw() % 20)};
+        m->checked.text = draw_text(200);
+        m->checked.interfaces = lists[0];
+        m->checked.interface_count = draw_list(lists[0]);
+        m->checked.packets_per_s = draw_u64();
+        m->checked.bytes_per_s = draw_u64();
+        m->checked.free_bytes = draw_u64();
+    } else if (type == MESSAGE_CAPTURE_STATE) {
+        draw_state(&m->capture_state);
+    } else if (type == MESSAGE_FLUSH) {
+        m->flush = (struct message_flush){draw_u64(), draw_text(HEAD_NAME_MAX)};
+    } else if (type == MESSAGE_FLUSHED) {
+        m->flushed = (struct message_flushed){draw_u64(), -(int32_t)(draw() % 20), draw_text(200)};
+    } else {
+        m->clock = (struct message_clock){draw_u64(), draw_u64(), draw_u64()};
+    }
 }
 
 static void draw_message(enum message_type type, struct message *m)
@@ -190,6 +267,16 @@ static void draw_message(enum message_type type, struct message *m)
     case MESSAGE_DONE:
         m->done = (struct message_done){.code = -(int32_t)(draw() % 20), .text = draw_text(200)};
         m->done.manifest = draw_text(200);
+        break;
+    case MESSAGE_COMMAND:
+    case MESSAGE_ORDERS:
+    case MESSAGE_CHECK:
+    case MESSAGE_CHECKED:
+    case MESSAGE_CAPTURE_STATE:
+    case MESSAGE_FLUSH:
+    case MESSAGE_FLUSHED:
+    case MESSAGE_CLOCK:
+        draw_capture_message(type, m);
         break;
     }
 }
@@ -256,6 +343,98 @@ static void same_query(const struct message_query *a, const struct message_query
     SAME_BYTES(epoch);
     SAME(seq);
     SAME(deadline_ms);
+    SAME(fresh_ms);
+}
+
+static void same_request(const struct capture_request *a, const struct capture_request *b)
+{
+    SAME_BYTES(id);
+    SAME_TEXT(name);
+    SAME_TEXT(filter);
+    same_list(a->on, a->on_count, b->on, b->on_count);
+    same_list(a->labels, a->label_count, b->labels, b->label_count);
+    same_list(a->interfaces, a->interface_count, b->interfaces, b->interface_count);
+    SAME(snaplen);
+    SAME(keep);
+    SAME(companions);
+    SAME(packets);
+    SAME(bytes);
+    SAME(rate);
+    SAME(start_ns);
+    SAME(end_ns);
+    SAME(issued_ns);
+    SAME(expires_ns);
+    SAME_BYTES(nonce);
+    SAME_TEXT(who);
+    SAME(signature_length);
+    assert_true(a->signature_length == 0 || memcmp(a->signature, b->signature, a->signature_length) == 0);
+}
+
+static void same_state(const struct message_capture_state *a, const struct message_capture_state *b)
+{
+    SAME_BYTES(id);
+    SAME(phase);
+    SAME_TEXT(text);
+    same_list(a->interfaces, a->interface_count, b->interfaces, b->interface_count);
+    SAME(left_ns);
+    SAME(packets);
+    SAME(bytes);
+    SAME(packets_per_s);
+    SAME(bytes_per_s);
+    SAME(kernel_drops);
+    SAME(other_drops);
+    SAME(own);
+}
+
+static void same_capture_message(const struct message *x, const struct message *y)
+{
+    if (x->type == MESSAGE_COMMAND) {
+        const struct message_command *a = &x->command, *b = &y->command;
+        SAME(kind);
+        SAME(request_count);
+        if (a->request_count)
+            same_request(a->request, b->request);
+        SAME_TEXT(which);
+        SAME(partial);
+        SAME(wait_ms);
+    } else if (x->type == MESSAGE_ORDERS) {
+        assert_int_equal(x->orders.order_count, y->orders.order_count);
+        for (uint32_t i = 0; i < x->orders.order_count; i++) {
+            const struct net_order *a = &x->orders.orders[i], *b = &y->orders.orders[i];
+            same_request(a->request, b->request);
+            SAME(wait_ns);
+            SAME(left_ns);
+        }
+    } else if (x->type == MESSAGE_CHECK) {
+        const struct message_check *a = &x->check, *b = &y->check;
+        SAME(token);
+        same_request(a->request, b->request);
+    } else if (x->type == MESSAGE_CHECKED) {
+        const struct message_checked *a = &x->checked, *b = &y->checked;
+        SAME(token);
+        SAME(code);
+        SAME_TEXT(text);
+        same_list(a->interfaces, a->interface_count, b->interfaces, b->interface_count);
+        SAME(packets_per_s);
+        SAME(bytes_per_s);
+        SAME(free_bytes);
+    } else if (x->type == MESSAGE_CAPTURE_STATE) {
+        same_state(&x->capture_state, &y->capture_state);
+    } else if (x->type == MESSAGE_FLUSH) {
+        const struct message_flush *a = &x->flush, *b = &y->flush;
+        SAME(token);
+        SAME_TEXT(capture);
+    } else if (x->type == MESSAGE_FLUSHED) {
+        const struct message_flushed *a = &x->flushed, *b = &y->flushed;
+        SAME(token);
+        SAME(code);
+        SAME_TEXT(text);
+    } else {
+        const struct message_clock *a = &x->clock, *b = &y->clock;
+        SAME(sent_ns);
+        SAME(received_ns);
+        SAME(replied_ns);
+    }
 }
 
 static void same_small(const struct message *x, const struct message *y)
@@ -309,7 +488,9 @@ static void same_small(const struct message *x, const struct message *y)
 static void same_message(const struct message *x, const struct message *y)
 {
     assert_int_equal(x->type, y->type);
-    if (x->type == MESSAGE_HELLO) {
+    if (x->type >= MESSAGE_COMMAND) {
+        same_capture_message(x, y);
+    } else if (x->type == MESSAGE_HELLO) {
         same_hello(&x->hello, &y->hello);
     } else if (x->type == MESSAGE_QUERY) {
         same_query(&x->query, &y->query);
@@ -375,7 +556,7 @@ static void what_goes_in_comes_out(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_DONE; type++)
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_CLOCK; type++)
         for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
             struct message in, out;
             struct error e = ERROR_INIT;
@@ -400,7 +581,7 @@ static void every_truncation_is_refused_or_shorter(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_DONE; type++) {
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_CLOCK; type++) {
         struct message in, out;
         random_state = 77 + (uint64_t)type;
         draw_message((enum message_type)type, &in);
@@ -426,7 +607,7 @@ static void changed_bytes_do_no_harm(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_DONE; type++)
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_CLOCK; type++)
         for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
             struct message in, out;
             random_state = seed * 0x2545f4914f6cdd1du + (uint64_t)type;
