@@ -1,0 +1,26 @@
+/*
+ * privileges: who the processes of the agent are, and what they may do.
+ *
+ *   monitor    root (or CAP_NET_RAW, CAP_NET_ADMIN, CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_CHOWN): forks the others; parses no packets, no network
+ *   capturer   `capture_user` after it has opened its handles: no capability, no_new_privs
+ *   shipper    `ship_user`: no capability, no_new_privs
+ *
+ * Both users share the group of ship_user, which owns the spool (setgid folders, 0770 and 0660).
+ */
+#ifndef FLEETDUMP_AGENT_PRIVILEGES_H
+#define FLEETDUMP_AGENT_PRIVILEGES_H
+
+#include "agent/config.h"
+
+/* Whether this process may open interfaces; ERROR_REFUSED names the capability that is missing and how to give it. */
+MUST_CHECK int privileges_check_capture(struct error *e);
+
+/* Gives up everything: user, groups, capabilities (bounding set too), no_new_privs. `user` is a name or a number; "" keeps the user. If it does
+ * not exist, the user stays and a warning says so (once, by privileges_prepare); capabilities go in any case. As another user than root: no_new_privs
+ * and capabilities only. */
+MUST_CHECK int privileges_drop(const char *user, const char *group_of, struct error *e);
+
+/* For the monitor, before it forks: makes the spool belong to ship_user's group, and warns of users that do not exist. */
+MUST_CHECK int privileges_prepare(const struct agent_config *c, struct error *e);
+
+#endif
