@@ -1,0 +1,51 @@
+/*
+ * orders: the captures that were ordered, and how each agent does with them. On the loop's thread; kept in the catalog (table `orders`: id, the
+ * request as protobuf bytes, created, ended, the agents' last phases as JSON) by jobs of the ingest thread, read once at the start.
+ *
+ * An order is desired state: each control connection gets ORDERS, all orders that mean this agent and are not over, when it comes and at every
+ * change. An order is over when it was stopped or its end has come; it is listed until it is removed, or ORDERS_ENDED_MAX newer ones ended.
+ *
+ *   COMMAND START:  check the request (name unique among orders not removed and stored streams, filter, times, selector means somebody)
+ *                   -> CHECK to all agents meant that are connected -> all said yes, or `partial` and one did
+ *                   -> kept durably -> ORDERS to the agents -> DONE with the id, and per agent what it answered
+ *   agents meant that are known but not connected get the order when they come within its time: PHASE_PENDING, "is not connected since ...".
+ *   An agent that answers CHECK not within wait_ms (default ORDERS_CHECK_MS) counts as one that does not answer: pending, too.
+ *
+ * JSON of DONE.manifest and of QUERY_ORDERS (an array of these):
+ *   {"id": hex, "capture": name, "state": "checked" | "pending" | "running" | "stopping" | "over" | "refused", "filter", "selector", "interfaces",
+ *    "keep", "snaplen", "limits": {"packets", "bytes", "rate"}, "start", "end" (RFC 3339; null: never), "issued", "who", "left_ns",
+ *    "packets", "bytes", "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops",
+ *    "agents": [{"agent", "connected": bool, "phase", "text", "interfaces": [...], "left_ns", "packets", "bytes", "packets_per_s", "bytes_per_s",
+ *                "kernel_drops", "other_drops", "own", "free_bytes"}, ...]}
+ */
+#ifndef FLEETDUMP_COLLECTOR_SERVER_ORDERS_H
+#define FLEETDUMP_COLLECTOR_SERVER_ORDERS_H
+
+#include "collector/server/session.h"
+
+#define ORDERS_MAX       1000u /* not removed */
+#define ORDERS_ENDED_MAX 200u
+#define ORDERS_CHECK_MS  2000u
+
+#define ORDERS_BASELINE "baseline" /* the standing capture of the configuration: flows only, all agents, for ever */
+
+struct orders;
+MUST_CHECK int orders_open(struct server *server, struct orders **out, struct error *e);
+void orders_close(struct orders *o);
+
+/* Has the baseline run, or ended, as the configuration says. */
+MUST_CHECK int orders_baseline(struct orders *o, bool wanted, struct error *e);
+
+/* A client's COMMAND: answered by a DONE on its session, at once or when the agents have answered; the client going away does not undo it. */
+void orders_command(struct orders *o, struct session *client, const struct message_command *m);
+
+/* QUERY_ORDERS; `which` is a glob of names or the beginning of an id ("" for all). malloc'ed JSON, NULL without memory. */
+char *orders_json(struct orders *o, const char *which);
+
+/* Of control connections: one is up (send it its orders), gone, or sent CHECKED or CAPTURE_STATE. */
+void orders_agent_up(struct orders *o, struct session *agent);
+void orders_agent_down(struct orders *o, struct session *agent);
+void orders_checked(struct orders *o, struct session *agent, const struct message_checked *m);
+void orders_state(struct orders *o, struct session *agent, const struct message_capture_state *m);
+
+#endif
