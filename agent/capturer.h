@@ -28,6 +28,7 @@ enum capturer_end {
 };
 
 /* Runs in a fresh process, as root or with CAP_NET_RAW; `interfaces` are names that were chosen by the monitor. Never returns. */
-_Noreturn void capturer_run(const struct agent_config *c, const struct order *o, const char *const *interfaces, size_t count, int fd);
+_Noreturn void capturer_run(const struct agent_config *c, const struct order *o, const char *const *interfaces,
+                            size_t count, int fd);
 
 #endif

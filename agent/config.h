@@ -18,6 +18,8 @@ struct agent_config {
     struct config_strings labels;
     uint64_t compression_level;
     uint64_t max_flows;
+    uint64_t ring, memory;
+    char *ship_user, *capture_user; /* names or numbers */
     char *log_level;
 };
 

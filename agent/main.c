@@ -7,6 +7,7 @@
 #include "agent/supervise.h"
 #include "common/base/log.h"
 #include <stdio.h>
+#include <sys/stat.h>
 
 static int check(const struct agent_options *o, const struct agent_config *c)
 {
@@ -25,6 +26,7 @@ int main(int argc, char **argv)
     struct agent_options o;
     struct agent_config c;
     struct error e = ERROR_INIT;
+    (void)umask(0007); /* what the agent's users share is their group's */
     agent_options_parse(argc, argv, &o);
     log_setup("fleetdump-agent", LOG_LEVEL_INFO);
     int code = agent_config_load(o.config, !o.config_given, &c, &e);
@@ -34,9 +36,7 @@ int main(int argc, char **argv)
         return error_exit_status(code);
     }
     log_setup("fleetdump-agent", (enum log_level)agent_config_log_level(&c));
-    int status = o.mode == AGENT_READ    ? agent_read(&o, &c)
-                 : o.mode == AGENT_CHECK ? check(&o, &c)
-                                         : agent_supervise(&c);
+    int status = o.mode == AGENT_READ ? agent_read(&o, &c) : o.mode == AGENT_CHECK ? check(&o, &c) : agent_supervise(&c);
     agent_config_free(&c);
     return status;
 }

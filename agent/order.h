@@ -8,13 +8,14 @@
  *
  * Over SOCK_SEQPACKET, one struct a packet; what has another size or another magic is refused and logged.
  *
- * An order is kept in a file SPOOL/orders/<id>, with what it has used up of its limits, so that it goes on after a restart of
+ * An order is kept in a file SPOOL.orders/<id> (root's, beside the spool, which others may write), with what it has used up of its limits, so that it goes on after a restart of
  * the agent until its limits end it, also without a collector.
  */
 #ifndef FLEETDUMP_AGENT_ORDER_H
 #define FLEETDUMP_AGENT_ORDER_H
 
 #include "common/net/message.h"
+#include "common/packet/packet.h"
 
 #define ORDER_MAGIC      0x31524f46u /* "FOR1" */
 #define ORDER_SIZE_MAX   4096u
@@ -37,12 +38,11 @@ struct order {
     uint8_t collector_address[16];
     uint16_t collector_port;
     uint8_t reserved2[6];
-    uint64_t packets, bytes, rate; /* limits; 0: none */
-    uint64_t start_ns;             /* this host's wall clock; 0: at once */
-    uint64_t end_ns;               /* 0: never */
+    uint64_t packets, bytes, rate;     /* limits; 0: none */
+    uint64_t start_ns;                 /* this host's wall clock; 0: at once */
+    uint64_t end_ns;                   /* 0: never */
     uint64_t used_packets, used_bytes; /* by streams that are over; the monitor's */
 };
-_Static_assert(sizeof(struct order) <= ORDER_SIZE_MAX - 64, "a request with an order fits into 4 KiB");
 
 /* Checks every field: texts terminated and clean, values within their ranges. ERROR_INVALID names the field. */
 MUST_CHECK int order_check(const struct order *o, struct error *e);
@@ -63,13 +63,16 @@ struct monitor_request {
     uint32_t magic; /* ORDER_MAGIC */
     uint32_t kind;
     uint64_t token;
+    char text[ORDER_NAME_MAX]; /* STOP: why, in words */
     struct order order;
 };
+_Static_assert(sizeof(struct monitor_request) <= ORDER_SIZE_MAX, "a request fits into 4 KiB");
 
 enum monitor_report_kind {
     REPORT_STATE = 1,   /* phase, text, interfaces, counters */
     REPORT_CHECKED = 2, /* token, code, text, interfaces, rates */
-    REPORT_FLUSHED = 3, /* token; epoch and next_seq of each stream: all below it is to be acknowledged; streams 0: nothing runs */
+    REPORT_FLUSHED =
+        3, /* token; epoch and next_seq of each stream: all below it is to be acknowledged; streams 0: nothing runs */
 };
 
 #define REPORT_STREAMS_MAX 16u

@@ -1,6 +1,9 @@
 /* shipper: forks, and what the children do. */
 #include "agent/shipper.h"
 #include "agent/capture/recover.h"
+#include "agent/order.h"
+#include "agent/privileges.h"
+#include "agent/process.h"
 #include "agent/ship/uplink.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
@@ -9,8 +12,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,35 +23,17 @@
 #define RECOVERY_MEMORY ((rlim_t)2 << 30)
 #define RECOVERY_CPU_S  600
 
-/* A child that ends with its parent, and that no terminal's signals reach. */
-static pid_t fork_child(void)
-{
-    pid_t parent = getpid(), pid = fork();
-    if (pid != 0)
-        return pid;
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    (void)setpgid(0, 0);
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (getppid() != parent)
-        _exit(EXIT_FAILED);
-    return 0;
-}
-
 /* ---------------------------------------------------------------- shipping */
 
 static void tell_abandoned(void *context, const uint8_t epoch[EPOCH_SIZE])
 {
-    ssize_t ignored = write(*(int *)context, epoch, EPOCH_SIZE);
-    (void)ignored; /* a full pipe: the parent looks by itself now and then */
+    struct monitor_request r = {.magic = ORDER_MAGIC, .kind = REQUEST_RECOVER};
+    memcpy(r.order.id, epoch, EPOCH_SIZE);
+    ssize_t ignored = send(*(int *)context, &r, sizeof r, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)ignored; /* no room: the monitor looks by itself now and then */
 }
 
-static void ship(const struct agent_config *c, int fd)
+static void ship(const struct agent_config *c, int fd, bool captures)
 {
     struct error e = ERROR_INIT;
     struct uplink_config u = {
@@ -61,24 +46,25 @@ static void ship(const struct agent_config *c, int fd)
         .software = SOFTWARE,
         .on_abandoned = tell_abandoned,
         .context = &fd,
+        .monitor_fd = captures ? fd : -1,
     };
-    int code = uplink_run(&u, &e);
+    int code = privileges_drop(c->ship_user, c->ship_user, &e);
+    if (!code)
+        code = uplink_run(&u, &e);
     if (code)
         log_error("%s", e.text);
     _exit(code ? EXIT_FAILED : EXIT_OK);
 }
 
-int shipper_spawn(struct shipper *s, const struct agent_config *c, struct error *e)
+int shipper_spawn(struct shipper *s, const struct agent_config *c, bool captures, struct error *e)
 {
     int fds[2];
-    *s = (struct shipper){.config = c, .abandoned_fd = -1};
-    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) != 0)
+    *s = (struct shipper){.config = c, .fd = -1};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
         return error_sys(e, errno, "cannot start the shipper");
-    s->pid = fork_child();
-    if (s->pid == 0) {
-        close(fds[0]);
-        ship(c, fds[1]);
-    }
+    s->pid = process_fork(fds[1], "fleetdump-ship");
+    if (s->pid == 0)
+        ship(c, fds[1], captures);
     int sys = errno;
     close(fds[1]);
     if (s->pid < 0) {
@@ -86,7 +72,7 @@ int shipper_spawn(struct shipper *s, const struct agent_config *c, struct error 
         s->pid = 0;
         return error_sys(e, sys, "cannot start the shipper");
     }
-    s->abandoned_fd = fds[0];
+    s->fd = fds[0];
     return 0;
 }
 
@@ -105,19 +91,19 @@ static bool lock_is_held(const struct agent_config *c)
 
 int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e)
 {
-    *s = (struct shipper){.config = c, .abandoned_fd = -1};
+    *s = (struct shipper){.config = c, .fd = -1};
     if (!start || lock_is_held(c))
         return 0;
     int code = recovery_all(c, e);
-    return code ? code : shipper_spawn(s, c, e);
+    return code ? code : shipper_spawn(s, c, false, e);
 }
 
-static void forget(struct shipper *s)
+void shipper_forget(struct shipper *s)
 {
     s->pid = 0;
-    if (s->abandoned_fd >= 0)
-        close(s->abandoned_fd);
-    s->abandoned_fd = -1;
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
 }
 
 bool shipper_runs(struct shipper *s)
@@ -127,7 +113,7 @@ bool shipper_runs(struct shipper *s)
     if (s->pid && waitpid(s->pid, NULL, WNOHANG) == 0)
         return true;
     if (s->pid)
-        forget(s);
+        shipper_forget(s);
     return lock_is_held(s->config);
 }
 
@@ -138,7 +124,7 @@ void shipper_stop(struct shipper *s)
     (void)kill(s->pid, SIGTERM);
     while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
         ;
-    forget(s);
+    shipper_forget(s);
 }
 
 /* ---------------------------------------------------------------- recovery */
@@ -170,7 +156,9 @@ static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH
 #endif
     limit(RLIMIT_CPU, RECOVERY_CPU_S);
     limit(RLIMIT_CORE, 0);
-    int code = recover(c, epoch, &r, &e);
+    int code = privileges_drop(c->capture_user, c->ship_user, &e);
+    if (!code)
+        code = recover(c, epoch, &r, &e);
     if (code == ERROR_BUSY || code == ERROR_NOT_FOUND)
         _exit(EXIT_OK); /* its writer lives after all, or it is gone */
     if (code)
@@ -183,7 +171,7 @@ static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH
 
 pid_t recovery_spawn(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE])
 {
-    pid_t pid = fork_child();
+    pid_t pid = process_fork(-1, "fleetdump-mend");
     if (pid == 0)
         run_recovery(c, epoch);
     return pid;

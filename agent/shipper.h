@@ -11,15 +11,19 @@
 
 struct shipper {
     const struct agent_config *config;
-    pid_t pid;        /* of our own; 0 if somebody else ships, or nobody */
-    int abandoned_fd; /* of our own: epochs of streams whose writer died, EPOCH_SIZE bytes each; else -1 */
+    pid_t pid; /* of our own; 0 if somebody else ships, or nobody */
+    int fd;    /* of our own: requests come and reports go there (order.h); else -1 */
 };
 
 /* Sees whether somebody ships this spool, and starts a process that does if not and `start` is set. Call it before threads are started. */
 MUST_CHECK int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e);
 
-/* Starts ours whether or not somebody ships; it ends with EXIT_FAILED if somebody does. */
-MUST_CHECK int shipper_spawn(struct shipper *s, const struct agent_config *c, struct error *e);
+/* Starts ours whether or not somebody ships; it ends with EXIT_FAILED if somebody does. `captures`: a monitor is behind `fd`; else what the collector
+ * orders is refused. */
+MUST_CHECK int shipper_spawn(struct shipper *s, const struct agent_config *c, bool captures, struct error *e);
+
+/* Ours has ended, and was waited for. */
+void shipper_forget(struct shipper *s);
 
 /* Whether anybody ships. Takes note if ours has ended. */
 bool shipper_runs(struct shipper *s);

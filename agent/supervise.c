@@ -5,6 +5,8 @@
  * tells of it, and when a look now and then finds it; one whose recovery failed is tried again at the next look.
  */
 #include "agent/supervise.h"
+#include "agent/order.h"
+#include "agent/privileges.h"
 #include "agent/shipper.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -13,6 +15,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,7 +55,7 @@ static void start_shipper(struct supervisor *s)
     struct error e = ERROR_INIT;
     s->start_ns = 0;
     s->started_ns = clock_mono_ns();
-    if (shipper_spawn(&s->shipper, s->config, &e)) {
+    if (shipper_spawn(&s->shipper, s->config, true, &e)) {
         log_error("%s", e.text);
         s->start_ns = s->started_ns + s->pause_ns;
     }
@@ -61,9 +64,7 @@ static void start_shipper(struct supervisor *s)
 static void shipper_ended(struct supervisor *s, int status)
 {
     uint64_t now = clock_mono_ns();
-    if (s->shipper.abandoned_fd >= 0)
-        close(s->shipper.abandoned_fd);
-    s->shipper = (struct shipper){.config = s->config, .abandoned_fd = -1};
+    shipper_forget(&s->shipper);
     if (s->stopping)
         return;
     if (now - s->started_ns >= HEALTHY_NS)
@@ -86,11 +87,13 @@ static void reap(struct supervisor *s)
             shipper_ended(s, status);
 }
 
-static void read_abandoned(struct supervisor *s)
+static void read_requests(struct supervisor *s)
 {
-    uint8_t epoch[EPOCH_SIZE];
-    while (read(s->shipper.abandoned_fd, epoch, sizeof epoch) == sizeof epoch)
-        if (recovery_spawn(s->config, epoch) < 0)
+    struct monitor_request r;
+    ssize_t n;
+    while ((n = recv(s->shipper.fd, &r, sizeof r, MSG_DONTWAIT | MSG_TRUNC)) > 0)
+        if (monitor_request_is_sound(&r, (size_t)n) && r.kind == REQUEST_RECOVER &&
+            recovery_spawn(s->config, r.order.id) < 0)
             log_error("cannot start a recovery: %s", strerror(errno));
 }
 
@@ -125,10 +128,10 @@ static int timeout_ms(const struct supervisor *s)
 
 static void step(struct supervisor *s)
 {
-    struct pollfd fds[] = {{.fd = s->signal_fd, .events = POLLIN}, {.fd = s->shipper.abandoned_fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = s->signal_fd, .events = POLLIN}, {.fd = s->shipper.fd, .events = POLLIN}};
     int ready = poll(fds, 2, timeout_ms(s));
     if (ready > 0 && fds[1].revents & POLLIN)
-        read_abandoned(s);
+        read_requests(s);
     if (ready > 0 && fds[0].revents)
         read_signals(s);
     uint64_t now = clock_mono_ns();
@@ -143,8 +146,10 @@ static void step(struct supervisor *s)
 int agent_supervise(const struct agent_config *c)
 {
     struct error e = ERROR_INIT;
-    struct supervisor s = {.config = c, .signal_fd = -1, .pause_ns = PAUSE_LEAST_NS, .shipper = {.abandoned_fd = -1}};
+    struct supervisor s = {.config = c, .signal_fd = -1, .pause_ns = PAUSE_LEAST_NS, .shipper = {.fd = -1}};
     int code = agent_config_check_collector(c, &e);
+    if (!code)
+        code = privileges_prepare(c, &e);
     if (!code)
         code = recovery_all(c, &e); /* also says if the spool cannot be used */
     if (!code)

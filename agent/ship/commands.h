@@ -1,18 +1,92 @@
 /*
- * commands: the control connection's half of captures: what the collector orders becomes requests to the monitor, what the monitor reports
- * becomes messages. Part of the uplink (same loop, same thread).
+ * commands: the control connection's half of captures: what the collector orders becomes requests to the monitor, what the monitor reports becomes
+ * messages. Part of the uplink (same loop, same thread).
  *
- *   ORDERS         -> start what is new and meant for this agent (selector.h, judged here again), stop what is not in it any more
- *   CHECK, FLUSH   -> asked of the monitor; FLUSHED is sent once the collector has acknowledged all that the flush sealed
- *   CLOCK          -> every CLOCK_EVERY_MS, the best of the last samples (least round trip) is the offset told in the status:
- *                     "clock": {"offset_ns": agent minus collector, "uncertainty_ns": half the round trip}
- *   reports        -> CAPTURE_STATE, at once on a change of phase, else at most one a second per capture; all of them again on each connection
+ *   commands.c         ORDERS  -> start what is new and meant for this agent (selector.h, judged here again), stop what is not in it any more
+ *                      CHECK   -> asked of the monitor; its answer gets the rates of the interfaces and the room in the spool
+ *                      reports -> CAPTURE_STATE, as they come; all of them again on each connection
+ *   commands_flush.c   FLUSH   -> asked of the monitor; FLUSHED once the collector has acknowledged all that the flush sealed
+ *   commands_clock.c   CLOCK   -> every CLOCK_EVERY_MS; of the last CLOCK_SAMPLES the one with the least round trip tells the offset (RFC 5905, 8
+ *                      and 10). In the status: "clock": {"offset_ns": agent minus collector, "uncertainty_ns": half the round trip}
+ *
+ * Without a monitor (fleetdump-agent --read) everything is refused in words.
  */
 #ifndef FLEETDUMP_AGENT_SHIP_COMMANDS_H
 #define FLEETDUMP_AGENT_SHIP_COMMANDS_H
 
-#include "common/net/message.h"
+#include "agent/order.h"
+#include "agent/ship/rates.h"
+#include <uv.h>
 
-#define CLOCK_EVERY_MS 10000u
+#define CLOCK_EVERY_MS    10000u
+#define CLOCK_SAMPLES     8u
+#define COMMANDS_ORDERS   (2 * NET_ORDERS_MAX) /* known at once: those that run, those that are over */
+#define COMMANDS_FLUSHES  64u
+#define COMMANDS_FLUSH_MS 15000u /* a flush that takes longer is answered as failed */
+
+struct uplink;
+
+struct clock_sample {
+    int64_t offset_ns;
+    uint64_t uncertainty_ns;
+};
+
+/* What the monitor has told of an order. */
+struct known_order {
+    bool used;
+    uint8_t id[16];
+    char name[HEAD_NAME_MAX + 1]; /* "" if only the monitor knows it yet */
+    struct monitor_report last;
+};
+
+struct flush_stream {
+    uint8_t epoch[EPOCH_SIZE];
+    uint64_t next_seq;
+};
+
+struct flush {
+    bool used;
+    uint64_t token;     /* the collector's */
+    uint64_t own_token; /* of the requests to the monitor */
+    unsigned waiting;   /* for so many of its reports */
+    int code;
+    struct flush_stream *streams;
+    uint32_t stream_count;
+    uint64_t since_ns;
+};
+
+struct commands {
+    int fd; /* to the monitor, or -1 */
+    uv_poll_t poll;
+    uv_timer_t clock_timer;
+    struct known_order known[COMMANDS_ORDERS];
+    struct flush flushes[COMMANDS_FLUSHES];
+    uint64_t next_token;
+    struct clock_sample samples[CLOCK_SAMPLES];
+    unsigned sample_count; /* ever taken */
+    struct rates rates;
+};
+
+/* Handles opened count in the uplink's `open`. */
+void commands_start(struct uplink *u, int monitor_fd);
+void commands_stop(struct uplink *u);
+
+void commands_up(struct uplink *u);                               /* the control connection is up */
+void commands_down(struct uplink *u);                             /* it is gone */
+bool commands_message(struct uplink *u, const struct message *m); /* false: the message does not belong here */
+
+/* The collector's cursors have moved: flushes may be done. */
+void commands_acked(struct uplink *u);
+
+/* The best sample, or false. */
+bool commands_clock(const struct commands *c, struct clock_sample *best);
+
+/* ---------------------------------------------------------------- between the files of commands */
+bool commands_request(struct uplink *u, const struct monitor_request *r);
+void commands_flush(struct uplink *u, const struct message_flush *m);
+void commands_flushed(struct uplink *u, const struct monitor_report *r);
+void commands_flushes_drop(struct commands *c);
+void commands_clock_begin(struct uplink *u);
+void commands_clock_reply(struct uplink *u, const struct message_clock *m);
 
 #endif

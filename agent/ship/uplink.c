@@ -83,6 +83,7 @@ void uplink_stop(struct uplink *u)
     u->stopping = true;
     link_stop(&u->control);
     link_stop(&u->data);
+    commands_stop(u);
     uv_handle_t *handles[] = {(uv_handle_t *)&u->soon, (uv_handle_t *)&u->look, (uv_handle_t *)&u->room,
                               (uv_handle_t *)&u->status, (uv_handle_t *)&u->watch};
     for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
@@ -218,17 +219,19 @@ static void on_status(uv_timer_t *timer)
 static void control_up(struct uplink *u)
 {
     status_send(u);
+    commands_up(u);
 }
 
 static void control_down(struct uplink *u)
 {
     u->changed = true;
+    commands_down(u);
 }
 
 static void control_message(struct uplink *u, const struct message *m)
 {
-    (void)m;
-    link_broken(&u->control, "the collector sent a message that does not belong here");
+    if (!commands_message(u, m))
+        link_broken(&u->control, "the collector sent a message that does not belong here");
 }
 
 /* ------------------------------------------------------------ start */
@@ -323,6 +326,7 @@ int uplink_start(uv_loop_t *loop, const struct uplink_config *c, void (*on_end)(
     u->outbox->on_drop = on_drop;
     u->outbox->context = u;
     init_handles(u);
+    commands_start(u, c->monitor_fd);
     begin(u);
     *out = u;
     return 0;

@@ -1,7 +1,7 @@
 /*
  * uplink: the shipper: takes what the spool holds to the collector. One per spool, in a process of its own.
  *
- * It dials the collector, twice: the control connection carries the STATUS, the data connection the items: first all heads, of all streams in the order in which they were
+ * It dials the collector, twice: the control connection carries the STATUS and all that is about captures (commands.h), the data connection the items: first all heads, of all streams in the order in which they were
  * sealed, then the bodies; what comes to be sealed meanwhile goes before the bodies that wait. A part that was begun is finished first. At most `window_bytes` are under way
  * without an ack. What is acked is removed from the spool (outbox.h). A connection that fails is tried again after a pause that doubles, with jitter.
  * A stream that the collector refuses stays in the spool, is skipped until the next connection, is logged, and shows in the status.
@@ -10,7 +10,7 @@
  *
  * The status is a JSON object:
  *   {"spool": {"path", "bytes", "quota", "floor", "free", "items", "evicted_bodies", "evicted_items", "damaged", "full" (text, only then)},
- *    "data": "up" | "down", "flying_bytes",
+ *    "data": "up" | "down", "flying_bytes", "clock": {"offset_ns", "uncertainty_ns"},
  *    "streams": [{"epoch", "capture", "state": "writing" | "ended" | "abandoned", "items", "bytes", "next_seq", "head_next", "body_next",
  *                 "refused" (text, only then), "stuck" (text, only then), "received", "kept", "kernel_drops", ... (counters that are not 0)}, ...]}
  * At most UPLINK_STATUS_STREAMS streams are listed, "streams_total" says how many there are.
@@ -35,6 +35,8 @@ struct uplink_config {
     /* Called once for each stream whose writer died without an END, as soon as it is noticed (also at the start): somebody is to recover it. May be NULL. */
     void (*on_abandoned)(void *context, const uint8_t epoch[EPOCH_SIZE]);
     void *context;
+
+    int monitor_fd; /* to whom captures are ordered (agent/order.h); 0 or less: nobody */
 
     bool until_empty; /* end when the spool holds no stream any more */
 

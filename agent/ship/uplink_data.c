@@ -268,6 +268,7 @@ static void on_cursors(struct uplink *u, const uint8_t epoch[EPOCH_SIZE], uint64
         link_broken(&u->data, e.text);
     else if (r)
         log_warn("spool: %s", e.text);
+    commands_acked(u);
 }
 
 void data_message(struct uplink *u, const struct message *m)

@@ -9,6 +9,7 @@
 #ifndef FLEETDUMP_AGENT_SHIP_UPLINK_IMPL_H
 #define FLEETDUMP_AGENT_SHIP_UPLINK_IMPL_H
 
+#include "agent/ship/commands.h"
 #include "agent/ship/outbox.h"
 #include "agent/ship/uplink.h"
 #include "common/net/stream.h"
@@ -48,6 +49,7 @@ struct uplink {
     struct spool *spool;
     struct outbox *outbox;
     struct link control, data;
+    struct commands commands;
     struct part part;
     uv_timer_t soon; /* looks at what is due */
     uv_timer_t look; /* at all folders */

@@ -61,6 +61,14 @@ static void put_spool(struct buffer *b, struct uplink *u)
     buffer_u8(b, '}');
 }
 
+static void put_clock(struct buffer *b, const struct uplink *u)
+{
+    struct clock_sample best;
+    if (commands_clock(&u->commands, &best))
+        buffer_printf(b, ", \"clock\": {\"offset_ns\": %lld, \"uncertainty_ns\": %llu}", (long long)best.offset_ns,
+                      (unsigned long long)best.uncertainty_ns);
+}
+
 static void put_stream(struct buffer *b, const struct outbox_stream *t)
 {
     bool writing = spool_lock_held(t->dirfd, "writer.lock");
@@ -94,6 +102,7 @@ char *uplink_status(struct uplink *u)
     put_spool(&b, u);
     buffer_printf(&b, ", \"data\": \"%s\"", u->data.state == LINK_UP ? "up" : "down");
     put_number(&b, "flying_bytes", o->flying);
+    put_clock(&b, u);
     put_number(&b, "streams_total", o->count);
     buffer_printf(&b, ", \"streams\": [");
     for (size_t i = 0; i < most; i++) {

@@ -31,7 +31,7 @@ struct rule {
 /* Written once, by whichever thread passes the first point; then only `passed` changes. */
 static struct rule rules[RULES_MAX];
 static size_t rule_count;
-static int list_fd = -1;
+static const char *list;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* A test that misspells its fault must not pass. */
@@ -100,19 +100,18 @@ static void setup(void)
         if (*text)
             parse_rule(text);
     free(copy);
-    const char *list = getenv("FLEETDUMP_FAULT_LIST");
-    if (list)
-        list_fd = open(list, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-    if (list && list_fd < 0)
-        refuse("cannot write FLEETDUMP_FAULT_LIST", list);
+    list = getenv("FLEETDUMP_FAULT_LIST");
 }
 
+/* Opened each time: a child may have closed what it inherited. */
 static void note_passing(const char *name)
 {
     char line[80];
     int n = snprintf(line, sizeof(line), "%s\n", name);
-    if (write(list_fd, line, (size_t)n) != n)
+    int fd = open(list, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || write(fd, line, (size_t)n) != n)
         refuse("cannot write FLEETDUMP_FAULT_LIST", name);
+    close(fd);
 }
 
 static void pause_ms(unsigned long ms)
@@ -142,7 +141,7 @@ int fault_pass(const char *name)
     if (!name)
         return 0;
     pthread_once(&once, setup);
-    if (list_fd >= 0)
+    if (list)
         note_passing(name);
     for (size_t i = 0; i < rule_count; i++) {
         struct rule *r = &rules[i];

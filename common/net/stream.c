@@ -11,6 +11,7 @@
 #include "common/net/stream_impl.h"
 
 #include "common/base/fault.h"
+#include "common/packet/packet.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -318,6 +319,27 @@ void stream_close(struct stream *s)
 const char *stream_peer(const struct stream *s)
 {
     return s->peer;
+}
+
+bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port)
+{
+    struct sockaddr_storage name;
+    int len = sizeof(name);
+    const struct sockaddr_in *v4 = (const void *)&name;
+    const struct sockaddr_in6 *v6 = (const void *)&name;
+    *address = (struct net_address){0};
+    if (s->state == STREAM_CLOSED || uv_tcp_getpeername(s->tcp, (struct sockaddr *)&name, &len) != 0)
+        return false;
+    if (name.ss_family == AF_INET) {
+        address->family = FAMILY_IP4;
+        memcpy(address->addr, &v4->sin_addr, 4);
+        *port = ntohs(v4->sin_port);
+    } else if (name.ss_family == AF_INET6) {
+        address->family = FAMILY_IP6;
+        memcpy(address->addr, &v6->sin6_addr, 16);
+        *port = ntohs(v6->sin6_port);
+    }
+    return address->family != 0;
 }
 
 /* ------------------------------------------------------------ the beginning */

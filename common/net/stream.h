@@ -40,6 +40,8 @@ void stream_resume(struct stream *s);
 void stream_close(struct stream *s);             /* after what is queued was sent, at most 2 s */
 void stream_abort(struct stream *s);             /* at once */
 const char *stream_peer(const struct stream *s); /* "10.0.0.1:4711" */
+/* The other end's address and port as numbers; false if it has none (any more). */
+bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port);
 
 struct listener;
 /* Listens on "address:port" (port 0: any free; listener_port tells). on_accept gets each new stream and returns the

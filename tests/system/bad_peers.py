@@ -30,7 +30,7 @@ def send(system, data):
             while piece := connection.recv(65536):
                 answer += piece
             return answer
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError:  # it closed before all was sent
             return b""
 
 

@@ -1,0 +1,112 @@
+/* privileges: libcap-ng for capabilities, the C library for users. */
+#include "agent/privileges.h"
+
+#include "agent/process.h"
+#include "common/base/fs.h"
+#include "common/base/log.h"
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SPOOL_MODE 02770
+
+int privileges_check_capture(struct error *e)
+{
+    capng_get_caps_process();
+    if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_RAW))
+        return 0;
+    return error_set(e, ERROR_REFUSED,
+                     "fleetdump-agent lacks the capability CAP_NET_RAW, which capturing needs: run it as root, or with "
+                     "'AmbientCapabilities=CAP_NET_RAW' in its systemd unit");
+}
+
+/* A name or a number; false if there is no such user. */
+static bool find_user(const char *user, uid_t *uid, gid_t *gid)
+{
+    char *end;
+    unsigned long number = strtoul(user, &end, 10);
+    if (user[0] && !*end && number < (unsigned long)UINT32_MAX) {
+        *uid = (uid_t)number;
+        *gid = (gid_t)number;
+        return true;
+    }
+    const struct passwd *p = user[0] ? getpwnam(user) : NULL;
+    if (!p)
+        return false;
+    *uid = p->pw_uid;
+    *gid = p->pw_gid;
+    return true;
+}
+
+static int change_user(const char *user, const char *group_of, struct error *e)
+{
+    uid_t uid, group_uid;
+    gid_t gid, own_gid;
+    if (geteuid() != 0 || !find_user(user, &uid, &own_gid) || !find_user(group_of, &group_uid, &gid))
+        return 0;
+    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
+        return error_sys(e, errno, "cannot become user %s", user);
+    return 0;
+}
+
+int privileges_drop(const char *user, const char *group_of, struct error *e)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return error_sys(e, errno, "cannot give up the right to new privileges");
+    capng_clear(CAPNG_SELECT_ALL);
+    (void)capng_apply(CAPNG_SELECT_BOUNDS); /* wants CAP_SETPCAP: without it there is nothing to fear from the set */
+    int code = change_user(user, group_of, e);
+    if (code)
+        return code;
+    capng_clear(CAPNG_SELECT_ALL);
+    if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+        return error_set(e, ERROR_SYSTEM, "cannot give up capabilities");
+    process_end_with_parent();
+    return 0;
+}
+
+static void warn_unless_user(const char *key, const char *user)
+{
+    uid_t uid;
+    gid_t gid;
+    if (user[0] && !find_user(user, &uid, &gid))
+        log_warn("%s = %s: there is no such user; that process stays root, without any capability (adduser --system "
+                 "--group --no-create-home %s)",
+                 key, user, user);
+}
+
+/* What is in the folder already was made by earlier versions, or by --read before the daemon ever ran. */
+static int give_to_group(const char *spool, uid_t uid, gid_t gid, struct error *e)
+{
+    int fd = fs_open_dir(spool, SPOOL_MODE & 0777, e);
+    if (fd < 0)
+        return fd;
+    int code = 0;
+    if (fchown(fd, uid, gid) != 0 || fchmod(fd, SPOOL_MODE) != 0)
+        code = error_sys(e, errno, "%s: cannot be given to the group of ship_user", spool);
+    static const char *const names[] = {"install", "shipper.lock"};
+    for (size_t i = 0; !code && i < sizeof names / sizeof *names; i++)
+        if (fchownat(fd, names[i], uid, gid, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+            code = error_sys(e, errno, "%s/%s: cannot be given to ship_user", spool, names[i]);
+    close(fd);
+    return code;
+}
+
+int privileges_prepare(const struct agent_config *c, struct error *e)
+{
+    uid_t uid;
+    gid_t gid;
+    if (geteuid() != 0)
+        return 0;
+    warn_unless_user("ship_user", c->ship_user);
+    warn_unless_user("capture_user", c->capture_user);
+    return find_user(c->ship_user, &uid, &gid) ? give_to_group(c->spool, uid, gid, e) : 0;
+}

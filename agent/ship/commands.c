@@ -1,0 +1,294 @@
+#include "agent/ship/commands.h"
+
+#include "agent/ship/spool_dir.h"
+#include "agent/ship/uplink_impl.h"
+#include "common/base/clock.h"
+#include "common/base/fs.h"
+#include "common/base/log.h"
+#include "common/net/selector.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define REPORTS_MOST 256         /* at one waking */
+#define ROOM_LEAST   (16u << 20) /* less free than this is too little to begin a capture with: about one chunk */
+
+static const char no_monitor[] =
+    "here only files are taken in (fleetdump-agent --read): start fleetdump-agent as a daemon to capture";
+
+static struct known_order *find(struct commands *c, const uint8_t id[16])
+{
+    for (size_t i = 0; i < COMMANDS_ORDERS; i++)
+        if (c->known[i].used && memcmp(c->known[i].id, id, 16) == 0)
+            return &c->known[i];
+    return NULL;
+}
+
+static struct known_order *add(struct commands *c, const uint8_t id[16])
+{
+    for (size_t i = 0; i < COMMANDS_ORDERS; i++)
+        if (!c->known[i].used) {
+            c->known[i] = (struct known_order){.used = true};
+            memcpy(c->known[i].id, id, 16);
+            return &c->known[i];
+        }
+    return NULL;
+}
+
+bool commands_request(struct uplink *u, const struct monitor_request *r)
+{
+    if (send(u->commands.fd, r, sizeof(*r), MSG_NOSIGNAL) == (ssize_t)sizeof(*r))
+        return true;
+    log_error("uplink: the monitor does not take a request: %s", strerror(errno));
+    return false;
+}
+
+/* ------------------------------------------------------------ states */
+static void send_state(struct uplink *u, const struct monitor_report *r)
+{
+    char *names[ORDER_LISTED_MAX];
+    uint64_t now = clock_wall_ns();
+    struct message m = {
+        .type = MESSAGE_CAPTURE_STATE,
+        .capture_state = {.phase = (uint8_t)r->phase, .text = (char *)(uintptr_t)r->text, .interfaces = names}};
+    struct message_capture_state *s = &m.capture_state;
+    memcpy(s->id, r->id, sizeof(s->id));
+    for (uint32_t i = 0; i < r->interface_count && i < ORDER_LISTED_MAX; i++)
+        names[s->interface_count++] = (char *)(uintptr_t)r->interfaces[i];
+    s->left_ns = r->end_ns ? (r->end_ns > now ? r->end_ns - now : 0) : UINT64_MAX;
+    s->packets = r->packets;
+    s->bytes = r->bytes;
+    s->packets_per_s = r->packets_per_s;
+    s->bytes_per_s = r->bytes_per_s;
+    s->kernel_drops = r->kernel_drops;
+    s->other_drops = r->other_drops;
+    s->own = r->own;
+    if (u->control.state == LINK_UP)
+        (void)link_send(&u->control, &m);
+}
+
+static void refuse(struct uplink *u, const uint8_t id[16], const char *why)
+{
+    struct monitor_report r = {.phase = PHASE_REFUSED};
+    memcpy(r.id, id, sizeof(r.id));
+    snprintf(r.text, sizeof(r.text), "%.*s", (int)sizeof(r.text) - 1, why);
+    send_state(u, &r);
+}
+
+/* ------------------------------------------------------------ orders */
+/* The collector's address as this connection has it: our own traffic is known by it. */
+static void take_peer(struct uplink *u, struct order *o)
+{
+    struct net_address peer;
+    if (u->control.stream && stream_peer_address(u->control.stream, &peer, &o->collector_port)) {
+        o->collector_family = peer.family;
+        memcpy(o->collector_address, peer.addr, sizeof(o->collector_address));
+    }
+}
+
+static void start(struct uplink *u, const struct net_order *n)
+{
+    const struct capture_request *r = n->request;
+    struct monitor_request q = {.magic = ORDER_MAGIC, .kind = REQUEST_START};
+    struct error e = ERROR_INIT;
+    struct known_order *k = find(&u->commands, r->id);
+    if (k && k->last.magic) { /* the monitor has it */
+        snprintf(k->name, sizeof(k->name), "%s", r->name);
+        return;
+    }
+    int code = selector_means(r, u->config.agent, u->config.labels, u->config.label_count)
+                   ? order_from_request(r, n->wait_ns, n->left_ns, clock_wall_ns(), &q.order, &e)
+                   : error_set(&e, ERROR_REFUSED, "the order is not meant for this agent");
+    if (!code && !k && !(k = add(&u->commands, r->id)))
+        code = error_set(&e, ERROR_LIMIT, "this agent has as many captures as it can tell of");
+    if (code) {
+        refuse(u, r->id, e.text);
+        return;
+    }
+    take_peer(u, &q.order);
+    snprintf(k->name, sizeof(k->name), "%s", r->name);
+    if (!commands_request(u, &q))
+        refuse(u, r->id, "the agent's monitor does not answer");
+}
+
+static bool is_listed(const struct message_orders *m, const uint8_t id[16])
+{
+    for (uint32_t i = 0; i < m->order_count; i++)
+        if (memcmp(m->orders[i].request->id, id, 16) == 0)
+            return true;
+    return false;
+}
+
+static void on_orders(struct uplink *u, const struct message_orders *m)
+{
+    for (size_t i = 0; i < COMMANDS_ORDERS; i++) {
+        struct known_order *k = &u->commands.known[i];
+        struct monitor_request q = {
+            .magic = ORDER_MAGIC, .kind = REQUEST_STOP, .text = "stopped by the collector's word"};
+        if (!k->used || is_listed(m, k->id))
+            continue;
+        memcpy(q.order.id, k->id, sizeof(q.order.id));
+        (void)commands_request(u, &q);
+        if (k->last.phase == PHASE_STOPPED || k->last.phase == PHASE_REFUSED)
+            k->used = false;
+    }
+    for (uint32_t i = 0; i < m->order_count; i++)
+        if (u->commands.fd < 0)
+            refuse(u, m->orders[i].request->id, no_monitor);
+        else
+            start(u, &m->orders[i]);
+}
+
+/* ------------------------------------------------------------ checks */
+static uint64_t room(struct uplink *u)
+{
+    const struct spool_limits *l = &u->config.limits;
+    uint64_t free_bytes = 0, total = 0, used = spool_used(u->spool);
+    uint64_t quota = l->quota_bytes > used ? l->quota_bytes - used : 0;
+    if (fs_free_bytes(spool_fd(u->spool), &free_bytes, &total, NULL) != 0)
+        return quota;
+    free_bytes = free_bytes > l->floor_bytes ? free_bytes - l->floor_bytes : 0;
+    return free_bytes < quota ? free_bytes : quota;
+}
+
+static void send_checked(struct uplink *u, const struct monitor_report *r)
+{
+    char *names[ORDER_LISTED_MAX], text[ORDER_TEXT_MAX];
+    struct message m = {.type = MESSAGE_CHECKED, .checked = {.token = r->token, .code = r->code, .interfaces = names}};
+    struct message_checked *k = &m.checked;
+    snprintf(text, sizeof(text), "%s", r->text);
+    k->text = text;
+    k->free_bytes = room(u);
+    rates_sample(&u->commands.rates, clock_mono_ns());
+    for (uint32_t i = 0; i < r->interface_count && i < ORDER_LISTED_MAX; i++) {
+        uint64_t packets, bytes;
+        names[k->interface_count++] = (char *)(uintptr_t)r->interfaces[i];
+        rates_of(&u->commands.rates, r->interfaces[i], &packets, &bytes);
+        k->packets_per_s += packets;
+        k->bytes_per_s += bytes;
+    }
+    if (!k->code && k->free_bytes < ROOM_LEAST) {
+        k->code = ERROR_FULL;
+        snprintf(text, sizeof(text),
+                 "too little disk: %llu MiB may still be used in %.200s (quota, and free space above the floor)",
+                 (unsigned long long)(k->free_bytes >> 20), u->config.spool_path);
+    }
+    if (u->control.state == LINK_UP)
+        (void)link_send(&u->control, &m);
+}
+
+static void on_check(struct uplink *u, const struct message_check *m)
+{
+    struct monitor_request q = {.magic = ORDER_MAGIC, .kind = REQUEST_CHECK, .token = m->token};
+    struct monitor_report no = {.magic = ORDER_MAGIC, .token = m->token};
+    struct error e = ERROR_INIT;
+    int code = u->commands.fd < 0 ? error_set(&e, ERROR_REFUSED, "%s", no_monitor)
+                                  : order_from_request(m->request, 0, UINT64_MAX, clock_wall_ns(), &q.order, &e);
+    rates_sample(&u->commands.rates, clock_mono_ns());
+    if (!code && !commands_request(u, &q))
+        code = error_set(&e, ERROR_SYSTEM, "the agent's monitor does not answer");
+    if (!code)
+        return;
+    no.code = code;
+    snprintf(no.text, sizeof(no.text), "%.*s", (int)sizeof(no.text) - 1, e.text);
+    send_checked(u, &no);
+}
+
+/* ------------------------------------------------------------ the monitor's reports */
+static void on_report(struct uplink *u, struct monitor_report *r)
+{
+    struct known_order *k = find(&u->commands, r->id);
+    if (r->kind == REPORT_CHECKED) {
+        send_checked(u, r);
+    } else if (r->kind == REPORT_FLUSHED) {
+        commands_flushed(u, r);
+    } else if (k || (k = add(&u->commands, r->id))) {
+        k->last = *r;
+        send_state(u, r);
+    }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct uplink *u = poll->data;
+    struct monitor_report r;
+    ssize_t n = 0;
+    (void)events;
+    for (int i = 0; status == 0 && i < REPORTS_MOST; i++) {
+        n = recv(u->commands.fd, &r, sizeof(r), MSG_DONTWAIT | MSG_TRUNC);
+        if (n <= 0)
+            break;
+        if (monitor_report_is_sound(&r, (size_t)n))
+            on_report(u, &r);
+        else
+            log_error("uplink: %zd bytes from the monitor are no report", n);
+    }
+    if (n == 0) /* it is gone, and we go with it */
+        uv_poll_stop(poll);
+}
+
+/* ------------------------------------------------------------ the control connection */
+bool commands_message(struct uplink *u, const struct message *m)
+{
+    switch (m->type) {
+    case MESSAGE_ORDERS:
+        on_orders(u, &m->orders);
+        return true;
+    case MESSAGE_CHECK:
+        on_check(u, &m->check);
+        return true;
+    case MESSAGE_FLUSH:
+        commands_flush(u, &m->flush);
+        return true;
+    case MESSAGE_CLOCK:
+        commands_clock_reply(u, &m->clock);
+        return true;
+    default:
+        return false;
+    }
+}
+
+void commands_up(struct uplink *u)
+{
+    for (size_t i = 0; i < COMMANDS_ORDERS; i++)
+        if (u->commands.known[i].used && u->commands.known[i].last.magic)
+            send_state(u, &u->commands.known[i].last);
+    commands_clock_begin(u);
+}
+
+void commands_down(struct uplink *u)
+{
+    commands_flushes_drop(&u->commands); /* whoever asked asks again */
+}
+
+/* ------------------------------------------------------------ start and end */
+static void on_closed(uv_handle_t *handle)
+{
+    uplink_closed(handle->data);
+}
+
+void commands_start(struct uplink *u, int monitor_fd)
+{
+    struct commands *c = &u->commands;
+    c->fd = monitor_fd > 0 ? monitor_fd : -1;
+    uv_timer_init(u->loop, &c->clock_timer);
+    c->clock_timer.data = u;
+    u->open++;
+    if (c->fd < 0)
+        return;
+    uv_poll_init(u->loop, &c->poll, c->fd);
+    c->poll.data = u;
+    u->open++;
+    uv_poll_start(&c->poll, UV_READABLE, on_readable);
+}
+
+void commands_stop(struct uplink *u)
+{
+    commands_flushes_drop(&u->commands);
+    uv_close((uv_handle_t *)&u->commands.clock_timer, on_closed);
+    if (u->commands.fd >= 0)
+        uv_close((uv_handle_t *)&u->commands.poll, on_closed);
+}
