@@ -1,46 +1,68 @@
 /*
- * orders: the captures that were ordered, and how each agent does with them. On the loop's thread; kept in the catalog (table `orders`: id, the
- * request as protobuf bytes, created, ended, the agents' last phases as JSON) by jobs of the ingest thread, read once at the start.
+ * orders: the captures that were ordered, and how each agent does with them. On the loop's thread; kept in the catalog
+ * (store_order_put: the request as the payload of a CHECK, when it was created and ended, the agents' last phases as
+ * JSON) by jobs of the ingest thread, read once at the start.
  *
- * An order is desired state: each control connection gets ORDERS, all orders that mean this agent and are not over, when it comes and at every
- * change. An order is over when it was stopped or its end has come; it is listed until it is removed, or ORDERS_ENDED_MAX newer ones ended.
+ * An order is desired state: each control connection gets ORDERS, all orders that mean this agent and are not over,
+ * when it comes and at every change. An order is over when it was stopped or its end has come; it is listed until it is
+ * removed, or ORDERS_ENDED_MAX newer ones ended.
  *
- *   COMMAND START:  check the request (name unique among orders not removed and stored streams, filter, times, selector means somebody)
+ *   COMMAND START:  check the request (name unique among orders not removed and stored streams, filter, times, selector
+ *                   means somebody)
  *                   -> CHECK to all agents meant that are connected -> all said yes, or `partial` and one did
  *                   -> kept durably -> ORDERS to the agents -> DONE with the id, and per agent what it answered
- *   agents meant that are known but not connected get the order when they come within its time: PHASE_PENDING, "is not connected since ...".
- *   An agent that answers CHECK not within wait_ms (default ORDERS_CHECK_MS) counts as one that does not answer: pending, too.
+ *   agents meant that are known but not connected get the order when they come within its time: PHASE_PENDING, "is not
+ *   connected since ...". An agent that answers CHECK not within wait_ms (default ORDERS_CHECK_MS) counts as one that
+ *   does not answer: pending, too. An agent that said no to a capture that was started on the rest (`partial`) is left
+ *   out of it for good.
+ *   If one says no and that is not `partial`: nothing is started, and the code is that of the first who said no.
+ *   COMMAND CHECK:  the same, and nothing is kept. `partial`: the code is 0 if one said yes.
+ *   COMMAND STOP:   0 also if what `which` names is over already; then the text says so.
+ *   COMMAND REMOVE: ERROR_BUSY if it is not over.
+ *   The baseline is the configuration's: no command stops or removes it ('*' passes it over).
  *
- * JSON of DONE.manifest and of QUERY_ORDERS (an array of these):
- *   {"id": hex, "capture": name, "state": "checked" | "pending" | "running" | "stopping" | "over" | "refused", "filter", "selector", "interfaces",
- *    "keep", "snaplen", "limits": {"packets", "bytes", "rate"}, "start", "end" (RFC 3339; null: never), "issued", "who", "left_ns",
+ * JSON of DONE.manifest (CHECK, START) and of QUERY_ORDERS (an array of these, the newest first):
+ *   {"id": hex, "capture": name, "state": "checked" | "pending" | "running" | "stopping" | "over" | "refused", "filter",
+ *    "selector", "interfaces", "keep", "snaplen", "limits": {"packets", "bytes", "rate"}, "start", "end" (RFC 3339;
+ *    null: never), "issued", "who", "ended" (null: it is not), "why" (it ended; ""), "left_ns",
  *    "packets", "bytes", "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops",
- *    "agents": [{"agent", "connected": bool, "phase", "text", "interfaces": [...], "left_ns", "packets", "bytes", "packets_per_s", "bytes_per_s",
- *                "kernel_drops", "other_drops", "own", "free_bytes"}, ...]}
+ *    "agents": [{"agent", "connected": bool, "phase", "text", "interfaces": [...], "left_ns", "packets", "bytes",
+ *                "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops", "own", "free_bytes"}, ...]}
+ * "state" is "over" as soon as no connected agent runs it and nobody who is meant may yet begin, "stopping" while its end
+ * has come and one still runs it. "phase" is that of enum capture_phase; in what CHECK comes to also "checked": it would
+ * run. "left_ns" is null if there is no end. DONE.manifest of STOP and REMOVE: an array of those that it changed.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_ORDERS_H
 #define FLEETDUMP_COLLECTOR_SERVER_ORDERS_H
 
 #include "collector/server/session.h"
 
-#define ORDERS_MAX       1000u /* not removed */
-#define ORDERS_ENDED_MAX 200u
-#define ORDERS_CHECK_MS  2000u
+#define ORDERS_MAX         1000u /* not removed */
+#define ORDERS_ENDED_MAX   200u
+#define ORDERS_CHECK_MS    2000u
+#define ORDERS_WAIT_MAX_MS 60000u      /* of wait_ms */
+#define ORDERS_BYTES_MAX   (15u << 10) /* of one request, so that NET_ORDERS_MAX of them fit into a message */
+#define ORDERS_LISTED_MAX  100000u     /* agents, over all captures, in one answer to QUERY_ORDERS */
 
 #define ORDERS_BASELINE "baseline" /* the standing capture of the configuration: flows only, all agents, for ever */
 
 struct orders;
 MUST_CHECK int orders_open(struct server *server, struct orders **out, struct error *e);
+
+/* Ends timers and commands under way; run the loop afterwards. After the ingest thread has ended: keeps what it had not
+ * kept yet. */
 void orders_close(struct orders *o);
 
 /* Has the baseline run, or ended, as the configuration says. */
 MUST_CHECK int orders_baseline(struct orders *o, bool wanted, struct error *e);
 
-/* A client's COMMAND: answered by a DONE on its session, at once or when the agents have answered; the client going away does not undo it. */
+/* A client's COMMAND: answered by a DONE on its session, at once or when the agents have answered; the client going away
+ * does not undo it. Each is logged in one line: who, from where, what came of it. */
 void orders_command(struct orders *o, struct session *client, const struct message_command *m);
 
-/* QUERY_ORDERS; `which` is a glob of names or the beginning of an id ("" for all). malloc'ed JSON, NULL without memory. */
-char *orders_json(struct orders *o, const char *which);
+/* QUERY_ORDERS; `which` is a glob of names or the beginning of an id ("" for all). *out is malloc'ed JSON. ERROR_LIMIT
+ * if the answer would have more than ORDERS_LISTED_MAX agents. */
+MUST_CHECK int orders_json(struct orders *o, const char *which, char **out, struct error *e);
 
 /* Of control connections: one is up (send it its orders), gone, or sent CHECKED or CAPTURE_STATE. */
 void orders_agent_up(struct orders *o, struct session *agent);

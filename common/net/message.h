@@ -233,9 +233,9 @@ const char *capture_keep_name(int keep);
  * signature. Times are the collector's wall clock. */
 struct capture_request {
     uint8_t id[16]; /* random */
-    char *name;     /* of the capture; unique among orders and streams */
-    char *filter;   /* pcap-filter(7), names resolved; at most REQUEST_FILTER_MAX */
-    char **on;      /* globs of agents' names; */
+    char *name;   /* of the capture; unique among orders and streams; "": the collector takes the id's first 8 digits */
+    char *filter; /* pcap-filter(7), names resolved; at most REQUEST_FILTER_MAX */
+    char **on;    /* globs of agents' names; */
     uint32_t on_count;
     char **labels; /* each "role=web,dc=fra": all of them; one of the strings is enough; values are globs */
     uint32_t label_count;
@@ -270,13 +270,14 @@ struct message_command {
     char *which; /* STOP, REMOVE: name (glob) or the beginning of an id */
     uint8_t partial;
     uint64_t wait_ms; /* for the agents' answers; 0: the collector's default */
+    char *who;        /* STOP, REMOVE: "user@host", as the client says; CHECK, START: it stands in the request */
 };
 
 struct net_order {
     struct capture_request *request; /* one */
     uint32_t request_count;
     uint64_t wait_ns; /* until it starts, from now on */
-    uint64_t left_ns; /* until it ends, from now on; UINT64_MAX: never */
+    uint64_t left_ns; /* until it ends, from now on; UINT64_MAX: never; 0: its time is over */
 };
 
 struct message_orders {
@@ -314,6 +315,8 @@ struct message_capture_state {
     uint64_t own; /* packets of fleetdump's own connections, left out */
 };
 
+/* Of captures that run, and of those that stopped or failed: whatever of their streams is in the spool. FLUSHED with code 0
+ * says that all that they captured until the FLUSH came is acknowledged, heads and bodies. */
 struct message_flush {
     uint64_t token;
     char *capture; /* glob, "" for all */

@@ -252,6 +252,7 @@ static const struct message_field command_fields[] = {
     FIELD(message_command, Command, FIELD_NAME, which, 0, MESSAGE_NAME_MAX),
     FIELD(message_command, Command, FIELD_FLAG, partial, 0, 0),
     FIELD(message_command, Command, FIELD_U64, wait_ms, 0, 0),
+    FIELD(message_command, Command, FIELD_NAME, who, 0, MESSAGE_NAME_MAX),
     END,
 };
 

@@ -186,6 +186,7 @@ static void draw_capture_message(enum message_type type, struct message *m)
         m->command.request_count = m->command.kind <= COMMAND_START || draw() % 2;
         m->command.partial = (uint8_t)(draw() % 2);
         m->command.wait_ms = draw_u64();
+        m->command.who = draw_text(HEAD_NAME_MAX);
     } else if (type == MESSAGE_ORDERS) {
         m->orders = (struct message_orders){.orders = orders, .order_count = (uint32_t)(draw() % 5)};
         struct capture_request *r = draw_request(); /* the same in all of them */
@@ -397,6 +398,7 @@ static void same_capture_message(const struct message *x, const struct message *
         SAME_TEXT(which);
         SAME(partial);
         SAME(wait_ms);
+        SAME_TEXT(who);
     } else if (x->type == MESSAGE_ORDERS) {
         assert_int_equal(x->orders.order_count, y->orders.order_count);
         for (uint32_t i = 0; i < x->orders.order_count; i++) {
