@@ -51,6 +51,7 @@ class Fleet:
         self.collector = None
         self.agents = {}
         self.address = None
+        self.listen = "127.0.0.1"
         self.config = {}  # further lines of collector.conf
 
     def __enter__(self):
@@ -68,6 +69,10 @@ class Fleet:
                         print("--- %s\n%s" % (name, log.read()[-4000:]))
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def inside(self, where):
+        """What goes before a command that runs at an agent, the "collector" or the "client" (see lab.py)."""
+        return []
+
     def path(self, *names):
         return os.path.join(self.folder, *names)
 
@@ -80,10 +85,10 @@ class Fleet:
             conf.write("data = %s\nfloor = 0\n" % self.path("store"))
             for key, value in self.config.items():
                 conf.write("%s = %s\n" % (key, value))
-        listen = self.address or "127.0.0.1:0"  # the same port again, so that agents find it
+        listen = self.address or self.listen + ":0"  # the same port again, so that agents find it
         log = open(self.path("collector.log"), "a")
         self.collector = subprocess.Popen(
-            [os.path.join(BIN, "fleetdump-collector"), "--config", self.path("collector.conf"), "--listen", listen,
+            self.inside("collector") + [os.path.join(BIN, "fleetdump-collector"), "--config", self.path("collector.conf"), "--listen", listen,
              "--port-file", port_file, *self.collector_options],
             env=dict(self.environment, **(environment or {})), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
@@ -94,7 +99,7 @@ class Fleet:
             with open(self.path("collector.log"), errors="replace") as said:
                 raise AssertionError("the collector ended at once with %d: %s" % (self.collector.returncode, said.read()))
         with open(port_file) as file:
-            self.address = "127.0.0.1:" + file.read().strip()
+            self.address = self.listen + ":" + file.read().strip()
 
     def stop_collector(self, how=signal.SIGTERM):
         if self.collector:
@@ -114,7 +119,7 @@ class Fleet:
     def start_agent(self, name, environment=None, **more):
         config = self.agent_config(name, **more)
         log = open(self.path(name + ".log"), "a")
-        self.agents[name] = subprocess.Popen([os.path.join(BIN, "fleetdump-agent"), "--config", config],
+        self.agents[name] = subprocess.Popen(self.inside(name) + [os.path.join(BIN, "fleetdump-agent"), "--config", config],
                                              env=dict(self.environment, **(environment or {})), stdin=subprocess.DEVNULL,
                                              stdout=log, stderr=log)
         log.close()
@@ -142,7 +147,7 @@ class Fleet:
     # ------------------------------------------------------------- command line
     def run(self, *arguments, check=(0,), binary=False, **more):
         """fleetdump ARGUMENTS; returns the finished process; its exit status must be one of `check` (None: any)."""
-        done = subprocess.run([os.path.join(BIN, "fleetdump"), *arguments],
+        done = subprocess.run(self.inside("client") + [os.path.join(BIN, "fleetdump"), *arguments],
                               env=dict(self.environment, FLEETDUMP_COLLECTOR=self.address or "127.0.0.1:1"),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, **more)
         if not binary:
