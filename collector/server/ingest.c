@@ -219,14 +219,15 @@ static void do_jobs(struct ingest *i, struct ingest_job *all)
     size_t n = 0;
     while (all) {
         struct ingest_job *job = all;
+        bool part = is_part(job);
         all = all->next;
-        if (is_part(job))
+        if (part)
             group[n++] = job;
-        if (n > 0 && (n == INGEST_GROUP_MOST || !all || !is_part(job))) {
-            do_parts(i, group, n);
+        if (n > 0 && (n == INGEST_GROUP_MOST || !all || !part)) {
+            do_parts(i, group, n); /* the group's jobs are the loop's again, which frees them */
             n = 0;
         }
-        if (!is_part(job))
+        if (!part)
             do_other(i, job);
     }
 }
