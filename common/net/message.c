@@ -1,9 +1,9 @@
 #include "common/net/message.h"
 
 #include "common/base/bytes.h"
+#include "common/base/utf8.h"
 #include "common/net/arena.h"
 #include "common/net/message_shape.h"
-#include "common/net/utf8.h"
 #include "common/packet/packet.h"
 
 #include <stdlib.h>

@@ -3,6 +3,7 @@
  * changes after.
  */
 #include "common/rows/field.h"
+#include "common/base/utf8.h"
 #include "common/rows/field_derived.h"
 
 #include <ctype.h>
@@ -226,36 +227,18 @@ bool field_number(const struct field *f, const struct flow_row *row, uint64_t *v
     return column_uint(f->column[field_endpoint(row, f->side)], row, value);
 }
 
-/* Length of the printable UTF-8 character at p, 0 if there is none: a control character, or no UTF-8 (RFC 3629). */
-static size_t printable(const unsigned char *p, size_t left)
-{
-    if (*p < 0x80)
-        return *p >= 0x20 && *p != 0x7f;
-    size_t n = *p >= 0xf0 && *p <= 0xf4 ? 4 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xc2 && *p < 0xe0 ? 2 : 0;
-    if (n == 0 || n > left)
-        return 0;
-    uint32_t code = *p & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (p[i] & 0x3f);
-    }
-    static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000}; /* 0x80..0x9f are control characters too */
-    return code >= least[n] && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff) ? n : 0;
-}
-
 /* Text that came from outside, safe for a terminal. */
 static size_t copy_text(const struct text *t, char *buf, size_t len)
 {
-    const unsigned char *p = (const unsigned char *)t->data;
+    const char *p = t->data;
     size_t at = 0;
     for (size_t i = 0, n; i < t->len; i += n) {
         char escaped[8];
-        n = printable(p + i, t->len - i);
-        size_t need = n ? n : (size_t)snprintf(escaped, sizeof(escaped), "\\x%02x", p[i]);
+        n = utf8_printable(p + i, t->len - i);
+        size_t need = n ? n : (size_t)snprintf(escaped, sizeof(escaped), "\\x%02x", (unsigned char)p[i]);
         if (at + need + 1 > len)
             break;
-        memcpy(buf + at, n ? (const char *)p + i : escaped, need);
+        memcpy(buf + at, n ? p + i : escaped, need);
         at += need;
         n = n ? n : 1;
     }

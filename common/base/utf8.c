@@ -1,4 +1,4 @@
-#include "common/net/utf8.h"
+#include "common/base/utf8.h"
 
 #include "common/base/bytes.h"
 
@@ -31,6 +31,13 @@ static bool is_control(uint32_t code)
 static bool is_line(uint32_t code)
 {
     return code == '\t' || code == '\n' || code == '\r';
+}
+
+size_t utf8_printable(const char *text, size_t left)
+{
+    uint32_t code = 0;
+    size_t n = left ? character((const uint8_t *)text, left, &code) : 0;
+    return n && !is_control(code) ? n : 0;
 }
 
 bool utf8_is_clean(const char *text, size_t len, bool lines)
