@@ -1,5 +1,6 @@
 #include "agent/intake.h"
 #include "agent/capture/file.h"
+#include "common/base/utf8.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,13 +157,20 @@ static int map_interface(struct intake *in, uint32_t from, uint32_t to, struct e
     return 0;
 }
 
-static int take_interface(struct intake *in, const char *path, const struct source_item *item, struct error *e)
+static void clean_copy(char copy[HEAD_NAME_MAX + 1], const char *text)
 {
-    char name[HEAD_NAME_MAX + 1];
-    if (item->info.name && item->info.name[0])
-        snprintf(name, sizeof name, "%s", item->info.name);
-    else
+    snprintf(copy, HEAD_NAME_MAX + 1, "%s", text ? text : "");
+    utf8_clean(copy, strlen(copy));
+}
+
+static int take_interface(struct intake *in, const char *path, struct source_item *item, struct error *e)
+{
+    char name[HEAD_NAME_MAX + 1], description[HEAD_NAME_MAX + 1];
+    clean_copy(name, item->info.name);
+    clean_copy(description, item->info.description);
+    if (!name[0])
         capture_file_name(path, name, sizeof name);
+    item->info.description = description;
     struct known *k = find_known(in, name, item);
     int code = k ? 0 : add_known(in, name, &item->info, &k, e);
     if (code)
@@ -191,7 +199,10 @@ static int take_loss(struct intake *in, const struct source_item *item, struct e
 static int take_packet(struct intake *in, struct source_item *item, struct error *e)
 {
     item->packet.interface = mapped(in, item->interface);
-    return chunk_builder_packet(in->builder, &item->packet, e);
+    int code = chunk_builder_packet(in->builder, &item->packet, e);
+    if (!code && item->time_limited)
+        code = chunk_builder_count(in->builder, item->packet.interface, COUNTER_TIME_LIMITED, 1, e);
+    return code;
 }
 
 static int read_source(struct intake *in, const char *path, struct source *s, bool *stream_failed, struct error *e)

@@ -1,7 +1,8 @@
 /*
  * intake: capture files, one after the other, into a chunk_builder: one stream, in which interfaces keep their names.
  *
- * An interface is named as in its file, or after the file. Interfaces that are alike in everything and stand in different files
+ * An interface is named as in its file, or after the file; bytes of names and descriptions that are no clean text
+ * (utf8_clean: control characters, no UTF-8) become '?', so that every view shows the same name. Interfaces that are alike in everything and stand in different files
  * (or sections of one) are one; others of the same name get "#2", "#3", ...
  */
 #ifndef FLEETDUMP_AGENT_INTAKE_H

@@ -198,9 +198,12 @@ static void print_summary(struct reading *r)
     if (c[COUNTER_FILTERED])
         fprintf(stderr, "%s: %llu packets did not match the filter\n", r->capture,
                 (unsigned long long)c[COUNTER_FILTERED]);
-    if (c[COUNTER_INTERFACE_DROPS])
+    if (c[COUNTER_INTERFACE_DROPS] || c[COUNTER_KERNEL_DROPS])
         fprintf(stderr, "%s: the files say that %llu packets are missing in them\n", r->capture,
-                (unsigned long long)c[COUNTER_INTERFACE_DROPS]);
+                (unsigned long long)c[COUNTER_INTERFACE_DROPS] + c[COUNTER_KERNEL_DROPS]);
+    if (c[COUNTER_TIME_LIMITED])
+        fprintf(stderr, "%s: %llu packets have times before 1970 or after 2554, and are kept at that end\n", r->capture,
+                (unsigned long long)c[COUNTER_TIME_LIMITED]);
     if (intake_skipped(r->intake))
         fprintf(stderr, "%s: %llu blocks that hold no packets were not kept\n", r->capture,
                 (unsigned long long)intake_skipped(r->intake));

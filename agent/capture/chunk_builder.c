@@ -136,7 +136,7 @@ int chunk_builder_count(struct chunk_builder *b, uint32_t interface, enum counte
     if (interface >= b->interface_count)
         return error_set(e, ERROR_INVALID, "there is no interface %u", interface);
     struct interface *i = &b->interfaces[interface];
-    if (which != COUNTER_INTERFACE_DROPS)
+    if (which != COUNTER_INTERFACE_DROPS && which != COUNTER_TIME_LIMITED)
         count(b, i, COUNTER_RECEIVED, n);
     count(b, i, which, n);
     if (is_capture_loss(which) && !flow_table_loss(b->flows, interface, n))

@@ -62,8 +62,9 @@ MUST_CHECK int chunk_builder_interface(struct chunk_builder *b, const struct pca
 /* A packet; p->interface as above. */
 MUST_CHECK int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e);
 
-/* Counts what did not become packets here: KERNEL_DROPS, INTERFACE_DROPS, CRASH_LOST, ... RECEIVED grows with those that
- * reached the capture, which INTERFACE_DROPS did not. */
+/* Counts what did not become packets here: KERNEL_DROPS, INTERFACE_DROPS, CRASH_LOST, ..., or what is to be known of the
+ * packet just given: TIME_LIMITED. RECEIVED grows with those that reached the capture, which INTERFACE_DROPS did not, and
+ * were not given. */
 MUST_CHECK int chunk_builder_count(struct chunk_builder *b, uint32_t interface, enum counter which, uint64_t n,
                                    struct error *e);
 

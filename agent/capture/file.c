@@ -3,6 +3,7 @@
 #include "agent/capture/file_pcap.h"
 #include "agent/capture/input.h"
 #include "common/base/bytes.h"
+#include "common/base/utf8.h"
 #include "common/packet/packet.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,17 @@ struct capture_file {
     /* pcapng */
     struct pcapng_reader *pcapng;
     uint32_t sections;
-    uint64_t last_ns; /* for packets without a time */
-    uint64_t *drops;  /* told so far, per interface */
-    uint32_t drops_length;
+    uint64_t last_ns;  /* for packets without a time */
+    struct told *told; /* per interface */
+    uint32_t told_length;
+    struct pcapng_item held; /* a packet whose loss was given first */
+    bool has_held;
+};
+
+/* Losses given so far. */
+struct told {
+    uint64_t all;
+    uint64_t kernel; /* of them: the system's */
 };
 
 static struct capture_file *file_of(struct source *s)
@@ -49,6 +58,7 @@ static int pcap_next(struct source *s, struct source_item *item, struct error *e
     if (code < 0)
         return code;
     item->kind = code ? SOURCE_PACKET : SOURCE_END;
+    item->time_limited = false;
     f->packets += (uint64_t)code;
     return 0;
 }
@@ -67,36 +77,60 @@ static long read_input(void *context, void *buf, size_t len, struct error *e)
     return n;
 }
 
-/* The drops that an interface's statistics tell are totals: gives what is new. */
-static int new_drops(struct capture_file *f, uint32_t interface, uint64_t total, uint64_t *more, struct error *e)
+static int told_of(struct capture_file *f, uint32_t interface, struct told **out, struct error *e)
 {
-    if (interface >= f->drops_length) {
+    if (interface >= f->told_length) {
         uint32_t length = interface + 16;
-        uint64_t *grown = realloc(f->drops, length * sizeof *grown);
+        struct told *grown = realloc(f->told, length * sizeof *grown);
         if (!grown)
             return error_set(e, ERROR_MEMORY, "%s: no memory for %u interfaces", f->name, length);
-        memset(grown + f->drops_length, 0, (length - f->drops_length) * sizeof *grown);
-        f->drops = grown;
-        f->drops_length = length;
+        memset(grown + f->told_length, 0, (length - f->told_length) * sizeof *grown);
+        f->told = grown;
+        f->told_length = length;
     }
-    uint64_t known = f->drops[interface];
-    *more = total > known ? total - known : 0;
-    if (*more)
-        f->drops[interface] = total;
+    *out = &f->told[interface];
     return 0;
 }
 
-static int give_loss(struct capture_file *f, const struct pcapng_item *p, struct source_item *item, bool *given,
-                     struct error *e)
+static uint64_t add(uint64_t a, uint64_t b)
 {
-    if (p->statistics_dropped == UINT64_MAX)
-        return 0;
-    item->kernel_drops = 0;
-    int code = new_drops(f, p->interface, p->statistics_dropped, &item->interface_drops, e);
-    *given = !code && item->interface_drops > 0;
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static uint64_t beyond(uint64_t total, uint64_t known)
+{
+    return total == UINT64_MAX || total < known ? 0 : total - known; /* UINT64_MAX: absent */
+}
+
+static int give_loss(struct capture_file *f, uint32_t interface, uint64_t kernel, uint64_t all,
+                     struct source_item *item, struct error *e)
+{
+    struct told *told;
+    int code = told_of(f, interface, &told, e);
+    if (code)
+        return code;
+    told->all = add(told->all, all);
+    told->kernel = add(told->kernel, kernel);
     item->kind = SOURCE_LOSS;
-    item->interface = p->interface;
-    return code;
+    item->interface = interface;
+    item->kernel_drops = kernel;
+    item->interface_drops = all - kernel;
+    return 0;
+}
+
+/* The drops that an interface's statistics tell are totals: gives what is new. */
+static int give_statistics(struct capture_file *f, const struct pcapng_item *p, struct source_item *item, bool *given,
+                           struct error *e)
+{
+    struct told *told;
+    int code = told_of(f, p->interface, &told, e);
+    if (code)
+        return code;
+    uint64_t kernel = beyond(p->statistics_os_dropped, 0), interface = beyond(p->statistics_dropped, 0);
+    uint64_t more = beyond(add(kernel, interface), told->all);
+    *given = more > 0;
+    kernel = beyond(kernel, told->kernel);
+    return *given ? give_loss(f, p->interface, kernel < more ? kernel : more, more, item, e) : 0;
 }
 
 static void give_interface(struct capture_file *f, const struct pcapng_item *p, struct source_item *item)
@@ -112,6 +146,7 @@ static int give_packet(struct capture_file *f, const struct pcapng_item *p, stru
     item->kind = SOURCE_PACKET;
     item->packet = p->packet;
     item->interface = p->packet.interface;
+    item->time_limited = p->time_limited;
     f->packets++;
     if (!p->has_time)
         item->packet.time_ns = f->last_ns;
@@ -123,9 +158,25 @@ static int give_packet(struct capture_file *f, const struct pcapng_item *p, stru
     return 0;
 }
 
+/* Losses in front of a packet come before it. */
+static int give_packet_or_loss(struct capture_file *f, const struct pcapng_item *p, struct source_item *item,
+                               struct error *e)
+{
+    uint64_t drops = p->packet.dropcount;
+    if (!drops)
+        return give_packet(f, p, item, e);
+    f->held = *p;
+    f->has_held = true;
+    return give_loss(f, p->packet.interface, 0, drops, item, e);
+}
+
 static int pcapng_file_next(struct source *s, struct source_item *item, struct error *e)
 {
     struct capture_file *f = file_of(s);
+    if (f->has_held) { /* the reader was not called since, so that its pointers are good */
+        f->has_held = false;
+        return give_packet(f, &f->held, item, e);
+    }
     for (;;) {
         struct pcapng_item p;
         int code = pcapng_reader_next(f->pcapng, &p, e);
@@ -143,9 +194,9 @@ static int pcapng_file_next(struct source *s, struct source_item *item, struct e
             give_interface(f, &p, item);
             return 0;
         case PCAPNG_ITEM_PACKET:
-            return give_packet(f, &p, item, e);
+            return give_packet_or_loss(f, &p, item, e);
         case PCAPNG_ITEM_STATISTICS:
-            code = give_loss(f, &p, item, &given, e);
+            code = give_statistics(f, &p, item, &given, e);
             if (code || given)
                 return code;
             break;
@@ -166,7 +217,7 @@ static void file_close(struct source *s)
     struct capture_file *f = file_of(s);
     pcapng_reader_free(f->pcapng);
     input_close(f->input);
-    free(f->drops);
+    free(f->told);
     free(f->name);
     free(f);
 }
@@ -267,5 +318,6 @@ char *capture_file_name(const char *path, char *buf, size_t len)
     snprintf(buf, len, "%s", strcmp(path, "-") == 0 ? "stdin" : slash ? slash + 1 : path);
     (void)cut_ending(buf, compressions);
     (void)cut_ending(buf, formats);
+    utf8_clean(buf, strlen(buf));
     return buf;
 }

@@ -23,6 +23,7 @@ struct source_item {
     uint32_t generation; /* INTERFACE: those of one generation exist side by side; a later one may be the same again */
     struct pcapng_interface info; /* INTERFACE; name "" if it has none */
     struct pcapng_packet packet;  /* PACKET; `interface` as above; times are never missing */
+    bool time_limited;            /* PACKET: its time is another, which does not fit (pcapng.h) */
     uint64_t kernel_drops;        /* LOSS: more than were told before */
     uint64_t interface_drops;
 };

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #define COUNTER_PAGE_MAGIC   UINT64_C(0x3147505f44544c46) /* "FLTD_PG1" */
-#define COUNTER_PAGE_VERSION 1u
+#define COUNTER_PAGE_VERSION 2u
 
 /* What happens when there is no room for a stream: its capturer waits, and nothing of it is given up (files being read,
  * which do not run away), or the shipper gives up its oldest bodies, then its oldest items. */

@@ -21,6 +21,8 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
     [COUNTER_CRASH_LOST] = {"crash_lost", UNIT_COUNT, 0, 1, "packets lost because a process died"},
     [COUNTER_OVERFLOWED] = {"overflowed", UNIT_COUNT, 0, 0,
                             "packets counted in a row of last resort (flow table full)"},
+    [COUNTER_TIME_LIMITED] = {"time_limited", UNIT_COUNT, 0, 0,
+                              "packets kept at 1970 or 2554 because their times are before or after"},
 };
 
 void counters_add(struct counters *into, const struct counters *from)

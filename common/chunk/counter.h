@@ -12,9 +12,9 @@
 
 /* Stored: never renumber. */
 enum counter {
-    COUNTER_RECEIVED = 0,        /* packets that reached the capture (file: packets read) */
-    COUNTER_RECEIVED_BYTES = 1,  /* their bytes on the wire */
-    COUNTER_KEPT = 2,            /* packets counted in rows (and stored, unless flows only) */
+    COUNTER_RECEIVED = 0,       /* packets that reached the capture (file: packets read) */
+    COUNTER_RECEIVED_BYTES = 1, /* their bytes on the wire */
+    COUNTER_KEPT = 2,           /* packets counted in rows (and stored, unless flows only) */
     COUNTER_KEPT_BYTES = 3,
     COUNTER_STORED = 4,          /* packets written to the body */
     COUNTER_STORED_BYTES = 5,    /* captured bytes written to the body */
@@ -28,14 +28,15 @@ enum counter {
     COUNTER_EVICTED = 13,        /* packets whose bodies or chunks were given up for want of room */
     COUNTER_CRASH_LOST = 14,     /* packets lost because a process died */
     COUNTER_OVERFLOWED = 15,     /* packets counted in a row of last resort because the flow table was full */
+    COUNTER_TIME_LIMITED = 16,   /* kept at another time than theirs, which is before 1970 or after 2554 */
     COUNTER_COUNT
 };
 
 struct counter_info {
     const char *name; /* "kernel_drops" */
     enum unit unit;
-    int isb_option;   /* pcapng interface statistics option that carries it, or 0 */
-    int is_loss;      /* packets that an answer lacks */
+    int isb_option; /* pcapng interface statistics option that carries it, or 0 */
+    int is_loss;    /* packets that an answer lacks */
     const char *help;
 };
 extern const struct counter_info counter_table[COUNTER_COUNT];

@@ -33,14 +33,14 @@ struct pcapng_packet {
     uint64_t time_ns;
     uint32_t captured, wire;
     const uint8_t *data;
-    uint32_t flags;     /* epb_flags; 0 is not written */
-    uint64_t dropcount; /* packets lost just before this one; 0 is not written */
-    uint64_t packet_id; /* 0 is not written */
+    uint32_t flags;      /* epb_flags; 0 is not written */
+    uint64_t dropcount;  /* packets lost just before this one; 0 is not written */
+    uint64_t packet_id;  /* 0 is not written */
     const char *comment; /* NULL is not written */
 };
 
 struct pcapng_interface {
-    const char *name;        /* NULL or "" is not written; likewise below */
+    const char *name; /* NULL or "" is not written; likewise below */
     const char *description;
     const char *filter;
     const char *os;
@@ -51,12 +51,13 @@ struct pcapng_interface {
 };
 
 /* Writing: each appends one block. Sizes above PCAPNG_BLOCK_MAX make the buffer failed. */
-void pcapng_write_section(struct buffer *out, const char *hardware, const char *os, const char *application, const char *comment);
+void pcapng_write_section(struct buffer *out, const char *hardware, const char *os, const char *application,
+                          const char *comment);
 void pcapng_write_interface(struct buffer *out, const struct pcapng_interface *i);
 void pcapng_write_packet(struct buffer *out, const struct pcapng_packet *p);
 /* Interface statistics: cumulative counters since the capture's start, by counter_table[].isb_option; others in the comment. */
-void pcapng_write_statistics(struct buffer *out, uint32_t interface, uint64_t now_ns, uint64_t start_ns, uint64_t end_ns,
-                             const struct counters *c, const char *comment);
+void pcapng_write_statistics(struct buffer *out, uint32_t interface, uint64_t now_ns, uint64_t start_ns,
+                             uint64_t end_ns, const struct counters *c, const char *comment);
 /* systemd Journal Export block: `entry` is the text of fields, one per line, __REALTIME_TIMESTAMP first. */
 void pcapng_write_journal(struct buffer *out, const char *entry, size_t len);
 
@@ -70,20 +71,31 @@ struct pcapng_reader;
 MUST_CHECK int pcapng_reader_new(pcapng_read_fn *read, void *context, struct pcapng_reader **out, struct error *e);
 void pcapng_reader_free(struct pcapng_reader *r);
 
-enum pcapng_item_kind { PCAPNG_ITEM_END, PCAPNG_ITEM_SECTION, PCAPNG_ITEM_INTERFACE, PCAPNG_ITEM_PACKET, PCAPNG_ITEM_STATISTICS, PCAPNG_ITEM_JOURNAL, PCAPNG_ITEM_OTHER };
+enum pcapng_item_kind {
+    PCAPNG_ITEM_END,
+    PCAPNG_ITEM_SECTION,
+    PCAPNG_ITEM_INTERFACE,
+    PCAPNG_ITEM_PACKET,
+    PCAPNG_ITEM_STATISTICS,
+    PCAPNG_ITEM_JOURNAL,
+    PCAPNG_ITEM_OTHER
+};
 
 /* What pcapng_reader_next returned; pointers are valid until the next call. Interfaces are numbered over the whole file: those of a later
  * section go on after those of the earlier ones. */
 struct pcapng_item {
     enum pcapng_item_kind kind;
     uint32_t block_type;
-    uint64_t offset;                   /* of the block in the stream */
-    uint32_t interface;                /* INTERFACE: its number; STATISTICS: whose */
+    uint64_t offset;                        /* of the block in the stream */
+    uint32_t interface;                     /* INTERFACE: its number; STATISTICS: whose */
     struct pcapng_interface interface_info; /* INTERFACE; strings terminated */
-    struct pcapng_packet packet;       /* PACKET; time 0 if the block has none (SPB), then has_time is false */
+    struct pcapng_packet packet;            /* PACKET; time 0 if the block has none (SPB), then has_time is false */
     bool has_time;
-    uint64_t statistics_received, statistics_dropped; /* STATISTICS: ifrecv, ifdrop; UINT64_MAX if absent */
-    const uint8_t *body;               /* JOURNAL, OTHER: block content */
+    bool
+        time_limited; /* PACKET: its time is before 1970 or after 2554, and time_ns the end of that range that is nearer */
+    /* STATISTICS: ifrecv, ifdrop, osdrop; UINT64_MAX if absent */
+    uint64_t statistics_received, statistics_dropped, statistics_os_dropped;
+    const uint8_t *body; /* JOURNAL, OTHER: block content */
     uint32_t body_length;
 };
 

@@ -26,6 +26,7 @@ enum {
     ISB_END = 3,
     ISB_RECEIVED = 4,
     ISB_DROPPED = 5,
+    ISB_OS_DROPPED = 7,
 };
 
 #endif

@@ -203,7 +203,7 @@ int pcapng_parse_interface(struct pcapng_block *k, struct pcapng_item *item, str
 int pcapng_parse_statistics(struct pcapng_block *k, struct pcapng_item *item, struct error *e)
 {
     item->kind = PCAPNG_ITEM_STATISTICS;
-    item->statistics_received = item->statistics_dropped = UINT64_MAX;
+    item->statistics_received = item->statistics_dropped = item->statistics_os_dropped = UINT64_MAX;
     item->interface = pcapng_get32(&k->content, k->big);
     (void)get_time(&k->content, k->big);
     if (k->content.bad)
@@ -215,6 +215,8 @@ int pcapng_parse_statistics(struct pcapng_block *k, struct pcapng_item *item, st
             item->statistics_received = option_number(&o, k->big, 8, UINT64_MAX);
         else if (o.code == ISB_DROPPED)
             item->statistics_dropped = option_number(&o, k->big, 8, UINT64_MAX);
+        else if (o.code == ISB_OS_DROPPED)
+            item->statistics_os_dropped = option_number(&o, k->big, 8, UINT64_MAX);
     }
     return r;
 }
@@ -240,12 +242,13 @@ static unsigned __int128 ticks_to_ns(uint8_t resolution, uint64_t ticks)
     return n - 9 > 19 ? 0 : ticks / power_of_10(n - 9);
 }
 
-uint64_t pcapng_time_ns(const struct pcapng_clock *clock, uint64_t ticks)
+uint64_t pcapng_time_ns(const struct pcapng_clock *clock, uint64_t ticks, bool *limited)
 {
     __int128 ns = (__int128)ticks_to_ns(clock->resolution, ticks) + (__int128)clock->offset_s * 1000000000;
-    if (ns < 0)
-        return 0;
-    return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
+    *limited = ns < 0 || ns > UINT64_MAX;
+    if (*limited)
+        return ns < 0 ? 0 : UINT64_MAX;
+    return (uint64_t)ns;
 }
 
 /* --- Our own writing, in memory --- */

@@ -35,8 +35,8 @@ uint16_t pcapng_get16(struct bytes *b, bool big);
 uint32_t pcapng_get32(struct bytes *b, bool big);
 uint64_t pcapng_get64(struct bytes *b, bool big);
 
-/* Nanoseconds since 1970; what is before is 0, what does not fit is UINT64_MAX. */
-uint64_t pcapng_time_ns(const struct pcapng_clock *clock, uint64_t ticks);
+/* Nanoseconds since 1970; what is before is 0, what does not fit is UINT64_MAX, and *limited says that it is so. */
+uint64_t pcapng_time_ns(const struct pcapng_clock *clock, uint64_t ticks, bool *limited);
 
 /* ERROR_INVALID about the block, whose content is wrong at its cursor; returns the code. */
 int pcapng_block_invalid(const struct pcapng_block *k, const char *what, struct error *e);

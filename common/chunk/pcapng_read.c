@@ -279,7 +279,7 @@ static int packet_item(struct pcapng_reader *r, struct pcapng_block *k, struct p
         return failed;
     const struct interface *i = &r->interfaces[p->interface];
     if (item->has_time)
-        p->time_ns = pcapng_time_ns(&i->clock, p->time_ns);
+        p->time_ns = pcapng_time_ns(&i->clock, p->time_ns, &item->time_limited);
     else if (i->snaplen && p->captured > i->snaplen)
         p->captured = i->snaplen;
     if (!comment.text)

@@ -175,7 +175,9 @@ static void a_packet_without_options_has_none(void **state)
 static void write_all(struct buffer *out)
 {
     static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
-    struct counters c = {.value = {[COUNTER_RECEIVED] = 100, [COUNTER_INTERFACE_DROPS] = 3, [COUNTER_POLICY] = 2}};
+    struct counters c = {
+        .value = {
+            [COUNTER_RECEIVED] = 100, [COUNTER_INTERFACE_DROPS] = 3, [COUNTER_KERNEL_DROPS] = 4, [COUNTER_POLICY] = 2}};
     pcapng_write_section(out, "an old laptop", "Linux", "fleetdump 0.1", "a comment");
     pcapng_write_interface(out, &(struct pcapng_interface){.name = "web-1/eth0",
                                                            .description = "web-1",
@@ -233,6 +235,7 @@ static void what_is_written_is_read(void **state)
     next(r, &item, PCAPNG_ITEM_STATISTICS);
     assert_int_equal(item.statistics_received, 100);
     assert_int_equal(item.statistics_dropped, 3);
+    assert_int_equal(item.statistics_os_dropped, 4);
     next(r, &item, PCAPNG_ITEM_END);
     assert_int_equal(pcapng_reader_offset(r), out.len);
     pcapng_reader_free(r);
@@ -349,7 +352,6 @@ static void times_of_every_resolution(void **state)
         {9, 0, 1700000000123456789, 1700000000123456789},
         {0, 0, 1700000000, 1700000000000000000},
         {3, 1700000000, 5, 1700000000005000000},
-        {3, -1, 5, 0}, /* before 1970 */
         {9, -1, 1000000007, 7},
         {12, 0, 1700000000123456789, 1700000000123456},
         {28, 0, UINT64_MAX, 1}, /* 10^-28 s: 1.8e19 of them are 1.8 ns */
@@ -361,20 +363,28 @@ static void times_of_every_resolution(void **state)
         {0x80 | 63, 0, UINT64_MAX, 1999999999},
         {0x80 | 64, 0, UINT64_MAX, 999999999},
         {0x80 | 127, 0, UINT64_MAX, 0},
-        {0, 0, UINT64_MAX, UINT64_MAX}, /* does not fit: the greatest */
+        {9, 0, UINT64_MAX, UINT64_MAX}, /* the last that fits */
+        {3, -1, 5, 0},                  /* from here on: before 1970, or after 2554 */
+        {9, -1, 999999999, 0},
+        {0, 0, UINT64_MAX, UINT64_MAX},
+        {9, 1, UINT64_MAX, UINT64_MAX},
         {6, INT64_MAX, UINT64_MAX, UINT64_MAX},
         {6, INT64_MIN, UINT64_MAX, 0},
     };
-    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+    const size_t count = sizeof(times) / sizeof(times[0]), first_limited = count - 6;
+    for (size_t i = 0; i < count; i++) {
         struct pcapng_clock clock = {.resolution = times[i].resolution, .offset_s = times[i].offset_s};
-        assert_true(pcapng_time_ns(&clock, times[i].ticks) == times[i].ns);
+        bool limited;
+        assert_true(pcapng_time_ns(&clock, times[i].ticks, &limited) == times[i].ns);
+        assert_int_equal(limited, i >= first_limited);
     }
     for (unsigned resolution = 0; resolution < 256; resolution++) {
         struct pcapng_clock clock = {.resolution = (uint8_t)resolution};
         uint64_t before = 0;
         for (unsigned bit = 0; bit < 64; bit++) { /* more ticks are never earlier */
-            uint64_t ns = pcapng_time_ns(&clock, UINT64_C(1) << bit);
-            assert_true(ns >= before);
+            bool limited;
+            uint64_t ns = pcapng_time_ns(&clock, UINT64_C(1) << bit, &limited);
+            assert_true(ns >= before && limited == (ns == UINT64_MAX));
             before = ns;
         }
     }
