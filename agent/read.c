@@ -99,15 +99,14 @@ static int open_spool(struct reading *r, struct error *e)
         code = spool_open(c->spool, &limits, &r->spool, e);
     if (!code)
         code = shipper_start(&r->shipper, c, r->options->wait, e);
-    if (!code)
-        code = spool_stream_new(r->spool, r->epoch, &r->stream, e);
     if (code)
         return code;
-    struct counter_page *page = spool_stream_counters(r->stream);
-    snprintf(page->agent, sizeof page->agent, "%s", c->name);
-    snprintf(page->capture, sizeof page->capture, "%s", r->capture);
-    page->start_wall_ns = clock_wall_ns();
-    atomic_store(&page->evict, EVICT_NEVER);
+    struct spool_stream_start stream = {
+        .agent = c->name, .capture = r->capture, .wall_ns = clock_wall_ns(), .evict = EVICT_NEVER};
+    spool_set_patient(r->spool);
+    code = spool_stream_new(r->spool, r->epoch, &stream, &r->stream, e);
+    if (code)
+        return code;
     struct sink_wait wait = {
         .stop = &stop_asked, .somebody_ships = somebody_ships, .waiting = say_waiting, .context = r};
     return sink_spool(r->spool, r->stream, &wait, &r->sink, e);

@@ -5,7 +5,6 @@
 #include "agent/privileges.h"
 #include "agent/process.h"
 #include "agent/ship/uplink.h"
-#include "common/base/fs.h"
 #include "common/base/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -76,23 +75,10 @@ int shipper_spawn(struct shipper *s, const struct agent_config *c, bool captures
     return 0;
 }
 
-/* Whether the lock that every shipper holds is held. */
-static bool lock_is_held(const struct agent_config *c)
-{
-    struct error e = ERROR_INIT;
-    int dirfd = open(c->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fd = dirfd < 0 ? -1 : fs_lock(dirfd, "shipper.lock", &e);
-    if (fd >= 0)
-        close(fd);
-    if (dirfd >= 0)
-        close(dirfd);
-    return fd == ERROR_BUSY;
-}
-
 int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e)
 {
     *s = (struct shipper){.config = c, .fd = -1};
-    if (!start || lock_is_held(c))
+    if (!start || spool_shipped(c->spool))
         return 0;
     int code = recovery_all(c, e);
     return code ? code : shipper_spawn(s, c, false, e);
@@ -114,7 +100,7 @@ bool shipper_runs(struct shipper *s)
         return true;
     if (s->pid)
         shipper_forget(s);
-    return lock_is_held(s->config);
+    return spool_shipped(s->config->spool);
 }
 
 void shipper_stop(struct shipper *s)

@@ -74,6 +74,16 @@ int counter_page_map(int dirfd, const uint8_t epoch[EPOCH_SIZE], bool writable, 
     return 0;
 }
 
+int counter_page_sync(struct counter_page *p, struct error *e)
+{
+    int sys = FAULT("spool.counters.sync");
+    if (!sys && msync(p, sizeof(*p), MS_SYNC) != 0)
+        sys = errno;
+    if (!sys)
+        sys = FAULT("spool.counters.sync.done");
+    return sys ? error_sys(e, sys, "cannot sync a stream's file of counters") : 0;
+}
+
 void counter_page_unmap(struct counter_page *p)
 {
     if (p)

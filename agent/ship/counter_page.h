@@ -29,7 +29,7 @@ struct counter_page {
     char agent[HEAD_NAME_MAX + 1]; /* what a stream without any item needs to be named in its END */
     char capture[HEAD_NAME_MAX + 1];
     uint64_t start_wall_ns;
-    _Atomic uint32_t evict; /* enum counter_page_evict; set by the capturer before its first item */
+    _Atomic uint32_t evict; /* enum counter_page_evict */
     uint32_t reserved;
     _Atomic uint64_t seq;                   /* of the open chunk */
     _Atomic uint64_t sealed_items;          /* counted by spool_stream_seal */
@@ -60,6 +60,9 @@ static inline uint64_t counter_page_total(const struct counter_page *p, enum cou
 MUST_CHECK int counter_page_map(int dirfd, const uint8_t epoch[EPOCH_SIZE], bool writable, struct counter_page **out,
                                 struct error *e);
 void counter_page_unmap(struct counter_page *p);
+
+/* Writes it to the disk, so that what it says of the stream outlives a power cut. Fault point: spool.counters.sync. */
+MUST_CHECK int counter_page_sync(struct counter_page *p, struct error *e);
 
 /* Copies a name out of the page: terminated, whatever the page holds. */
 void counter_page_name(const char field[HEAD_NAME_MAX + 1], char name[HEAD_NAME_MAX + 1]);

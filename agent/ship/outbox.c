@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NEW_STALE_NS (60 * NS_PER_S) /* a stream that is still being made after that time never will be */
-
 /* ------------------------------------------------------------ items of a stream */
 struct outbox_item *outbox_item_from(struct outbox_stream *t, uint64_t seq)
 {
@@ -268,27 +266,25 @@ static bool has_suffix(const char *name, const char *suffix)
     return len == SPOOL_STREAM_SIZE - 1 + n && strcmp(name + len - n, suffix) == 0;
 }
 
-/* A capturer makes its stream in milliseconds; one that died while it did holds no lock. */
-static bool is_stale(int spool, const char *name)
+/* What a capturer left that died while it made its stream; one that lives is not touched. */
+static int remove_unborn(int spool, const char *name, struct error *e)
 {
-    struct stat st;
-    int fd = openat(spool, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool held = spool_lock_held(fd, "writer.lock");
-    bool known = fstat(fd, &st) == 0;
-    close(fd);
-    uint64_t made = known ? (uint64_t)st.st_mtim.tv_sec * NS_PER_S : 0;
-    uint64_t now = clock_wall_ns();
-    return known && !held && (made > now || now - made > NEW_STALE_NS);
+    int births = spool_births(spool, BIRTHS_SWEEP, e);
+    if (births < 0)
+        return births == ERROR_BUSY ? 0 : births;
+    int r = fs_remove_tree(spool, name, e);
+    close(births);
+    return r;
 }
 
 static int scan_name(void *context, int spool, const char *name, struct error *e)
 {
     struct outbox *o = context;
     uint8_t epoch[EPOCH_SIZE];
-    if (has_suffix(name, ".done") || (has_suffix(name, ".new") && is_stale(spool, name)))
+    if (has_suffix(name, ".done"))
         return fs_remove_tree(spool, name, e);
+    if (has_suffix(name, ".new"))
+        return remove_unborn(spool, name, e);
     if (!spool_stream_parse(name, epoch))
         return 0;
     struct outbox_stream *t = outbox_find(o, epoch);
@@ -318,7 +314,7 @@ int outbox_open(struct spool *s, struct outbox **out, struct error *e)
     if (!o)
         return error_set(e, ERROR_MEMORY, "no memory for the shipper");
     o->spool = s;
-    o->lock_fd = fs_lock(spool_fd(s), "shipper.lock", e);
+    o->lock_fd = fs_lock(spool_fd(s), SPOOL_SHIPPER_LOCK, e);
     int r = o->lock_fd < 0 ? error_prefix(e, "another shipper has this spool") : outbox_scan(o, e);
     if (r) {
         outbox_close(o);
@@ -437,7 +433,7 @@ bool outbox_finish(struct outbox *o, struct outbox_stream *t)
 {
     char done[SPOOL_STREAM_SIZE + 5];
     struct error e = ERROR_INIT;
-    if (!t->ended || t->body_next <= t->items[t->count - 1].last_seq || spool_lock_held(t->dirfd, "writer.lock"))
+    if (!t->ended || t->body_next <= t->items[t->count - 1].last_seq || spool_writer_lives(t->dirfd))
         return false;
     snprintf(done, sizeof(done), "%s.done", t->name);
     int r = fs_rename(spool_fd(o->spool), t->name, done, "spool.done", &e);

@@ -141,6 +141,15 @@ void spool_close(struct spool *s)
     free(s);
 }
 
+bool spool_shipped(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool held = fd >= 0 && fs_lock_held(fd, SPOOL_SHIPPER_LOCK);
+    if (fd >= 0)
+        close(fd);
+    return held;
+}
+
 /* ------------------------------------------------------------ room */
 static int add_stream_bytes(void *context, int dirfd, const char *name, struct error *e)
 {

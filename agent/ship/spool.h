@@ -10,7 +10,7 @@
  *       <seq>.pcapng.zst     the body of a sealed chunk
  *       <seq>.head           a sealed item: from the moment this name exists, it will be shipped or accounted for
  *       <seq>.evicted        instead of the body: given up for want of room; one line says why (head_gap_name)
- *   SPOOL/<epoch>.new/       a stream being made; <epoch>.done/ one being removed
+ *   SPOOL/<epoch>.new/       a stream being made, under a lock that all who make one share; <epoch>.done/ one being removed
  *   SPOOL/damaged/           files that were not what they should be (outbox.h), the newest few
  *
  * The newest head of a stream stays, acked or not, until a newer one is there or the stream is over: it says where the
@@ -41,6 +41,9 @@ MUST_CHECK int spool_open(const char *path, const struct spool_limits *limits, s
 void spool_close(struct spool *s);
 const uint8_t *spool_install(const struct spool *s); /* 16 bytes */
 
+/* Whether a process ships what is in the spool folder of that path. */
+bool spool_shipped(const char *path);
+
 /* Whether `need` more bytes may be written now: 0, or ERROR_FULL that says whether quota or floor, the numbers, and
  * what to do; *gap (may be NULL) gets GAP_QUOTA or GAP_DISK. */
 MUST_CHECK int spool_room(struct spool *s, uint64_t need, int *gap, struct error *e);
@@ -55,10 +58,18 @@ uint64_t spool_used(struct spool *s);
 /* ------------------------------------------------------------ the capturer's side */
 struct spool_stream;
 
-/* A new stream of this epoch: folder, lock, counter page (with epoch and pid filled in; agent, capture, start and evict
- * are the caller's to set). From the moment the folder has its name all of it is there. */
-MUST_CHECK int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out,
-                                struct error *e);
+/* What a counter page says from the first moment on (counter_page.h). */
+struct spool_stream_start {
+    const char *agent;
+    const char *capture;
+    uint64_t wall_ns;
+    enum counter_page_evict evict;
+};
+
+/* A new stream of this epoch: folder, lock, counter page. From the moment the folder has its name all of it is there,
+ * durably. */
+MUST_CHECK int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE],
+                                const struct spool_stream_start *start, struct spool_stream **out, struct error *e);
 
 /* Takes over a stream whose writer is gone, for recovery. ERROR_BUSY if its writer lives. What a crash left between two
  * names is put right: a body whose head was not written is <seq>.open again, leftovers of no item are removed. */

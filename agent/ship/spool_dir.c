@@ -98,14 +98,25 @@ int spool_dir_open(int spool, const uint8_t epoch[EPOCH_SIZE], struct error *e)
     return fd >= 0 ? fd : error_sys(e, errno, "cannot open the stream %s in the spool", name);
 }
 
-bool spool_lock_held(int dirfd, const char *name)
+bool spool_writer_lives(int dirfd)
 {
-    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return held;
+    return fs_lock_held(dirfd, SPOOL_WRITER_LOCK);
+}
+
+int spool_births(int spool, enum spool_births_side side, struct error *e)
+{
+    int fd = openat(spool, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 ? -1 : flock(fd, side == BIRTHS_SWEEP ? LOCK_EX | LOCK_NB : LOCK_SH);
+    while (fd >= 0 && r != 0 && errno == EINTR)
+        r = flock(fd, side == BIRTHS_SWEEP ? LOCK_EX | LOCK_NB : LOCK_SH);
+    if (r == 0)
+        return fd;
+    int sys = errno;
+    if (fd >= 0)
+        close(fd);
+    if (sys == EWOULDBLOCK)
+        return error_set(e, ERROR_BUSY, "a stream is being made");
+    return error_sys(e, sys, "cannot lock the folder of the spool");
 }
 
 int spool_dir_each(int dirfd, spool_dir_each_fn *each, void *context, struct error *e)

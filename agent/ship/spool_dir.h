@@ -50,8 +50,16 @@ uint64_t spool_look_wait_ns(const struct spool *s);
 /* That many bytes were removed since the last look. */
 void spool_gained(struct spool *s, uint64_t bytes);
 
-/* Whether somebody holds dirfd/name; a file that is not there is held by nobody. */
-bool spool_lock_held(int dirfd, const char *name);
+/* Whether the capturer of the stream in this folder lives, so that more may come. */
+#define SPOOL_WRITER_LOCK  "writer.lock"
+#define SPOOL_SHIPPER_LOCK "shipper.lock"
+bool spool_writer_lives(int dirfd);
+
+/* A lock on the spool's folder. Streams are made under it, shared by all who make one; whoever has it alone knows that each
+ * <epoch>.new is of a capturer that died. Returns an fd to be closed. SWEEP: ERROR_BUSY while a stream is being made; MAKE
+ * waits for a sweep, which is short. */
+enum spool_births_side { BIRTHS_MAKE, BIRTHS_SWEEP };
+MUST_CHECK int spool_births(int spool, enum spool_births_side side, struct error *e);
 
 /* Calls `each` for all names but "." and ".."; stops at its first nonzero result and returns it. */
 typedef int spool_dir_each_fn(void *context, int dirfd, const char *name, struct error *e);

@@ -55,7 +55,7 @@ static int read_stream(int dirfd, struct entry *entry, struct error *e)
     if (r)
         return r;
     struct spool_stream_info *i = &entry->info;
-    i->writer_alive = spool_lock_held(dirfd, "writer.lock");
+    i->writer_alive = spool_writer_lives(dirfd);
     i->ended = d.ended;
     i->first_seq = d.first_seq;
     i->next_seq = d.next_seq;

@@ -2,7 +2,7 @@
  * The capturer's side of the spool. Each step is one rename, so that a process that dies anywhere leaves a state with
  * one meaning:
  *
- *   <epoch>.new                          not a stream: removed by the shipper
+ *   <epoch>.new                          not a stream: if nobody makes it (spool_births), removed by the shipper
  *   n.open                               a cut chunk n: recovered
  *   n.pcapng.zst, no n.head              the same: seal died between its two renames
  *   n.head                               item n is sealed; its body, if the head names one, was synced before
@@ -20,9 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define ADOPT_TRIES    20
-#define ADOPT_PAUSE_US 10000
 
 struct spool_stream {
     uint8_t epoch[EPOCH_SIZE];
@@ -71,16 +68,26 @@ static int make_folder(struct spool_stream *t, int spool, const char *name, stru
     return t->dirfd >= 0 ? 0 : error_sys(e, errno, "cannot open the folder of a new stream in the spool");
 }
 
-static int fill_folder(struct spool_stream *t, struct error *e)
+static void fill_page(struct counter_page *p, const struct spool_stream_start *start)
 {
-    t->lock_fd = fs_lock(t->dirfd, "writer.lock", e);
+    p->pid = (uint32_t)getpid();
+    snprintf(p->agent, sizeof(p->agent), "%s", start->agent);
+    snprintf(p->capture, sizeof(p->capture), "%s", start->capture);
+    p->start_wall_ns = start->wall_ns;
+    atomic_store_explicit(&p->evict, start->evict, memory_order_relaxed);
+}
+
+static int fill_folder(struct spool_stream *t, const struct spool_stream_start *start, struct error *e)
+{
+    t->lock_fd = fs_lock(t->dirfd, SPOOL_WRITER_LOCK, e);
     if (t->lock_fd < 0)
         return t->lock_fd;
     int r = counter_page_map(t->dirfd, t->epoch, true, &t->page, e);
     if (r)
         return r;
-    t->page->pid = (uint32_t)getpid();
-    return fs_sync_dir(t->dirfd, "spool.new.sync-dir", e);
+    fill_page(t->page, start);
+    r = counter_page_sync(t->page, e);
+    return r ? r : fs_sync_dir(t->dirfd, "spool.new.sync-dir", e);
 }
 
 static int check_new(int spool, const char *name, struct error *e)
@@ -91,28 +98,37 @@ static int check_new(int spool, const char *name, struct error *e)
     return 0;
 }
 
-int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct spool_stream **out, struct error *e)
+static int make_stream(struct spool_stream *t, int spool, const struct spool_stream_start *start, struct error *e)
 {
     char name[SPOOL_STREAM_SIZE];
     char making[SPOOL_STREAM_SIZE + 4];
-    spool_stream_name(epoch, name);
+    spool_stream_name(t->epoch, name);
     snprintf(making, sizeof(making), "%s.new", name);
-    int r = check_new(spool_fd(s), name, e);
-    if (r)
-        return r;
+    int r = check_new(spool, name, e);
+    if (!r)
+        r = make_folder(t, spool, making, e);
+    if (!r)
+        r = fill_folder(t, start, e);
+    if (!r)
+        r = fs_rename(spool, making, name, "spool.new.rename", e);
+    if (!r)
+        return fs_sync_dir(spool, "spool.new.sync-parent", e);
+    int ignored = t->dirfd >= 0 ? fs_remove_tree(spool, making, NULL) : 0;
+    (void)ignored; /* the shipper removes it later */
+    return r;
+}
+
+int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE], const struct spool_stream_start *start,
+                     struct spool_stream **out, struct error *e)
+{
     struct spool_stream *t = stream_alloc(epoch, false);
     if (!t)
         return error_set(e, ERROR_MEMORY, "no memory for a stream");
-    r = make_folder(t, spool_fd(s), making, e);
-    if (!r)
-        r = fill_folder(t, e);
-    if (!r)
-        r = fs_rename(spool_fd(s), making, name, "spool.new.rename", e);
-    if (!r)
-        r = fs_sync_dir(spool_fd(s), "spool.new.sync-parent", e);
+    int births = spool_births(spool_fd(s), BIRTHS_MAKE, e);
+    int r = births < 0 ? births : make_stream(t, spool_fd(s), start, e);
+    if (births >= 0)
+        close(births);
     if (r) {
-        int ignored = t->dirfd >= 0 ? fs_remove_tree(spool_fd(s), making, NULL) : 0;
-        (void)ignored; /* the shipper removes it later */
         spool_stream_close(t);
         return r;
     }
@@ -121,15 +137,10 @@ int spool_stream_new(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct sp
 }
 
 /* ------------------------------------------------------------ an old stream, for recovery */
-/* Who only asks whether the lock is held has it for a moment: so ask more than once. */
 static int take_lock(struct spool_stream *t, struct error *e)
 {
-    for (int i = 0;; i++) {
-        t->lock_fd = fs_lock(t->dirfd, "writer.lock", e);
-        if (t->lock_fd != ERROR_BUSY || i == ADOPT_TRIES)
-            return t->lock_fd < 0 ? t->lock_fd : 0;
-        usleep(ADOPT_PAUSE_US);
-    }
+    t->lock_fd = fs_lock(t->dirfd, SPOOL_WRITER_LOCK, e);
+    return t->lock_fd < 0 ? t->lock_fd : 0;
 }
 
 static int tidy_name(void *context, int dirfd, const char *name, struct error *e)

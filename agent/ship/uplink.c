@@ -160,7 +160,7 @@ static void watch_stream(struct uplink *u, struct outbox_stream *t)
 
 static void tell_abandoned(struct uplink *u, struct outbox_stream *t)
 {
-    if (t->abandoned || t->ended || spool_lock_held(t->dirfd, "writer.lock"))
+    if (t->abandoned || t->ended || spool_writer_lives(t->dirfd))
         return;
     t->abandoned = true;
     if (u->config.on_abandoned)

@@ -71,7 +71,7 @@ static void put_clock(struct buffer *b, const struct uplink *u)
 
 static void put_stream(struct buffer *b, const struct outbox_stream *t)
 {
-    bool writing = spool_lock_held(t->dirfd, "writer.lock");
+    bool writing = spool_writer_lives(t->dirfd);
     uint64_t bytes = 0;
     for (size_t i = 0; i < t->count; i++)
         bytes += t->items[i].head_cost + t->items[i].body_cost;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -18,6 +17,9 @@
 #define PATH_TEXT_MAX 512
 #define POINT_MAX     64
 #define READ_PIECE    ((size_t)65536)
+
+#define HOLDER_TRIES    100
+#define HOLDER_PAUSE_US 1000
 
 /* What a message calls the file: its path if /proc tells, else what it is to us. Returns buf. */
 static const char *path_of(int fd, char buf[PATH_TEXT_MAX])
@@ -317,33 +319,68 @@ int fs_read_file(int dirfd, const char *name, size_t limit, char **data, size_t 
     return 0;
 }
 
-/* The pid in a lock file that somebody else holds; 0 if it is not there yet. */
+/* The pid in a lock file that somebody else holds; he writes it just after taking the lock. 0 if it does not come. */
 static long read_holder(int fd)
 {
-    char text[24] = "";
-    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-    return n > 0 ? strtol(text, NULL, 10) : 0;
+    long pid = 0;
+    for (int i = 0; pid <= 0 && i < HOLDER_TRIES; i++) {
+        char text[24] = "";
+        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+        pid = n > 0 ? strtol(text, NULL, 10) : 0;
+        if (pid <= 0)
+            usleep(HOLDER_PAUSE_US);
+    }
+    return pid;
+}
+
+static int fail_busy(struct error *e, int fd, int dirfd, const char *name)
+{
+    char path[PATH_TEXT_MAX];
+    char who[40] = "another process";
+    long pid = read_holder(fd);
+    if (pid > 0)
+        snprintf(who, sizeof(who), "process %ld", pid);
+    return error_set(e, ERROR_BUSY, "%s is locked by %s: stop that first, or use another folder",
+                     path_at(dirfd, name, path), who);
+}
+
+/* Locks belong to the open file, not to the process: whoever asks for one need not take it. 0 or an errno. */
+static int ask_lock(int fd, int command, struct flock *l)
+{
+    *l = (struct flock){.l_type = command == F_OFD_GETLK ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, command, l) == 0 ? 0 : errno;
 }
 
 int fs_lock(int dirfd, const char *name, struct error *e)
 {
-    char path[PATH_TEXT_MAX];
+    struct flock l;
     int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
         return fail_at(e, errno, "open", dirfd, name);
+    int sys = ask_lock(fd, F_OFD_SETLK, &l);
     int r = 0;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        r = errno == EWOULDBLOCK
-                ? error_set(e, ERROR_BUSY, "%s is locked by process %ld: stop that first, or use another folder",
-                            path_at(dirfd, name, path), read_holder(fd))
-                : fail_at(e, errno, "lock", dirfd, name);
-    if (!r && (ftruncate(fd, 0) != 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0))
+    if (sys == EAGAIN || sys == EACCES)
+        r = fail_busy(e, fd, dirfd, name);
+    else if (sys)
+        r = fail_at(e, sys, "lock", dirfd, name);
+    else if (ftruncate(fd, 0) != 0 || dprintf(fd, "%ld\n", (long)getpid()) < 0)
         r = fail_at(e, errno, "write", dirfd, name);
     if (r) {
         close(fd);
         return r;
     }
     return fd;
+}
+
+bool fs_lock_held(int dirfd, const char *name)
+{
+    struct flock l;
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool held = ask_lock(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+    close(fd);
+    return held;
 }
 
 int fs_free_bytes(int fd, uint64_t *free_bytes, uint64_t *total_bytes, struct error *e)

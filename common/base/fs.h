@@ -49,9 +49,12 @@ MUST_CHECK int fs_open_dir(const char *path, mode_t mode, struct error *e);
  */
 MUST_CHECK int fs_read_file(int dirfd, const char *name, size_t limit, char **data, size_t *len, struct error *e);
 
-/* Takes an exclusive lock on dirfd/name (made if missing) for as long as the returned fd is open; ERROR_BUSY names the
- * holder's process id if another process has it. The pid stands in the file. */
+/* Takes an exclusive lock on dirfd/name (made if missing) for as long as the returned fd is open, here or in a child that
+ * was forked meanwhile. ERROR_BUSY names the holder's process id, which stands in the file. */
 MUST_CHECK int fs_lock(int dirfd, const char *name, struct error *e);
+
+/* Whether somebody holds that lock; a file that is not there is held by nobody. Takes nothing, so nobody is disturbed. */
+bool fs_lock_held(int dirfd, const char *name);
 
 /* Bytes that an unprivileged user may still write on the file system of fd, and its size. */
 MUST_CHECK int fs_free_bytes(int fd, uint64_t *free_bytes, uint64_t *total_bytes, struct error *e);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,6 +267,67 @@ static void a_lock_names_its_holder(void **state)
     close(fd);
 }
 
+/* Between taking the lock and writing the pid. */
+static void a_holder_without_a_name_is_not_process_0(void **state)
+{
+    struct place *p = *state;
+    struct error e = ERROR_INIT;
+    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = openat(p->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &l), 0);
+    assert_int_equal(fs_lock(p->dir, "lock", &e), ERROR_BUSY);
+    assert_non_null(strstr(e.text, "locked by another process:"));
+    close(fd);
+}
+
+static void a_lock_is_held_as_long_as_its_fd_is_open_anywhere(void **state)
+{
+    struct place *p = *state;
+    int gate[2];
+    assert_false(fs_lock_held(p->dir, "lock"));
+    assert_int_equal(pipe(gate), 0);
+    int fd = fs_lock(p->dir, "lock", NULL);
+    assert_true(fd >= 0);
+    assert_true(fs_lock_held(p->dir, "lock"));
+    pid_t pid = fork();
+    if (pid == 0) {
+        char c;
+        close(gate[1]);
+        _exit(read(gate[0], &c, 1) != 0);
+    }
+    close(fd);
+    assert_true(fs_lock_held(p->dir, "lock"));
+    close(gate[1]);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_false(fs_lock_held(p->dir, "lock"));
+    close(gate[0]);
+}
+
+static void *ask_always(void *context)
+{
+    const struct place *p = context;
+    while (!fs_lock_held(p->dir, "stop"))
+        (void)fs_lock_held(p->dir, "lock");
+    return NULL;
+}
+
+static void who_asks_for_a_lock_keeps_nobody_from_it(void **state)
+{
+    struct place *p = *state;
+    pthread_t asking;
+    struct error e = ERROR_INIT;
+    assert_int_equal(pthread_create(&asking, NULL, ask_always, p), 0);
+    for (unsigned i = 0; i < 3000; i++) {
+        int fd = fs_lock(p->dir, "lock", &e);
+        if (fd < 0)
+            fail_msg("%s", e.text);
+        close(fd);
+    }
+    int stop = fs_lock(p->dir, "stop", &e);
+    assert_int_equal(pthread_join(asking, NULL), 0);
+    close(stop);
+}
+
 static void free_space_is_that_of_the_file_system(void **state)
 {
     struct place *p = *state;
@@ -389,6 +451,9 @@ int main(void)
         IN_PLACE(a_file_is_read_up_to_its_limit),
         IN_PLACE(a_large_file_comes_whole),
         IN_PLACE(a_lock_names_its_holder),
+        IN_PLACE(a_holder_without_a_name_is_not_process_0),
+        IN_PLACE(a_lock_is_held_as_long_as_its_fd_is_open_anywhere),
+        IN_PLACE(who_asks_for_a_lock_keeps_nobody_from_it),
         IN_PLACE(free_space_is_that_of_the_file_system),
         IN_PLACE(a_tree_goes_and_links_are_not_followed),
         IN_PLACE(a_tree_that_is_too_deep_is_left),

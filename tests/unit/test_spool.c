@@ -4,6 +4,7 @@
  */
 #include "tests/unit/support.h"
 
+#include "agent/ship/outbox.h"
 #include "agent/ship/spool.h"
 #include "common/base/fault.h"
 #include "common/base/fs.h"
@@ -25,6 +26,8 @@
     }
 #define POINT_MAX 64
 
+static const struct spool_stream_start beginning = {
+    .agent = "a1", .capture = "c1", .wall_ns = 7, .evict = EVICT_OLDEST};
 static const uint8_t epoch[EPOCH_SIZE] = {0xab, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 #define EPOCH_NAME "ab0102030405060708090a0b0c0d0e0f"
 
@@ -124,7 +127,7 @@ static int scenario(const char *path, const char *progress_path)
     int progress = open(progress_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     int r = spool_open(path, &limits, &s, &e);
     if (!r)
-        r = spool_stream_new(s, epoch, &t, &e);
+        r = spool_stream_new(s, epoch, &beginning, &t, &e);
     if (!r)
         r = live(t, progress, &e);
     spool_stream_close(t);
@@ -135,8 +138,8 @@ static int scenario(const char *path, const char *progress_path)
     return r ? 1 : 0;
 }
 
-/* Runs the scenario with an environment variable set; returns its wait status. */
-static int run_scenario(const char *path, const char *progress, const char *variable, const char *value)
+/* Starts the scenario with an environment variable set. */
+static pid_t start_scenario(const char *path, const char *progress, const char *variable, const char *value)
 {
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -147,7 +150,14 @@ static int run_scenario(const char *path, const char *progress, const char *vari
         execl("/proc/self/exe", "test_spool", SCENARIO, path, progress, (char *)NULL);
         _exit(127);
     }
+    return pid;
+}
+
+/* Runs it to its end, and returns its wait status. */
+static int run_scenario(const char *path, const char *progress, const char *variable, const char *value)
+{
     int status = 0;
+    pid_t pid = start_scenario(path, progress, variable, value);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return status;
 }
@@ -332,6 +342,43 @@ static void an_error_anywhere_comes_back(void **state)
     free(text);
 }
 
+static bool is_there(const char *folder, const char *name)
+{
+    struct stat st;
+    return stat(support_path(folder, name), &st) == 0;
+}
+
+/* However old it looks: a stream is being made as long as its capturer lives, and no longer. */
+static void a_stream_that_is_being_made_is_left_alone(void **state)
+{
+    (void)state;
+    static const char *const moments[] = {"spool.counters", "spool.new.sync-dir", "spool.new.rename"};
+    static const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    if (!faults_are_compiled_in())
+        skip();
+    for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
+        char rule[POINT_MAX + 20];
+        char *folder = support_folder();
+        struct spool *s = open_spool(folder);
+        struct outbox *o = NULL;
+        assert_int_equal(outbox_open(s, &o, NULL), 0);
+        snprintf(rule, sizeof(rule), "%s:delay=600000", moments[i]);
+        pid_t pid = start_scenario(folder, "/dev/null", "FLEETDUMP_FAULT", rule);
+        while (!is_there(folder, EPOCH_NAME ".new/counters"))
+            usleep(1000);
+        assert_int_equal(utimensat(AT_FDCWD, support_path(folder, EPOCH_NAME ".new"), long_ago, 0), 0);
+        assert_int_equal(outbox_scan(o, NULL), 0);
+        assert_true(is_there(folder, EPOCH_NAME ".new/writer.lock"));
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_int_equal(outbox_scan(o, NULL), 0);
+        assert_false(is_there(folder, EPOCH_NAME ".new"));
+        outbox_close(o);
+        spool_close(s);
+        support_folder_remove(folder);
+    }
+}
+
 static void a_seal_without_room_can_be_tried_again(void **state)
 {
     (void)state;
@@ -360,15 +407,19 @@ static void a_new_stream_is_whole(void **state)
     struct spool *s = open_spool(folder);
     struct spool_stream *t = NULL, *other = NULL;
     struct error e = ERROR_INIT;
-    assert_int_equal(spool_stream_new(s, epoch, &t, &e), 0);
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, &e), 0);
     assert_true(exists(folder, "writer.lock"));
     assert_true(exists(folder, "counters"));
-    assert_int_equal(spool_stream_new(s, epoch, &other, &e), ERROR_EXISTS);
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &other, &e), ERROR_EXISTS);
     assert_int_equal(spool_stream_adopt(s, epoch, &other, &e), ERROR_BUSY);
     struct counter_page *p = spool_stream_counters(t);
     assert_int_equal(p->magic, COUNTER_PAGE_MAGIC);
     assert_int_equal(p->pid, getpid());
     assert_memory_equal(p->epoch, epoch, EPOCH_SIZE);
+    assert_string_equal(p->agent, "a1");
+    assert_string_equal(p->capture, "c1");
+    assert_int_equal(p->start_wall_ns, 7);
+    assert_int_equal(p->evict, EVICT_OLDEST);
     struct spool_stream_info i = only_stream(s);
     assert_true(i.writer_alive);
     assert_false(i.ended);
@@ -388,7 +439,7 @@ static void a_stream_goes_on_where_it_stopped(void **state)
     struct error e = ERROR_INIT;
     uint64_t seq;
     bool open_body, ended;
-    assert_int_equal(spool_stream_new(s, epoch, &t, &e), 0);
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, &e), 0);
     for (uint64_t i = 0; i < 20; i++) {
         int fd = i % 3 ? open_with_content(t, i, &e) : -1;
         assert_int_equal(seal(t, HEAD_CHUNK, i, fd, &e), 0);
@@ -439,7 +490,7 @@ static void a_gap_counts_as_what_it_stands_for(void **state)
     struct chunk_head h = {.kind = HEAD_GAP, .gap = GAP_DISK, .seq = 0, .last_seq = 6, .agent = name, .capture = name};
     memcpy(h.epoch, epoch, EPOCH_SIZE);
     assert_int_equal(head_encode(&h, &head, NULL), 0);
-    assert_int_equal(spool_stream_new(s, epoch, &t, NULL), 0);
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, NULL), 0);
     assert_int_equal(spool_stream_seal(t, 0, head.data, head.len, false, -1, NULL), 0);
     assert_int_equal(spool_stream_position(t, &seq, &open_body, &ended, NULL), 0);
     assert_int_equal(seq, 7);
@@ -458,7 +509,7 @@ static void a_body_without_a_head_is_a_cut_chunk(void **state)
     struct error e = ERROR_INIT;
     uint64_t seq;
     bool open_body, ended;
-    assert_int_equal(spool_stream_new(s, epoch, &t, &e), 0);
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, &e), 0);
     assert_int_equal(seal(t, HEAD_CHUNK, 0, -1, &e), 0);
     spool_stream_close(t);
     support_write(folder, EPOCH_NAME "/0000000000000001.pcapng.zst", BODY, sizeof(BODY));
@@ -485,9 +536,8 @@ static void counters_outlive_a_kill(void **state)
     struct spool_stream *t = NULL;
     pid_t pid = fork();
     if (pid == 0) {
-        if (spool_stream_new(s, epoch, &t, NULL) == 0) {
+        if (spool_stream_new(s, epoch, &beginning, &t, NULL) == 0) {
             struct counter_page *p = spool_stream_counters(t);
-            strcpy(p->capture, "c1");
             counter_page_add(p, COUNTER_KEPT, 41);
             counter_page_add(p, COUNTER_KEPT, 1);
         }
@@ -512,7 +562,7 @@ static void a_damaged_page_is_made_anew(void **state)
         char *folder = support_folder();
         struct spool *s = open_spool(folder);
         struct spool_stream *t = NULL;
-        assert_int_equal(spool_stream_new(s, epoch, &t, NULL), 0);
+        assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, NULL), 0);
         spool_stream_close(t);
         if (contents[i])
             support_write(folder, EPOCH_NAME "/counters", contents[i], strlen(contents[i]));
@@ -553,7 +603,7 @@ static void room_ends_at_the_quota(void **state)
     assert_int_equal(spool_room(s, 1, &gap, &e), ERROR_FULL); /* what was granted counts at once */
     assert_int_equal(gap, GAP_QUOTA);
     assert_non_null(strstr(e.text, "quota"));
-    assert_int_equal(spool_stream_new(s, epoch, &t, &e), 0);
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, &e), 0);
     usleep(150000); /* the next look: nothing was written */
     assert_int_equal(spool_room(s, 1 << 19, NULL, &e), 0);
     int fd = spool_stream_open_body(t, 0, &e);
@@ -643,6 +693,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_body_without_a_head_is_a_cut_chunk),
         cmocka_unit_test(a_death_anywhere_leaves_a_stream_that_can_be_ended),
         cmocka_unit_test(an_error_anywhere_comes_back),
+        cmocka_unit_test(a_stream_that_is_being_made_is_left_alone),
         cmocka_unit_test(a_seal_without_room_can_be_tried_again),
         cmocka_unit_test(counters_outlive_a_kill),
         cmocka_unit_test(a_damaged_page_is_made_anew),
