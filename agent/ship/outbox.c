@@ -277,9 +277,8 @@ static int remove_unborn(int spool, const char *name, struct error *e)
     return r;
 }
 
-static int scan_name(void *context, int spool, const char *name, struct error *e)
+static int scan_folder(struct outbox *o, int spool, const char *name, struct error *e)
 {
-    struct outbox *o = context;
     uint8_t epoch[EPOCH_SIZE];
     if (has_suffix(name, ".done"))
         return fs_remove_tree(spool, name, e);
@@ -293,6 +292,18 @@ static int scan_name(void *context, int spool, const char *name, struct error *e
     t->seen = true;
     t->stuck = (struct error)ERROR_INIT;
     return outbox_rescan(o, t, e);
+}
+
+/* A folder that cannot be read costs itself, not those behind it. */
+static int scan_name(void *context, int spool, const char *name, struct error *e)
+{
+    struct error why = ERROR_INIT;
+    int r = scan_folder(context, spool, name, &why);
+    if (r == ERROR_MEMORY)
+        return error_set(e, r, "%s", why.text);
+    if (r)
+        log_warn("spool: %s: %s", name, why.text);
+    return 0;
 }
 
 int outbox_scan(struct outbox *o, struct error *e)
@@ -437,13 +448,17 @@ bool outbox_finish(struct outbox *o, struct outbox_stream *t)
         return false;
     snprintf(done, sizeof(done), "%s.done", t->name);
     int r = fs_rename(spool_fd(o->spool), t->name, done, "spool.done", &e);
-    if (!r)
-        r = fs_sync_dir(spool_fd(o->spool), "spool.done.sync-dir", &e);
     if (r) {
-        log_warn("spool: stream %s is over: %s", t->name, e.text);
+        if (!t->stuck.code)
+            log_warn("spool: stream %s is over: %s", t->name, e.text);
+        t->stuck = e;
         return false;
     }
-    if (fs_remove_tree(spool_fd(o->spool), done, &e) != 0) /* the next scan tries again */
+    /* It has no name any more: whatever fails from here on, it is over, and the next scan removes what is left */
+    r = fs_sync_dir(spool_fd(o->spool), "spool.done.sync-dir", &e);
+    if (r)
+        log_warn("spool: stream %s is over: %s", t->name, e.text);
+    if (fs_remove_tree(spool_fd(o->spool), done, &e) != 0)
         log_warn("spool: stream %s is over: %s", t->name, e.text);
     drop_stream(o, t);
     return true;

@@ -1,6 +1,7 @@
 #include "agent/ship/spool.h"
 
 #include "agent/ship/spool_dir.h"
+#include "common/base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +19,18 @@ struct stream_list {
     size_t room;
 };
 
-static struct entry *add_entry(struct stream_list *l)
+static int add_entry(struct stream_list *l, const struct entry *entry, struct error *e)
 {
     if (l->count == l->room) {
         size_t room = l->room ? 2 * l->room : 16;
         struct entry *entries = reallocarray(l->entries, room, sizeof(*entries));
         if (!entries)
-            return NULL;
+            return error_set(e, ERROR_MEMORY, "no memory for the list of streams");
         l->entries = entries;
         l->room = room;
     }
-    l->entries[l->count] = (struct entry){0};
-    return &l->entries[l->count++];
+    l->entries[l->count++] = *entry;
+    return 0;
 }
 
 /* When the stream began: its counter page says so, and for want of one the folder. */
@@ -64,25 +65,25 @@ static int read_stream(int dirfd, struct entry *entry, struct error *e)
     return 0;
 }
 
+/* A folder that cannot be read is left out: it costs itself alone. */
 static int list_name(void *context, int spool, const char *name, struct error *e)
 {
     struct stream_list *l = context;
     uint8_t epoch[EPOCH_SIZE];
     if (!spool_stream_parse(name, epoch))
         return 0;
-    int dirfd = spool_dir_open(spool, epoch, e);
-    if (dirfd == ERROR_NOT_FOUND)
-        return 0; /* over since the folder was read */
-    if (dirfd < 0)
-        return dirfd;
-    struct entry *entry = add_entry(l);
-    int r = entry ? 0 : error_set(e, ERROR_MEMORY, "no memory for the list of streams");
-    if (!r) {
-        memcpy(entry->info.epoch, epoch, EPOCH_SIZE);
-        r = read_stream(dirfd, entry, e);
-    }
-    close(dirfd);
-    return r;
+    struct entry entry = {0};
+    struct error why = ERROR_INIT;
+    memcpy(entry.info.epoch, epoch, EPOCH_SIZE);
+    int dirfd = spool_dir_open(spool, epoch, &why);
+    int r = dirfd < 0 ? dirfd : read_stream(dirfd, &entry, &why);
+    if (dirfd >= 0)
+        close(dirfd);
+    if (!r)
+        return add_entry(l, &entry, e);
+    if (r != ERROR_NOT_FOUND) /* else it is over since the folder was read */
+        log_warn("spool: %s: %s", name, why.text);
+    return 0;
 }
 
 static int by_start(const void *a, const void *b)

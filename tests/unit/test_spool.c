@@ -8,6 +8,7 @@
 #include "agent/ship/spool.h"
 #include "common/base/fault.h"
 #include "common/base/fs.h"
+#include "common/base/log.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -663,6 +664,30 @@ static void a_spool_that_cannot_be_used_is_refused(void **state)
     assert_null(s);
 }
 
+/* A name that cannot be what it says keeps nobody from the others. */
+static void what_cannot_be_read_costs_itself(void **state)
+{
+    (void)state;
+    char *folder = support_folder();
+    struct spool *s = open_spool(folder);
+    struct spool_stream *t = NULL;
+    struct outbox *o = NULL;
+    for (unsigned i = 0; i < 32; i++) { /* wherever a listing has them */
+        char name[40];
+        snprintf(name, sizeof(name), "%02x000000000000000000000000000000", 8 * i);
+        support_write(folder, name, "x", 1);
+    }
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, NULL), 0);
+    assert_true(only_stream(s).writer_alive);
+    log_setup("test_spool", LOG_LEVEL_ERROR);
+    assert_int_equal(outbox_open(s, &o, NULL), 0);
+    assert_int_equal(o->count, 1);
+    outbox_close(o);
+    spool_stream_close(t);
+    spool_close(s);
+    support_folder_remove(folder);
+}
+
 static void other_names_are_no_streams(void **state)
 {
     (void)state;
@@ -702,6 +727,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(room_ends_at_the_floor),
         cmocka_unit_test(an_installation_keeps_its_id),
         cmocka_unit_test(a_spool_that_cannot_be_used_is_refused),
+        cmocka_unit_test(what_cannot_be_read_costs_itself),
         cmocka_unit_test(other_names_are_no_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
