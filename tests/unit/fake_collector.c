@@ -185,6 +185,13 @@ static void on_hello(struct fake_collector *c, struct stream *s, const struct me
     *(h->role == ROLE_AGENT_DATA ? &c->data : &c->control) = s;
 }
 
+static void on_clock(struct stream *s, const struct message_clock *asked)
+{
+    struct message m = {.type = MESSAGE_CLOCK, .clock = *asked};
+    m.clock.received_ns = m.clock.replied_ns = asked->sent_ns;
+    assert_int_equal(stream_send(s, &m, NULL), 0);
+}
+
 static void on_message(void *context, struct stream *s, const struct message *m)
 {
     struct fake_collector *c = context;
@@ -207,6 +214,10 @@ static void on_message(void *context, struct stream *s, const struct message *m)
         break;
     case MESSAGE_BODY_FATE:
         on_fate(c, &m->body_fate);
+        break;
+    case MESSAGE_CLOCK:
+        assert_ptr_equal(s, c->control);
+        on_clock(s, &m->clock);
         break;
     default:
         fail_msg("a message %s came", message_type_name((int)m->type));
