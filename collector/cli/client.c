@@ -102,7 +102,7 @@ static void on_message(void *context, struct stream *s, const struct message *m)
                       m->refuse.text ? m->refuse.text : "it does not say why");
     else
         r = error_set(c->e, ERROR_INVALID, "the collector at %s sent something that is no answer (%s)",
-                      c->cli->collector, message_type_name(m->type));
+                      c->cli->collector, message_type_name((int)m->type));
     if (r)
         end(c, r);
 }

@@ -79,7 +79,7 @@ static bool is_connection(const struct flow_row *row)
 
 static unsigned directions(const struct flow_row *row)
 {
-    return (row->packets[0] > 0) | (row->packets[1] > 0) << 1;
+    return (row->packets[0] ? 1u : 0u) | (row->packets[1] ? 2u : 0u);
 }
 
 static uint8_t rank_of(const struct owners *o, const struct flow_row *row)

@@ -67,8 +67,8 @@ static const char *const partition_sql[] = {
     [PARTITION_HEAD_LIST] = "SELECT " HEAD_COLUMNS " FROM head WHERE id >= ? AND until_ns >= ? AND since_ns <= ? ORDER BY id",
     [PARTITION_HEAD_WAITING] = "SELECT seq FROM head WHERE stream = ? AND body = 1 ORDER BY seq",
     [PARTITION_HEAD_ANY_WAITING] = "SELECT 1 FROM head WHERE body = 1 LIMIT 1",
-    [PARTITION_HEAD_FIRST_WAITING] = "SELECT s.epoch, min(h.seq) FROM head h JOIN stream s ON s.id = h.stream WHERE h.body = 1 "
-                                     "GROUP BY h.stream",
+    [PARTITION_HEAD_FIRST_WAITING] = ("SELECT s.epoch, min(h.seq) FROM head h JOIN stream s ON s.id = h.stream WHERE h.body = 1 "
+                                      "GROUP BY h.stream"),
     [PARTITION_HEAD_MAX] = "SELECT max(id) FROM head",
     [PARTITION_HEAD_LAST] = "SELECT max(id), min(since_ns), max(until_ns), max(arrived_ns) FROM head",
     [PARTITION_HEAD_BODY] = "UPDATE head SET body = ?, gap = ?, pack = ?, offset = ? WHERE id = ?",

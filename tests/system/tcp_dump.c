@@ -130,7 +130,7 @@ static void free_all(void)
 int main(int argc, char **argv)
 {
     struct error e = ERROR_INIT;
-    struct pcapng_reader *reader;
+    struct pcapng_reader *reader = NULL;
     struct pcapng_item item;
     FILE *f = argc == 2 ? fopen(argv[1], "rb") : NULL;
     if (!f || pcapng_reader_new(read_file, f, &reader, &e))

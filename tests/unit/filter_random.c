@@ -309,7 +309,7 @@ static void put_typed(struct builder *b)
     case 0:
         put16(b, 0x88a8);
         put16(b, PICK(b->r, vlans));
-        /* fallthrough */
+        __attribute__((fallthrough));
     case 1:
         put16(b, 0x8100);
         put16(b, PICK(b->r, vlans));
@@ -371,7 +371,7 @@ static void put_link(struct builder *b, int link_type)
     }
     case 108:
         put32(b, six ? 10 : 2);
-        /* fallthrough */
+        __attribute__((fallthrough));
     default:
         put_network(b, six ? 0x86dd : 0x0800);
         break;
@@ -403,7 +403,7 @@ struct writer {
     bool names; /* this machine knows names of ports */
 };
 
-static void append(struct writer *w, int which, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void append(struct writer *w, int which, const char *fmt, va_list args)
 {
     size_t room = RANDOM_TEXT_MAX - w->len[which];
     int n = vsnprintf(w->f->text[which] + w->len[which], room, fmt, args);

@@ -214,8 +214,8 @@ static char *take_in(const char *folder, struct buffer *content, struct chunk_he
 {
     struct error e = ERROR_INIT;
     struct sink *sink;
-    struct chunk_builder *builder;
-    struct intake *in;
+    struct chunk_builder *builder = NULL;
+    struct intake *in = NULL;
     bool stream_failed;
     struct chunk_builder_options o = {
         .agent = "web-1", .capture = "monday", .software = "fleetdump", .keep_packets = true, .level = 1};
