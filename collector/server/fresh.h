@@ -19,7 +19,8 @@ void fresh_free(struct fresh *f);
 /* Calls `ready` (never from inside this call) when all have answered or the time is over. Returns a handle for fresh_cancel, or NULL if there is
  * nobody to wait for: then `ready` is not called. */
 struct fresh_wait;
-struct fresh_wait *fresh_ask(struct fresh *f, const struct message_query *q, void (*ready)(void *context), void *context);
+struct fresh_wait *fresh_ask(struct fresh *f, const struct message_query *q, void (*ready)(void *context),
+                             void *context);
 void fresh_cancel(struct fresh_wait *w);
 
 void fresh_flushed(struct fresh *f, struct session *agent, const struct message_flushed *m);

@@ -36,10 +36,12 @@ static int find_agent(struct db *db, const char *name, struct known_agent *known
 static int check_name(const struct known_agent *known, const struct store_agent *a, struct error *e)
 {
     char seen[64];
-    if (!known->found || memcmp(known->install, a->install, sizeof(a->install)) == 0 || known->last_seen_ns + NAME_TAKEN_NS < a->seen_ns)
+    if (!known->found || memcmp(known->install, a->install, sizeof(a->install)) == 0 ||
+        known->last_seen_ns + NAME_TAKEN_NS < a->seen_ns)
         return 0;
     return error_set(e, ERROR_CONFLICT,
-                     "another installation uses the agent name %s (seen %s): give one of the two another name, or wait %llu minutes after "
+                     "another installation uses the agent name %s (seen %s): give one of the two another name, or wait "
+                     "%llu minutes after "
                      "the other was stopped",
                      a->name, units_format_time(known->last_seen_ns, seen, sizeof(seen)),
                      (unsigned long long)(NAME_TAKEN_NS / NS_PER_S / 60));
@@ -85,7 +87,8 @@ static int read_current(struct db *db, const char *agent, struct filter_address 
     return r < 0 ? r : 0;
 }
 
-static int begin_address(struct db *db, const char *agent, const struct filter_address *one, uint64_t from_ns, struct error *e)
+static int begin_address(struct db *db, const char *agent, const struct filter_address *one, uint64_t from_ns,
+                         struct error *e)
 {
     struct sql q = sql_start(db, CATALOG_ADDRESS_PUT);
     sql_text(&q, agent);
@@ -95,7 +98,8 @@ static int begin_address(struct db *db, const char *agent, const struct filter_a
     return sql_run(&q, e);
 }
 
-static int end_address(struct db *db, const char *agent, const struct filter_address *one, uint64_t to_ns, struct error *e)
+static int end_address(struct db *db, const char *agent, const struct filter_address *one, uint64_t to_ns,
+                       struct error *e)
 {
     struct sql q = sql_start(db, CATALOG_ADDRESS_END);
     sql_u64(&q, to_ns);

@@ -48,8 +48,8 @@ static int open_pack(const struct partition *p, uint64_t number, struct reader_p
 }
 
 /* The pack, open; a pull reads many bodies of one at a time. */
-static int enter_pack(struct store_reader *r, const struct partition *p, uint64_t number, uint64_t least, struct reader_pack **out,
-                      struct error *e)
+static int enter_pack(struct store_reader *r, const struct partition *p, uint64_t number, uint64_t least,
+                      struct reader_pack **out, struct error *e)
 {
     for (struct reader_pack *pack = r->packs; pack; pack = pack->next)
         if (pack->partition == p->id && pack->number == number && pack->size >= least) {
@@ -72,13 +72,15 @@ static int check_record(const struct reader_pack *pack, const struct head_row *r
     int result = pack_read_record(pack->fd, row->offset, pack->size, record, e);
     if (result)
         return result;
-    if (record->seq != row->seq || memcmp(record->epoch, epoch, EPOCH_SIZE) != 0 || record->body_length != row->body_length)
-        return error_set(e, ERROR_CORRUPT, "the record at byte %llu belongs to another chunk", (unsigned long long)row->offset);
+    if (record->seq != row->seq || memcmp(record->epoch, epoch, EPOCH_SIZE) != 0 ||
+        record->body_length != row->body_length)
+        return error_set(e, ERROR_CORRUPT, "the record at byte %llu belongs to another chunk",
+                         (unsigned long long)row->offset);
     return 0;
 }
 
-static int open_stored(struct store_reader *r, const struct partition *p, const struct head_row *row, const uint8_t epoch[EPOCH_SIZE],
-                       struct store_body *body, struct error *e)
+static int open_stored(struct store_reader *r, const struct partition *p, const struct head_row *row,
+                       const uint8_t epoch[EPOCH_SIZE], struct store_body *body, struct error *e)
 {
     char name[PACK_NAME_MAX];
     struct pack_record record;
@@ -109,8 +111,8 @@ int store_body_open(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uin
     if (!body)
         result = error_set(e, ERROR_MEMORY, "no memory for a body");
     else if (row.body != BODY_STORED || !row.placed)
-        result = error_set(e, ERROR_NOT_FOUND, "the packets of chunk %s.%llu are not stored: %s", record_epoch_text(epoch, text),
-                           (unsigned long long)seq, body_state_name(row.body));
+        result = error_set(e, ERROR_NOT_FOUND, "the packets of chunk %s.%llu are not stored: %s",
+                           record_epoch_text(epoch, text), (unsigned long long)seq, body_state_name(row.body));
     else
         result = open_stored(r, slot->p, &row, epoch, body, e);
     reader_release(slot, false);

@@ -17,18 +17,18 @@ int catalog_open(const struct store *s, enum db_mode mode, struct db **out, stru
 
 static void read_sums(const struct sql *q, int at, struct partition_sums *sums)
 {
-    uint64_t *numbers[] = {&sums->chunks, &sums->rows,           &sums->packets, &sums->head_bytes, &sums->body_bytes,
-                           &sums->bodies, &sums->database_bytes, &sums->heads,   &sums->since_ns,   &sums->until_ns,
-                           &sums->last_arrived_ns};
+    uint64_t *numbers[] = {&sums->chunks,     &sums->rows,     &sums->packets,        &sums->head_bytes,
+                           &sums->body_bytes, &sums->bodies,   &sums->database_bytes, &sums->heads,
+                           &sums->since_ns,   &sums->until_ns, &sums->last_arrived_ns};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         *numbers[i] = sql_get_u64(q, at++);
 }
 
 static void bind_sums(struct sql *q, const struct partition_sums *sums)
 {
-    const uint64_t numbers[] = {sums->chunks, sums->rows,           sums->packets, sums->head_bytes, sums->body_bytes,
-                                sums->bodies, sums->database_bytes, sums->heads,   sums->since_ns,   sums->until_ns,
-                                sums->last_arrived_ns};
+    const uint64_t numbers[] = {sums->chunks,     sums->rows,     sums->packets,        sums->head_bytes,
+                                sums->body_bytes, sums->bodies,   sums->database_bytes, sums->heads,
+                                sums->since_ns,   sums->until_ns, sums->last_arrived_ns};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         sql_u64(q, numbers[i]);
 }
@@ -50,7 +50,8 @@ static int read_partition(const struct sql *q, const struct store *s, struct par
 }
 
 int catalog_each_partition(struct db *db, const struct store *s,
-                           int (*each)(void *context, struct partition *p, struct error *e), void *context, struct error *e)
+                           int (*each)(void *context, struct partition *p, struct error *e), void *context,
+                           struct error *e)
 {
     struct sql q = sql_start(db, CATALOG_PARTITION_LIST);
     int r;
@@ -127,8 +128,8 @@ int catalog_set_state(struct db *db, const struct partition *p, enum partition_s
     return sql_run(&q, e);
 }
 
-int catalog_update(struct db *db, const struct partition *p, enum partition_state state, bool settled, bool bodies_expired,
-                   const struct partition_sums *sums, struct error *e)
+int catalog_update(struct db *db, const struct partition *p, enum partition_state state, bool settled,
+                   bool bodies_expired, const struct partition_sums *sums, struct error *e)
 {
     struct sql q = sql_start(db, CATALOG_PARTITION_UPDATE);
     sql_u64(&q, state);

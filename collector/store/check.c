@@ -31,8 +31,8 @@ static void check_strangers(struct checking *c, const struct store *s)
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (entry->d_name[0] != '.' && !is_known(s, entry->d_name))
-            check_say(c, "%s/partitions/%s: the catalog does not know it: what it holds is not found until a reindex", s->path,
-                      entry->d_name);
+            check_say(c, "%s/partitions/%s: the catalog does not know it: what it holds is not found until a reindex",
+                      s->path, entry->d_name);
     if (dir)
         closedir(dir);
 }
@@ -57,8 +57,8 @@ static int check_catalog(struct checking *c, struct store *s, struct error *e)
     return 0;
 }
 
-int store_check(const char *path, void (*say)(void *context, const char *text), void *context, struct store_report *report,
-                struct error *e)
+int store_check(const char *path, void (*say)(void *context, const char *text), void *context,
+                struct store_report *report, struct error *e)
 {
     struct store s = {0};
     struct epoch_map cursors = {0};

@@ -10,8 +10,9 @@ struct checking {
     void (*say)(void *context, const char *text);
     void *context;
     struct store_report *report;
-    bool bodies;             /* read every body, not only their records' headers */
-    struct epoch_map *cursors; /* of streams over partitions in order: number of the next item, plus one; NULL: not compared */
+    bool bodies; /* read every body, not only their records' headers */
+    struct epoch_map
+        *cursors; /* of streams over partitions in order: number of the next item, plus one; NULL: not compared */
 };
 
 /* Says a finding and counts it. */

@@ -72,8 +72,8 @@ static void open_one_pack(struct partition_check *k, uint64_t number, uint64_t e
     pack->size = (uint64_t)st.st_size;
     k->c->report->packs++;
     if (pack->size < end)
-        check_say(k->c, "%s: ends at byte %llu of %llu: the packets behind that are lost", path, (unsigned long long)pack->size,
-                  (unsigned long long)end);
+        check_say(k->c, "%s: ends at byte %llu of %llu: the packets behind that are lost", path,
+                  (unsigned long long)pack->size, (unsigned long long)end);
     if (pack_check_header(fd, &why))
         check_say(k->c, "%s: %s: its chunks are not touched by that", path, why.text);
 }
@@ -103,8 +103,8 @@ static const struct open_pack *pack_of(const struct partition_check *k, uint64_t
     return NULL;
 }
 
-static int check_record(const struct open_pack *pack, const struct head_row *row, const uint8_t epoch[EPOCH_SIZE], bool whole,
-                        struct error *e)
+static int check_record(const struct open_pack *pack, const struct head_row *row, const uint8_t epoch[EPOCH_SIZE],
+                        bool whole, struct error *e)
 {
     struct pack_record record;
     uint8_t *head = NULL;
@@ -113,7 +113,8 @@ static int check_record(const struct open_pack *pack, const struct head_row *row
         return r;
     if (record.seq != row->seq || memcmp(record.epoch, epoch, EPOCH_SIZE) != 0 || record.head_hash != row->hash ||
         record.body_length != row->body_length || record.body_hash != row->body_hash)
-        return error_set(e, ERROR_CORRUPT, "the record at byte %llu belongs to another chunk", (unsigned long long)row->offset);
+        return error_set(e, ERROR_CORRUPT, "the record at byte %llu belongs to another chunk",
+                         (unsigned long long)row->offset);
     if (!whole)
         return 0;
     r = pack_read_head(pack->fd, &record, &head, e);
@@ -131,16 +132,18 @@ static void check_body(struct partition_check *k, const struct head_row *row, co
     const struct open_pack *pack = pack_of(k, row->pack);
     if (pack && pack->fd < 0) /* said once, of the pack */
         return;
-    int r = pack ? check_record(pack, row, stream->epoch, k->c->bodies, &why) : error_set(&why, ERROR_CORRUPT, "it is not known");
+    int r = pack ? check_record(pack, row, stream->epoch, k->c->bodies, &why)
+                 : error_set(&why, ERROR_CORRUPT, "it is not known");
     if (r)
-        check_say(k->c, "%s/%s: %s: the packets of chunk %s.%llu are lost, its rows are not", k->p->path, pack_name(row->pack, name),
-                  why.text, record_epoch_text(stream->epoch, epoch), (unsigned long long)row->seq);
+        check_say(k->c, "%s/%s: %s: the packets of chunk %s.%llu are lost, its rows are not", k->p->path,
+                  pack_name(row->pack, name), why.text, record_epoch_text(stream->epoch, epoch),
+                  (unsigned long long)row->seq);
 }
 
 /* ------------------------------------------------------------------ heads */
 
-static int check_bytes(const struct head_row *row, const void *data, size_t len, const struct stream_sum *stream, struct chunk_head *h,
-                       struct error *e)
+static int check_bytes(const struct head_row *row, const void *data, size_t len, const struct stream_sum *stream,
+                       struct chunk_head *h, struct error *e)
 {
     if (!data || len != row->length || hash64(data, len) != row->hash)
         return error_set(e, ERROR_CORRUPT, "its bytes are missing, cut or changed");
@@ -189,8 +192,9 @@ static int check_head(struct partition_check *k, const struct head_row *row, str
         return error_set(e, r, "%s", why.text);
     if (r) {
         k->heads_damaged = true;
-        check_say(k->c, "%s: chunk %s.%llu: %s: its rows are lost%s", db_path(k->db), record_epoch_text(stream->epoch, epoch),
-                  (unsigned long long)row->seq, why.text, row->body == BODY_STORED ? " until a reindex takes them from its pack" : "");
+        check_say(k->c, "%s: chunk %s.%llu: %s: its rows are lost%s", db_path(k->db),
+                  record_epoch_text(stream->epoch, epoch), (unsigned long long)row->seq, why.text,
+                  row->body == BODY_STORED ? " until a reindex takes them from its pack" : "");
     } else {
         r = postings_add(k->postings, (uint32_t)row->id, (uint32_t)row->stream, &h, e);
         head_free(&h);
@@ -255,12 +259,14 @@ static int check_cursor(struct partition_check *k, const struct portion *p, stru
         return 0;
     uint64_t *next = epoch_map_find(k->c->cursors, p->epoch);
     if (next && *next != p->first_seq && !p->restored)
-        check_say(k->c, "%s: stream %s goes on with item %llu, but %llu is next: the items between are lost", db_path(k->db),
-                  record_epoch_text(p->epoch, epoch), (unsigned long long)p->first_seq, (unsigned long long)*next);
+        check_say(k->c, "%s: stream %s goes on with item %llu, but %llu is next: the items between are lost",
+                  db_path(k->db), record_epoch_text(p->epoch, epoch), (unsigned long long)p->first_seq,
+                  (unsigned long long)*next);
     int r = 0;
     if (!next) {
         next = malloc(sizeof(*next));
-        r = next ? epoch_map_add(k->c->cursors, p->epoch, next, e) : error_set(e, ERROR_MEMORY, "no memory to check streams");
+        r = next ? epoch_map_add(k->c->cursors, p->epoch, next, e)
+                 : error_set(e, ERROR_MEMORY, "no memory to check streams");
     }
     if (!r)
         *next = p->head_next;
@@ -272,12 +278,14 @@ static int check_stream(struct partition_check *k, const struct portion *p, stru
     char epoch[EPOCH_TEXT_SIZE];
     const struct stream_sum none = {0};
     const struct stream_sum *s = p->id < k->stream_count ? &k->streams[p->id] : &none;
-    if (s->head_next != p->head_next || s->chunks != p->chunks || s->rows != p->rows || s->head_bytes != p->head_bytes ||
-        s->bodies != p->bodies)
-        check_say(k->c, "%s: stream %s should have %llu chunks with %llu rows up to item %llu, but has %llu with %llu up to %llu: reindex",
-                  db_path(k->db), record_epoch_text(p->epoch, epoch), (unsigned long long)p->chunks, (unsigned long long)p->rows,
-                  (unsigned long long)p->head_next, (unsigned long long)s->chunks, (unsigned long long)s->rows,
-                  (unsigned long long)s->head_next);
+    if (s->head_next != p->head_next || s->chunks != p->chunks || s->rows != p->rows ||
+        s->head_bytes != p->head_bytes || s->bodies != p->bodies)
+        check_say(k->c,
+                  "%s: stream %s should have %llu chunks with %llu rows up to item %llu, but has %llu with %llu up to "
+                  "%llu: reindex",
+                  db_path(k->db), record_epoch_text(p->epoch, epoch), (unsigned long long)p->chunks,
+                  (unsigned long long)p->rows, (unsigned long long)p->head_next, (unsigned long long)s->chunks,
+                  (unsigned long long)s->rows, (unsigned long long)s->head_next);
     return check_cursor(k, p, e);
 }
 
@@ -341,7 +349,8 @@ static int check_postings(struct partition_check *k, struct error *e)
         if (r >= 0)
             r = postings_range(k->postings, &first, &last, true, compare_posting, &m, e);
         if (!r && (m.wrong || m.more > 0))
-            check_say(k->c, "%s: the postings are not those of its rows: queries may miss flows until a reindex", db_path(k->db));
+            check_say(k->c, "%s: the postings are not those of its rows: queries may miss flows until a reindex",
+                      db_path(k->db));
     }
     sql_end(&q);
     return r < 0 ? r : 0;
@@ -360,7 +369,8 @@ static int check_content(struct partition_check *k, struct error *e)
 {
     struct error why = ERROR_INIT;
     k->postings = postings_new();
-    int r = k->postings ? db_integrity(k->db, say_integrity, k, &why) : error_set(&why, ERROR_MEMORY, "no memory for postings");
+    int r = k->postings ? db_integrity(k->db, say_integrity, k, &why)
+                        : error_set(&why, ERROR_MEMORY, "no memory for postings");
     if (!r)
         r = open_packs(k, &why);
     if (!r)
@@ -384,7 +394,8 @@ int check_partition(struct checking *c, const struct partition *p, struct error 
     struct error why = ERROR_INIT;
     c->report->partitions++;
     char *path = partition_database(p);
-    int r = path ? db_open(path, DB_READ, &partition_kind, &k.db, &why) : error_set(&why, ERROR_MEMORY, "no memory for a name");
+    int r = path ? db_open(path, DB_READ, &partition_kind, &k.db, &why)
+                 : error_set(&why, ERROR_MEMORY, "no memory for a name");
     free(path);
     if (r == ERROR_MEMORY)
         return error_set(e, r, "%s", why.text);

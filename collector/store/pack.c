@@ -166,7 +166,8 @@ static int check_length(const struct pack_record *r, int body_fd, struct error *
     return 0;
 }
 
-static int write_record(struct pack *p, const struct pack_record *record, const void *head, int body_fd, struct error *e)
+static int write_record(struct pack *p, const struct pack_record *record, const void *head, int body_fd,
+                        struct error *e)
 {
     struct buffer b = {0};
     struct hash_stream *hash = hash_stream_new();
@@ -303,8 +304,8 @@ int pack_check_body(int fd, const struct pack_record *record, struct error *e)
 static ssize_t search(const uint8_t *data, size_t len, uint64_t base, uint64_t end, struct pack_record *record)
 {
     const uint8_t *p = data;
-    while (len - (size_t)(p - data) >= PACK_RECORD_SIZE &&
-           (p = memmem(p, len - (size_t)(p - data), RECORD_MAGIC, 4)) && len - (size_t)(p - data) >= PACK_RECORD_SIZE) {
+    while (len - (size_t)(p - data) >= PACK_RECORD_SIZE && (p = memmem(p, len - (size_t)(p - data), RECORD_MAGIC, 4)) &&
+           len - (size_t)(p - data) >= PACK_RECORD_SIZE) {
         *record = (struct pack_record){.offset = base + (size_t)(p - data)};
         if (decode_record(p, record) && fits(record, end))
             return p - data;

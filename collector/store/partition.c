@@ -31,8 +31,8 @@ static int no_memory(struct error *e)
     return error_set(e, ERROR_MEMORY, "no memory for a partition");
 }
 
-int partition_new(const struct store *s, uint64_t id, uint64_t rank, const char *name, uint64_t begin_ns, uint64_t end_ns,
-                  struct partition **out, struct error *e)
+int partition_new(const struct store *s, uint64_t id, uint64_t rank, const char *name, uint64_t begin_ns,
+                  uint64_t end_ns, struct partition **out, struct error *e)
 {
     struct partition *p = calloc(1, sizeof(*p));
     if (!p)
@@ -373,7 +373,8 @@ int partition_add_portion(struct partition *p, struct portion *portion, struct e
     return r;
 }
 
-int partition_portion_for(struct partition *p, const struct chunk_head *h, const uint8_t *install, struct portion **out, struct error *e)
+int partition_portion_for(struct partition *p, const struct chunk_head *h, const uint8_t *install, struct portion **out,
+                          struct error *e)
 {
     int r = partition_portion(p, h->epoch, out, e);
     if (r || *out)
@@ -400,8 +401,8 @@ int partition_insert_head(struct partition *p, struct head_row *row, const void 
     return sql_run(&q, e);
 }
 
-int partition_update_head(struct partition *p, uint64_t head, enum body_state state, unsigned gap, uint64_t pack, uint64_t offset,
-                          struct error *e)
+int partition_update_head(struct partition *p, uint64_t head, enum body_state state, unsigned gap, uint64_t pack,
+                          uint64_t offset, struct error *e)
 {
     struct sql q = sql_start(p->db, PARTITION_HEAD_BODY);
     sql_u64(&q, state);

@@ -34,7 +34,7 @@ enum partition_state {
 struct partition {
     /* set when it is made */
     uint64_t id;
-    uint64_t rank; /* order of arrival among partitions: the id, or what reindex kept of an older one */
+    uint64_t rank;             /* order of arrival among partitions: the id, or what reindex kept of an older one */
     uint64_t begin_ns, end_ns; /* arrival: [begin, end) */
     char name[PARTITION_NAME_MAX];
     char *path; /* of the folder */
@@ -52,16 +52,16 @@ struct partition {
     bool postings_on_disk;
 
     /* the writer's */
-    struct db *db;               /* NULL while nothing is written */
+    struct db *db; /* NULL while nothing is written */
     bool in_transaction;
-    bool must_mend;              /* a commit failed: what it left in the WAL must go before the next write */
-    bool used;                   /* since the last maintenance */
+    bool must_mend;               /* a commit failed: what it left in the WAL must go before the next write */
+    bool used;                    /* since the last maintenance */
     struct partition_sums staged; /* sums with those of the running transaction */
-    struct epoch_map portions;   /* struct portion, read from the database at first use */
-    struct pack *pack;           /* being appended to, or NULL */
+    struct epoch_map portions;    /* struct portion, read from the database at first use */
+    struct pack *pack;            /* being appended to, or NULL */
     uint64_t next_pack;
-    size_t posting_keys;         /* in memory, at the last look */
-    uint64_t disk_bytes;         /* of all its files, at the last look */
+    size_t posting_keys; /* in memory, at the last look */
+    uint64_t disk_bytes; /* of all its files, at the last look */
 };
 
 /* What a reader knows of a partition: a reference and a copy of what is guarded. */
@@ -73,8 +73,8 @@ struct partition_view {
 };
 
 /* A partition in memory, one reference. ERROR_MEMORY. */
-MUST_CHECK int partition_new(const struct store *s, uint64_t id, uint64_t rank, const char *name, uint64_t begin_ns, uint64_t end_ns,
-                             struct partition **out, struct error *e);
+MUST_CHECK int partition_new(const struct store *s, uint64_t id, uint64_t rank, const char *name, uint64_t begin_ns,
+                             uint64_t end_ns, struct partition **out, struct error *e);
 void partition_ref(struct partition *p);
 void partition_unref(struct partition *p); /* NULL is fine */
 
@@ -101,20 +101,22 @@ MUST_CHECK int partition_writable(struct partition *p, struct error *e);
 MUST_CHECK int partition_touch(struct partition *p, struct error *e);
 
 /* What the partition holds of this stream, for change: NULL in *out if nothing. */
-MUST_CHECK int partition_portion(struct partition *p, const uint8_t epoch[EPOCH_SIZE], struct portion **out, struct error *e);
+MUST_CHECK int partition_portion(struct partition *p, const uint8_t epoch[EPOCH_SIZE], struct portion **out,
+                                 struct error *e);
 
 /* A new portion, written at once: the partition owns it from now on, also after an error. */
 MUST_CHECK int partition_add_portion(struct partition *p, struct portion *portion, struct error *e);
 
 /* The stream's portion, made from its head if there is none. */
-MUST_CHECK int partition_portion_for(struct partition *p, const struct chunk_head *h, const uint8_t *install, struct portion **out, struct error *e);
+MUST_CHECK int partition_portion_for(struct partition *p, const struct chunk_head *h, const uint8_t *install,
+                                     struct portion **out, struct error *e);
 
 /* Inserts a head: row (its id is set) and encoded bytes. Sums are the caller's. */
 MUST_CHECK int partition_insert_head(struct partition *p, struct head_row *row, const void *data, struct error *e);
 
 /* Writes where a head's body is (pack 0: nowhere). */
-MUST_CHECK int partition_update_head(struct partition *p, uint64_t head, enum body_state state, unsigned gap, uint64_t pack, uint64_t offset,
-                                     struct error *e);
+MUST_CHECK int partition_update_head(struct partition *p, uint64_t head, enum body_state state, unsigned gap,
+                                     uint64_t pack, uint64_t offset, struct error *e);
 
 /* The pack to append `size` bytes to. */
 MUST_CHECK int partition_pack(struct partition *p, uint64_t size, uint64_t now_ns, struct pack **out, struct error *e);

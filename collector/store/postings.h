@@ -42,12 +42,13 @@ struct postings_key postings_key_of(enum postings_kind kind, const void *value, 
 
 /* ------------------------------------------------------------------ in memory (not thread-safe) */
 struct postings;
-struct postings *postings_new(void); /* NULL without memory */
+struct postings *postings_new(void);    /* NULL without memory */
 void postings_free(struct postings *p); /* NULL is fine */
 
 /* Adds head number `id` (greater than all before) of stream number `stream`. An item whose rows cannot be read is added to none
  * but its stream and the rowless ones: it is in each answer, where its damage is reported. ERROR_MEMORY. */
-MUST_CHECK int postings_add(struct postings *p, uint32_t id, uint32_t stream, const struct chunk_head *h, struct error *e);
+MUST_CHECK int postings_add(struct postings *p, uint32_t id, uint32_t stream, const struct chunk_head *h,
+                            struct error *e);
 /* The same for an item that cannot be read at all. */
 MUST_CHECK int postings_add_unknown(struct postings *p, uint32_t id, uint32_t stream, struct error *e);
 
@@ -55,9 +56,10 @@ size_t postings_keys(const struct postings *p);
 uint32_t postings_last(const struct postings *p); /* greatest id added */
 
 /* Calls `each` for keys in [first, last], ascending if `sorted`; ends at the first nonzero, which is returned. */
-typedef int postings_each_fn(void *context, const struct postings_key *key, const void *list, size_t len, struct error *e);
-MUST_CHECK int postings_range(struct postings *p, const struct postings_key *first, const struct postings_key *last, bool sorted,
-                              postings_each_fn *each, void *context, struct error *e);
+typedef int postings_each_fn(void *context, const struct postings_key *key, const void *list, size_t len,
+                             struct error *e);
+MUST_CHECK int postings_range(struct postings *p, const struct postings_key *first, const struct postings_key *last,
+                              bool sorted, postings_each_fn *each, void *context, struct error *e);
 
 /* ------------------------------------------------------------------ selection */
 /* A set of head numbers 1..limit. NULL stands for all. */
@@ -67,11 +69,12 @@ void head_set_free(struct head_set *s);
 
 /* Where the lists come from: as postings_range. */
 struct postings_source {
-    int (*range)(void *context, const struct postings_key *first, const struct postings_key *last, postings_each_fn *each,
-                 void *each_context, struct error *e);
+    int (*range)(void *context, const struct postings_key *first, const struct postings_key *last,
+                 postings_each_fn *each, void *each_context, struct error *e);
     void *context;
     /* the numbers of the streams whose agent matches the glob */
-    void (*streams)(void *context, const char *glob, void (*each)(void *each_context, uint32_t stream), void *each_context);
+    void (*streams)(void *context, const char *glob, void (*each)(void *each_context, uint32_t stream),
+                    void *each_context);
 };
 
 /* The heads up to `limit` that the filter does not exclude; NULL (all) also if it cannot be told: a list that cannot be read

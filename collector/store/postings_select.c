@@ -109,7 +109,8 @@ static struct postings_key u16_key(enum postings_kind kind, uint64_t v)
 
 static void gather_stream(void *context, uint32_t stream)
 {
-    const uint8_t value[4] = {(uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream};
+    const uint8_t value[4] = {(uint8_t)(stream >> 24), (uint8_t)(stream >> 16), (uint8_t)(stream >> 8),
+                              (uint8_t)stream};
     struct postings_key key = postings_key_of(POSTINGS_STREAM, value, sizeof(value));
     gather_range(context, &key, &key);
 }

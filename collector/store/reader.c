@@ -47,7 +47,8 @@ static bool is_dropped(struct store *s, struct partition *p)
 static int open_slot(struct store_reader *r, struct reader_slot *slot, struct partition *p, struct error *e)
 {
     char *path = partition_database(p);
-    int result = path ? db_open(path, DB_READ, &partition_kind, &slot->db, e) : error_set(e, ERROR_MEMORY, "no memory for a name");
+    int result = path ? db_open(path, DB_READ, &partition_kind, &slot->db, e)
+                      : error_set(e, ERROR_MEMORY, "no memory for a name");
     free(path);
     if (result && is_dropped(r->s, p))
         return error_set(e, ERROR_NOT_FOUND, "the partition %s was dropped", p->name);
@@ -74,7 +75,8 @@ static struct reader_slot *pick_slot(struct store_reader *r, const struct partit
     return best;
 }
 
-int reader_acquire(struct store_reader *r, struct partition *p, bool snapshot, struct reader_slot **out, struct error *e)
+int reader_acquire(struct store_reader *r, struct partition *p, bool snapshot, struct reader_slot **out,
+                   struct error *e)
 {
     struct reader_slot *slot = pick_slot(r, p);
     if (!slot)
@@ -105,8 +107,8 @@ void reader_release(struct reader_slot *slot, bool snapshot)
 /* ------------------------------------------------------------------ items */
 
 /* A pull asks for many items of the partitions that it has just scanned. */
-static int find_in_slots(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct reader_slot **out,
-                         struct head_row *row, struct error *e)
+static int find_in_slots(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
+                         struct reader_slot **out, struct head_row *row, struct error *e)
 {
     for (size_t i = 0; i < READER_SLOTS; i++) {
         struct reader_slot *slot = &r->slots[i];
@@ -122,8 +124,8 @@ static int find_in_slots(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE]
     return 0;
 }
 
-static int find_in_view(struct store_reader *r, const struct partition_view *view, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
-                        struct reader_slot **out, struct head_row *row, struct error *e)
+static int find_in_view(struct store_reader *r, const struct partition_view *view, const uint8_t epoch[EPOCH_SIZE],
+                        uint64_t seq, struct reader_slot **out, struct head_row *row, struct error *e)
 {
     int result = reader_acquire(r, view->p, false, out, e);
     if (result)
@@ -134,8 +136,8 @@ static int find_in_view(struct store_reader *r, const struct partition_view *vie
     return result;
 }
 
-static int find_in_store(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct reader_slot **out,
-                         struct head_row *row, struct error *e)
+static int find_in_store(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
+                         struct reader_slot **out, struct head_row *row, struct error *e)
 {
     struct partition_view *views = NULL;
     size_t *may = NULL;
@@ -152,22 +154,23 @@ static int find_in_store(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE]
     return result;
 }
 
-int reader_find(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct reader_slot **out, struct head_row *row,
-                struct error *e)
+int reader_find(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct reader_slot **out,
+                struct head_row *row, struct error *e)
 {
     char text[EPOCH_TEXT_SIZE];
     int result = find_in_slots(r, epoch, seq, out, row, e);
     if (result == 0)
         result = find_in_store(r, epoch, seq, out, row, e);
     if (result == 0)
-        return error_set(e, ERROR_NOT_FOUND, "the chunk %s.%llu is not stored (any more)", record_epoch_text(epoch, text),
-                         (unsigned long long)seq);
+        return error_set(e, ERROR_NOT_FOUND, "the chunk %s.%llu is not stored (any more)",
+                         record_epoch_text(epoch, text), (unsigned long long)seq);
     return result < 0 ? result : 0;
 }
 
 /* ------------------------------------------------------------------ portions */
 
-static int each_row(struct sql *q, const struct partition_view *view, reader_portion_fn *each, void *context, struct error *e)
+static int each_row(struct sql *q, const struct partition_view *view, reader_portion_fn *each, void *context,
+                    struct error *e)
 {
     int result;
     while ((result = sql_step(q, e)) > 0) {
@@ -182,16 +185,16 @@ static int each_row(struct sql *q, const struct partition_view *view, reader_por
 }
 
 /* The catalog's copy is exact where the partition changes no more; where its database cannot be read, the copy must do. */
-static int each_in_catalog(struct store_reader *r, const struct partition_view *view, reader_portion_fn *each, void *context,
-                           struct error *e)
+static int each_in_catalog(struct store_reader *r, const struct partition_view *view, reader_portion_fn *each,
+                           void *context, struct error *e)
 {
     struct sql q = sql_start_own(r->catalog, CATALOG_PORTION_LIST);
     sql_u64(&q, view->p->id);
     return each_row(&q, view, each, context, e);
 }
 
-int reader_each_portion_of(struct store_reader *r, const struct partition_view *view, reader_portion_fn *each, void *context,
-                           struct error *e)
+int reader_each_portion_of(struct store_reader *r, const struct partition_view *view, reader_portion_fn *each,
+                           void *context, struct error *e)
 {
     struct error why = ERROR_INIT;
     struct reader_slot *slot = NULL;

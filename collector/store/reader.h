@@ -36,18 +36,20 @@ struct store_reader {
 };
 
 /* Opens the partition if it is not. ERROR_NOT_FOUND if it was dropped; ERROR_LIMIT if all slots are in use. */
-MUST_CHECK int reader_acquire(struct store_reader *r, struct partition *p, bool snapshot, struct reader_slot **out, struct error *e);
+MUST_CHECK int reader_acquire(struct store_reader *r, struct partition *p, bool snapshot, struct reader_slot **out,
+                              struct error *e);
 void reader_release(struct reader_slot *slot, bool snapshot);
 
 /* The item (epoch, seq) and the slot of its partition, acquired: 0, or ERROR_NOT_FOUND. */
-MUST_CHECK int reader_find(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct reader_slot **out, struct head_row *row,
-                           struct error *e);
+MUST_CHECK int reader_find(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
+                           struct reader_slot **out, struct head_row *row, struct error *e);
 
 /* What the store holds of each stream, partition by partition; texts are valid during the call. */
-typedef int reader_portion_fn(void *context, const struct partition_view *view, const struct portion *p, struct error *e);
+typedef int reader_portion_fn(void *context, const struct partition_view *view, const struct portion *p,
+                              struct error *e);
 MUST_CHECK int reader_each_portion(struct store_reader *r, reader_portion_fn *each, void *context, struct error *e);
-MUST_CHECK int reader_each_portion_of(struct store_reader *r, const struct partition_view *view, reader_portion_fn *each, void *context,
-                                      struct error *e);
+MUST_CHECK int reader_each_portion_of(struct store_reader *r, const struct partition_view *view,
+                                      reader_portion_fn *each, void *context, struct error *e);
 
 /* Whether the scan's capture and agents name this stream. */
 bool reader_wants(const struct store_scan *scan, const struct portion *p);

@@ -14,20 +14,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SKIP_HEADS   16u   /* over a part of the old database that cannot be read */
-#define SKIPS_MAX    65536u
+#define SKIP_HEADS 16u /* over a part of the old database that cannot be read */
+#define SKIPS_MAX  65536u
 
 /* A head that was found: in the old database, in a pack, or both. */
 struct found {
     uint8_t epoch[EPOCH_SIZE];
     uint8_t install[16];
     uint64_t seq, last_seq, arrived_ns;
-    uint64_t order_ns;  /* arrived_ns, made to rise within a stream */
-    uint64_t old_head;  /* number in the old database; 0: not there */
-    uint8_t body, gap;  /* as the old database says; a head of a pack alone: BODY_STORED */
-    uint64_t pack;      /* 0: in none */
+    uint64_t order_ns; /* arrived_ns, made to rise within a stream */
+    uint64_t old_head; /* number in the old database; 0: not there */
+    uint8_t body, gap; /* as the old database says; a head of a pack alone: BODY_STORED */
+    uint64_t pack;     /* 0: in none */
     struct pack_record record;
-    bool body_whole;    /* the body in the pack has its hash */
+    bool body_whole; /* the body in the pack has its hash */
 };
 
 /* What should be there of a stream. */
@@ -133,7 +133,11 @@ static int take_old_head(struct rebuild *b, const struct head_row *row, struct e
     const void *data = sql_step(&q, NULL) > 0 ? sql_get_blob(&q, 0, &len) : NULL;
     int r = 0;
     if (data && len == row->length && hash64(data, len) == row->hash && store_verify_head(data, len, &h, NULL) == 0) {
-        struct found f = {.seq = h.seq, .last_seq = h.last_seq, .arrived_ns = row->arrived_ns, .old_head = row->id, .body = row->body,
+        struct found f = {.seq = h.seq,
+                          .last_seq = h.last_seq,
+                          .arrived_ns = row->arrived_ns,
+                          .old_head = row->id,
+                          .body = row->body,
                           .gap = row->gap};
         memcpy(f.epoch, h.epoch, EPOCH_SIZE);
         const struct portion *p = expected_of(b, h.epoch);
@@ -200,7 +204,8 @@ static int take_record(struct rebuild *b, int fd, uint64_t number, const struct 
                       .body_whole = pack_check_body(fd, record, NULL) == 0};
     memcpy(f.epoch, record->epoch, EPOCH_SIZE);
     memcpy(f.install, record->install, sizeof(f.install));
-    bool sound = h.seq == record->seq && memcmp(h.epoch, record->epoch, EPOCH_SIZE) == 0 && h.body_length == record->body_length;
+    bool sound =
+        h.seq == record->seq && memcmp(h.epoch, record->epoch, EPOCH_SIZE) == 0 && h.body_length == record->body_length;
     head_free(&h);
     free(head);
     return sound ? add_found(b, &f, e) : 0;
@@ -337,7 +342,8 @@ static void unite(struct rebuild *b)
 
 /* ------------------------------------------------------------------ writing */
 
-static int insert(struct rebuild *b, const struct chunk_head *h, const void *data, size_t len, const struct found *f, struct error *e)
+static int insert(struct rebuild *b, const struct chunk_head *h, const void *data, size_t len, const struct found *f,
+                  struct error *e)
 {
     struct portion *portion = NULL;
     struct head_row row;
@@ -381,7 +387,8 @@ static int write_old(struct rebuild *b, const struct found *f, struct error *e)
     int r = sql_step(&q, e);
     size_t len = 0;
     const void *data = r > 0 ? sql_get_blob(&q, 0, &len) : NULL;
-    r = data ? head_decode(data, len, &h, e) : error_set(e, ERROR_CORRUPT, "%s changed while it was read", db_path(b->db));
+    r = data ? head_decode(data, len, &h, e)
+             : error_set(e, ERROR_CORRUPT, "%s changed while it was read", db_path(b->db));
     if (!r) {
         r = insert(b, &h, data, len, f, e);
         head_free(&h);
@@ -439,14 +446,17 @@ static int write_gap(struct rebuild *b, const struct portion *p, uint64_t seq, u
     if (!r)
         r = insert(b, &h, bytes.data, bytes.len, &f, e);
     buffer_free(&bytes);
-    check_say(b->c, "%s: items %llu to %llu of stream %s (agent %s, capture %s) cannot be restored: their heads were in flows.db alone",
-              b->old->path, (unsigned long long)seq, (unsigned long long)last_seq, record_epoch_text(p->epoch, epoch), p->agent,
-              p->capture);
+    check_say(b->c,
+              "%s: items %llu to %llu of stream %s (agent %s, capture %s) cannot be restored: their heads were in "
+              "flows.db alone",
+              b->old->path, (unsigned long long)seq, (unsigned long long)last_seq, record_epoch_text(p->epoch, epoch),
+              p->agent, p->capture);
     return r;
 }
 
 /* What is missing of a stream: before, between and behind the items that were found (found[at..end), by seq). */
-static int write_gaps(struct rebuild *b, const struct portion *p, const struct found *items, size_t count, struct error *e)
+static int write_gaps(struct rebuild *b, const struct portion *p, const struct found *items, size_t count,
+                      struct error *e)
 {
     uint64_t next = p->first_seq;
     int r = 0;
@@ -613,8 +623,9 @@ static void report(struct rebuild *b)
     b->c->report->packs += b->pack_count;
     b->c->report->chunks += b->found_count;
     if (b->lost)
-        check_say(b->c, "%s: the packets of %llu chunks cannot be restored: no pack has them whole; their rows are kept", b->old->path,
-                  (unsigned long long)b->lost);
+        check_say(b->c,
+                  "%s: the packets of %llu chunks cannot be restored: no pack has them whole; their rows are kept",
+                  b->old->path, (unsigned long long)b->lost);
 }
 
 static void rebuild_free(struct rebuild *b)

@@ -46,9 +46,10 @@ void portion_read(const struct sql *q, struct portion *p)
     p->head_next = sql_get_u64(q, at++);
     p->ended = sql_get_u64(q, at++) != 0;
     p->restored = sql_get_u64(q, at++) != 0;
-    uint64_t *numbers[] = {&p->first_seq, &p->first_ns,   &p->last_ns,    &p->first_arrived_ns, &p->last_arrived_ns,
-                           &p->chunks,    &p->rows,       &p->packets,    &p->bytes,            &p->head_bytes,
-                           &p->body_bytes, &p->bodies,    &p->gap_packets};
+    uint64_t *numbers[] = {&p->first_seq,       &p->first_ns,   &p->last_ns,    &p->first_arrived_ns,
+                           &p->last_arrived_ns, &p->chunks,     &p->rows,       &p->packets,
+                           &p->bytes,           &p->head_bytes, &p->body_bytes, &p->bodies,
+                           &p->gap_packets};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         *numbers[i] = sql_get_u64(q, at++);
     read_counters(q, at, &p->totals);
@@ -63,10 +64,10 @@ void portion_bind(struct sql *q, const struct portion *p, struct buffer *scratch
     sql_text(q, p->filter);
     sql_u64(q, p->snaplen);
     sql_blob(q, p->install, sizeof(p->install));
-    const uint64_t numbers[] = {p->head_next, p->ended,      p->restored, p->first_seq,        p->first_ns,
-                                p->last_ns,   p->first_arrived_ns, p->last_arrived_ns, p->chunks,   p->rows,
-                                p->packets,   p->bytes,      p->head_bytes, p->body_bytes,     p->bodies,
-                                p->gap_packets};
+    const uint64_t numbers[] = {p->head_next,  p->ended,      p->restored,         p->first_seq,
+                                p->first_ns,   p->last_ns,    p->first_arrived_ns, p->last_arrived_ns,
+                                p->chunks,     p->rows,       p->packets,          p->bytes,
+                                p->head_bytes, p->body_bytes, p->bodies,           p->gap_packets};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         sql_u64(q, numbers[i]);
     buffer_clear(scratch);
@@ -190,9 +191,10 @@ void head_row_read(const struct sql *q, struct head_row *row)
 
 void head_row_bind(struct sql *q, const struct head_row *row, struct buffer *scratch)
 {
-    const uint64_t numbers[] = {row->stream,     row->seq,      row->last_seq, row->kind,     row->seal,     row->gap,
-                                row->body,       row->arrived_ns, row->first_ns, row->last_ns, row->since_ns, row->until_ns,
-                                row->open_ns,    row->seal_ns,  row->rows,     row->length};
+    const uint64_t numbers[] = {row->stream,   row->seq,     row->last_seq, row->kind,
+                                row->seal,     row->gap,     row->body,     row->arrived_ns,
+                                row->first_ns, row->last_ns, row->since_ns, row->until_ns,
+                                row->open_ns,  row->seal_ns, row->rows,     row->length};
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
         sql_u64(q, numbers[i]);
     sql_bits(q, row->hash);

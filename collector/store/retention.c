@@ -24,7 +24,8 @@
 #define STREAMS_KEPT_MAX  65536u     /* in memory between two maintenances */
 
 /* Remembers the first failure, says each. */
-static void note(int r, const struct error *why, const char *what, const struct partition *p, int *first, struct error *e)
+static void note(int r, const struct error *why, const char *what, const struct partition *p, int *first,
+                 struct error *e)
 {
     if (!r)
         return;
@@ -103,7 +104,8 @@ int store_drop_partition(struct store *s, struct partition *p, struct error *e)
 {
     struct error why = ERROR_INIT;
     if (p->state == PARTITION_OPEN && store_close_partition(s, p, &why) != 0)
-        log_error("store: the partition %s is dropped although its streams' cursors cannot be read: %s", p->name, why.text);
+        log_error("store: the partition %s is dropped although its streams' cursors cannot be read: %s", p->name,
+                  why.text);
     int r = record_drop(s, p, e);
     if (r)
         return r;

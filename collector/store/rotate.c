@@ -63,7 +63,8 @@ static int put_marker(struct partition *p, struct error *e)
     struct buffer list = {0};
     struct postings_key key = postings_key_of(POSTINGS_MARKER, NULL, 0);
     buffer_varint(&list, postings_last(p->postings));
-    int r = list.failed ? error_set(e, ERROR_MEMORY, "no memory for postings") : put_posting(p->db, &key, list.data, list.len, e);
+    int r = list.failed ? error_set(e, ERROR_MEMORY, "no memory for postings")
+                        : put_posting(p->db, &key, list.data, list.len, e);
     buffer_free(&list);
     return r;
 }

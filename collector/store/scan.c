@@ -82,8 +82,8 @@ static const struct scan_stream *stream_of(const struct scan *c, uint64_t id)
 
 /* ------------------------------------------------------------------ postings */
 
-static int disk_range(void *context, const struct postings_key *first, const struct postings_key *last, postings_each_fn *each,
-                      void *each_context, struct error *e)
+static int disk_range(void *context, const struct postings_key *first, const struct postings_key *last,
+                      postings_each_fn *each, void *each_context, struct error *e)
 {
     struct scan *c = context;
     struct sql q = sql_start_own(c->slot->db, PARTITION_POSTING_RANGE);
@@ -105,14 +105,15 @@ static int disk_range(void *context, const struct postings_key *first, const str
     return r;
 }
 
-static int memory_range(void *context, const struct postings_key *first, const struct postings_key *last, postings_each_fn *each,
-                        void *each_context, struct error *e)
+static int memory_range(void *context, const struct postings_key *first, const struct postings_key *last,
+                        postings_each_fn *each, void *each_context, struct error *e)
 {
     struct scan *c = context;
     return postings_range(c->view->p->postings, first, last, false, each, each_context, e);
 }
 
-static void streams_of_agent(void *context, const char *glob, void (*each)(void *each_context, uint32_t stream), void *each_context)
+static void streams_of_agent(void *context, const char *glob, void (*each)(void *each_context, uint32_t stream),
+                             void *each_context)
 {
     const struct scan *c = context;
     for (size_t i = 0; i < c->stream_size; i++) {
@@ -237,7 +238,8 @@ static int read_head(struct sql *q, const struct head_row *row, struct chunk_hea
     size_t len = 0;
     const void *data = r > 0 ? sql_get_blob(q, 0, &len) : NULL;
     if (!data || len != row->length)
-        return error_set(e, ERROR_CORRUPT, "%s: the head %llu is missing or cut", db_path(q->db), (unsigned long long)row->id);
+        return error_set(e, ERROR_CORRUPT, "%s: the head %llu is missing or cut", db_path(q->db),
+                         (unsigned long long)row->id);
     r = head_decode(data, len, h, e);
     if (r == ERROR_MEMORY)
         return r;
@@ -249,7 +251,8 @@ static int read_head(struct sql *q, const struct head_row *row, struct chunk_hea
 }
 
 /* A damaged chunk costs itself: it is given as a gap with what the database says of it. */
-static int give_damaged(struct scan *c, const struct head_row *row, const struct portion *p, const struct error *why, struct error *e)
+static int give_damaged(struct scan *c, const struct head_row *row, const struct portion *p, const struct error *why,
+                        struct error *e)
 {
     struct store_chunk chunk = chunk_of(c->view->p, row, c->view->bodies_expired);
     log_error("store: %s", why->text);
@@ -343,8 +346,8 @@ static int give_lost(void *context, const struct partition_view *view, const str
     return c->each(c->context, &chunk, false, e);
 }
 
-static int scan_partition(struct store_reader *r, const struct store_scan *wanted, const struct partition_view *view, store_chunk_fn *each,
-                          void *context, struct error *e)
+static int scan_partition(struct store_reader *r, const struct store_scan *wanted, const struct partition_view *view,
+                          store_chunk_fn *each, void *context, struct error *e)
 {
     struct error why = ERROR_INIT;
     struct scan c = {.reader = r, .wanted = wanted, .view = view, .each = each, .context = context};
@@ -374,7 +377,8 @@ static bool may_hold(const struct partition_view *v, const struct store_scan *wa
     return v->sums.heads && v->sums.until_ns >= wanted->since_ns && v->sums.since_ns <= wanted->until_ns;
 }
 
-int store_scan_chunks(struct store_reader *r, const struct store_scan *scan, store_chunk_fn *each, void *context, struct error *e)
+int store_scan_chunks(struct store_reader *r, const struct store_scan *scan, store_chunk_fn *each, void *context,
+                      struct error *e)
 {
     struct partition_view *views = NULL;
     size_t count = 0;
@@ -402,7 +406,8 @@ static int keep_chunk(struct reader_slot *slot, const struct head_row *row, stru
     size_t len = 0;
     const void *data = r > 0 ? sql_get_blob(&q, 0, &len) : NULL;
     if (r >= 0 && (!data || len != row->length))
-        r = error_set(e, ERROR_CORRUPT, "%s: the head %llu is missing or cut", db_path(slot->db), (unsigned long long)row->id);
+        r = error_set(e, ERROR_CORRUPT, "%s: the head %llu is missing or cut", db_path(slot->db),
+                      (unsigned long long)row->id);
     if (r > 0 && !(kept->data = malloc(len + 1)))
         r = error_set(e, ERROR_MEMORY, "no memory for a head");
     if (r > 0) {
@@ -421,7 +426,8 @@ static bool bodies_expired(struct store *s, struct partition *p)
     return expired;
 }
 
-int store_chunk_get(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct store_chunk **out, struct error *e)
+int store_chunk_get(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct store_chunk **out,
+                    struct error *e)
 {
     struct reader_slot *slot = NULL;
     struct head_row row;

@@ -51,7 +51,8 @@ int store_enter(struct store *s, const char *path, bool make, struct error *e)
     s->path = realpath(path, NULL);
     if (!s->path)
         return error_sys(e, errno, "cannot resolve %s", path);
-    if ((r = s->lock_fd = fs_lock(s->dirfd, "lock", e)) < 0 || (r = s->partitions_fd = open_folder(s, "partitions", e)) < 0 ||
+    if ((r = s->lock_fd = fs_lock(s->dirfd, "lock", e)) < 0 ||
+        (r = s->partitions_fd = open_folder(s, "partitions", e)) < 0 ||
         (r = s->trash_fd = open_folder(s, "trash", e)) < 0)
         return r;
     return 0;
@@ -184,7 +185,8 @@ static int open_catalog(struct store *s, struct error *e)
     int r = 0;
     if (faccessat(s->dirfd, CATALOG_NAME, F_OK, 0) != 0) {
         if (!is_empty(s->partitions_fd))
-            return error_set(e, ERROR_CORRUPT, "%s has partitions, but its catalog.db is missing: reindex makes a new one", s->path);
+            return error_set(e, ERROR_CORRUPT,
+                             "%s has partitions, but its catalog.db is missing: reindex makes a new one", s->path);
         r = store_make_catalog(s, e);
     }
     if (!r)

@@ -276,7 +276,8 @@ static int find_in_any(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_
     return r;
 }
 
-int stream_find_item(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct head_row *row, struct error *e)
+int stream_find_item(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct head_row *row,
+                     struct error *e)
 {
     struct partition_view *views = NULL;
     size_t count = 0;

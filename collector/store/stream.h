@@ -22,8 +22,8 @@ struct stream {
     char *agent, *capture; /* owned; NULL: never heard of */
     uint64_t head_next;
     bool ended;
-    bool restored;             /* items may be missing before the next one */
-    uint64_t first_ns, last_ns; /* of its packets; first > last if there is none */
+    bool restored;                  /* items may be missing before the next one */
+    uint64_t first_ns, last_ns;     /* of its packets; first > last if there is none */
     struct stream_waiting *waiting; /* by seq; [waiting_at, waiting_end) */
     size_t waiting_at, waiting_end, waiting_size;
 };
@@ -42,10 +42,12 @@ void stream_pop(struct stream *t);
 
 /* The item of one partition that stands for this seq, by any connection to it: 1, or 0 if it is not there. */
 struct head_row;
-MUST_CHECK int stream_find_in(struct db *db, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct head_row *row, struct error *e);
+MUST_CHECK int stream_find_in(struct db *db, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct head_row *row,
+                              struct error *e);
 
 /* The stored item that stands for this seq, with its encoded head's hash: 1, or 0 if it is not stored (any more). */
-MUST_CHECK int stream_find_item(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct head_row *row, struct error *e);
+MUST_CHECK int stream_find_item(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct head_row *row,
+                                struct error *e);
 
 /* Forgets all. */
 void stream_forget_all(struct store *s);

@@ -7,10 +7,12 @@
 static int check_row(const struct chunk_head *h, uint32_t number, const struct flow_row *row, struct error *e)
 {
     if (row->key.interface >= h->interface_count)
-        return error_set(e, ERROR_INVALID, "row %u names interface %u of %u", number, row->key.interface, h->interface_count);
+        return error_set(e, ERROR_INVALID, "row %u names interface %u of %u", number, row->key.interface,
+                         h->interface_count);
     for (uint32_t i = 0; i < row->frames.count; i++)
         if (row->frames.items[i] >= h->frame_count)
-            return error_set(e, ERROR_INVALID, "row %u names frame %u of %u", number, row->frames.items[i], h->frame_count);
+            return error_set(e, ERROR_INVALID, "row %u names frame %u of %u", number, row->frames.items[i],
+                             h->frame_count);
     return 0;
 }
 

@@ -28,18 +28,19 @@ MUST_CHECK int body_writer_new(const struct chunk_head *h, struct buffer *out, s
 
 /* Appends a frame that is compressed already, whose description is `f` (offset is filled in here). Frame numbers are given by the caller and may come
  * in any order; each 0..n-1 must have come by body_writer_finish. */
-MUST_CHECK int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data, size_t len, struct buffer *out,
-                                 struct error *e);
+MUST_CHECK int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data,
+                                 size_t len, struct buffer *out, struct error *e);
 
 /* Appends statistics (cumulative counters per interface) and the seek table; fills h->frames, frame_count (memory owned by the writer until it is freed),
  * body_length, body_raw_length, body_hash, body = BODY_ON_AGENT. */
-MUST_CHECK int body_writer_finish(struct body_writer *w, const struct counters *cumulative, uint64_t now_ns, struct chunk_head *h, struct buffer *out,
-                                  struct error *e);
+MUST_CHECK int body_writer_finish(struct body_writer *w, const struct counters *cumulative, uint64_t now_ns,
+                                  struct chunk_head *h, struct buffer *out, struct error *e);
 void body_writer_free(struct body_writer *w);
 
 /* Goes on with a body that a crash has cut, as body_scan left `h` and `end`: a writer that stands at `end`, from where body_writer_finish makes
  * it a whole body (cut the file to `end` before). */
-MUST_CHECK int body_writer_resume(const struct body_source *s, const struct chunk_head *h, uint64_t end, struct body_writer **w, struct error *e);
+MUST_CHECK int body_writer_resume(const struct body_source *s, const struct chunk_head *h, uint64_t end,
+                                  struct body_writer **w, struct error *e);
 
 /* ------------------------------------------------------------------ reading */
 /* Random access to a body's bytes: a file at an offset, memory. Reads exactly len bytes or fails. */
@@ -57,7 +58,8 @@ struct body_source body_source_file(struct body_file *file, uint64_t length);
 
 /* Reads and expands one frame into raw (cleared first): whole pcapng blocks for pcapng_next. Checks it against its description: interface of every packet, packet
  * count, times. */
-MUST_CHECK int body_read_frame(const struct body_source *s, struct frame_codec *c, const struct head_frame *f, struct buffer *raw, struct error *e);
+MUST_CHECK int body_read_frame(const struct body_source *s, struct frame_codec *c, const struct head_frame *f,
+                               struct buffer *raw, struct error *e);
 
 /* Verifies the whole body against its head: leading frame's ids, section, every frame, statistics, seek table, length and hash. The error says what is wrong and
  * at which byte. */
@@ -65,6 +67,7 @@ MUST_CHECK int body_verify(const struct body_source *s, const struct chunk_head 
 
 /* For a body cut by a crash, without a head: what the leading frame says and the frames that are whole, in file order, with their descriptions; *end is the offset
  * behind the last whole frame, *reason says why it stops there. h gets epoch, seq, agent, capture, filter, clocks, interfaces, frames (free with head_free). */
-MUST_CHECK int body_scan(const struct body_source *s, struct chunk_head *h, uint64_t *end, struct error *reason, struct error *e);
+MUST_CHECK int body_scan(const struct body_source *s, struct chunk_head *h, uint64_t *end, struct error *reason,
+                         struct error *e);
 
 #endif

@@ -20,7 +20,15 @@
 
 /* Stored: never renumber any of these. */
 enum head_kind { HEAD_CHUNK = 1, HEAD_GAP = 2, HEAD_END = 3 };
-enum head_seal { SEAL_BYTES = 1, SEAL_TIME = 2, SEAL_ROWS = 3, SEAL_END = 4, SEAL_INTERFACES = 5, SEAL_FLUSH = 6, SEAL_RECOVERED = 7 };
+enum head_seal {
+    SEAL_BYTES = 1,
+    SEAL_TIME = 2,
+    SEAL_ROWS = 3,
+    SEAL_END = 4,
+    SEAL_INTERFACES = 5,
+    SEAL_FLUSH = 6,
+    SEAL_RECOVERED = 7
+};
 enum head_gap { GAP_QUOTA = 1, GAP_DISK = 2, GAP_CRASH = 3, GAP_DAMAGED = 4, GAP_EXPIRED = 5 };
 enum body_state { BODY_NEVER = 0, BODY_ON_AGENT = 1, BODY_STORED = 2, BODY_EVICTED = 3, BODY_EXPIRED = 4 };
 const char *head_seal_name(int seal);
@@ -28,7 +36,7 @@ const char *head_gap_name(int gap);
 const char *body_state_name(int state);
 
 #define HEAD_BYTES_MAX      (64u << 20)
-#define HEAD_NAME_MAX       255u   /* agent, capture, interface names */
+#define HEAD_NAME_MAX       255u /* agent, capture, interface names */
 #define HEAD_FILTER_MAX     8192u
 #define HEAD_INTERFACES_MAX 1024u
 #define HEAD_FRAMES_MAX     65536u
@@ -52,23 +60,23 @@ struct head_frame {
     uint64_t offset;     /* in the body */
     uint32_t raw_length; /* expanded: whole pcapng blocks */
     uint32_t packets;
-    uint64_t first_ns;   /* least and greatest packet time */
+    uint64_t first_ns; /* least and greatest packet time */
     uint64_t last_ns;
 };
 
 struct chunk_head {
-    uint8_t kind;           /* enum head_kind */
-    uint8_t seal;           /* enum head_seal; CHUNK only */
-    uint8_t gap;            /* enum head_gap; GAP only */
-    uint8_t body;           /* enum body_state when the head was written: BODY_NEVER or BODY_ON_AGENT */
+    uint8_t kind; /* enum head_kind */
+    uint8_t seal; /* enum head_seal; CHUNK only */
+    uint8_t gap;  /* enum head_gap; GAP only */
+    uint8_t body; /* enum body_state when the head was written: BODY_NEVER or BODY_ON_AGENT */
     uint8_t epoch[EPOCH_SIZE];
     uint64_t seq;
-    uint64_t last_seq;      /* GAP: last seq that it stands for; else = seq */
+    uint64_t last_seq; /* GAP: last seq that it stands for; else = seq */
 
-    char *agent;            /* the agent's name */
-    char *capture;          /* the capture's name */
-    char *software;         /* "fleetdump 0.1" */
-    char *filter;           /* the capture's filter, "" for none */
+    char *agent;    /* the agent's name */
+    char *capture;  /* the capture's name */
+    char *software; /* "fleetdump 0.1" */
+    char *filter;   /* the capture's filter, "" for none */
     uint32_t snaplen;
 
     /* Clocks: two pairs, read together */

@@ -23,13 +23,14 @@ static uint64_t first_of(const struct wish *w)
 
 void make_row(const struct wish *w, uint32_t number, struct flow_row *row)
 {
-    static const uint8_t key_columns[] = {FLOW_ADDR_0,    FLOW_ADDR_1,  FLOW_PORT_0,   FLOW_PORT_1, FLOW_INTERFACE,
-                                          FLOW_TUNNEL_ID, FLOW_VLAN_0,  FLOW_VLAN_1,   FLOW_ETHERTYPE, FLOW_FAMILY,
-                                          FLOW_PROTO,     FLOW_TUNNEL,  FLOW_HAS_PORTS, FLOW_ID,     FLOW_FIRST,
-                                          FLOW_LAST,      FLOW_PACKETS_0, FLOW_PACKETS_1};
+    static const uint8_t key_columns[] = {
+        FLOW_ADDR_0,    FLOW_ADDR_1, FLOW_PORT_0,    FLOW_PORT_1, FLOW_INTERFACE, FLOW_TUNNEL_ID,
+        FLOW_VLAN_0,    FLOW_VLAN_1, FLOW_ETHERTYPE, FLOW_FAMILY, FLOW_PROTO,     FLOW_TUNNEL,
+        FLOW_HAS_PORTS, FLOW_ID,     FLOW_FIRST,     FLOW_LAST,   FLOW_PACKETS_0, FLOW_PACKETS_1};
     const uint8_t client[4] = {10, w->stream, (uint8_t)w->seq, (uint8_t)number};
     const uint8_t server[4] = {192, 0, 2, (uint8_t)(number % 8)};
-    *row = (struct flow_row){.flow_id = hash64(client, 4) + w->variant, .first_ns = first_of(w), .last_ns = first_of(w) + number};
+    *row = (struct flow_row){
+        .flow_id = hash64(client, 4) + w->variant, .first_ns = first_of(w), .last_ns = first_of(w) + number};
     memcpy(row->key.addr[0], client, 4);
     memcpy(row->key.addr[1], server, 4);
     row->key.port[0] = (uint16_t)(1000 + number);
@@ -63,11 +64,12 @@ static void encode_rows(const struct wish *w, uint32_t count, struct buffer *out
     free(rows);
 }
 
-static void fill_chunk(const struct wish *w, struct chunk_head *h, struct head_interface *i, struct head_frame *f, struct made *m,
-                       struct buffer *rows)
+static void fill_chunk(const struct wish *w, struct chunk_head *h, struct head_interface *i, struct head_frame *f,
+                       struct made *m, struct buffer *rows)
 {
     uint32_t count = w->rows ? w->rows : 3;
-    *i = (struct head_interface){.name = (char *)(uintptr_t)"eth0", .description = (char *)(uintptr_t)"", .link_type = 1, .snaplen = 65535};
+    *i = (struct head_interface){
+        .name = (char *)(uintptr_t) "eth0", .description = (char *)(uintptr_t) "", .link_type = 1, .snaplen = 65535};
     encode_rows(w, count, rows);
     h->seal = SEAL_TIME;
     h->first_ns = first_of(w);
@@ -84,7 +86,11 @@ static void fill_chunk(const struct wish *w, struct chunk_head *h, struct head_i
     if (w->no_body)
         return;
     make_body(w, &m->body);
-    *f = (struct head_frame){.length = (uint32_t)m->body.len, .raw_length = 100, .packets = 10, .first_ns = h->first_ns, .last_ns = h->last_ns};
+    *f = (struct head_frame){.length = (uint32_t)m->body.len,
+                             .raw_length = 100,
+                             .packets = 10,
+                             .first_ns = h->first_ns,
+                             .last_ns = h->last_ns};
     h->body = BODY_ON_AGENT;
     h->body_length = m->body.len;
     h->body_raw_length = 100;
@@ -107,8 +113,8 @@ void make_chunk(const struct wish *w, struct made *m)
         .last_seq = w->kind == HEAD_GAP ? w->last_seq : w->seq,
         .agent = w->agent ? (char *)(uintptr_t)w->agent : agent,
         .capture = (char *)(uintptr_t)(w->capture ? w->capture : "capture"),
-        .software = (char *)(uintptr_t)"test",
-        .filter = (char *)(uintptr_t)"tcp",
+        .software = (char *)(uintptr_t) "test",
+        .filter = (char *)(uintptr_t) "tcp",
         .snaplen = 65535,
         .open_wall_ns = first_of(w),
         .seal_wall_ns = first_of(w) + SECOND,

@@ -7,10 +7,10 @@
 #include "collector/store/store.h"
 #include "tests/unit/support.h"
 
-#define T0      UINT64_C(1763776800000000000) /* 2025-11-22T02:00:00Z, the begin of an hour */
-#define SECOND  UINT64_C(1000000000)
-#define MINUTE  (60 * SECOND)
-#define HOUR    (3600 * SECOND)
+#define T0     UINT64_C(1763776800000000000) /* 2025-11-22T02:00:00Z, the begin of an hour */
+#define SECOND UINT64_C(1000000000)
+#define MINUTE (60 * SECOND)
+#define HOUR   (3600 * SECOND)
 
 /* How a chunk is to look; the rest is made from (stream, seq), always the same. */
 struct wish {
@@ -19,9 +19,9 @@ struct wish {
     uint8_t kind;      /* 0: HEAD_CHUNK */
     uint64_t last_seq; /* GAP */
     bool no_body;
-    uint32_t rows; /* 0: 3 rows */
-    uint64_t first_ns; /* packets: [first, first + 1 s]; 0: T0 + seq s */
-    uint8_t variant; /* another content under the same id */
+    uint32_t rows;               /* 0: 3 rows */
+    uint64_t first_ns;           /* packets: [first, first + 1 s]; 0: T0 + seq s */
+    uint8_t variant;             /* another content under the same id */
     const char *agent, *capture; /* NULL: as above */
 };
 

@@ -146,7 +146,8 @@ static void the_same_id_with_other_content_is_a_conflict(void **state)
     assert_non_null(strstr(why.text, "01010101010101010101010101010101"));
     assert_non_null(strstr(why.text, "item 0: stored is a chunk of"));
     assert_true(body_is_whole(p->s, &(struct wish){.stream = 1}));
-    assert_int_equal(commit_head(p->s, &(struct wish){.stream = 1, .seq = 1, .agent = "other"}, T0, &why), ERROR_CONFLICT);
+    assert_int_equal(commit_head(p->s, &(struct wish){.stream = 1, .seq = 1, .agent = "other"}, T0, &why),
+                     ERROR_CONFLICT);
     assert_non_null(strstr(why.text, "belongs to agent agent-1"));
     assert_cursors(p, 1, 1, 1);
 }
@@ -186,7 +187,8 @@ static void gaps_and_ends_are_items(void **state)
     struct place *p = *state;
     struct error why;
     commit_chunk(p->s, &(struct wish){.stream = 1}, T0);
-    assert_int_equal(commit_head(p->s, &(struct wish){.stream = 1, .seq = 1, .kind = HEAD_GAP, .last_seq = 5}, T0, &why), 0);
+    assert_int_equal(
+        commit_head(p->s, &(struct wish){.stream = 1, .seq = 1, .kind = HEAD_GAP, .last_seq = 5}, T0, &why), 0);
     assert_cursors(p, 1, 6, 6);
     assert_int_equal(commit_head(p->s, &(struct wish){.stream = 1, .seq = 3}, T0, &why), ERROR_CONFLICT);
     assert_non_null(strstr(why.text, "stored is a gap"));
@@ -300,8 +302,12 @@ static void scans_are_pruned_by_time_agent_and_capture(void **state)
     const char *const agents[] = {"agent-2", "agent-1*"};
     for (uint64_t seq = 0; seq < 10; seq++)
         for (uint8_t stream = 1; stream <= 3; stream++)
-            commit_chunk(p->s, &(struct wish){.stream = stream, .seq = seq, .first_ns = T0 + seq * MINUTE, .no_body = true,
-                                              .capture = stream == 2 ? "web" : "all"},
+            commit_chunk(p->s,
+                         &(struct wish){.stream = stream,
+                                        .seq = seq,
+                                        .first_ns = T0 + seq * MINUTE,
+                                        .no_body = true,
+                                        .capture = stream == 2 ? "web" : "all"},
                          T0 + seq * 20 * MINUTE);
     struct store_scan scan = {.since_ns = T0 + 2 * MINUTE, .until_ns = T0 + 4 * MINUTE};
     scan_all(p->s, &scan, &p->seen);
@@ -422,7 +428,8 @@ static void a_scan_ends_when_it_is_told(void **state)
     for (uint64_t seq = 0; seq < 5; seq++)
         commit_chunk(p->s, &(struct wish){.stream = 1, .seq = seq}, T0);
     assert_int_equal(store_reader_open(p->s, &r, &p->e), 0);
-    assert_int_equal(store_scan_chunks(r, &(struct store_scan){.until_ns = UINT64_MAX}, stop_at_two, &count, &p->e), ERROR_CANCELLED);
+    assert_int_equal(store_scan_chunks(r, &(struct store_scan){.until_ns = UINT64_MAX}, stop_at_two, &count, &p->e),
+                     ERROR_CANCELLED);
     assert_int_equal(count, 2);
     store_reader_close(r);
 }
@@ -432,16 +439,17 @@ static void a_scan_ends_when_it_is_told(void **state)
 static int note_capture(void *context, const struct store_capture_info *c)
 {
     struct buffer *out = context;
-    buffer_printf(out, "%s: %s, %llu streams (%llu open), %llu chunks, %llu rows, %llu packets, %llu missing; ", c->name, c->agents,
-                  (unsigned long long)c->streams, (unsigned long long)c->open_streams, (unsigned long long)c->chunks,
-                  (unsigned long long)c->rows, (unsigned long long)c->packets, (unsigned long long)c->gap_packets);
+    buffer_printf(out, "%s: %s, %llu streams (%llu open), %llu chunks, %llu rows, %llu packets, %llu missing; ",
+                  c->name, c->agents, (unsigned long long)c->streams, (unsigned long long)c->open_streams,
+                  (unsigned long long)c->chunks, (unsigned long long)c->rows, (unsigned long long)c->packets,
+                  (unsigned long long)c->gap_packets);
     return 0;
 }
 
 static int note_stream(void *context, const struct store_stream_info *s)
 {
-    buffer_printf(context, "%s/%s %llu/%llu%s; ", s->agent, s->capture, (unsigned long long)s->head_next, (unsigned long long)s->body_next,
-                  s->ended ? " ended" : "");
+    buffer_printf(context, "%s/%s %llu/%llu%s; ", s->agent, s->capture, (unsigned long long)s->head_next,
+                  (unsigned long long)s->body_next, s->ended ? " ended" : "");
     return 0;
 }
 
@@ -458,17 +466,17 @@ static void list(struct place *p, struct buffer *out)
 
 static void captures_and_streams_are_listed_over_hours(void **state)
 {
-    static const char expected[] =
-        "a: agent-1,agent-2, 2 streams (2 open), 4 chunks, 12 rows, 40 packets, 0 missing; "
-        "b: agent-3, 1 streams (0 open), 1 chunks, 3 rows, 10 packets, 7 missing; "
-        "agent-3/b 5/0 ended; ";
+    static const char expected[] = "a: agent-1,agent-2, 2 streams (2 open), 4 chunks, 12 rows, 40 packets, 0 missing; "
+                                   "b: agent-3, 1 streams (0 open), 1 chunks, 3 rows, 10 packets, 7 missing; "
+                                   "agent-3/b 5/0 ended; ";
     struct place *p = *state;
     struct buffer text = {0};
     for (uint8_t stream = 1; stream <= 2; stream++)
         for (uint64_t seq = 0; seq < 2; seq++)
             commit_chunk(p->s, &(struct wish){.stream = stream, .seq = seq, .capture = "a"}, T0 + seq * HOUR);
     assert_int_equal(commit_head(p->s, &(struct wish){.stream = 3, .capture = "b"}, T0 + HOUR, NULL), 0);
-    commit_chunk(p->s, &(struct wish){.stream = 3, .seq = 1, .kind = HEAD_GAP, .last_seq = 3, .capture = "b"}, T0 + HOUR);
+    commit_chunk(p->s, &(struct wish){.stream = 3, .seq = 1, .kind = HEAD_GAP, .last_seq = 3, .capture = "b"},
+                 T0 + HOUR);
     commit_chunk(p->s, &(struct wish){.stream = 3, .seq = 4, .kind = HEAD_END, .capture = "b"}, T0 + 2 * HOUR);
     list(p, &text);
     assert_string_equal((char *)text.data, expected);
@@ -508,8 +516,14 @@ static void the_whole_is_counted(void **state)
 static void see_agent(struct place *p, uint8_t install, uint64_t seen_ns, const char *addresses, int expected)
 {
     struct filter_address list[8] = {0};
-    struct store_agent a = {.name = "web-1", .software = "v1", .labels = "role=web", .install = {install}, .addresses = list,
-                            .seen_ns = seen_ns, .peer = "192.0.2.9", .status_json = NULL};
+    struct store_agent a = {.name = "web-1",
+                            .software = "v1",
+                            .labels = "role=web",
+                            .install = {install},
+                            .addresses = list,
+                            .seen_ns = seen_ns,
+                            .peer = "192.0.2.9",
+                            .status_json = NULL};
     for (; addresses[a.address_count]; a.address_count++) {
         list[a.address_count].family = FAMILY_IP4;
         list[a.address_count].addr[0] = (uint8_t)addresses[a.address_count];
@@ -542,7 +556,8 @@ static void addresses_have_times(void **state)
     assert_int_equal(store_reader_open(p->s, &r, &p->e), 0);
     assert_int_equal(store_each_agent(r, note_agent, &text, &p->e), 0);
     buffer_u8(&text, 0);
-    assert_string_equal((char *)text.data, "agent-1 () 1 chunks:; web-1 (role=web) 1 chunks: a 200-0 c 100-0 a 0-200 b 0-300; ");
+    assert_string_equal((char *)text.data,
+                        "agent-1 () 1 chunks:; web-1 (role=web) 1 chunks: a 200-0 c 100-0 a 0-200 b 0-300; ");
     buffer_free(&text);
     store_reader_close(r);
 }
