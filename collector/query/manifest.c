@@ -51,6 +51,14 @@ void manifest_stream(struct manifest_agent *a, const struct store_stream_info *s
         a->reaches_ns = s->last_ns;
 }
 
+void manifest_dropped(struct manifest_agent *a, const struct store_dropped_info *d)
+{
+    if (a->dropped++ == 0 || d->first_ns < a->dropped_first_ns)
+        a->dropped_first_ns = d->first_ns;
+    if (d->last_ns > a->dropped_last_ns)
+        a->dropped_last_ns = d->last_ns;
+}
+
 void manifest_damaged(struct manifest_agent *a, const struct error *why)
 {
     if (a->damaged++ == 0)
@@ -76,7 +84,7 @@ static uint64_t losses(const struct manifest_agent *a)
 
 static bool agent_complete(const struct manifest *m, const struct manifest_agent *a)
 {
-    return losses(a) == 0 && a->gaps == 0 && a->damaged == 0 && a->open_streams == 0 &&
+    return losses(a) == 0 && a->gaps == 0 && a->damaged == 0 && a->open_streams == 0 && a->dropped == 0 &&
            (!m->counts_packets || bodies_missing(a) == 0);
 }
 
@@ -122,6 +130,13 @@ static void say_agent(const struct manifest *m, const struct manifest_agent *a, 
     if (a->damaged) {
         part(out, start);
         buffer_printf(out, "%llu chunks damaged (%s)", (unsigned long long)a->damaged, a->problem);
+    }
+    if (a->dropped) {
+        char first[64], last[64];
+        part(out, start);
+        buffer_printf(out, "flows and packets of %s to %s have expired",
+                      units_format(UNIT_TIME_NS, a->dropped_first_ns, first, sizeof first),
+                      units_format(UNIT_TIME_NS, a->dropped_last_ns, last, sizeof last));
     }
     if (a->open_streams) {
         char when[64];
@@ -176,6 +191,9 @@ static json_t *agent_json(const struct manifest *m, const struct manifest_agent 
     json_object_set_new(o, "missing_bodies", bodies);
     json_object_set_new(o, "missing_packets", number(a->missing_packets));
     json_object_set_new(o, "damaged_chunks", number(a->damaged));
+    json_object_set_new(o, "expired_streams", number(a->dropped));
+    json_object_set_new(o, "expired_since", a->dropped ? time_or_null(a->dropped_first_ns, UINT64_MAX) : json_null());
+    json_object_set_new(o, "expired_until", a->dropped ? time_or_null(a->dropped_last_ns, UINT64_MAX) : json_null());
     json_object_set_new(o, "open_streams", number(a->open_streams));
     json_object_set_new(o, "reaches_until", a->open_streams ? time_or_null(a->reaches_ns, 0) : json_null());
     return o;

@@ -21,7 +21,9 @@ struct manifest_agent {
     uint64_t damaged;         /* chunks that could not be read */
     uint64_t open_streams;    /* not ended yet, or bodies on their way */
     uint64_t reaches_ns;      /* packet time up to which data of open streams is here */
-    char problem[256];        /* the first one, in words */
+    uint64_t dropped;         /* streams of which rows and packets were dropped, */
+    uint64_t dropped_first_ns, dropped_last_ns; /* of these packet times */
+    char problem[256];                          /* the first one, in words */
 };
 
 struct manifest {
@@ -37,6 +39,7 @@ void manifest_free(struct manifest *m);
 /* Accounts for a chunk, gap or end inside the question. */
 void manifest_chunk(struct manifest_agent *a, const struct store_chunk *c);
 void manifest_stream(struct manifest_agent *a, const struct store_stream_info *s);
+void manifest_dropped(struct manifest_agent *a, const struct store_dropped_info *d);
 /* A chunk that could not be read: it costs itself only. */
 void manifest_damaged(struct manifest_agent *a, const struct error *why);
 

@@ -222,6 +222,16 @@ static int note_stream(void *context, const struct store_stream_info *s)
     return 0;
 }
 
+static int note_dropped(void *context, const struct store_dropped_info *d, struct error *e)
+{
+    struct plan *p = context;
+    struct manifest_agent *a = manifest_agent(&p->manifest, d->agent);
+    if (!a)
+        return error_set(e, ERROR_MEMORY, "no memory for the answer's account");
+    manifest_dropped(a, d);
+    return 0;
+}
+
 static void select_flows(struct plan *p)
 {
     for (size_t i = 0; i < flow_set_count(p->flows); i++) {
@@ -238,6 +248,8 @@ int plan_sum(struct plan *p, struct error *e)
     int r = store_scan_chunks(p->reader, &p->scan, sum_chunk, p, e);
     if (r == 0)
         r = store_each_stream(p->reader, &p->scan, note_stream, p, e);
+    if (r == 0) /* last: what was dropped while the scan ran is known by now */
+        r = store_each_dropped(p->reader, &p->scan, note_dropped, p, e);
     if (r == 0)
         select_flows(p);
     return r;

@@ -250,9 +250,37 @@ int store_each_stream(struct store_reader *r, const struct store_scan *scan, int
     if (!result)
         result = find_waiting(r, &l, e);
     for (size_t i = 0; !result && i < l.count; i++)
-        if (reader_wants(scan, &l.items[i].sum))
+        if (reader_wants(scan, l.items[i].sum.agent, l.items[i].sum.capture))
             result = give_stream(&l.items[i], each, context);
     free_listing(&l);
+    return result;
+}
+
+/* ------------------------------------------------------------------ what was dropped */
+
+static int give_dropped(const struct sql *q, const struct store_scan *scan, store_dropped_fn *each, void *context,
+                        struct error *e)
+{
+    const struct store_dropped_info d = {.agent = sql_get_text(q, 0),
+                                         .capture = sql_get_text(q, 1),
+                                         .first_ns = sql_get_u64(q, 2),
+                                         .last_ns = sql_get_u64(q, 3)};
+    return reader_wants(scan, d.agent, d.capture) ? each(context, &d, e) : 0;
+}
+
+int store_each_dropped(struct store_reader *r, const struct store_scan *scan, store_dropped_fn *each, void *context,
+                       struct error *e)
+{
+    struct sql q = sql_start_own(r->catalog, CATALOG_STREAM_DROPPED);
+    sql_u64(&q, scan->until_ns);
+    sql_u64(&q, scan->since_ns);
+    int result;
+    while ((result = sql_step(&q, e)) > 0) {
+        result = give_dropped(&q, scan, each, context, e);
+        if (result)
+            break;
+    }
+    sql_end(&q);
     return result;
 }
 

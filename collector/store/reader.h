@@ -51,7 +51,7 @@ MUST_CHECK int reader_each_portion(struct store_reader *r, reader_portion_fn *ea
 MUST_CHECK int reader_each_portion_of(struct store_reader *r, const struct partition_view *view,
                                       reader_portion_fn *each, void *context, struct error *e);
 
-/* Whether the scan's capture and agents name this stream. */
-bool reader_wants(const struct store_scan *scan, const struct portion *p);
+/* Whether the scan names a stream of this agent and capture. */
+bool reader_wants(const struct store_scan *scan, const char *agent, const char *capture);
 
 #endif

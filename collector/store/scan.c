@@ -31,12 +31,12 @@ struct scan {
 
 /* ------------------------------------------------------------------ streams */
 
-bool reader_wants(const struct store_scan *w, const struct portion *p)
+bool reader_wants(const struct store_scan *w, const char *agent, const char *capture)
 {
-    if (w->capture && w->capture[0] && !glob_match(w->capture, p->capture, strlen(p->capture)))
+    if (w->capture && w->capture[0] && !glob_match(w->capture, capture, strlen(capture)))
         return false;
     for (size_t i = 0; i < w->agent_count; i++)
-        if (glob_match(w->agents[i], p->agent, strlen(p->agent)))
+        if (glob_match(w->agents[i], agent, strlen(agent)))
             return true;
     return w->agent_count == 0;
 }
@@ -58,7 +58,7 @@ static int add_stream(struct scan *c, const struct sql *q, struct error *e)
     }
     int r = portion_keep(&portion, e);
     if (!r)
-        c->streams[portion.id] = (struct scan_stream){portion, reader_wants(c->wanted, &portion)};
+        c->streams[portion.id] = (struct scan_stream){portion, reader_wants(c->wanted, portion.agent, portion.capture)};
     return r;
 }
 
@@ -339,7 +339,8 @@ static int give_lost(void *context, const struct partition_view *view, const str
         .arrived_ns = p->first_arrived_ns,
         .totals = p->totals,
     };
-    if (!reader_wants(c->wanted, p) || p->last_ns < c->wanted->since_ns || p->first_ns > c->wanted->until_ns)
+    if (!reader_wants(c->wanted, p->agent, p->capture) || p->last_ns < c->wanted->since_ns ||
+        p->first_ns > c->wanted->until_ns)
         return 0;
     struct store_chunk chunk = chunk_of(view->p, &row, view->bodies_expired);
     describe(&row, p, &chunk.head);

@@ -113,7 +113,7 @@ static const char catalog_schema[] =
     "CREATE TABLE portion (partition INT NOT NULL, " PORTION_TABLE ", PRIMARY KEY (epoch, partition)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX portion_partition ON portion (partition);"
 
-    /* Cursors of streams whose partitions were dropped. */
+    /* Of streams of which partitions were dropped: their cursors, and the times of the packets dropped. */
     "CREATE TABLE stream (epoch BLOB PRIMARY KEY, agent TEXT NOT NULL, capture TEXT NOT NULL, head_next INT NOT NULL, "
     "ended INT NOT NULL, restored INT NOT NULL, first_ns INT NOT NULL, last_ns INT NOT NULL) STRICT, WITHOUT ROWID;"
 
@@ -151,6 +151,8 @@ static const char *const catalog_sql[] = {
                            "excluded.head_next), ended = max(ended, excluded.ended), restored = iif(excluded.head_next >= head_next, "
                            "excluded.restored, restored), first_ns = "
                            "min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)",
+    [CATALOG_STREAM_DROPPED] = "SELECT agent, capture, first_ns, last_ns FROM stream WHERE first_ns <= last_ns AND "
+                               "first_ns <= ? AND last_ns >= ?",
     /* Copies for a catalog made anew: what COPY gives is bound to PASTE (streams: PUT). */
     [CATALOG_STREAM_COPY] = "SELECT epoch, agent, capture, head_next, ended, restored, first_ns, last_ns FROM stream",
     [CATALOG_AGENT_COPY] = "SELECT name, install, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent",

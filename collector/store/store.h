@@ -160,6 +160,16 @@ struct store_stream_info {
 MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan *scan, int (*each)(void *context, const struct store_stream_info *s),
                                  void *context, struct error *e);
 
+/* What was dropped of a stream, flows and packets: of those packet times. Only what the scan's times, agents and captures
+ * name (its filter is not looked at). */
+struct store_dropped_info {
+    const char *agent, *capture;
+    uint64_t first_ns, last_ns;
+};
+typedef int store_dropped_fn(void *context, const struct store_dropped_info *d, struct error *e);
+MUST_CHECK int store_each_dropped(struct store_reader *r, const struct store_scan *scan, store_dropped_fn *each,
+                                  void *context, struct error *e);
+
 struct store_stats {
     uint64_t partitions, open_partitions, chunks, rows, packets, head_bytes, body_bytes, database_bytes, free_bytes, total_bytes;
     uint64_t oldest_ns, newest_ns; /* packet time */
