@@ -672,10 +672,10 @@ static bool rows_reserve(struct flow_table *t, size_t frames)
         t->rows_room = t->touched_count;
         t->rows = malloc(t->rows_room * sizeof *t->rows);
     }
-    if (frames > t->frames_room) {
+    if (frames >= t->frames_room) { /* one more: there is an array also for none */
         free(t->frames);
-        t->frames_room = frames;
-        t->frames = malloc(frames * sizeof *t->frames);
+        t->frames_room = frames + 1;
+        t->frames = malloc(t->frames_room * sizeof *t->frames);
     }
     if ((!t->rows && t->rows_room) || (!t->frames && t->frames_room)) {
         t->rows_room = t->rows ? t->rows_room : 0;

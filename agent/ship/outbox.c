@@ -35,17 +35,23 @@ struct outbox_item *outbox_item(struct outbox_stream *t, uint64_t seq)
     return item < t->items + t->count && item->seq == seq ? item : NULL;
 }
 
+/* An empty array is there from the start: places in it are compared. */
+static bool make_room(struct outbox_stream *t)
+{
+    size_t room = t->room ? 2 * t->room : 16;
+    struct outbox_item *items = reallocarray(t->items, room, sizeof(*items));
+    if (!items)
+        return false;
+    t->items = items;
+    t->room = room;
+    return true;
+}
+
 static struct outbox_item *insert_item(struct outbox_stream *t, uint64_t seq)
 {
     size_t at = (size_t)(outbox_item_from(t, seq) - t->items);
-    if (t->count == t->room) {
-        size_t room = t->room ? 2 * t->room : 16;
-        struct outbox_item *items = reallocarray(t->items, room, sizeof(*items));
-        if (!items)
-            return NULL;
-        t->items = items;
-        t->room = room;
-    }
+    if (t->count == t->room && !make_room(t))
+        return NULL;
     memmove(t->items + at + 1, t->items + at, (t->count - at) * sizeof(*t->items));
     t->count++;
     t->items[at] = (struct outbox_item){.seq = seq, .last_seq = seq};
@@ -226,8 +232,10 @@ static struct outbox_stream *new_stream(struct outbox *o, const uint8_t epoch[EP
         o->room = room;
     }
     struct outbox_stream *t = calloc(1, sizeof(*t));
-    if (!t)
+    if (!t || !make_room(t)) {
+        free(t);
         return NULL;
+    }
     memcpy(t->epoch, epoch, EPOCH_SIZE);
     spool_stream_name(epoch, t->name);
     t->dirfd = -1;

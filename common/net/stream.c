@@ -128,12 +128,12 @@ static bool next_frame(struct stream *s)
 {
     struct message m;
     struct error why = ERROR_INIT;
-    const uint8_t *p = s->in.data + s->in_at;
     size_t left = s->in.len - s->in_at;
     int type;
     size_t length;
     if (s->state != STREAM_OPEN || s->paused || left < NET_HEADER_SIZE)
         return false;
+    const uint8_t *p = s->in.data + s->in_at;
     int r = message_header(p, s->greeted ? NET_FRAME_MAX : NET_HELLO_MAX, &type, &length, &why);
     if (!r && left - NET_HEADER_SIZE < length)
         return false;
