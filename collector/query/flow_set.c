@@ -12,10 +12,16 @@ struct interned {
     char data[];
 };
 
+/* Has the id, so that a search touches no other entry than the one it is after. */
+struct slot {
+    uint64_t flow_id;
+    uint32_t entry; /* index + 1; 0: empty */
+};
+
 struct flow_set {
     struct flow_set_entry **chunks;
     size_t count, most;
-    uint32_t *slots; /* entry index + 1; a power of two of them */
+    struct slot *slots; /* a power of two of them */
     size_t slot_count;
     struct interned **texts;
     size_t text_slots, text_count;
@@ -67,30 +73,32 @@ struct flow_set_entry *flow_set_at(struct flow_set *s, size_t i)
 }
 
 /* Flow ids are hashes already. */
-static size_t slot_of(const struct flow_set *s, uint64_t flow_id)
+static struct slot *slot_of(const struct flow_set *s, uint64_t flow_id)
 {
     size_t i = (size_t)(flow_id ^ flow_id >> 32) & (s->slot_count - 1);
-    while (s->slots[i] && flow_set_at((struct flow_set *)(uintptr_t)s, s->slots[i] - 1)->sum.flow_id != flow_id)
+    while (s->slots[i].entry && s->slots[i].flow_id != flow_id)
         i = (i + 1) & (s->slot_count - 1);
-    return i;
+    return &s->slots[i];
 }
 
 struct flow_set_entry *flow_set_find(struct flow_set *s, uint64_t flow_id)
 {
-    uint32_t slot = s->slots[slot_of(s, flow_id)];
-    return slot ? flow_set_at(s, slot - 1) : NULL;
+    uint32_t entry = slot_of(s, flow_id)->entry;
+    return entry ? flow_set_at(s, entry - 1) : NULL;
 }
 
 static bool grow_slots(struct flow_set *s)
 {
-    uint32_t *slots = calloc(s->slot_count * 2, sizeof *slots);
+    struct slot *old = s->slots, *slots = calloc(s->slot_count * 2, sizeof *slots);
     if (!slots)
         return false;
-    free(s->slots);
+    size_t old_count = s->slot_count;
     s->slots = slots;
     s->slot_count *= 2;
-    for (size_t i = 0; i < s->count; i++)
-        s->slots[slot_of(s, flow_set_at(s, i)->sum.flow_id)] = (uint32_t)i + 1;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].entry)
+            *slot_of(s, old[i].flow_id) = old[i];
+    free(old);
     return true;
 }
 
@@ -165,7 +173,7 @@ static int insert(struct flow_set *s, const struct flow_row *row, struct error *
     f->sum = *row;
     own(s, &f->sum, row);
     s->count++;
-    s->slots[slot_of(s, row->flow_id)] = (uint32_t)s->count;
+    *slot_of(s, row->flow_id) = (struct slot){row->flow_id, (uint32_t)s->count};
     if (s->count * 2 > s->slot_count && !grow_slots(s))
         return error_set(e, ERROR_MEMORY, "no memory for more than %zu flows", s->count);
     return 0;

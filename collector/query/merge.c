@@ -3,15 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An open frame: its packets in order of time, the next one at `at`. */
+/* An open frame: its packets in order of time, the next one at `at`. A spare one keeps its memory for the next. */
 struct open_frame {
+    struct open_frame *next_spare;
     const struct merge_frame *frame;
     struct buffer raw;
     struct packet_at {
         uint64_t time_ns;
         uint32_t offset;
     } * packets;
-    uint32_t count, at;
+    uint32_t count, at, room;
 };
 
 /* A packet of the present moment at a vantage with several streams. */
@@ -24,6 +25,7 @@ struct merger {
     const struct merge_ops *ops;
     struct open_frame **heap; /* by time of the next packet, then rank, then order of frames */
     size_t heap_count, heap_cap;
+    struct open_frame *spare;
     struct seen *seen;
     size_t seen_count, seen_cap;
     uint64_t seen_ns;
@@ -80,13 +82,31 @@ static void push(struct merger *m, struct open_frame *f)
 
 /* ------------------------------------------------------------------ frames */
 
-static void close_frame(struct open_frame *f)
+static struct open_frame *take_spare(struct merger *m)
 {
+    struct open_frame *f = m->spare;
     if (!f)
-        return;
-    buffer_free(&f->raw);
-    free(f->packets);
-    free(f);
+        return calloc(1, sizeof *f);
+    m->spare = f->next_spare;
+    buffer_clear(&f->raw);
+    f->count = f->at = 0;
+    return f;
+}
+
+static void close_frame(struct merger *m, struct open_frame *f)
+{
+    f->next_spare = m->spare;
+    m->spare = f;
+}
+
+static void free_spare(struct merger *m)
+{
+    for (struct open_frame *f = m->spare, *next; f; f = next) {
+        next = f->next_spare;
+        buffer_free(&f->raw);
+        free(f->packets);
+        free(f);
+    }
 }
 
 static int by_time_then_place(const void *a, const void *b)
@@ -97,16 +117,25 @@ static int by_time_then_place(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
+static int make_room(struct open_frame *f, uint32_t packets, struct error *e)
+{
+    if (packets <= f->room)
+        return 0;
+    free(f->packets);
+    f->packets = malloc(packets * sizeof *f->packets);
+    f->room = f->packets ? packets : 0;
+    return f->packets ? 0 : error_set(e, ERROR_MEMORY, "no memory for a frame of %u packets", packets);
+}
+
 /* Finds the packets of the expanded frame. Most frames are in order already. */
 static int index_packets(struct open_frame *f, struct error *e)
 {
     struct bytes b = bytes_of(f->raw.data, f->raw.len);
     struct pcapng_item item;
     bool sorted = true;
-    int r;
-    f->packets = calloc(f->frame->info.packets + 1u, sizeof *f->packets);
-    if (!f->packets)
-        return error_set(e, ERROR_MEMORY, "no memory for a frame of %u packets", f->frame->info.packets);
+    int r = make_room(f, f->frame->info.packets, e);
+    if (r)
+        return r;
     for (size_t offset = 0; (r = pcapng_next(&b, &item, e)) == 1; offset = bytes_at(&b)) {
         if (item.kind != PCAPNG_ITEM_PACKET)
             continue;
@@ -135,7 +164,7 @@ static int open_frame(struct merger *m, const struct merge_frame *frame, size_t 
         m->heap = heap;
         m->heap_cap = cap;
     }
-    struct open_frame *f = calloc(1, sizeof *f);
+    struct open_frame *f = take_spare(m);
     if (!f)
         return error_set(e, ERROR_MEMORY, "no memory for %zu open frames", m->heap_count + 1);
     f->frame = frame;
@@ -145,7 +174,7 @@ static int open_frame(struct merger *m, const struct merge_frame *frame, size_t 
     if (r == 0 && f->count > 0)
         push(m, f);
     else
-        close_frame(f);
+        close_frame(m, f);
     return r == ERROR_NOT_FOUND || r == ERROR_CORRUPT || r == ERROR_INVALID || r == ERROR_TRUNCATED ? 0 : r;
 }
 
@@ -208,7 +237,7 @@ static int next_packet(struct merger *m, struct error *e)
         return r;
     if (++f->at == f->count) {
         m->heap[0] = m->heap[--m->heap_count];
-        close_frame(f);
+        close_frame(m, f);
     }
     if (m->heap_count > 0)
         sift_down(m);
@@ -231,7 +260,8 @@ int merge_run(struct merge_frame *frames, size_t count, size_t most_open, const 
             r = next_packet(&m, e);
     }
     for (size_t i = 0; i < m.heap_count; i++)
-        close_frame(m.heap[i]);
+        close_frame(&m, m.heap[i]);
+    free_spare(&m);
     free(m.heap);
     free(m.seen);
     *duplicates = m.duplicates;

@@ -139,7 +139,20 @@ static int chunk_places(struct plan *p, const struct chunk_head *h, uint32_t **o
     return 0;
 }
 
-int plan_rows(struct plan *p, struct store_chunk *c, plan_row_fn *each, void *context, struct error *e)
+static int read_columns(struct block *b, const uint8_t *columns, void **rows, struct error *e)
+{
+    static const uint8_t always[] = {FLOW_INTERFACE, FLOW_FIRST, FLOW_LAST};
+    *rows = calloc(block_rows(b) + 1u, sizeof(struct flow_row));
+    int r = *rows ? 0 : error_set(e, ERROR_MEMORY, "no memory for %u rows", block_rows(b));
+    for (size_t i = 0; r == 0 && i < sizeof always; i++)
+        r = block_read_column(b, always[i], *rows, e);
+    for (; r == 0 && *columns; columns++)
+        r = block_read_column(b, *columns, *rows, e);
+    return r;
+}
+
+int plan_rows(struct plan *p, struct store_chunk *c, const uint8_t *columns, plan_row_fn *each, void *context,
+              struct error *e)
 {
     if (!c->head.flows || c->head.flows_length == 0)
         return 0;
@@ -150,7 +163,7 @@ int plan_rows(struct plan *p, struct store_chunk *c, plan_row_fn *each, void *co
     if (r == 0)
         r = block_open(&table_flow, c->head.flows, c->head.flows_length, &block, e);
     if (r == 0)
-        r = block_read(block, &rows, e);
+        r = columns ? read_columns(block, columns, &rows, e) : block_read(block, &rows, e);
     if (r == 0)
         r = each_row(p, c, rows, block_rows(block), places, each, context, e);
     free(rows);
@@ -202,7 +215,7 @@ static int sum_chunk(void *context, struct store_chunk *c, bool excluded, struct
     if (excluded)
         return 0;
     struct error why = ERROR_INIT;
-    r = plan_rows(p, c, sum_row, p, &why);
+    r = plan_rows(p, c, NULL, sum_row, p, &why);
     if (r == 0)
         count_vantages(p, &c->head);
     else if (is_damage(r)) {

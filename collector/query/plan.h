@@ -39,9 +39,11 @@ MUST_CHECK int plan_sum(struct plan *p, struct error *e);
 /* ERROR_CANCELLED if the client went away. */
 MUST_CHECK int plan_cancelled(const struct plan *p, struct error *e);
 
-/* A chunk's rows, for a second pass: calls `each` for every row that may matter, with key.interface = its place. */
+/* A chunk's rows, for a second pass: calls `each` for every row that may matter, with key.interface = its place. They
+ * have these columns (ended by 0; NULL: all), the interface and times besides. */
 typedef int plan_row_fn(void *context, const struct store_chunk *c, const struct flow_row *row, struct error *e);
-MUST_CHECK int plan_rows(struct plan *p, struct store_chunk *c, plan_row_fn *each, void *context, struct error *e);
+MUST_CHECK int plan_rows(struct plan *p, struct store_chunk *c, const uint8_t *columns, plan_row_fn *each,
+                         void *context, struct error *e);
 
 /* Writes through the sink in pieces of at most NET_PIECE_MAX; the last one ends the block. */
 MUST_CHECK int plan_write(const struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e);

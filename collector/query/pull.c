@@ -31,6 +31,7 @@ struct pull {
     struct connection_index *index;
     bool need_flow;    /* whole connections, or connection words judged packet by packet */
     bool whole;        /* all packets of a selected flow */
+    bool every;        /* all packets there are */
     bool dropped_some; /* other vantages */
     int64_t several;   /* connections that more than one vantage saw */
     struct frame_codec *codec;
@@ -146,8 +147,9 @@ static int pick_chunk(void *context, struct store_chunk *c, bool excluded, struc
     u->wanted = calloc(c->head.frame_count + 1u, 1);
     if (!u->wanted)
         return error_set(e, ERROR_MEMORY, "no memory for %u frames", c->head.frame_count);
+    static const uint8_t columns[] = {FLOW_ID, FLOW_PACKETS_0, FLOW_PACKETS_1, FLOW_FRAMES, 0};
     struct error why = ERROR_INIT;
-    if (plan_rows(u->plan, c, want_row, u, &why) == 0) { /* damage is in the manifest since the first pass */
+    if (plan_rows(u->plan, c, columns, want_row, u, &why) == 0) { /* damage is in the manifest since the first pass */
         if (c->body_state == BODY_STORED)
             r = add_chunk(u, c, a, e);
         else
@@ -283,7 +285,7 @@ static int want(void *context, const struct merge_frame *f, const struct pcapng_
     struct pull *u = context;
     struct plan *plan = u->plan;
     *wanted = p->time_ns >= plan->q->since_ns && p->time_ns <= plan->q->until_ns;
-    if (!*wanted)
+    if (!*wanted || u->every)
         return 0;
     struct packet packet;
     struct flow_set_entry *flow = NULL;
@@ -355,6 +357,7 @@ static int prepare(struct pull *u, struct error *e)
         r = u->several < 0 ? (int)u->several : 0;
         u->dropped_some = u->several > 0;
     }
+    u->every = filter_is_empty(p->filter) && !u->dropped_some;
     if (r == 0)
         r = connection_index_new(p, &u->index, e);
     if (r == 0)

@@ -86,17 +86,21 @@ enum pcapng_item_kind {
 struct pcapng_item {
     enum pcapng_item_kind kind;
     uint32_t block_type;
-    uint64_t offset;                        /* of the block in the stream */
-    uint32_t interface;                     /* INTERFACE: its number; STATISTICS: whose */
-    struct pcapng_interface interface_info; /* INTERFACE; strings terminated */
-    struct pcapng_packet packet;            /* PACKET; time 0 if the block has none (SPB), then has_time is false */
-    bool has_time;
-    bool
-        time_limited; /* PACKET: its time is before 1970 or after 2554, and time_ns the end of that range that is nearer */
-    /* STATISTICS: ifrecv, ifdrop, osdrop; UINT64_MAX if absent */
-    uint64_t statistics_received, statistics_dropped, statistics_os_dropped;
-    const uint8_t *body; /* JOURNAL, OTHER: block content */
-    uint32_t body_length;
+    uint64_t offset;    /* of the block in the stream */
+    uint32_t interface; /* INTERFACE: its number; STATISTICS: whose */
+    bool has_time;      /* PACKET */
+    bool time_limited;  /* PACKET: its time is before 1970 or after 2554, and time_ns the nearer end of that range */
+    union {
+        struct pcapng_packet packet;            /* PACKET; time 0 if the block has none (SPB), then has_time is false */
+        struct pcapng_interface interface_info; /* INTERFACE; strings terminated */
+        struct {                                /* STATISTICS: ifrecv, ifdrop, osdrop; UINT64_MAX if absent */
+            uint64_t statistics_received, statistics_dropped, statistics_os_dropped;
+        };
+        struct { /* JOURNAL, OTHER: block content */
+            const uint8_t *body;
+            uint32_t body_length;
+        };
+    };
 };
 
 /* The next block. PCAPNG_ITEM_END at a clean end. Errors (ERROR_INVALID, ERROR_TRUNCATED, ERROR_LIMIT) name the block and byte offset; what came

@@ -1,17 +1,7 @@
 #include "common/chunk/pcapng_parse.h"
 #include "common/chunk/pcapng_format.h"
 
-uint16_t pcapng_get16(struct bytes *b, bool big)
-{
-    return big ? bytes_be16(b) : bytes_le16(b);
-}
-
-uint32_t pcapng_get32(struct bytes *b, bool big)
-{
-    return big ? bytes_be32(b) : bytes_le32(b);
-}
-
-uint64_t pcapng_get64(struct bytes *b, bool big)
+static uint64_t get64(struct bytes *b, bool big)
 {
     uint64_t first = pcapng_get32(b, big);
     uint64_t second = pcapng_get32(b, big);
@@ -86,7 +76,7 @@ static uint64_t option_number(const struct option *o, bool big, unsigned length,
     struct bytes value = o->value;
     if (o->length != length)
         return otherwise;
-    return length == 8 ? pcapng_get64(&value, big) : pcapng_get32(&value, big);
+    return length == 8 ? get64(&value, big) : pcapng_get32(&value, big);
 }
 
 static int packet_options(struct pcapng_block *k, struct pcapng_packet *p, struct pcapng_text *comment, struct error *e)
@@ -188,6 +178,7 @@ int pcapng_parse_interface(struct pcapng_block *k, struct pcapng_item *item, str
 {
     struct pcapng_interface *i = &item->interface_info;
     item->kind = PCAPNG_ITEM_INTERFACE;
+    *i = (struct pcapng_interface){0};
     i->link_type = pcapng_get16(&k->content, k->big);
     bytes_skip(&k->content, 2);
     i->snaplen = pcapng_get32(&k->content, k->big);

@@ -31,9 +31,15 @@ struct pcapng_interface_texts {
     struct pcapng_text name, description, filter, os;
 };
 
-uint16_t pcapng_get16(struct bytes *b, bool big);
-uint32_t pcapng_get32(struct bytes *b, bool big);
-uint64_t pcapng_get64(struct bytes *b, bool big);
+static inline uint16_t pcapng_get16(struct bytes *b, bool big)
+{
+    return big ? bytes_be16(b) : bytes_le16(b);
+}
+
+static inline uint32_t pcapng_get32(struct bytes *b, bool big)
+{
+    return big ? bytes_be32(b) : bytes_le32(b);
+}
 
 /* Nanoseconds since 1970; what is before is 0, what does not fit is UINT64_MAX, and *limited says that it is so. */
 uint64_t pcapng_time_ns(const struct pcapng_clock *clock, uint64_t ticks, bool *limited);

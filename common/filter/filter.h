@@ -80,6 +80,9 @@ void filter_free(struct filter *f);
 MUST_CHECK int filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context,
                                 struct error *e);
 
+/* Whether it is the filter that is always true, of an empty text. */
+bool filter_is_empty(const struct filter *f);
+
 /* Whether it has packet words (rows can only say maybe), connection words (pull gives whole connections; agent and
  * capture say where, and are none), measures and states (sums must be made first). `what` (may be NULL) is set to the
  * first such word's text, owned by f. */

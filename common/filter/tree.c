@@ -71,6 +71,11 @@ static bool has(const struct filter *f, bool (*is)(const struct node *), const c
     return first;
 }
 
+bool filter_is_empty(const struct filter *f)
+{
+    return f->root->kind == NODE_CHAIN && !f->root->child;
+}
+
 bool filter_has_packet_words(const struct filter *f, const char **what)
 {
     return has(f, node_is_packet_word, what);

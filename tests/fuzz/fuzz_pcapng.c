@@ -42,18 +42,33 @@ static void touch_text(const char *text)
         touch(text, strlen(text));
 }
 
-static void touch_item(const struct pcapng_item *item)
+static void touch_interface(const struct pcapng_interface *i)
 {
-    const struct pcapng_interface *i = &item->interface_info;
     touch_text(i->name);
     touch_text(i->description);
     touch_text(i->filter);
     touch_text(i->os);
     if (i->mac)
         touch(i->mac, 6);
-    touch(item->packet.data, item->packet.captured);
-    touch_text(item->packet.comment);
-    touch(item->body, item->body_length);
+}
+
+static void touch_item(const struct pcapng_item *item)
+{
+    switch (item->kind) {
+    case PCAPNG_ITEM_INTERFACE:
+        touch_interface(&item->interface_info);
+        break;
+    case PCAPNG_ITEM_PACKET:
+        touch(item->packet.data, item->packet.captured);
+        touch_text(item->packet.comment);
+        break;
+    case PCAPNG_ITEM_JOURNAL:
+    case PCAPNG_ITEM_OTHER:
+        touch(item->body, item->body_length);
+        break;
+    default:
+        break;
+    }
 }
 
 static void write_and_read_again(const struct pcapng_packet *p)

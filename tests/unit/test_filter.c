@@ -613,6 +613,24 @@ static void check_kind(const char *text, bool (*has)(const struct filter *, cons
     filter_free(f);
 }
 
+static void check_empty(const char *text, bool expected)
+{
+    struct filter *f = compile(text, &names);
+    assert_int_equal(filter_is_empty(f), expected);
+    filter_free(f);
+}
+
+static void the_empty_filter(void **state)
+{
+    (void)state;
+    check_empty("", true);
+    check_empty(" \t", true);
+    check_empty("ip", false);
+    check_empty("(ip)", false);
+    check_empty("ip or not ip", false);
+    check_empty("not arp", false);
+}
+
 static void kinds_of_words(void **state)
 {
     (void)state;
@@ -784,6 +802,7 @@ int main(void)
         cmocka_unit_test(errors_show_the_place),
         cmocka_unit_test(limits),
         cmocka_unit_test(the_limit_of_nodes_and_names),
+        cmocka_unit_test(the_empty_filter),
         cmocka_unit_test(kinds_of_words),
         cmocka_unit_test(folding_for_indexes),
         cmocka_unit_test(words_have_help),
