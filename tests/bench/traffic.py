@@ -1,0 +1,113 @@
+"""Makes the traffic that tests/bench/path measures with, from the captures in FLEETDUMP_CORPUS. Not a program itself.
+
+The larger captures of application traffic are laid side by side, as a host sees them at the same time: each begins at a time of its own,
+silences are shortened, packets are ordered by time. A file is several such copies, one after the other, each laid out in another way and with
+other addresses, so that connections are as many as in as much real traffic, and a payload comes back farther away than compressors look."""
+
+import csv
+import os
+import random
+import struct
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+import pcapfile  # noqa: E402
+
+KINDS = {"http", "tls", "quic", "dns", "mail", "tcp-analysis", "encapsulation", "other-tcp", "other-udp"}
+SMALLEST = 100_000  # bytes of a capture
+EACH_PACKETS = 4000  # of one capture at the most: none outweighs the others
+SILENCE_NS = 200_000_000
+SPREAD_NS = 20_000_000_000  # within which the captures of a copy begin, and the time between copies
+START_NS = 1_700_000_000 * 10**9
+HOSTS = 4
+
+
+def read_captures(corpus):
+    """Lists of packets, one for each capture."""
+    with open(os.path.join(corpus, "MANIFEST.tsv"), newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    for row in rows:
+        if row["kind"] in KINDS and row["opens"] == "ok" and row["linktype"] == "ether" and int(row["bytes"]) >= SMALLEST:
+            yield pcapfile.read(os.path.join(corpus, row["path"]))[1][:EACH_PACKETS]
+
+
+def lay_out(captures, n):
+    """The n-th copy: (time from its start, wire length, bytes) of every packet of all captures, by time. No two copies are laid out alike."""
+    dice, together = random.Random(n), []
+    for packets in captures:
+        now, last = dice.randrange(SPREAD_NS), packets[0].time_ns
+        for p in packets:
+            now += min(max(p.time_ns - last, 0), SILENCE_NS)
+            last = p.time_ns
+            together.append((now, p.wire, other_addresses(p.data, n)))
+    together.sort(key=lambda p: p[0])
+    return together
+
+
+def address_places(frame):
+    """Where the outer addresses begin, and how many bytes each has."""
+    at = 12
+    while frame[at:at + 2] in (b"\x81\x00", b"\x88\xa8"):
+        at += 4
+    kind, at = frame[at:at + 2], at + 2
+    if kind == b"\x08\x00" and len(frame) >= at + 20:
+        return (at + 12, at + 16), 4
+    if kind == b"\x86\xdd" and len(frame) >= at + 40:
+        return (at + 8, at + 24), 16
+    return (), 0
+
+
+def other_addresses(frame, n):
+    """The frame with the addresses of the n-th copy. What is added to an address' first half is taken from its second, so that all checksums
+    stay right; multicast and broadcast stay themselves."""
+    places, size = address_places(frame)
+    if not places or n == 0:
+        return frame
+    out = bytearray(frame)
+    for at in places:
+        if out[at] >= 224:
+            continue
+        high, low = struct.unpack_from(">H", out, at)[0], struct.unpack_from(">H", out, at + size - 2)[0]
+        struct.pack_into(">H", out, at, (high + n) % 65535)
+        struct.pack_into(">H", out, at + size - 2, (low - n) % 65535)
+    return bytes(out)
+
+
+def write_file(path, copies):
+    """A pcap file (nanoseconds) of copies, each beginning SPREAD_NS after the one before."""
+    packets = [(START_NS + place * SPREAD_NS + time_ns, wire, data) for place, copy in enumerate(copies) for time_ns, wire, data in copy]
+    packets.sort(key=lambda p: p[0])
+    with open(path + ".part", "wb") as out:
+        out.write(struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1))
+        for time_ns, wire, data in packets:
+            out.write(struct.pack("<IIII", *divmod(time_ns, 10**9), len(data), wire))
+            out.write(data)
+    os.rename(path + ".part", path)
+
+
+def size_of(packets):
+    return sum(16 + len(p.data) for p in packets)
+
+
+def choose(captures, size):
+    """As many of them, all or one in two or three..., as make a copy of at most this size."""
+    step = -(-sum(map(size_of, captures)) // size)
+    return captures[::step]
+
+
+def make(corpus, folder, megabytes):
+    """The traffic in the folder, made unless it is there, about so many MB: the paths of one file for each host, and of one with all of
+    them together."""
+    paths = [os.path.join(folder, "%s.%dMB.pcap" % (name, megabytes)) for name in ["host-%d" % n for n in range(1, HOSTS + 1)] + ["all"]]
+    hosts, together = paths[:-1], paths[-1]
+    if os.path.exists(together):
+        return hosts, together
+    wanted = megabytes * 10**6 // HOSTS
+    captures = choose(list(read_captures(corpus)), wanted)
+    copies = max(1, round(wanted / sum(map(size_of, captures))))
+    for n, path in enumerate(hosts):
+        write_file(path, [lay_out(captures, n * copies + i) for i in range(copies)])
+    subprocess.run(["mergecap", "-F", "nsecpcap", "-w", together + ".part", *hosts], check=True)
+    os.rename(together + ".part", together)
+    return hosts, together
