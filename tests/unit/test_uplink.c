@@ -840,7 +840,7 @@ static void a_death_anywhere_loses_and_doubles_nothing(void **state)
         w->collector.count = 0;
         memset(w->collector.streams, 0, sizeof(w->collector.streams));
         add_stream(w, number, 4, 300000);
-        snprintf(rule, sizeof(rule), "%s:kill:%u", seen[i], 1 + i % 2);
+        snprintf(rule, sizeof(rule), "%.63s:kill:%u", seen[i], 1 + i % 2);
         int status = ship_once(w, "FLEETDUMP_FAULT", rule);
         bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
         assert_true(killed || i % 2); /* some are passed only once */
