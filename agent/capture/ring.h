@@ -4,6 +4,8 @@
  * Always nanoseconds. The kernel filter lets through what the capture's filter matches and, with companions, every ICMP error and later
  * fragment besides; ring_packet.wanted tells the two apart. Kernel counters are 32 bits wide and wrap; those told here do not.
  *
+ * libpcap's words about an interface that is down, gone or renamed are not relied on: the kernel is asked, by the interface's index.
+ *
  * Opened with privileges (CAP_NET_RAW), by the process and thread that reads; afterwards none are needed. Not used by several threads.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_RING_H
@@ -20,43 +22,51 @@ struct ring_options {
     const char *filter; /* pcap-filter(7); "" for all */
     bool companions;
     uint32_t snaplen;    /* 0: PACKET_SNAPLEN_MAX */
-    uint32_t ring_bytes; /* of each interface */
+    uint32_t ring_bytes; /* of each interface; rounded up to blocks of 256 KiB */
+    bool promiscuous;    /* also packets for others that the network brings here */
 };
 
 struct ring;
 
-/* Opens the interface ("any" is one, of link type LINUX_SLL2). ERROR_NOT_FOUND; ERROR_REFUSED names the capability that is missing; ERROR_USAGE:
- * the filter does not compile for its link type, with libpcap's words. */
+/* Opens the interface ("any" is one, of link type LINUX_SLL2; VLAN tags do not show there). ERROR_NOT_FOUND; ERROR_UNREACHABLE: it is down;
+ * ERROR_REFUSED names the capability that is missing; ERROR_USAGE: the filter does not compile for its link type, with libpcap's words. */
 MUST_CHECK int ring_open(const char *name, const struct ring_options *o, struct ring **out, struct error *e);
 void ring_close(struct ring *r); /* NULL is fine */
 
-/* What pcapng says of it; texts are valid until the ring is closed. The MAC address is that of the opening. */
+/* What pcapng says of it; texts are valid until the ring is closed or renamed (ring_renamed). The MAC address is that of the opening. */
 const struct pcapng_interface *ring_interface(const struct ring *r);
 int ring_fd(const struct ring *r); /* to poll for POLLIN */
 
 struct ring_packet {
-    struct pcapng_packet packet; /* data valid during the call; `interface` is 0 */
+    struct pcapng_packet packet; /* data valid during the call; `interface` is 0; `flags` tell the direction */
     bool wanted;                 /* the capture's own filter matches; else it is a possible companion */
 };
 typedef int ring_packet_fn(void *context, const struct ring_packet *p, struct error *e);
 
-/* Gives all packets that are there now, at most `most`, to `each`; a nonzero return of it ends that. Returns how many, or a negative code:
- * ERROR_NOT_FOUND: the interface is gone; ERROR_UNREACHABLE: it is down (the ring stays usable, packets come again when it is up). */
+/* Gives all packets that are there now, at most `most`, to `each`; a nonzero return of it ends that. Returns how many, or a negative code: that
+ * of `each`; or, if there are no packets, ERROR_NOT_FOUND: the interface is gone; ERROR_UNREACHABLE: it is down (the ring stays usable, packets
+ * come again when it is up, whatever its name is then). */
 MUST_CHECK int ring_read(struct ring *r, unsigned most, ring_packet_fn *each, void *context, struct error *e);
 
 /* Packets dropped since the ring was opened: by the kernel because the ring was full; by the interface (its FIFO). */
 void ring_drops(struct ring *r, uint64_t *kernel, uint64_t *interface);
 
-/* Whether the interface has another name now: 1, and *name is it; 0; ERROR_NOT_FOUND if it is gone. */
-int ring_renamed(struct ring *r, char name[RING_NAME_MAX]);
+/* Whether the interface has another name than ring_interface told: 1, and it tells the new one from now on; 0; ERROR_NOT_FOUND if it is gone. */
+int ring_renamed(struct ring *r);
+
+/* Something to poll for POLLIN: an interface of this host was made, removed, renamed, or changed its state. Needs no privileges, but the network
+ * that is meant. ring_watch_take makes it quiet again. */
+MUST_CHECK int ring_watch_open(struct error *e);
+void ring_watch_take(int fd);
 
 /* ---------------------------------------------------------------- choosing interfaces */
 struct ring_choice {
     char name[RING_NAME_MAX];
 };
 /* The interfaces that fit one of the globs ("any" is taken literally), or, without globs, those that are up, have an address, have no master
- * and are no loopback. malloc'ed. */
-MUST_CHECK int ring_choose(const char *const *globs, size_t count, struct ring_choice **out, size_t *chosen, struct error *e);
+ * and are no loopback. malloc'ed, by the kernel's index. ERROR_NOT_FOUND, with those that there are, if there is none. */
+MUST_CHECK int ring_choose(const char *const *globs, size_t count, struct ring_choice **out, size_t *chosen,
+                           struct error *e);
 
 /* Whether the filter compiles for the interface's link type (asked without opening it for long). As ring_open. */
 MUST_CHECK int ring_check(const char *name, const struct ring_options *o, struct error *e);

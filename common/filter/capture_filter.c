@@ -6,10 +6,15 @@ struct capture_filter {
     struct bpf_program program;
 };
 
+int capture_filter_check(const char *text, struct error *e)
+{
+    return filter_parse_capture(text, e);
+}
+
 int capture_filter_new(const char *text, int link_type, uint32_t snaplen, struct capture_filter **out, struct error *e)
 {
     *out = NULL;
-    int code = filter_parse_capture(text, e);
+    int code = capture_filter_check(text, e);
     if (code)
         return code;
     struct capture_filter *f = calloc(1, sizeof *f);

@@ -15,6 +15,9 @@ struct capture_filter;
  * libpcap's words. */
 MUST_CHECK int capture_filter_new(const char *text, int link_type, uint32_t snaplen, struct capture_filter **out,
                                   struct error *e);
+/* Whether the text is a filter that libpcap may be given: not one that would have it look up names. ERROR_USAGE. */
+MUST_CHECK int capture_filter_check(const char *text, struct error *e);
+
 void capture_filter_free(struct capture_filter *f);
 
 bool capture_filter_match(const struct capture_filter *f, const uint8_t *data, uint32_t captured, uint32_t wire);
