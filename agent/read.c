@@ -22,7 +22,8 @@
 
 #define LINKTYPE_ETHERNET 1
 #define LINKTYPE_RAW      101
-#define WAIT_STEP_US      100000
+#define WAIT_LEAST_US     2000 /* between looks whether all is shipped: soon, then less often */
+#define WAIT_MOST_US      100000
 
 static atomic_bool stop_asked;
 
@@ -232,6 +233,7 @@ static bool still_here(struct reading *r, uint64_t *items, uint64_t *bytes)
 static int wait_shipped(struct reading *r, struct error *e)
 {
     uint64_t items = 0, bytes = 0;
+    useconds_t pause = WAIT_LEAST_US;
     while (still_here(r, &items, &bytes)) {
         char size[48];
         units_format(UNIT_BYTES, bytes, size, sizeof size);
@@ -244,7 +246,8 @@ static int wait_shipped(struct reading *r, struct error *e)
             return error_set(e, ERROR_UNREACHABLE,
                              "nobody ships any more: %llu items wait in %s; start fleetdump-agent to have them shipped",
                              (unsigned long long)items, r->config->spool);
-        usleep(WAIT_STEP_US);
+        usleep(pause);
+        pause = 2 * pause < WAIT_MOST_US ? 2 * pause : WAIT_MOST_US;
     }
     return 0;
 }

@@ -295,6 +295,10 @@ static int scan_folder(struct outbox *o, int spool, const char *name, struct err
     if (!spool_stream_parse(name, epoch))
         return 0;
     struct outbox_stream *t = outbox_find(o, epoch);
+    if (!t && o->count >= o->most) {
+        o->passed_over++;
+        return 0;
+    }
     if (!t)
         return add_stream(o, epoch, e);
     t->seen = true;
@@ -316,6 +320,8 @@ static int scan_name(void *context, int spool, const char *name, struct error *e
 
 int outbox_scan(struct outbox *o, struct error *e)
 {
+    size_t passed_over = o->passed_over;
+    o->passed_over = 0;
     for (size_t i = 0; i < o->count; i++)
         o->streams[i]->seen = false;
     int r = spool_dir_each(spool_fd(o->spool), scan_name, o, e);
@@ -324,7 +330,15 @@ int outbox_scan(struct outbox *o, struct error *e)
             log_warn("spool: stream %s was removed by somebody else", o->streams[i]->name);
             drop_stream(o, o->streams[i]);
         }
+    if (o->passed_over && !passed_over)
+        log_warn("spool: it holds %zu streams, which are shipped %zu at a time", o->count + o->passed_over, o->most);
     return r;
+}
+
+static size_t most_streams(void)
+{
+    uint64_t files = fs_files_max() / 2;
+    return files < OUTBOX_STREAMS_MAX ? (size_t)files : OUTBOX_STREAMS_MAX;
 }
 
 int outbox_open(struct spool *s, struct outbox **out, struct error *e)
@@ -333,6 +347,7 @@ int outbox_open(struct spool *s, struct outbox **out, struct error *e)
     if (!o)
         return error_set(e, ERROR_MEMORY, "no memory for the shipper");
     o->spool = s;
+    o->most = most_streams();
     o->lock_fd = fs_lock(spool_fd(s), SPOOL_SHIPPER_LOCK, e);
     int r = o->lock_fd < 0 ? error_prefix(e, "another shipper has this spool") : outbox_scan(o, e);
     if (r) {

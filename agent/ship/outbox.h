@@ -14,7 +14,10 @@
 
 #include "agent/ship/spool.h"
 #include "common/base/buffer.h"
+#include "common/net/message.h"
 
+#define OUTBOX_STREAMS_MAX                                                                                             \
+    (NET_STREAMS_MAX / 2) /* known at a time; fewer if the process may not open twice as many files */
 #define OUTBOX_DAMAGED_MAX   32u
 #define OUTBOX_DAMAGED_BYTES (UINT64_C(64) << 20)
 
@@ -64,6 +67,8 @@ struct outbox {
     struct outbox_stream **streams;
     size_t count;
     size_t room;
+    size_t most;                                     /* streams; further ones wait in the spool for a scan */
+    size_t passed_over;                              /* by the last scan, for want of a place */
     uint64_t flying;                                 /* sum over all items */
     uint64_t evicted_bodies, evicted_items, damaged; /* since the start */
     struct error full; /* code 0, or why there is no room although all that may be given up was */
@@ -76,7 +81,7 @@ struct outbox {
 MUST_CHECK int outbox_open(struct spool *s, struct outbox **out, struct error *e);
 void outbox_close(struct outbox *o);
 
-/* Looks at all folders: new streams and items are found, vanished ones dropped, leftovers of streams that never were or are over removed. */
+/* Looks at all folders: new streams and items are found (as many as there are places), vanished ones dropped, leftovers of streams that never were or are over removed. */
 MUST_CHECK int outbox_scan(struct outbox *o, struct error *e);
 
 /* A file of that name was made, renamed or removed in the stream's folder. */

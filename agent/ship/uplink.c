@@ -3,6 +3,7 @@
 #include "agent/ship/spool_dir.h"
 #include "agent/ship/uplink_impl.h"
 #include "common/base/clock.h"
+#include "common/base/fs.h"
 #include "common/base/log.h"
 
 #include <errno.h>
@@ -254,8 +255,11 @@ static void fill_config(struct uplink_config *c)
 
 static void on_drop(void *context, struct outbox_stream *t)
 {
+    struct uplink *u = context;
     unwatch(t);
-    data_drop(context, t);
+    data_drop(u, t);
+    if (u->outbox->passed_over && !u->stopping) /* its place is free */
+        uv_timer_start(&u->look, on_look, SOON_MS, 0);
 }
 
 static void init_handles(struct uplink *u)
@@ -321,6 +325,7 @@ int uplink_start(uv_loop_t *loop, const struct uplink_config *c, void (*on_end)(
         return r;
     }
     u->random |= 1;
+    u->release_ms = RELEASE_LEAST_MS;
     u->on_end = on_end;
     u->end_context = end_context;
     u->outbox->on_drop = on_drop;
@@ -360,6 +365,7 @@ int uplink_run(const struct uplink_config *c, struct error *e)
     struct process p = {0};
     uv_loop_t loop;
     signal(SIGPIPE, SIG_IGN);
+    fs_allow_many_files();
     int status = uv_loop_init(&loop);
     if (status)
         return error_set(e, ERROR_SYSTEM, "cannot make a loop of events: %s", uv_strerror(status));

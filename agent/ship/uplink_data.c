@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RELEASE_MS 200 /* how often a stream that is over is asked whether its writer has let go */
+#define RELEASE_MOST_MS 1000
 
 /* ------------------------------------------------------------ parts */
 void part_end(struct part *p)
@@ -200,13 +200,18 @@ static void announce(struct uplink *u, struct outbox_stream *t)
 /* Streams that are over but for their writer's hold on them. */
 static void finish_streams(struct uplink *u)
 {
+    bool held = false;
     for (size_t i = u->outbox->count; i-- > 0;) {
         struct outbox_stream *t = u->outbox->streams[i];
         bool over = t->known && t->ended && t->count && t->body_next > t->items[t->count - 1].last_seq;
-        if (over && !outbox_finish(u->outbox, t))
-            uplink_soon(u, RELEASE_MS);
+        held = (over && !outbox_finish(u->outbox, t)) || held;
     }
-    if (u->config.until_empty && u->outbox->count == 0)
+    if (held)
+        uplink_soon(u, u->release_ms);
+    u->release_ms = !held                                 ? RELEASE_LEAST_MS
+                    : 2 * u->release_ms < RELEASE_MOST_MS ? 2 * u->release_ms
+                                                          : RELEASE_MOST_MS;
+    if (u->config.until_empty && u->outbox->count == 0 && u->outbox->passed_over == 0)
         uplink_stop(u);
 }
 

@@ -33,6 +33,8 @@ struct link {
     void (*on_down)(struct uplink *u);
 };
 
+#define RELEASE_LEAST_MS 5
+
 /* A head or body that is being sent. */
 struct part {
     struct outbox_stream *t; /* NULL: none is */
@@ -59,6 +61,8 @@ struct uplink {
     bool watching;       /* inotify works */
     bool changed;        /* since the last STATUS */
     uint64_t status_ns;  /* of the last STATUS */
+    uint64_t
+        release_ms; /* until streams that are over are asked again whether their writers have let go: soon, then less and less often */
     uint64_t random;
     unsigned open; /* handles and streams that are not closed yet */
     bool stopping;

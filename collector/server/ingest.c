@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RETRY_NS    NS_PER_S /* when the store has no room */
-#define MAINTAIN_NS (2 * NS_PER_S)
+#define RETRY_FIRST_NS (100 * NS_PER_MS) /* when the store cannot take a group; doubles */
+#define RETRY_MOST_NS  NS_PER_S
+#define MAINTAIN_NS    (2 * NS_PER_S)
 
 struct queue {
     struct ingest_job *first, **last;
@@ -23,9 +24,15 @@ struct ingest {
     uv_mutex_t mutex;
     uv_cond_t wake_thread;
     struct queue todo, finished;
-    size_t waiting_bytes;
+    size_t waiting_bytes, waiting_jobs;
     bool stopping;
-    bool full; /* the store has no room: said once */
+
+    /* the thread's own */
+    struct queue parts; /* taken, in order, and not stored */
+    bool failing;       /* the store did not take the first of them: said once */
+    bool alone;         /* each is tried by itself */
+    uint64_t retry_ns;  /* when failing: the next try */
+    uint64_t pause_ns;
 };
 
 struct ingest_job *ingest_job_new(enum ingest_kind kind, void *owner)
@@ -63,6 +70,15 @@ static void queue_add(struct queue *q, struct ingest_job *job)
     q->last = &job->next;
 }
 
+static struct ingest_job *queue_take(struct queue *q)
+{
+    struct ingest_job *job = q->first;
+    q->first = job->next;
+    if (!q->first)
+        q->last = &q->first;
+    return job;
+}
+
 static struct ingest_job *queue_take_all(struct queue *q)
 {
     struct ingest_job *all = q->first;
@@ -82,6 +98,7 @@ static void finish(struct ingest *i, struct ingest_job *job)
 {
     uv_mutex_lock(&i->mutex);
     i->waiting_bytes -= job_bytes(job);
+    i->waiting_jobs--;
     queue_add(&i->finished, job);
     uv_mutex_unlock(&i->mutex);
     uv_async_send(&i->wake_loop);
@@ -91,6 +108,7 @@ static void cursors(struct ingest *i, struct ingest_job *job)
 {
     struct error e = ERROR_INIT;
     int r = store_stream_state(i->store, job->epoch, &job->head_next, &job->body_next, &e);
+    job->over = r == 0 && store_stream_is_over(i->store, job->epoch);
     if (r && job->result == 0) {
         job->result = r;
         job->error = e;
@@ -118,7 +136,7 @@ static bool is_part(const struct ingest_job *job)
     return job->kind == INGEST_HEAD || job->kind == INGEST_BODY || job->kind == INGEST_FATE;
 }
 
-/* Fills a part; false if its head is bad, then the job's result says so. */
+/* Fills a part; false if its head is bad, then the job's result says so. May be done again. */
 static bool take_part(struct ingest_job *job, struct store_part *part)
 {
     *part = (struct store_part){
@@ -147,62 +165,89 @@ static bool take_part(struct ingest_job *job, struct store_part *part)
     return false;
 }
 
-/* Waits a while, or until the server stops; true if it stops. */
-static bool wait_a_while(struct ingest *i)
+/* ------------------------------------------------------------------ parts */
+
+static void fails(struct ingest *i, const struct error *e)
 {
-    uv_mutex_lock(&i->mutex);
-    uint64_t until = clock_mono_ns() + RETRY_NS;
-    while (!i->stopping && clock_mono_ns() < until)
-        uv_cond_timedwait(&i->wake_thread, &i->mutex, until - clock_mono_ns() + 1);
-    bool stopping = i->stopping;
-    uv_mutex_unlock(&i->mutex);
-    return stopping;
+    if (!i->failing)
+        log_error("%s; agents keep their chunks, tried again every second", e->text);
+    i->pause_ns = !i->failing ? RETRY_FIRST_NS : 2 * i->pause_ns < RETRY_MOST_NS ? 2 * i->pause_ns : RETRY_MOST_NS;
+    i->failing = true;
+    i->retry_ns = clock_mono_ns() + i->pause_ns;
 }
 
-/* Commits the group, again and again while the disk is full: what waits is not lost, and the agents' spools take what comes. */
-static int commit(struct ingest *i, struct store_part *parts, size_t count, struct error *e)
+static void works(struct ingest *i)
 {
-    for (;;) {
-        int r = store_commit(i->store, parts, count, e);
-        if (r != ERROR_FULL && r != ERROR_SYSTEM) {
-            if (i->full)
-                log_info("the store takes chunks again");
-            i->full = false;
-            return r;
-        }
-        if (!i->full)
-            log_error("%s; agents keep their chunks, tried again every second", e->text);
-        i->full = true;
-        struct error why = ERROR_INIT;
-        if (store_maintain(i->store, clock_wall_ns(), &why))
-            log_debug("%s", why.text);
-        if (wait_a_while(i))
-            return error_prefix(e, "not stored before the end");
+    if (i->failing)
+        log_info("the store takes chunks again");
+    i->failing = false;
+}
+
+/* Commits parts as one group. False if they are to be tried again: a full disk fills no others' time, and what fails in company may be one part's
+ * fault. */
+static bool store_parts(struct ingest *i, struct store_part *parts, size_t count)
+{
+    struct error e = ERROR_INIT;
+    int r = count ? store_commit(i->store, parts, count, &e) : 0;
+    if (r == ERROR_FULL || (r == ERROR_SYSTEM && !i->alone)) {
+        i->alone = r == ERROR_SYSTEM;
+        fails(i, &e);
+        return false;
     }
+    if (!r && count)
+        works(i);
+    return true;
 }
 
-/* Parts jobs[0..n): verified, committed as one group, finished. */
-static void do_parts(struct ingest *i, struct ingest_job **jobs, size_t n)
+/* The first jobs that wait, as parts; those whose heads are bad are none, and their results say so. */
+static size_t prepare(const struct ingest *i, struct store_part *parts, struct ingest_job **of, size_t *taken)
+{
+    size_t count = 0, most = i->alone ? 1 : INGEST_GROUP_MOST;
+    *taken = 0;
+    for (struct ingest_job *job = i->parts.first; job && *taken < most; job = job->next) {
+        ++*taken;
+        if (take_part(job, &parts[count]))
+            of[count++] = job;
+    }
+    return count;
+}
+
+/* Stores the first group of those that wait. False if it is to be tried again. */
+static bool do_group(struct ingest *i)
 {
     static struct store_part parts[INGEST_GROUP_MOST]; /* this thread's alone */
     struct ingest_job *of[INGEST_GROUP_MOST];
-    size_t count = 0;
-    struct error e = ERROR_INIT;
-    for (size_t k = 0; k < n; k++)
-        if (take_part(jobs[k], &parts[count]))
-            of[count++] = jobs[k];
-    int r = count ? commit(i, parts, count, &e) : 0;
+    size_t taken;
+    size_t count = prepare(i, parts, of, &taken);
+    bool done = store_parts(i, parts, count);
     for (size_t k = 0; k < count; k++) {
-        of[k]->result = r ? r : parts[k].result;
-        of[k]->error = r ? e : parts[k].error;
+        of[k]->result = parts[k].result;
+        of[k]->error = parts[k].error;
         if (of[k]->kind == INGEST_HEAD)
             head_free(&of[k]->decoded);
     }
-    for (size_t k = 0; k < n; k++) {
-        cursors(i, jobs[k]);
-        finish(i, jobs[k]);
+    while (done && taken--) {
+        struct ingest_job *job = queue_take(&i->parts);
+        cursors(i, job);
+        finish(i, job);
     }
+    return done;
 }
+
+static bool is_pausing(const struct ingest *i)
+{
+    return i->failing && clock_mono_ns() < i->retry_ns;
+}
+
+static void do_parts(struct ingest *i)
+{
+    while (i->parts.first && !is_pausing(i) && do_group(i))
+        ;
+    if (!i->parts.first)
+        i->alone = false;
+}
+
+/* ------------------------------------------------------------------ the thread */
 
 static void do_other(struct ingest *i, struct ingest_job *job)
 {
@@ -215,21 +260,17 @@ static void do_other(struct ingest *i, struct ingest_job *job)
 
 static void do_jobs(struct ingest *i, struct ingest_job *all)
 {
-    struct ingest_job *group[INGEST_GROUP_MOST];
-    size_t n = 0;
     while (all) {
         struct ingest_job *job = all;
-        bool part = is_part(job);
         all = all->next;
-        if (part)
-            group[n++] = job;
-        if (n > 0 && (n == INGEST_GROUP_MOST || !all || !part)) {
-            do_parts(i, group, n); /* the group's jobs are the loop's again, which frees them */
-            n = 0;
-        }
-        if (!part)
+        if (is_part(job)) {
+            queue_add(&i->parts, job);
+        } else {
+            do_parts(i); /* what came before it, if that can be stored */
             do_other(i, job);
+        }
     }
+    do_parts(i);
 }
 
 static void maintain(struct ingest *i)
@@ -239,6 +280,17 @@ static void maintain(struct ingest *i)
         log_warn("maintenance of the store: %s", e.text);
 }
 
+/* Until there is a job, parts are to be tried again, or maintenance is due. The mutex is held. */
+static void wait_for_work(struct ingest *i)
+{
+    uint64_t now = clock_mono_ns();
+    uint64_t wait_ns = MAINTAIN_NS;
+    if (i->parts.first)
+        wait_ns = i->retry_ns > now ? i->retry_ns - now : 0;
+    if (!i->todo.first && !i->stopping && wait_ns)
+        uv_cond_timedwait(&i->wake_thread, &i->mutex, wait_ns);
+}
+
 static void run(void *context)
 {
     struct ingest *i = context;
@@ -246,8 +298,7 @@ static void run(void *context)
     maintain(i);
     uv_mutex_lock(&i->mutex);
     while (!i->stopping) {
-        if (!i->todo.first)
-            uv_cond_timedwait(&i->wake_thread, &i->mutex, MAINTAIN_NS);
+        wait_for_work(i);
         struct ingest_job *all = i->stopping ? NULL : queue_take_all(&i->todo);
         uv_mutex_unlock(&i->mutex);
         do_jobs(i, all);
@@ -285,6 +336,7 @@ int ingest_start(uv_loop_t *loop, struct store *store, void (*done)(struct inges
     i->done = done;
     i->todo.last = &i->todo.first;
     i->finished.last = &i->finished.first;
+    i->parts.last = &i->parts.first;
     uv_mutex_init(&i->mutex);
     uv_cond_init(&i->wake_thread);
     uv_async_init(loop, &i->wake_loop, collect_done);
@@ -302,17 +354,38 @@ void ingest_submit(struct ingest *i, struct ingest_job *job)
 {
     uv_mutex_lock(&i->mutex);
     i->waiting_bytes += job_bytes(job);
+    i->waiting_jobs++;
     queue_add(&i->todo, job);
     uv_cond_signal(&i->wake_thread);
     uv_mutex_unlock(&i->mutex);
 }
 
-size_t ingest_waiting(struct ingest *i)
+/* Whether more than a share (1/`part`) of what may wait does. */
+static bool waits_more(struct ingest *i, size_t part)
 {
     uv_mutex_lock(&i->mutex);
-    size_t bytes = i->waiting_bytes;
+    bool more = i->waiting_bytes > INGEST_QUEUE_BYTES / part || i->waiting_jobs > INGEST_QUEUE_JOBS / part;
     uv_mutex_unlock(&i->mutex);
-    return bytes;
+    return more;
+}
+
+bool ingest_is_full(struct ingest *i)
+{
+    return waits_more(i, 1);
+}
+
+bool ingest_has_room(struct ingest *i)
+{
+    return !waits_more(i, 2);
+}
+
+static void cancel(struct ingest *i, struct queue *q)
+{
+    for (struct ingest_job *job = queue_take_all(q), *next; job; job = next) {
+        next = job->next;
+        job->result = error_set(&job->error, ERROR_CANCELLED, "the collector stops");
+        queue_add(&i->finished, job);
+    }
 }
 
 void ingest_stop(struct ingest *i)
@@ -322,11 +395,8 @@ void ingest_stop(struct ingest *i)
     uv_cond_signal(&i->wake_thread);
     uv_mutex_unlock(&i->mutex);
     uv_thread_join(&i->thread);
-    for (struct ingest_job *job = queue_take_all(&i->todo), *next; job; job = next) {
-        next = job->next;
-        job->result = error_set(&job->error, ERROR_CANCELLED, "the collector stops");
-        queue_add(&i->finished, job);
-    }
+    cancel(i, &i->parts);
+    cancel(i, &i->todo);
     collect_done(&i->wake_loop);
     uv_close((uv_handle_t *)&i->wake_loop, NULL);
 }

@@ -1,6 +1,10 @@
 /*
  * ingest: the one thread that writes the store. Others hand it jobs; it takes all that wait, commits their parts as one group, and hands the jobs back to the loop with
- * their results, in order.
+ * their results.
+ *
+ * While the disk is full parts wait here, are tried again at most once a second, and go on by themselves when there is room; all other jobs are done meanwhile, so that
+ * agents are greeted and questions of state answered. After any other failure of the disk each part is tried alone: what fails again is handed back with its error (the
+ * agent has it still), what does not need the damaged place goes on.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_INGEST_H
 #define FLEETDUMP_COLLECTOR_SERVER_INGEST_H
@@ -9,7 +13,8 @@
 #include "common/base/buffer.h"
 #include <uv.h>
 
-#define INGEST_QUEUE_BYTES (128u << 20) /* parts waiting; above it sessions stop reading */
+#define INGEST_QUEUE_BYTES (128u << 20) /* of parts that wait, and */
+#define INGEST_QUEUE_JOBS  1024u        /* jobs of any kind: each may hold a file; above either sessions stop reading */
 #define INGEST_GROUP_MOST  256u         /* parts in one commit */
 
 enum ingest_kind { INGEST_HEAD, INGEST_BODY, INGEST_FATE, INGEST_STATE, INGEST_AGENT };
@@ -34,6 +39,7 @@ struct ingest_job {
     int result;
     struct error error;
     uint64_t head_next, body_next; /* the stream's cursors after it (HEAD, BODY, FATE, STATE) */
+    bool over;                     /* the stream ended, and nothing of it is waited for */
     struct chunk_head decoded;     /* used by the thread only */
 };
 
@@ -48,8 +54,9 @@ void ingest_job_free(struct ingest_job *job);
 
 void ingest_submit(struct ingest *i, struct ingest_job *job);
 
-/* Bytes of parts that wait. */
-size_t ingest_waiting(struct ingest *i);
+/* Whether more waits than may; and whether so little does (half of it) that sessions may read on. */
+bool ingest_is_full(struct ingest *i);
+bool ingest_has_room(struct ingest *i);
 
 /* Ends the thread after the group at hand; jobs that wait are handed back as ERROR_CANCELLED. Call before the loop is closed, then run the loop until `closed`. */
 void ingest_stop(struct ingest *i);

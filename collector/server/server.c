@@ -115,6 +115,7 @@ int server_run(const struct server_config *config, struct error *e)
         code = store_open(&config->store, &r.server.store, e);
     if (code)
         return code;
+    fs_allow_many_files(); /* each connection, and each body under way, is one */
     uv_loop_init(&loop);
     r.server.loop = &loop;
     code = serve(&r, e);

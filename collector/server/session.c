@@ -24,6 +24,28 @@ void session_refuse(struct session *s, int code, const char *text)
         stream_close(s->stream);
 }
 
+void session_give_up(struct session *s, const char *why)
+{
+    if (s->given_up || !s->stream)
+        return;
+    log_warn("%s%s%s: %s; the connection is closed, to be tried again", s->agent ? s->agent : "",
+             s->agent ? " at " : "", s->peer, why);
+    s->given_up = true;
+    stream_abort(s->stream);
+}
+
+void session_submit(struct session *s, struct ingest_job *job)
+{
+    job->arrived_ns = clock_wall_ns();
+    memcpy(job->install, s->install, sizeof job->install);
+    s->refs++;
+    ingest_submit(s->server->ingest, job);
+    if (s->stream && !s->paused && ingest_is_full(s->server->ingest)) {
+        s->paused = true;
+        stream_pause(s->stream);
+    }
+}
+
 static void session_free(struct session *s)
 {
     *s->link = s->next;
@@ -92,8 +114,6 @@ static void see_agent(struct session *s, const char *status_json)
     struct ingest_job *job = ingest_job_new(INGEST_AGENT, s);
     if (!job)
         return;
-    job->arrived_ns = clock_wall_ns();
-    memcpy(job->install, s->install, sizeof job->install);
     job->name = copy(s->agent);
     job->software = copy(s->software);
     job->labels = copy(s->labels);
@@ -106,8 +126,7 @@ static void see_agent(struct session *s, const char *status_json)
     }
     memcpy(job->addresses, s->addresses, s->address_count * sizeof *job->addresses);
     job->address_count = s->address_count;
-    s->refs++;
-    ingest_submit(s->server->ingest, job);
+    session_submit(s, job);
 }
 
 static void greet(struct session *s, const struct message *m)
@@ -138,9 +157,13 @@ static void greet(struct session *s, const struct message *m)
 
 static void agent_seen(struct session *s, struct ingest_job *job)
 {
-    if (job->result)
+    if (job->result == ERROR_CONFLICT) {
         session_refuse(s, job->result, job->error.text);
-    else if (!s->welcomed) {
+        return;
+    }
+    if (job->result) /* a full disk, say: its next STATUS is another chance, and no reason to keep it waiting */
+        log_warn("agent %s: not noted: %s", s->agent, job->error.text);
+    if (!s->welcomed) {
         log_info("agent %s connected from %s (%s)", s->agent, s->peer, s->role == ROLE_AGENT_DATA ? "data" : "control");
         welcome(s);
     }
@@ -226,7 +249,7 @@ bool session_accept(void *context, struct stream *stream, const struct stream_ev
 
 void session_resume_all(struct server *server)
 {
-    if (ingest_waiting(server->ingest) > INGEST_QUEUE_BYTES / 2)
+    if (!ingest_has_room(server->ingest))
         return;
     for (struct session *s = server->sessions; s; s = s->next)
         if (s->paused && s->stream) {

@@ -10,8 +10,7 @@
 #include "collector/server/server.h"
 #include "common/net/stream.h"
 
-#define SESSION_STREAMS_MAX 4096u        /* streams that one agent's connection may name */
-#define BODY_BYTES_MAX      (128u << 20) /* of one body */
+#define BODY_BYTES_MAX (128u << 20) /* of one body */
 
 struct query_task;
 
@@ -27,12 +26,11 @@ struct server {
     bool stopping;
 };
 
-/* A stream of an agent, and the part of it that is coming in. */
+/* A stream that an agent named. */
 struct session_stream {
     uint8_t epoch[EPOCH_SIZE];
     bool refused;
-    struct ingest_job *coming; /* HEAD or BODY whose pieces come; NULL between parts */
-    uint64_t total, received;
+    bool over; /* its place may be given to another */
 };
 
 struct session {
@@ -49,6 +47,9 @@ struct session {
     uint32_t address_count;
     struct session_stream *streams;
     uint32_t stream_count;
+    struct ingest_job *coming;       /* HEAD or BODY whose pieces come; NULL between parts */
+    uint64_t coming_total, received; /* bytes of it */
+    bool given_up;                   /* results that still come are of no use */
     struct query_task *query;
 };
 
@@ -57,6 +58,12 @@ bool session_accept(void *context, struct stream *s, const struct stream_events 
 
 /* Sends a REFUSE for the whole connection and closes it. */
 void session_refuse(struct session *s, int code, const char *text);
+
+/* Closes it for a reason that may pass: an agent comes again after a pause, and has everything still. */
+void session_give_up(struct session *s, const char *why);
+
+/* Hands a job of this session to the ingest thread; stops reading while too much waits there. */
+void session_submit(struct session *s, struct ingest_job *job);
 
 /* Sends, and closes the session if that fails. */
 void session_send(struct session *s, const struct message *m);

@@ -72,23 +72,24 @@ static int judge_again(struct group *g, const struct stream *t, struct store_par
     if (r == 0 || (row.seq == part->seq && row.length == part->head_length && row.hash == hash))
         return 0;
     return REFUSE(part, ERROR_CONFLICT,
-                  "stream %s (agent %s, capture %s) item %llu: stored is a %s of %llu bytes with hash %016llx, this is a %s of %zu "
+                  "stream %s (agent %s, capture %s) item %llu: stored is a %s of %llu bytes with hash %016llx, this is "
+                  "a %s of %zu "
                   "bytes with hash %016llx",
-                  record_epoch_text(part->epoch, epoch), t->agent, t->capture, (unsigned long long)part->seq, kind_name(row.kind),
-                  (unsigned long long)row.length, (unsigned long long)row.hash, kind_name(part->head->kind), part->head_length,
-                  (unsigned long long)hash);
+                  record_epoch_text(part->epoch, epoch), t->agent, t->capture, (unsigned long long)part->seq,
+                  kind_name(row.kind), (unsigned long long)row.length, (unsigned long long)row.hash,
+                  kind_name(part->head->kind), part->head_length, (unsigned long long)hash);
 }
 
 static bool is_head_sound(const struct store_part *part)
 {
     const struct chunk_head *h = part->head;
-    return h->seq == part->seq && memcmp(h->epoch, part->epoch, EPOCH_SIZE) == 0 && h->last_seq >= h->seq && h->last_seq < SEQ_MAX &&
-           part->head_length <= HEAD_BYTES_MAX;
+    return h->seq == part->seq && memcmp(h->epoch, part->epoch, EPOCH_SIZE) == 0 && h->last_seq >= h->seq &&
+           h->last_seq < SEQ_MAX && part->head_length <= HEAD_BYTES_MAX;
 }
 
 /* Writes an item that is the next of its stream. */
-static int store_item(struct group *g, struct stream *t, const struct store_part *part, const struct chunk_head *h, const void *data,
-                      size_t len, struct error *e)
+static int store_item(struct group *g, struct stream *t, const struct store_part *part, const struct chunk_head *h,
+                      const void *data, size_t len, struct error *e)
 {
     struct partition *p = NULL;
     struct portion *portion = NULL;
@@ -157,19 +158,20 @@ static int commit_head(struct group *g, struct stream *t, struct store_part *par
     const struct chunk_head *h = part->head;
     record_epoch_text(part->epoch, epoch);
     if (!is_head_sound(part))
-        return REFUSE(part, ERROR_INVALID, "stream %s item %llu: its head names another item or an impossible one", epoch,
-                      (unsigned long long)part->seq);
+        return REFUSE(part, ERROR_INVALID, "stream %s item %llu: its head names another item or an impossible one",
+                      epoch, (unsigned long long)part->seq);
     if (part->seq < t->head_next)
         return judge_again(g, t, part, e);
     if (t->ended)
-        return REFUSE(part, ERROR_INVALID, "stream %s (agent %s, capture %s) ended with item %llu: %llu cannot follow", epoch, t->agent,
-                      t->capture, (unsigned long long)t->head_next - 1, (unsigned long long)part->seq);
+        return REFUSE(part, ERROR_INVALID, "stream %s (agent %s, capture %s) ended with item %llu: %llu cannot follow",
+                      epoch, t->agent, t->capture, (unsigned long long)t->head_next - 1, (unsigned long long)part->seq);
     if (t->agent && (strcmp(t->agent, h->agent) != 0 || strcmp(t->capture, h->capture) != 0))
-        return REFUSE(part, ERROR_CONFLICT, "stream %s belongs to agent %s, capture %s; item %llu says agent %s, capture %s", epoch,
-                      t->agent, t->capture, (unsigned long long)part->seq, h->agent, h->capture);
+        return REFUSE(part, ERROR_CONFLICT,
+                      "stream %s belongs to agent %s, capture %s; item %llu says agent %s, capture %s", epoch, t->agent,
+                      t->capture, (unsigned long long)part->seq, h->agent, h->capture);
     if (part->seq > t->head_next && !t->restored)
-        return REFUSE(part, ERROR_INVALID, "stream %s: item %llu came, but item %llu is next", epoch, (unsigned long long)part->seq,
-                      (unsigned long long)t->head_next);
+        return REFUSE(part, ERROR_INVALID, "stream %s: item %llu came, but item %llu is next", epoch,
+                      (unsigned long long)part->seq, (unsigned long long)t->head_next);
     int r = part->seq > t->head_next ? store_hole(g, t, part, e) : 0;
     return r ? r : store_item(g, t, part, h, part->head_bytes, part->head_length, e);
 }
@@ -188,11 +190,12 @@ static int judge_body_again(struct group *g, struct store_part *part, struct err
         return 0;
     record_epoch_text(part->epoch, epoch);
     if (row.body == BODY_NEVER)
-        return REFUSE(part, ERROR_INVALID, "stream %s item %llu is a %s without a body", epoch, (unsigned long long)part->seq,
-                      kind_name(row.kind));
+        return REFUSE(part, ERROR_INVALID, "stream %s item %llu is a %s without a body", epoch,
+                      (unsigned long long)part->seq, kind_name(row.kind));
     if (row.body == BODY_STORED && row.body_length != part->body_length)
-        return REFUSE(part, ERROR_CONFLICT, "stream %s item %llu: stored is a body of %llu bytes, this one has %llu", epoch,
-                      (unsigned long long)part->seq, (unsigned long long)row.body_length, (unsigned long long)part->body_length);
+        return REFUSE(part, ERROR_CONFLICT, "stream %s item %llu: stored is a body of %llu bytes, this one has %llu",
+                      epoch, (unsigned long long)part->seq, (unsigned long long)row.body_length,
+                      (unsigned long long)part->body_length);
     return 0;
 }
 
@@ -226,7 +229,8 @@ static int append_body(struct partition *p, const struct head_row *row, const vo
     return r;
 }
 
-static int store_body(struct partition *p, struct portion *portion, const struct head_row *row, struct store_part *part, struct error *e)
+static int store_body(struct partition *p, struct portion *portion, const struct head_row *row, struct store_part *part,
+                      struct error *e)
 {
     char epoch[EPOCH_TEXT_SIZE];
     struct pack_record record;
@@ -254,8 +258,8 @@ static int store_body(struct partition *p, struct portion *portion, const struct
     return r;
 }
 
-static int store_fate(struct partition *p, struct portion *portion, const struct head_row *row, const struct store_part *part,
-                      struct error *e)
+static int store_fate(struct partition *p, struct portion *portion, const struct head_row *row,
+                      const struct store_part *part, struct error *e)
 {
     portion->changed = true;
     portion->gap_packets += row->totals.value[COUNTER_STORED];
@@ -299,16 +303,16 @@ static int commit_body(struct group *g, struct stream *t, struct store_part *par
     const struct stream_waiting *w = stream_front(t);
     record_epoch_text(part->epoch, epoch);
     if (part->seq >= t->head_next)
-        return REFUSE(part, ERROR_INVALID, "stream %s: the body of item %llu came before its head (item %llu is next)", epoch,
-                      (unsigned long long)part->seq, (unsigned long long)t->head_next);
+        return REFUSE(part, ERROR_INVALID, "stream %s: the body of item %llu came before its head (item %llu is next)",
+                      epoch, (unsigned long long)part->seq, (unsigned long long)t->head_next);
     if (!w || part->seq < w->seq)
         return judge_body_again(g, part, e);
     if (part->seq > w->seq)
-        return REFUSE(part, ERROR_INVALID, "stream %s: the body of item %llu came, but that of item %llu is next", epoch,
-                      (unsigned long long)part->seq, (unsigned long long)w->seq);
+        return REFUSE(part, ERROR_INVALID, "stream %s: the body of item %llu came, but that of item %llu is next",
+                      epoch, (unsigned long long)part->seq, (unsigned long long)w->seq);
     if (part->fate && part->fate != BODY_EVICTED)
-        return REFUSE(part, ERROR_INVALID, "stream %s item %llu: a body cannot be reported as '%s'", epoch, (unsigned long long)part->seq,
-                      body_state_name(part->fate));
+        return REFUSE(part, ERROR_INVALID, "stream %s item %llu: a body cannot be reported as '%s'", epoch,
+                      (unsigned long long)part->seq, body_state_name(part->fate));
     return store_awaited(g, t, part, e);
 }
 
@@ -342,8 +346,10 @@ static int check_room(struct store *s, const struct store_part *parts, size_t co
     if (r)
         return r;
     if (free_bytes < s->config.floor_bytes || free_bytes - s->config.floor_bytes < need)
-        return error_set(e, ERROR_FULL, "the disk of %s has %llu bytes free and %llu are kept free: nothing is taken in until there is room",
-                         s->path, (unsigned long long)free_bytes, (unsigned long long)s->config.floor_bytes);
+        return error_set(
+            e, ERROR_FULL,
+            "the disk of %s has %llu bytes free and %llu are kept free: nothing is taken in until there is room",
+            s->path, (unsigned long long)free_bytes, (unsigned long long)s->config.floor_bytes);
     return 0;
 }
 
@@ -407,7 +413,8 @@ int store_commit(struct store *s, struct store_part *parts, size_t count, struct
     return r;
 }
 
-int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t *head_next, uint64_t *body_next, struct error *e)
+int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t *head_next, uint64_t *body_next,
+                       struct error *e)
 {
     struct stream *t = NULL;
     int r = stream_get(s, epoch, &t, e);
@@ -416,4 +423,10 @@ int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_
     *head_next = t->head_next;
     *body_next = stream_body_next(t);
     return 0;
+}
+
+bool store_stream_is_over(struct store *s, const uint8_t epoch[EPOCH_SIZE])
+{
+    const struct stream *t = epoch_map_find(&s->streams, epoch);
+    return t && t->ended && !stream_front(t);
 }

@@ -26,11 +26,11 @@
 
 struct store_config {
     const char *path;
-    uint64_t retain_bytes;  /* all partitions together; 0: no limit */
-    uint64_t retain_age_ns; /* by arrival; 0: no limit */
+    uint64_t retain_bytes;      /* all partitions together; 0: no limit */
+    uint64_t retain_age_ns;     /* by arrival; 0: no limit */
     uint64_t retain_body_bytes; /* bodies (packs) may go earlier than rows; 0: no limit of their own */
-    uint64_t floor_bytes;   /* free disk below which nothing more is taken in */
-    uint64_t partition_ns;  /* length of a partition; 1 h unless a test says otherwise */
+    uint64_t floor_bytes;       /* free disk below which nothing more is taken in */
+    uint64_t partition_ns;      /* length of a partition; 1 h unless a test says otherwise */
 };
 
 struct store;
@@ -49,7 +49,7 @@ struct store_part {
     uint64_t body_length;
     uint8_t epoch[EPOCH_SIZE];
     uint64_t seq;
-    uint8_t fate;            /* body fate instead of a body: BODY_EVICTED; 0 otherwise */
+    uint8_t fate; /* body fate instead of a body: BODY_EVICTED; 0 otherwise */
     uint8_t gap;
     uint64_t arrived_ns;
     const uint8_t *install; /* of the agent, 16 bytes */
@@ -62,7 +62,11 @@ struct store_part {
 MUST_CHECK int store_commit(struct store *s, struct store_part *parts, size_t count, struct error *e);
 
 /* The cursors of a stream (0, 0 if never heard of). */
-MUST_CHECK int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t *head_next, uint64_t *body_next, struct error *e);
+MUST_CHECK int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t *head_next,
+                                  uint64_t *body_next, struct error *e);
+
+/* Whether the stream, whose state was asked for just now, ended and nothing of it is waited for. */
+bool store_stream_is_over(struct store *s, const uint8_t epoch[EPOCH_SIZE]);
 
 /* Records an agent's hello: name, install, software, labels (joined by ','), addresses seen now. ERROR_CONFLICT if another install uses the name and was seen within
  * the last minutes. */
@@ -74,7 +78,7 @@ struct store_agent {
     const struct filter_address *addresses; /* times unused */
     uint32_t address_count;
     uint64_t seen_ns;
-    const char *peer; /* address it connected from */
+    const char *peer;        /* address it connected from */
     const char *status_json; /* last status, or NULL to leave */
 };
 MUST_CHECK int store_agent_seen(struct store *s, const struct store_agent *a, struct error *e);
@@ -115,38 +119,43 @@ struct store_chunk {
 /* Calls `each` for every chunk (and GAP, END) of the scan, in order of arrival; a nonzero return ends the scan and is returned. *pruned counts heads that postings excluded.
  * Chunks that postings exclude are not given, but their counters are (each with rows NULL: flows == NULL) because losses inside the question must be known: see `excluded`. */
 typedef int store_chunk_fn(void *context, struct store_chunk *c, bool excluded, struct error *e);
-MUST_CHECK int store_scan_chunks(struct store_reader *r, const struct store_scan *scan, store_chunk_fn *each, void *context, struct error *e);
+MUST_CHECK int store_scan_chunks(struct store_reader *r, const struct store_scan *scan, store_chunk_fn *each,
+                                 void *context, struct error *e);
 
 /* Opens the body of a chunk for random access. ERROR_NOT_FOUND if it is not stored (any more). The source is valid until store_body_close. */
 struct store_body;
-MUST_CHECK int store_body_open(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct store_body **out, struct body_source *source,
-                               struct error *e);
+MUST_CHECK int store_body_open(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
+                               struct store_body **out, struct body_source *source, struct error *e);
 void store_body_close(struct store_body *b);
 
 /* The head of one chunk by id; ERROR_NOT_FOUND. Free with store_chunk_free. */
-MUST_CHECK int store_chunk_get(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct store_chunk **out, struct error *e);
+MUST_CHECK int store_chunk_get(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
+                               struct store_chunk **out, struct error *e);
 void store_chunk_free(struct store_chunk *c);
 
 /* Lists. Strings are valid during the callback. */
 struct store_agent_info {
     const char *name, *software, *labels, *peer, *status_json;
     uint64_t first_seen_ns, last_seen_ns;
-    uint64_t chunks, packets, bytes; /* stored now */
+    uint64_t chunks, packets, bytes;        /* stored now */
     const struct filter_address *addresses; /* with the times in which the agent had them */
     uint32_t address_count;
 };
-MUST_CHECK int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a), void *context, struct error *e);
+MUST_CHECK int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
+                                void *context, struct error *e);
 
 struct store_capture_info {
     const char *name, *filter;
-    const char *agents; /* names, joined by ',' */
+    const char *agents;         /* names, joined by ',' */
     uint64_t first_ns, last_ns; /* packet time */
     uint64_t first_arrived_ns, last_arrived_ns;
     uint64_t streams, open_streams, chunks, rows, packets, bytes, stored_bytes;
     struct counters totals;
     uint64_t gap_packets; /* in GAP items and evicted bodies */
 };
-MUST_CHECK int store_each_capture(struct store_reader *r, int (*each)(void *context, const struct store_capture_info *c), void *context, struct error *e);
+MUST_CHECK int store_each_capture(struct store_reader *r,
+                                  int (*each)(void *context, const struct store_capture_info *c), void *context,
+                                  struct error *e);
 
 /* Streams that the scan's agents and captures name (times and filter are not looked at). */
 struct store_stream_info {
@@ -157,8 +166,9 @@ struct store_stream_info {
     uint64_t last_ns;              /* greatest packet time so far; 0 if none */
     uint64_t last_arrived_ns;
 };
-MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan *scan, int (*each)(void *context, const struct store_stream_info *s),
-                                 void *context, struct error *e);
+MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan *scan,
+                                 int (*each)(void *context, const struct store_stream_info *s), void *context,
+                                 struct error *e);
 
 /* What was dropped of a stream, flows and packets: of those packet times. Only what the scan's times, agents and captures
  * name (its filter is not looked at). */
@@ -171,7 +181,8 @@ MUST_CHECK int store_each_dropped(struct store_reader *r, const struct store_sca
                                   void *context, struct error *e);
 
 struct store_stats {
-    uint64_t partitions, open_partitions, chunks, rows, packets, head_bytes, body_bytes, database_bytes, free_bytes, total_bytes;
+    uint64_t partitions, open_partitions, chunks, rows, packets, head_bytes, body_bytes, database_bytes, free_bytes,
+        total_bytes;
     uint64_t oldest_ns, newest_ns; /* packet time */
     uint64_t expired_chunks, expired_bytes;
 };
@@ -183,8 +194,10 @@ struct store_report {
     uint64_t damaged; /* findings */
 };
 /* Reads everything: packs against heads, heads against flows.db, rows against blocks, postings against rows; says each finding through `say` (what, where, what it costs). */
-MUST_CHECK int store_check(const char *path, void (*say)(void *context, const char *text), void *context, struct store_report *report, struct error *e);
+MUST_CHECK int store_check(const char *path, void (*say)(void *context, const char *text), void *context,
+                           struct store_report *report, struct error *e);
 /* Makes every flows.db that is missing or damaged anew from the packs; says what cannot be restored (heads without a body). */
-MUST_CHECK int store_reindex(const char *path, void (*say)(void *context, const char *text), void *context, struct store_report *report, struct error *e);
+MUST_CHECK int store_reindex(const char *path, void (*say)(void *context, const char *text), void *context,
+                             struct store_report *report, struct error *e);
 
 #endif

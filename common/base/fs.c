@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -391,6 +392,21 @@ int fs_free_bytes(int fd, uint64_t *free_bytes, uint64_t *total_bytes, struct er
     *free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
     *total_bytes = (uint64_t)st.f_blocks * st.f_frsize;
     return 0;
+}
+
+void fs_allow_many_files(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l); /* with fewer it goes, too */
+    }
+}
+
+uint64_t fs_files_max(void)
+{
+    struct rlimit l;
+    return getrlimit(RLIMIT_NOFILE, &l) == 0 ? (uint64_t)l.rlim_cur : 0;
 }
 
 static int remove_at(int dirfd, const char *name, unsigned depth, struct error *e);

@@ -59,6 +59,10 @@ bool fs_lock_held(int dirfd, const char *name);
 /* Bytes that an unprivileged user may still write on the file system of fd, and its size. */
 MUST_CHECK int fs_free_bytes(int fd, uint64_t *free_bytes, uint64_t *total_bytes, struct error *e);
 
+/* Lets this process have as many files open as the system allows it. fs_files_max: how many it may have now. */
+void fs_allow_many_files(void);
+uint64_t fs_files_max(void);
+
 /* Removes everything in the directory and the directory itself (dirfd/name). Follows no links; what is not there is no
  * error. At most FS_DEPTH_MAX folders deep. Fault point: fs.remove, before each file or folder. */
 #define FS_DEPTH_MAX 32

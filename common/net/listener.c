@@ -16,6 +16,7 @@ struct listener {
     listener_accept_fn *on_accept;
     void *context;
     unsigned most;
+    uint64_t greeting_ms;
     unsigned streams; /* accepted and not freed; each needs this struct */
     bool closed;
 };
@@ -79,6 +80,7 @@ static void offer(struct listener *l, struct stream *s)
     }
     s->events = events;
     s->context = context;
+    stream_time_limit(s, l->greeting_ms);
     stream_resume(s);
 }
 
@@ -133,6 +135,7 @@ int listener_new(uv_loop_t *loop, const char *address, unsigned most, listener_a
     if (!l)
         return r ? r : error_set(e, ERROR_MEMORY, "no memory to listen on %s", address);
     *l = (struct listener){.loop = loop, .on_accept = on_accept, .context = context, .most = most};
+    l->greeting_ms = LISTENER_GREETING_MS;
     uv_tcp_init(loop, &l->tcp);
     l->tcp.data = l;
     int status = uv_tcp_bind(&l->tcp, (struct sockaddr *)&where, 0);
@@ -145,6 +148,11 @@ int listener_new(uv_loop_t *loop, const char *address, unsigned most, listener_a
     }
     *out = l;
     return 0;
+}
+
+void listener_set_greeting(struct listener *l, uint64_t ms)
+{
+    l->greeting_ms = ms;
 }
 
 int listener_port(const struct listener *l)

@@ -45,7 +45,8 @@
 #define NET_PIECE_MAX    (256u << 10) /* bytes in a PIECE or RESULT */
 #define NET_STRINGS_MAX  4096u        /* in any list of a message */
 #define NET_LIST_MAX     65536u
-#define NET_ORDERS_MAX   64u /* captures that one agent runs at once */
+#define NET_STREAMS_MAX  4096u /* that one data connection may name and that are not over */
+#define NET_ORDERS_MAX   64u   /* captures that one agent runs at once */
 
 /* What one host accepts of a capture fits into a request of fixed layout (agent/order.h). */
 #define REQUEST_FILTER_MAX     2000u

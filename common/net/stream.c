@@ -96,6 +96,8 @@ static void on_timer(uv_timer_t *timer)
     struct stream *s = timer->data;
     if (s->state == STREAM_DIALLING)
         stream_dial_timeout(s);
+    else if (s->state == STREAM_OPEN)
+        stream_fail(s, ERROR_UNREACHABLE, "the peer %s did not say who it is", s->peer);
     else if (s->queued)
         stream_fail(s, ERROR_UNREACHABLE, "closed the connection with %s, which had not taken the last %zu bytes",
                     s->peer, s->queued);
@@ -143,6 +145,8 @@ static bool next_frame(struct stream *s)
         stream_fail(s, r, "the peer %s: %s", s->peer, why.text);
         return false;
     }
+    if (!s->greeted)
+        uv_timer_stop(&s->timer);
     s->greeted = true;
     s->in_at += NET_HEADER_SIZE + length;
     s->events->on_message(s->context, s, &m);

@@ -52,6 +52,11 @@ typedef bool listener_accept_fn(void *context, struct stream *s, const struct st
 MUST_CHECK int listener_new(uv_loop_t *loop, const char *address, unsigned most, listener_accept_fn *on_accept,
                             void *context, struct listener **out, struct error *e);
 int listener_port(const struct listener *l);
+
+/* Who connects must send a whole message within that time (LISTENER_GREETING_MS unless said otherwise). */
+#define LISTENER_GREETING_MS 10000u
+void listener_set_greeting(struct listener *l, uint64_t ms);
+
 void listener_close(struct listener *l); /* stops accepting; open streams go on */
 
 /* Whether an address (without port) is of the loopback: plain TCP is allowed there without being asked for. */

@@ -18,8 +18,9 @@ struct stream_dial;
 
 struct stream {
     uv_loop_t *loop;
-    uv_tcp_t *tcp;    /* owned; each try to connect has a new one */
-    uv_timer_t timer; /* DIALLING: the whole attempt; DRAINING: the wait for the other side */
+    uv_tcp_t *tcp; /* owned; each try to connect has a new one */
+    uv_timer_t
+        timer; /* DIALLING: the whole attempt; accepted and OPEN: its first message; DRAINING: the wait for the other side */
     uv_idle_t later;  /* frames that were read before a pause */
     unsigned handles; /* of the three, not closed yet */
     enum stream_state state;
@@ -42,7 +43,7 @@ struct stream {
 /* A stream without a connection, its handles made. NULL without memory. */
 struct stream *stream_alloc(uv_loop_t *loop, const struct stream_events *events, void *context);
 
-/* Ends the DIALLING or DRAINING that has begun, after that time. */
+/* Ends the DIALLING or DRAINING that has begun, after that time; an OPEN one if its first message has not come by then. */
 void stream_time_limit(struct stream *s, uint64_t timeout_ms);
 
 /* The connection is there: options of the socket, reading. */

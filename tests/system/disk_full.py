@@ -65,12 +65,15 @@ def collector_full(system):
         system.start_agent("web-1")
         fleet.wait_until(lambda: "agents keep their chunks" in log_of(system, "collector.log"), "the collector to say that it is full")
         system.run("status")  # it still answers
+        system.start_agent("web-2")  # and greets
+        fleet.wait_until(lambda: log_of(system, "collector.log").count("agent web-2 connected") == 2, "an agent to be greeted by a full collector")
         assert os.listdir(system.path("spool-web-1")), "the agent forgot what the collector could not store"
         grow(disk, 128 * MB)
         fleet.wait_until(lambda: not [n for n in os.listdir(system.path("spool-web-1")) if len(n) == 32], "the spool to empty")
         assert "takes chunks again" in log_of(system, "collector.log")
         all_there(system, "full", count)
         system.stop_agent("web-1")
+        system.stop_agent("web-2")
         system.stop_collector()
     system.start_collector()
 

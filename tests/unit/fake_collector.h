@@ -9,7 +9,7 @@
 #include "common/net/stream.h"
 #include <stdbool.h>
 
-#define FAKE_STREAMS 8u
+#define FAKE_STREAMS 48u
 #define FAKE_ITEMS   256u
 
 struct fake_item {

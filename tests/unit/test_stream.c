@@ -488,6 +488,29 @@ static void a_stranger_may_not_send_much(void **state)
     close(fd);
 }
 
+static void who_says_nothing_is_left(void **state)
+{
+    struct world *w = *state;
+    listener_set_greeting(w->listener, 50);
+    int silent = raw_connect(w);
+    int half = raw_connect(w);
+    raw_send(half, "FD\x01\x01\x05\0\0\0ab", 10);
+    RUN_UNTIL(w, w->accepted == 2 && w->server[0].closes == 1 && w->server[1].closes == 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(w->server[i].why.code, ERROR_UNREACHABLE);
+        assert_non_null(strstr(w->server[i].why.text, "did not say who it is"));
+    }
+    dial(w);
+    RUN_UNTIL(w, w->accepted == 3 && w->server[2].messages == 1);
+    uv_sleep(60);
+    settle(w);
+    assert_int_equal(w->server[2].closes, 0); /* who has greeted may be silent */
+    stream_close(w->client.stream);
+    both_closed(w);
+    close(silent);
+    close(half);
+}
+
 static void a_frame_may_come_in_single_bytes(void **state)
 {
     struct world *w = *state;
@@ -635,6 +658,7 @@ int main(void)
         TEST(garbage_is_named_and_closed),
         TEST(another_version_is_named),
         TEST(a_stranger_may_not_send_much),
+        TEST(who_says_nothing_is_left),
         TEST(a_frame_may_come_in_single_bytes),
         TEST(an_end_inside_a_frame_is_no_clean_end),
         TEST(a_reset_is_told),

@@ -766,6 +766,24 @@ static void what_the_collector_waits_for_is_told(void **state)
     assert_int_not_equal(fake(w, 1)->items[0].fate_gap, 0);
 }
 
+/* A spool with more streams than files may be open is shipped in turns. */
+static void many_streams_are_shipped_in_turns(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before, few;
+    log_setup("test_uplink", LOG_LEVEL_ERROR);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (uint8_t n = 1; n <= 40; n++)
+        add_stream(w, n, 1, 100);
+    few = before;
+    few.rlim_cur = 60;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    ship_until_empty(w);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (uint8_t n = 1; n <= 40; n++)
+        check_stream(w, n, 1);
+}
+
 /* ------------------------------------------------------------ death */
 static int ship_process(const char *folder, const char *address)
 {
@@ -885,6 +903,7 @@ int main(int argc, char **argv)
         TEST(then_the_oldest_rows),
         TEST(what_waits_is_not_given_up),
         TEST(what_the_collector_waits_for_is_told),
+        TEST(many_streams_are_shipped_in_turns),
         TEST(a_death_anywhere_loses_and_doubles_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
