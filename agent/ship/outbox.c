@@ -242,18 +242,27 @@ static struct outbox_stream *new_stream(struct outbox *o, const uint8_t epoch[EP
     return t;
 }
 
+/* A page that is damaged is done without. */
+static int map_page(struct outbox_stream *t, struct error *e)
+{
+    struct counter_page *page = NULL;
+    struct error why = ERROR_INIT;
+    int r = counter_page_map(t->dirfd, t->epoch, false, &page, &why);
+    t->page = page;
+    if (r == ERROR_INVALID || r == ERROR_NOT_FOUND)
+        log_warn("spool: stream %s: %s", t->name, why.text);
+    else if (r && e)
+        *e = why;
+    return r == ERROR_INVALID || r == ERROR_NOT_FOUND ? 0 : r;
+}
+
 static int add_stream(struct outbox *o, const uint8_t epoch[EPOCH_SIZE], struct error *e)
 {
     struct outbox_stream *t = new_stream(o, epoch);
-    struct counter_page *page = NULL;
-    struct error why = ERROR_INIT;
     if (!t)
         return error_set(e, ERROR_MEMORY, "no memory for a stream");
     t->dirfd = spool_dir_open(spool_fd(o->spool), epoch, e);
-    int r = t->dirfd < 0 ? t->dirfd : 0;
-    if (!r && counter_page_map(t->dirfd, epoch, false, &page, &why) != 0)
-        log_warn("spool: stream %s: %s", t->name, why.text);
-    t->page = page;
+    int r = t->dirfd < 0 ? t->dirfd : map_page(t, e);
     if (!r)
         r = outbox_rescan(o, t, e);
     if (r) {

@@ -103,7 +103,7 @@ bool outbox_finish(struct outbox *o, struct outbox_stream *t);
 /* The item whose head is to be sent next, holes before it filled; NULL if there is none or the stream is stuck. */
 struct outbox_item *outbox_head_due(struct outbox *o, struct outbox_stream *t);
 
-/* Reads and verifies its head; if it is damaged the item is a GAP from now on, and that is read. */
+/* Reads and verifies its head; if it is damaged the item is a GAP from now on, and that is read. Any error: the stream is to wait. */
 MUST_CHECK int outbox_read_head(struct outbox *o, struct outbox_stream *t, struct outbox_item *item,
                                 struct buffer *head, struct error *e);
 
@@ -114,7 +114,8 @@ enum outbox_fate { FATE_NONE, FATE_SEND, FATE_GONE, FATE_LATER };
 enum outbox_fate outbox_body_due(struct outbox *o, struct outbox_stream *t, struct outbox_item **item, uint64_t *seq,
                                  int *gap);
 
-/* Opens a body after a look at all its bytes. Any error: it was set aside, and outbox_body_due says so. */
+/* Opens a body after a look at all its bytes. After an error it was set aside if it is damaged, and outbox_body_due says so; else the item has it still, and
+ * the stream is to wait. */
 MUST_CHECK int outbox_open_body(struct outbox *o, struct outbox_stream *t, struct outbox_item *item, struct error *e);
 void outbox_damaged_body(struct outbox *o, struct outbox_stream *t, struct outbox_item *item, const char *why);
 

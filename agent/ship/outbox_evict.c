@@ -143,9 +143,7 @@ static int evict_item(struct outbox *o, struct outbox_stream *t, struct outbox_i
         if (h.kind == HEAD_CHUNK) /* else it is no candidate any more */
             r = replace_by_gap(o, t, item, gap, &h, n, e);
         head_free(&h);
-    } else if (r == ERROR_MEMORY) {
-        error_set(e, r, "%s", why.text);
-    } else { /* damaged: found now and not when it would have been sent */
+    } else { /* if it is damaged: found now and not when it would have been sent */
         r = outbox_read_head(o, t, item, &head, e);
     }
     buffer_free(&head);

@@ -17,6 +17,17 @@
 #define VERIFY_SIZE   ((size_t)1 << 20)
 #define SOFTWARE_NAME "fleetdump " FLEETDUMP_VERSION
 
+/* Whether it tells of the file: else of the moment (no memory, no more files, ...) or of our rights, and the file may be good. */
+static bool is_damage(const struct error *e)
+{
+    static const int codes[] = {ERROR_INVALID, ERROR_TRUNCATED, ERROR_CORRUPT,
+                                ERROR_LIMIT,   ERROR_CONFLICT,  ERROR_NOT_FOUND};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (e->code == codes[i])
+            return true;
+    return e->code == ERROR_SYSTEM && e->sys == EIO;
+}
+
 /* ------------------------------------------------------------ files that are set aside */
 struct oldest {
     char name[128];
@@ -201,12 +212,15 @@ int outbox_read_head(struct outbox *o, struct outbox_stream *t, struct outbox_it
     struct chunk_head h;
     struct error why = ERROR_INIT;
     int r = outbox_decode(t, item, head, &h, &why);
-    if (r && r != ERROR_MEMORY) {
+    if (r && is_damage(&why)) {
         r = damaged_head(o, t, item, why.text, e);
         return r ? r : outbox_decode(t, item, head, &h, e) ? ERROR_CORRUPT : (head_free(&h), 0);
     }
-    if (r)
-        return error_set(e, r, "%s", why.text);
+    if (r) {
+        if (e)
+            *e = why;
+        return r;
+    }
     head_free(&h);
     return 0;
 }
@@ -284,7 +298,7 @@ static enum outbox_fate fate_of(struct outbox *o, struct outbox_stream *t, struc
         if (!r)
             head_free(&h);
         buffer_free(&head);
-        if (r == ERROR_MEMORY) {
+        if (r && !is_damage(&e)) {
             stick(t, &e);
             return FATE_LATER;
         }
@@ -380,8 +394,9 @@ int outbox_open_body(struct outbox *o, struct outbox_stream *t, struct outbox_it
     int fd = open_verified(t, item, &why);
     if (fd >= 0)
         return fd;
-    if (fd == ERROR_MEMORY || why.sys == EMFILE || why.sys == ENFILE)
-        return error_set(e, ERROR_MEMORY, "%s", why.text);
-    outbox_damaged_body(o, t, item, why.text);
-    return error_set(e, fd, "%s", why.text);
+    if (is_damage(&why))
+        outbox_damaged_body(o, t, item, why.text);
+    if (e)
+        *e = why;
+    return fd;
 }

@@ -98,7 +98,7 @@ static bool begin_body(struct uplink *u, struct outbox_stream *t, struct outbox_
 {
     struct error e = ERROR_INIT;
     int fd = outbox_open_body(u->outbox, t, item, &e);
-    if (fd == ERROR_MEMORY)
+    if (fd < 0 && item->has_body)
         stick(t, &e);
     if (fd < 0)
         return false;

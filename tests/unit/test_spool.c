@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -688,6 +689,47 @@ static void what_cannot_be_read_costs_itself(void **state)
     support_folder_remove(folder);
 }
 
+/* Without a file to open nothing is damaged: it waits. */
+static void what_cannot_be_opened_now_is_not_lost(void **state)
+{
+    (void)state;
+    char *folder = support_folder();
+    struct spool *s = open_spool(folder);
+    struct spool_stream *t = NULL;
+    struct outbox *o = NULL;
+    struct rlimit before, none;
+    struct buffer head = {0};
+    struct error e = ERROR_INIT;
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, NULL), 0);
+    int body = open_with_content(t, 0, &e);
+    assert_int_equal(seal(t, HEAD_CHUNK, 0, body, &e), 0);
+    close(body);
+    assert_int_equal(outbox_open(s, &o, NULL), 0);
+    struct outbox_stream *x = o->streams[0];
+    assert_int_equal(outbox_acked(o, &x, 0, 0, true, NULL), 0);
+    struct outbox_item *item = outbox_head_due(o, x);
+    assert_non_null(item);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int head_read = outbox_read_head(o, x, item, &head, &e);
+    item->body_length = sizeof(BODY);
+    int body_fd = outbox_open_body(o, x, item, &e);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(head_read, ERROR_SYSTEM);
+    assert_int_equal(body_fd, ERROR_SYSTEM);
+    assert_int_equal(o->damaged, 0);
+    assert_int_equal(outbox_read_head(o, x, item, &head, &e), 0);
+    assert_int_equal(item->kind, HEAD_CHUNK);
+    assert_true(exists(folder, "0000000000000000.pcapng.zst"));
+    buffer_free(&head);
+    outbox_close(o);
+    spool_stream_close(t);
+    spool_close(s);
+    support_folder_remove(folder);
+}
+
 static void other_names_are_no_streams(void **state)
 {
     (void)state;
@@ -728,6 +770,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_installation_keeps_its_id),
         cmocka_unit_test(a_spool_that_cannot_be_used_is_refused),
         cmocka_unit_test(what_cannot_be_read_costs_itself),
+        cmocka_unit_test(what_cannot_be_opened_now_is_not_lost),
         cmocka_unit_test(other_names_are_no_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
