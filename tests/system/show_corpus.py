@@ -4,7 +4,7 @@
 numbers and all of tcp.analysis.*.
 
 The TCP segments of the captures are written into a few pcapng files, which tshark (without what stands above TCP) and
-tcp_dump (which see) both read. Connections of several captures with the same ends follow each other there, for tshark
+ladder_dump (which see) both read. Connections of several captures with the same ends follow each other there, for tshark
 as for us. Exceptions stand in tests/data/show-exceptions.tsv, each with its reason; a line that is not needed fails
 too. FLEETDUMP_CORPUS_SHARE=N takes every N-th capture.
 
@@ -107,7 +107,7 @@ def read(batch, config):
     if done.returncode:
         raise AssertionError("tshark failed: " + done.stderr)
     with open(batch.path + ".ours", "w") as out:
-        subprocess.run([os.path.join(os.environ["FLEETDUMP_BIN"], "tcp_dump"), batch.path], stdout=out, check=True)
+        subprocess.run([os.path.join(os.environ["FLEETDUMP_BIN"], "ladder_dump"), batch.path], stdout=out, check=True)
 
 
 def nanoseconds(text):
@@ -144,7 +144,7 @@ def same_ends(fields, line):
 
 
 def ours(line):
-    view = {name: int(value) if name not in ("findings", "from", "to") else value for name, value in line.items()}
+    view = {name: value if name in ("findings", "from", "to", "words") else int(value) for name, value in line.items()}
     have = set(view["findings"].split())
     view["findings"] = " ".join(n for n in FINDINGS if n in have)
     if view["rto"] == 0:
@@ -160,7 +160,8 @@ def compare(batch, exceptions, report):
         columns = file.readline().rstrip("\n").split("\t")
         for line in file:
             values = dict(zip(columns, line.rstrip("\n").split("\t"), strict=True))
-            mine[int(values["frame"])] = values
+            if values["seq"]:
+                mine[int(values["frame"])] = values
     count = 0
     with open(batch.path + ".tshark") as file:
         for text in file:

@@ -1,7 +1,9 @@
 /*
- * tcp_dump FILE.pcapng: our reading of each TCP segment, one line of tab-separated columns (the first line names them),
- * for comparison with tshark's. Connections are told apart by addresses and ports alone, as tshark does.
+ * ladder_dump FILE.pcapng: our reading of each packet, one line of tab-separated columns (the first line names them),
+ * for comparison with tshark's: of TCP segments what tcp_analysis finds (else these columns are empty), and what is
+ * said in any packet. Connections are told apart by addresses, protocol and ports alone, as tshark does.
  */
+#include "collector/ladder/said.h"
 #include "collector/ladder/tcp_analysis.h"
 #include "common/base/hash.h"
 #include "common/chunk/pcapng.h"
@@ -15,12 +17,13 @@
 struct endpoints {
     uint8_t addr[2][16];
     uint16_t port[2];
-    uint32_t family;
+    uint16_t family, proto;
 };
 
 struct connection {
     struct endpoints ends;
     struct tcp_analysis *analysis;
+    struct said *said;
     struct connection *next;
 };
 
@@ -30,7 +33,7 @@ static uint32_t frame;
 
 static void die(const char *what)
 {
-    fprintf(stderr, "tcp_dump: %s\n", what);
+    fprintf(stderr, "ladder_dump: %s\n", what);
     exit(1);
 }
 
@@ -53,67 +56,81 @@ static unsigned endpoints_of(const struct packet *p, struct endpoints *ends)
     unsigned from = order > 0 || (order == 0 && p->net.port[0] > p->net.port[1]);
     memset(ends, 0, sizeof *ends);
     ends->family = p->net.family;
+    ends->proto = p->net.proto;
     set_end(ends, from, p, 0);
     set_end(ends, !from, p, 1);
     return from;
 }
 
-static struct tcp_analysis *analysis_of(const struct endpoints *ends)
+static struct connection *connection_of(const struct endpoints *ends)
 {
     struct connection **slot = &slots[hash64(ends, sizeof *ends) % SLOTS], *c;
     for (c = *slot; c; c = c->next)
         if (memcmp(&c->ends, ends, sizeof *ends) == 0)
-            return c->analysis;
+            return c;
     c = calloc(1, sizeof *c);
-    if (!c || tcp_analysis_new(&c->analysis, NULL))
+    if (!c || tcp_analysis_new(&c->analysis, NULL) || said_new(&c->said, NULL))
         die("no memory");
     c->ends = *ends;
     c->next = *slot;
-    *slot = c;
-    return c->analysis;
+    return *slot = c;
 }
 
-static void print_ends(const struct packet *p)
+static void print_findings(uint16_t findings)
 {
-    char from[46], to[46];
-    printf("%s\t%s\t", packet_addr_text(p->net.family, p->net.addr[0], from, sizeof from),
-           packet_addr_text(p->net.family, p->net.addr[1], to, sizeof to));
+    for (const struct tcp_finding_name *n = tcp_finding_names; n->name; n++)
+        if (findings & n->finding)
+            printf("%s ", n->name);
 }
 
 static void print_reading(const struct tcp_segment *s, const struct tcp_analysis *a, const struct tcp_reading *r)
 {
-    printf("%u\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t", s->number, r->seq, r->ack, r->next, s->length, s->flags, r->window,
-           r->duplicate, r->duplicate_of);
-    for (const struct tcp_finding_name *n = tcp_finding_names; n->name; n++)
-        if (r->findings & n->finding)
-            printf("%s ", n->name);
-    printf("\t%u\t%lld\t%u\t%u\t%u\t%lld\t%lld\t%d\t%u\t%u\n", r->acks, (long long)r->acks_after_ns, r->in_flight,
-           r->in_flight ? r->pushed : 0, r->rto_of, (long long)r->rto_ns, (long long)tcp_analysis_handshake_ns(a),
-           s->whole, s->seq, s->ack);
+    printf("%u\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t%u\t", s->whole, s->seq, s->ack, r->seq, r->ack, r->next, s->length,
+           s->flags, r->window, r->duplicate);
+    printf("%u\t%u\t%lld\t%u\t%u\t%u\t%lld\t%lld\t", r->duplicate_of, r->acks, (long long)r->acks_after_ns,
+           r->in_flight, r->in_flight ? r->pushed : 0, r->rto_of, (long long)r->rto_ns,
+           (long long)tcp_analysis_handshake_ns(a));
+    print_findings(r->findings);
+}
+
+static void print_tcp(const struct packet *p, uint64_t time_ns, struct tcp_analysis *a, unsigned from)
+{
+    struct tcp_segment s;
+    struct tcp_reading reading;
+    tcp_segment_read(p, time_ns, frame, &s);
+    if (tcp_analysis_next(a, from, &s, &reading, NULL))
+        die("no memory");
+    print_reading(&s, a, &reading);
+}
+
+static void print_packet(const struct packet *p, uint64_t time_ns)
+{
+    char from[46], to[46];
+    struct endpoints ends;
+    struct words words;
+    unsigned sender = endpoints_of(p, &ends);
+    struct connection *c = connection_of(&ends);
+    printf("%u\t%s\t%s\t", frame, packet_addr_text(p->net.family, p->net.addr[0], from, sizeof from),
+           packet_addr_text(p->net.family, p->net.addr[1], to, sizeof to));
+    if (p->has_tcp)
+        print_tcp(p, time_ns, c->analysis, sender);
+    else
+        printf("\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t\t");
+    if (said_packet(c->said, sender, p, &words, NULL))
+        die("no memory");
+    printf("\t%s\n", words.text);
 }
 
 static void take(const struct pcapng_packet *packet)
 {
     struct packet p;
-    struct endpoints ends;
-    struct tcp_segment s;
-    struct tcp_reading reading;
-    uint8_t *copy =
-        malloc(packet->captured ? packet->captured : 1); /* of exactly this size, for the address sanitizer */
+    uint8_t *copy = malloc(packet->captured ? packet->captured : 1); /* so that an address sanitizer sees its end */
     if (!copy)
         die("no memory");
     memcpy(copy, packet->data, packet->captured);
     packet_decode(links[packet->interface], copy, packet->captured, packet->wire, &p);
     frame++;
-    if (p.has_tcp) {
-        unsigned from = endpoints_of(&p, &ends);
-        struct tcp_analysis *analysis = analysis_of(&ends);
-        tcp_segment_read(&p, packet->time_ns, frame, &s);
-        if (tcp_analysis_next(analysis, from, &s, &reading, NULL))
-            die("no memory");
-        print_ends(&p);
-        print_reading(&s, analysis, &reading);
-    }
+    print_packet(&p, packet->time_ns);
     free(copy);
 }
 
@@ -123,6 +140,7 @@ static void free_all(void)
         for (struct connection *c = slots[i], *next; c; c = next) {
             next = c->next;
             tcp_analysis_free(c->analysis);
+            said_free(c->said);
             free(c);
         }
 }
@@ -135,9 +153,8 @@ int main(int argc, char **argv)
     FILE *f = argc == 2 ? fopen(argv[1], "rb") : NULL;
     if (!f || pcapng_reader_new(read_file, f, &reader, &e))
         die("give one file that can be read");
-    printf("from\tto\tframe\tseq\tack\tnext\tlength\tflags\twindow\tduplicate\tduplicate_of\tfindings\tacks\tacks_"
-           "after\tin_flight"
-           "\tpushed\trto_of\trto\thandshake\twhole\traw_seq\traw_ack\n");
+    printf("frame\tfrom\tto\twhole\traw_seq\traw_ack\tseq\tack\tnext\tlength\tflags\twindow\tduplicate\tduplicate_of"
+           "\tacks\tacks_after\tin_flight\tpushed\trto_of\trto\thandshake\tfindings\twords\n");
     int r;
     while ((r = pcapng_reader_next(reader, &item, &e)) == 0 && item.kind != PCAPNG_ITEM_END) {
         if (item.kind == PCAPNG_ITEM_INTERFACE && item.interface < INTERFACES_MAX)
