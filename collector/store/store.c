@@ -39,13 +39,44 @@ static int open_folder(const struct store *s, const char *name, struct error *e)
     return fd;
 }
 
+/* What a store may find in a folder that it makes its own. */
+static bool is_own(const char *name)
+{
+    static const char *const names[] = {".", "..", "lost+found", "lock", "trash"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Nothing is written where something else than a store is. */
+static int check_folder(const char *path, bool make, struct error *e)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return make && errno == ENOENT ? 0 : error_sys(e, errno, "cannot open the store %s", path);
+    bool store = false, strange = false;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (strcmp(entry->d_name, "partitions") == 0 || strncmp(entry->d_name, CATALOG_NAME, strlen(CATALOG_NAME)) == 0)
+            store = true;
+        else if (!is_own(entry->d_name))
+            strange = true;
+    closedir(dir);
+    if (store || (make && !strange))
+        return 0;
+    return make ? error_set(e, ERROR_INVALID, "%s holds other things and no store: give the store a folder of its own",
+                            path)
+                : error_set(e, ERROR_NOT_FOUND, "%s holds no store: neither catalog.db nor partitions/ is there", path);
+}
+
 int store_enter(struct store *s, const char *path, bool make, struct error *e)
 {
     s->dirfd = s->partitions_fd = s->trash_fd = s->lock_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
-    if (!make && access(path, F_OK) != 0)
-        return error_sys(e, errno, "cannot open the store %s", path);
-    int r = s->dirfd = fs_open_dir(path, FOLDER_MODE, e);
+    int r = check_folder(path, make, e);
+    if (r)
+        return r;
+    r = s->dirfd = fs_open_dir(path, FOLDER_MODE, e);
     if (r < 0)
         return r;
     s->path = realpath(path, NULL);

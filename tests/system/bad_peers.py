@@ -101,6 +101,21 @@ def folder_in_use(system):
     assert done.returncode == 1 and str(system.collector.pid) in done.stderr, done.stderr
 
 
+def folder_of_others(system):
+    """Nothing is made where something else is, and nothing is checked where no store is."""
+    folder = system.path("photos")
+    os.mkdir(folder)
+    for command, there, word in (([], ["a.jpg"], "folder of its own"), (["check"], ["a.jpg"], "no store"), (["reindex"], [], "no store")):
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        for name in there:
+            open(os.path.join(folder, name), "w").close()
+        done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-collector"), *command, "--data", folder, "--listen", "127.0.0.1:0"],
+                              capture_output=True, text=True, timeout=60, env=system.environment)
+        assert done.returncode == 1 and folder in done.stderr and word in done.stderr, done.stderr
+        assert os.listdir(folder) == there, os.listdir(folder)
+
+
 def plain_text_stays_at_home(system):
     for options, allowed in (((), False), (("--insecure-plaintext",), True)):
         port_file = system.path("port.%d" % allowed)
@@ -129,7 +144,7 @@ def wrong_command_lines(system):
 
 def main():
     with fleet.Fleet() as system:
-        for story in (garbage_at_the_port, hundred_at_once, not_a_collector, nobody_there, folder_in_use, plain_text_stays_at_home, wrong_command_lines):
+        for story in (garbage_at_the_port, hundred_at_once, not_a_collector, nobody_there, folder_in_use, folder_of_others, plain_text_stays_at_home, wrong_command_lines):
             story(system)
             print(story.__name__.replace("_", " ") + ": right")
 
