@@ -224,6 +224,15 @@ static void write_interface(struct pull *u, uint32_t v)
     u->interface_of[v] = u->interfaces++;
 }
 
+/* libpcap refuses a file without interfaces. */
+static void write_no_interface(struct pull *u)
+{
+    uint32_t asked = u->plan->q->link_type;
+    const struct pcapng_interface i = {
+        .name = "none", .link_type = asked <= UINT16_MAX ? (uint16_t)asked : 1, .snaplen = PACKET_SNAPLEN_MAX};
+    pcapng_write_interface(&u->out, &i);
+}
+
 static int write_head(struct pull *u, struct error *e)
 {
     struct buffer comment = {.limit = 60000};
@@ -239,6 +248,8 @@ static int write_head(struct pull *u, struct error *e)
     for (size_t i = 0; i < u->frame_count; i++)
         if (u->interface_of[u->frames[i].vantage] == UINT32_MAX)
             write_interface(u, u->frames[i].vantage);
+    if (u->interfaces == 0)
+        write_no_interface(u);
     return 0;
 }
 
