@@ -303,11 +303,9 @@ int chunk_builder_seal(struct chunk_builder *b, enum head_seal why, struct error
     return code ? code : chunk_seal(b, why, e);
 }
 
-/* Whether the open chunk must be sealed before a packet of this time. */
+/* Whether the open chunk must be sealed before a packet of this time, though it has room for more rows. */
 static enum head_seal seal_due(struct chunk_builder *b, uint64_t time_ns)
 {
-    if (flow_table_full(b->flows))
-        return SEAL_ROWS;
     if (!b->draft || !b->has_packet)
         return 0;
     uint64_t age = time_ns > b->begin_ns ? time_ns - b->begin_ns : b->begin_ns - time_ns;
@@ -317,6 +315,17 @@ static enum head_seal seal_due(struct chunk_builder *b, uint64_t time_ns)
         (b->options.keep_packets && compressor_body_bytes(b->compressor) >= b->options.chunk_bytes))
         return SEAL_BYTES;
     return 0;
+}
+
+/* Before a packet of this time: seals what is due, and ends the flows that were idle until then, in as many chunks as that
+ * takes. */
+static int make_ready(struct chunk_builder *b, uint64_t time_ns, struct error *e)
+{
+    enum head_seal due = seal_due(b, time_ns);
+    int code = due ? chunk_builder_seal(b, due, e) : 0;
+    while (!code && !flow_table_advance(b->flows, time_ns))
+        code = chunk_builder_seal(b, SEAL_ROWS, e);
+    return code;
 }
 
 /* ---------------------------------------------------------------- interfaces */
@@ -409,13 +418,13 @@ int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p,
         return error_set(e, ERROR_INVALID, "there is no interface %u", p->interface);
     struct interface *n = &b->interfaces[p->interface];
     uint32_t wire = p->wire < p->captured ? p->captured : p->wire;
-    enum head_seal due = seal_due(b, p->time_ns);
-    int code = due ? chunk_builder_seal(b, due, e) : 0;
+    bool match = !n->filter || capture_filter_match(n->filter, p->data, p->captured, wire);
+    int code = match ? make_ready(b, p->time_ns, e) : 0;
     if (code)
         return code;
     count(b, n, COUNTER_RECEIVED, 1);
     count(b, n, COUNTER_RECEIVED_BYTES, wire);
-    if (n->filter && !capture_filter_match(n->filter, p->data, p->captured, wire)) {
+    if (!match) {
         count(b, n, COUNTER_FILTERED, 1);
         return 0;
     }

@@ -157,7 +157,7 @@ static void add_frame(struct flow_table *t, struct flow *f, uint32_t frame)
     f->last_frame = frame;
 }
 
-bool flow_table_full(const struct flow_table *t)
+static bool is_full(const struct flow_table *t)
 {
     return t->touched_count + FLOW_TABLE_ROWS_SPARE > t->options.max_rows;
 }
@@ -233,7 +233,7 @@ static bool bucket_done(struct flow_table *t, uint64_t second, uint64_t now_ns)
             schedule(t, i);
             continue;
         }
-        if (flow_table_full(t))
+        if (is_full(t))
             return false;
         end_flow(t, i, reason_of(f));
     }
@@ -255,18 +255,21 @@ static void clock_back(struct flow_table *t, uint64_t second)
     }
 }
 
-void flow_table_advance(struct flow_table *t, uint64_t time_ns)
+bool flow_table_advance(struct flow_table *t, uint64_t time_ns)
 {
     uint64_t second = time_ns / NS_PER_S;
+    if (is_full(t))
+        return false;
     if (!t->started) {
         t->second = second;
         t->started = true;
-        return;
     }
+    if (second == t->second)
+        return true;
     if (second + BEHIND_SECONDS < t->second) {
         if (++t->behind >= BEHIND_PACKETS)
             clock_back(t, second);
-        return;
+        return true;
     }
     t->behind = 0;
     if (second > t->second + FLOW_BUCKETS)
@@ -276,9 +279,10 @@ void flow_table_advance(struct flow_table *t, uint64_t time_ns)
         t->second = due; /* what moves on goes behind it */
         if (!bucket_done(t, due, time_ns)) {
             t->second = due - 1;
-            return;
+            return false;
         }
     }
+    return !is_full(t);
 }
 
 /* Makes room for one more flow: the one nearest to its timeout ends. */
@@ -305,7 +309,7 @@ bool flow_table_end(struct flow_table *t, uint8_t reason)
 {
     for (uint32_t b = 0; b < FLOW_BUCKETS; b++)
         while (t->store.buckets[b]) {
-            if (flow_table_full(t))
+            if (is_full(t))
                 return false;
             uint32_t i = t->store.buckets[b];
             const struct flow *f = flow_at(&t->store, i);
@@ -543,8 +547,6 @@ static void count_quoted(struct flow_table *t, const struct packet *p, uint32_t 
 void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
                        uint32_t frame)
 {
-    if (__builtin_expect(time_ns / NS_PER_S != t->second || !t->started, 0))
-        flow_table_advance(t, time_ns);
     unsigned sender;
     uint32_t index = 0;
     if (p->net.fragment == FRAGMENT_LATER)

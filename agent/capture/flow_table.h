@@ -6,7 +6,7 @@
  * row in each chunk in which it had packets, was quoted by an ICMP error, or ended; what sums of rows say does not depend on
  * where chunks were cut.
  *
- *   each packet:      flow_table_packet; before it, if flow_table_full: seal the chunk
+ *   each packet:      while (!flow_table_advance(...)) seal the chunk; flow_table_packet
  *   seal the chunk:   flow_table_rows, write them, flow_table_next
  *   end:              while (!flow_table_end(...)) seal; seal
  *
@@ -54,19 +54,16 @@ struct flow_table;
 MUST_CHECK int flow_table_new(const struct flow_table_options *o, struct flow_table **out, struct error *e);
 void flow_table_free(struct flow_table *t);
 
-/* Counts a packet of the interface, seen at time_ns, whose bytes are in `frame` of the body (FLOW_FRAME_NONE: not kept). Ends
- * flows that were idle for too long. */
+/* The clock: ends flows that were idle for too long at time_ns, that of the next packet, or later without packets. False if the
+ * chunk has as many rows as it may: seal it, and again. */
+bool flow_table_advance(struct flow_table *t, uint64_t time_ns);
+
+/* Counts a packet of the interface, seen at time_ns, whose bytes are in `frame` of the body (FLOW_FRAME_NONE: not kept). */
 void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
                        uint32_t frame);
 
 /* n packets of the interface did not reach us. Returns false without memory. */
 bool flow_table_loss(struct flow_table *t, uint32_t interface, uint64_t n);
-
-/* The clock moved on without packets. */
-void flow_table_advance(struct flow_table *t, uint64_t time_ns);
-
-/* Whether the chunk must be sealed before the next packet, because it has as many rows as it may. */
-bool flow_table_full(const struct flow_table *t);
 
 bool flow_table_has_rows(const struct flow_table *t);
 

@@ -55,6 +55,7 @@ static void take_packet(struct recovery *r, struct flow_table *flows, const stru
     struct packet p;
     packet_decode(r->head.interfaces[k->interface].link_type, k->data, k->captured, k->wire, &p);
     count_packet(&r->found[k->interface], &p);
+    (void)flow_table_advance(flows, k->time_ns);
     flow_table_packet(flows, &p, k->interface, k->time_ns, frame);
 }
 

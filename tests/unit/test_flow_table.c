@@ -25,7 +25,9 @@ static void give_on(struct flow_table *t, struct build *b, uint32_t interface, d
 {
     struct packet p;
     packet_decode(ETHERNET, build_data(b), build_length(b), build_length(b), &p);
-    flow_table_packet(t, &p, interface, T0 + (uint64_t)(int64_t)(seconds * 1e9), frame);
+    uint64_t time_ns = T0 + (uint64_t)(int64_t)(seconds * 1e9);
+    (void)flow_table_advance(t, time_ns);
+    flow_table_packet(t, &p, interface, time_ns, frame);
 }
 
 static void give(struct flow_table *t, struct build *b, double seconds)
@@ -324,13 +326,13 @@ static void test_full_chunk(void **state)
     struct flow_table *t;
     assert_int_equal(flow_table_new(&o, &t, NULL), 0);
     unsigned flows = 0;
-    for (; !flow_table_full(t); flows++) {
+    for (; flow_table_advance(t, T0); flows++) {
         struct build b = udp(A, 1000 + flows, B, 9, 4);
         give(t, &b, 0);
     }
     assert_true(flows > 40 && flows <= 64);
     flow_table_next(t);
-    assert_false(flow_table_full(t));
+    assert_true(flow_table_advance(t, T0));
     unsigned rows = 0;
     while (!flow_table_end(t, FLOW_END_FORCED)) {
         struct flow_row *r;
@@ -513,6 +515,8 @@ static void run_scene(struct scene *scene, unsigned seal_every, struct sums *s)
         if (scene->loss[i])
             assert_true(flow_table_loss(t, scene->interface[i], scene->loss[i]));
         if (seal_every && random_below(seal_every) == 0)
+            seal(t, s);
+        while (!flow_table_advance(t, scene->time_ns[i]))
             seal(t, s);
         flow_table_packet(t, &p, scene->interface[i], scene->time_ns[i], i);
     }
