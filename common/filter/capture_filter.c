@@ -29,6 +29,12 @@ int capture_filter_new(const char *text, int link_type, uint32_t snaplen, struct
     return 0;
 }
 
+int capture_filter_compiles(const char *text, struct error *e)
+{
+    int code = capture_filter_check(text, e);
+    return code ? code : pcap_word_check(text, e);
+}
+
 void capture_filter_free(struct capture_filter *f)
 {
     if (!f)

@@ -5,9 +5,26 @@
 #ifndef FLEETDUMP_FILTER_CAPTURE_FILTER_H
 #define FLEETDUMP_FILTER_CAPTURE_FILTER_H
 
+#include "common/base/buffer.h"
 #include "common/base/error.h"
 #include <stdbool.h>
 #include <stdint.h>
+
+struct filter_names;
+
+/* The names of agents and hosts in text, as people write a capture's filter: as filter_each_name, but what only flows
+ * know (from, state, bytes > 1M, ...) is refused. */
+MUST_CHECK int capture_filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context,
+                                        struct error *e);
+
+/* Appends the text to `out` with addresses in place of names: 'host web-1' becomes 'host (10.0.0.5 or fd00::5)', 'ip
+ * host web-1' becomes 'ip host 10.0.0.5'. Errors as of filter_compile; ERROR_NOT_FOUND if none of a name's addresses
+ * fits. */
+MUST_CHECK int capture_filter_expand(const char *text, const struct filter_names *names, struct buffer *out,
+                                     struct error *e);
+
+/* Whether libpcap compiles the text for some link type. ERROR_USAGE with its words. */
+MUST_CHECK int capture_filter_compiles(const char *text, struct error *e);
 
 struct capture_filter;
 

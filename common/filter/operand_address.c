@@ -231,10 +231,43 @@ static struct node *look_up(struct parser *p, struct node *n, const char *name, 
     return n;
 }
 
+/* Whether a name's i-th address is another one than those before it, and may stand behind this protocol. */
+static bool is_meant(const struct node *n, uint32_t i, uint8_t nets)
+{
+    const struct filter_address *a = &n->name.items[i];
+    bool again = i > 0 && compare_addresses(a, a - 1) == 0;
+    return !again && nets & (a->family == FAMILY_IP6 ? NETS_IP6 : NETS_IP | NETS_ARP | NETS_RARP);
+}
+
+/* Writes the text up to the name, and the name's addresses in its place. */
+static struct node *expand(struct parser *p, struct node *n, const struct qualifiers *q, const struct token *t)
+{
+    uint8_t nets = protocol_of(q->protocol)->nets;
+    char text[TOKEN_TEXT_MAX], protocol[TOKEN_TEXT_MAX];
+    uint32_t meant = 0, written = 0;
+    for (uint32_t i = 0; i < n->name.count; i++)
+        meant += is_meant(n, i, nets);
+    if (meant == 0)
+        return complain(p, t->at, ERROR_NOT_FOUND, "no address of '%s'%s%s is known", operand_written(p, t, text),
+                        q->protocol_token.end ? " for " : "", operand_written(p, &q->protocol_token, protocol));
+    buffer_append(p->expanded, p->text + p->expanded_to, t->at - p->expanded_to);
+    for (uint32_t i = 0; i < n->name.count; i++)
+        if (is_meant(n, i, nets))
+            buffer_printf(p->expanded, "%s%s",
+                          written++   ? " or "
+                          : meant > 1 ? "("
+                                      : "",
+                          packet_addr_text(n->name.items[i].family, n->name.items[i].addr, text, sizeof text));
+    if (meant > 1)
+        buffer_u8(p->expanded, ')');
+    p->expanded_to = t->end;
+    return n;
+}
+
 static struct node *host_name(struct parser *p, const struct qualifiers *q)
 {
     struct token t = p->token;
-    if (p->for_libpcap)
+    if (p->for_libpcap && !p->collecting && !p->expanded)
         return complain(p, t.at, ERROR_USAGE, "a capture's filter takes addresses: names are not looked up");
     if (q->subject == SUBJECT_NET)
         return complain(p, t.at, ERROR_USAGE, "networks go by number, such as net 10.0.0.0/8");
@@ -247,7 +280,7 @@ static struct node *host_name(struct parser *p, const struct qualifiers *q)
         return collect(p, n, name, t.at);
     n = look_up(p, n, name, t.at);
     free(name);
-    return n;
+    return n && p->expanded ? expand(p, n, q, &t) : n;
 }
 
 struct node *operand_address(struct parser *p, const struct qualifiers *q)

@@ -7,6 +7,7 @@
 #ifndef FLEETDUMP_FILTER_PARSE_H
 #define FLEETDUMP_FILTER_PARSE_H
 
+#include "common/base/buffer.h"
 #include "common/filter/tree.h"
 
 /* What stands before a value and is repeated for the next one ("port 80 or 443"). */
@@ -26,8 +27,10 @@ struct parser {
     struct token last;  /* the one before */
     struct filter *f;
     const struct filter_names *names;
-    bool for_libpcap; /* a capture's own filter: what libpcap does not know, or would look up, is refused */
-    bool collecting;  /* names are collected, not looked up */
+    bool for_libpcap;        /* a capture's own filter: what libpcap does not know, or would look up, is refused */
+    bool collecting;         /* names are collected, not looked up */
+    struct buffer *expanded; /* the text with addresses in place of names is written there, up to the last name */
+    uint32_t expanded_to;    /* of the text */
     char *collected[FILTER_NAMES_MAX]; /* owned */
     uint32_t collected_count;
     unsigned depth;

@@ -1,4 +1,5 @@
 /* parser: expressions and terms; the parser's helpers; filter_compile. */
+#include "common/filter/capture_filter.h"
 #include "common/filter/parse.h"
 #include <stdlib.h>
 #include <string.h>
@@ -247,18 +248,43 @@ int filter_compile(const char *text, const struct filter_names *names, struct fi
     return parse(&p, out);
 }
 
-int filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context, struct error *e)
+static int each_name(struct parser *p, void (*each)(void *context, const char *name), void *context)
 {
-    struct parser p = {.text = text, .collecting = true, .e = e};
     struct filter *f;
-    int code = parse(&p, &f);
-    for (uint32_t i = 0; i < p.collected_count; i++) {
+    p->collecting = true;
+    int code = parse(p, &f);
+    for (uint32_t i = 0; i < p->collected_count; i++) {
         if (code == 0)
-            each(context, p.collected[i]);
-        free(p.collected[i]);
+            each(context, p->collected[i]);
+        free(p->collected[i]);
     }
     filter_free(f);
     return code;
+}
+
+int filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context, struct error *e)
+{
+    struct parser p = {.text = text, .e = e};
+    return each_name(&p, each, context);
+}
+
+int capture_filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context,
+                             struct error *e)
+{
+    struct parser p = {.text = text, .for_libpcap = true, .e = e};
+    return each_name(&p, each, context);
+}
+
+int capture_filter_expand(const char *text, const struct filter_names *names, struct buffer *out, struct error *e)
+{
+    struct parser p = {.text = text, .for_libpcap = true, .names = names, .expanded = out, .e = e};
+    struct filter *f;
+    int code = parse(&p, &f);
+    filter_free(f);
+    if (code)
+        return code;
+    buffer_append(out, text + p.expanded_to, p.len - p.expanded_to);
+    return out->failed ? error_set(e, ERROR_MEMORY, "no memory for the filter") : 0;
 }
 
 int filter_parse_capture(const char *text, struct error *e)

@@ -119,6 +119,107 @@ static void names_are_not_resolved(void **state)
         assert_int_equal(capture_filter_new(others[i], ETHERNET, SNAPLEN, &f, &e), ERROR_USAGE);
 }
 
+/* --- Names, resolved before --- */
+
+static const struct filter_address web_addresses[] = {
+    {.family = FAMILY_IP4, .addr = {10, 0, 0, 5}, .to_ns = UINT64_MAX},
+    {.family = FAMILY_IP6, .addr = {0xfd, [15] = 5}, .to_ns = UINT64_MAX},
+    {.family = FAMILY_IP4, .addr = {10, 0, 0, 5}, .from_ns = 7, .to_ns = UINT64_MAX},
+};
+static const struct filter_address db_addresses[] = {{.family = FAMILY_IP4, .addr = {10, 0, 0, 9}}};
+static const struct filter_name known[] = {
+    {"web-1", web_addresses, 3}, {"@web-1", web_addresses, 3}, {"db", db_addresses, 1}, {"nobody", NULL, 0}};
+static const struct filter_names all_known = {known, 4};
+
+static void addresses_take_the_place_of_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expanded;
+    } list[] = {
+        {"", ""},
+        {"tcp port 80", "tcp port 80"},
+        {"host db", "host 10.0.0.9"},
+        {"host web-1 and port 80", "host (10.0.0.5 or fd00::5) and port 80"},
+        {"port 80 and src host @web-1", "port 80 and src host (10.0.0.5 or fd00::5)"},
+        {"ip host web-1", "ip host 10.0.0.5"},
+        {"ip6 src web-1", "ip6 src fd00::5"},
+        {"arp host web-1 or arp host db", "arp host 10.0.0.5 or arp host 10.0.0.9"},
+        {"host web-1 or db", "host (10.0.0.5 or fd00::5) or 10.0.0.9"},
+        {"host (db or web-1) and not 'web-1'",
+         "host (10.0.0.9 or (10.0.0.5 or fd00::5)) and not (10.0.0.5 or fd00::5)"},
+        {"dst not db", "dst not 10.0.0.9"},
+        {"not (src or dst db) and less 100", "not (src or dst 10.0.0.9) and less 100"},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct buffer out = {0};
+        struct error e = ERROR_INIT;
+        if (capture_filter_expand(list[i].text, &all_known, &out, &e) != 0)
+            fail_msg("%s", e.text);
+        buffer_u8(&out, 0);
+        assert_string_equal((const char *)out.data, list[i].expanded);
+        if (capture_filter_compiles((const char *)out.data, &e) != 0)
+            fail_msg("%s", e.text);
+        buffer_free(&out);
+    }
+}
+
+static void names_that_do_not_fit_are_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } list[] = {
+        {"tcp and host nobody", "no address of 'nobody' is known\n"
+                                "tcp and host nobody\n"
+                                "             ^"},
+        {"ip6 host db", "no address of 'db' for ip6 is known\n"
+                        "ip6 host db\n"
+                        "         ^"},
+        {"host stranger", "no agent and no host is known as 'stranger'\n"
+                          "host stranger\n"
+                          "     ^"},
+        {"from db", "'from' is known of flows, but a capture's filter judges each packet\n"
+                    "from db\n"
+                    "^"},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct buffer out = {0};
+        struct error e = ERROR_INIT;
+        assert_true(capture_filter_expand(list[i].text, &all_known, &out, &e) < 0);
+        assert_string_equal(e.text, list[i].error);
+        buffer_free(&out);
+    }
+}
+
+static void count_name(void *context, const char *name)
+{
+    unsigned *count = context;
+    assert_true(strcmp(name, "web-1") == 0 || strcmp(name, "@db") == 0);
+    ++*count;
+}
+
+static void names_are_found(void **state)
+{
+    (void)state;
+    unsigned count = 0;
+    struct error e = ERROR_INIT;
+    assert_int_equal(capture_filter_each_name("host web-1 or @db or web-1 or 10.0.0.1", count_name, &count, &e), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(capture_filter_each_name("host web-1 and state S0", count_name, &count, &e), ERROR_USAGE);
+    assert_int_equal(count, 2);
+}
+
+static void it_is_checked_for_any_link_type(void **state)
+{
+    (void)state;
+    struct error e = ERROR_INIT;
+    assert_int_equal(capture_filter_compiles("wlan type mgt", &e), 0);
+    assert_int_equal(capture_filter_compiles("tcp and inbound", &e), 0);
+    assert_int_equal(capture_filter_compiles("tcp[0:3] = 1", &e), ERROR_USAGE);
+    assert_int_equal(capture_filter_compiles("host example", &e), ERROR_USAGE);
+}
+
 /* --- tests/data/filters.txt --- */
 
 static bool libpcap_accepts(const char *text)
@@ -196,6 +297,10 @@ int main(void)
         cmocka_unit_test(it_judges_by_the_length_on_the_wire),
         cmocka_unit_test(it_knows_the_link_types_of_files),
         cmocka_unit_test(names_are_not_resolved),
+        cmocka_unit_test(addresses_take_the_place_of_names),
+        cmocka_unit_test(names_that_do_not_fit_are_shown),
+        cmocka_unit_test(names_are_found),
+        cmocka_unit_test(it_is_checked_for_any_link_type),
         cmocka_unit_test(who_accepts_what),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
