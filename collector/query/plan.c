@@ -70,6 +70,10 @@ int plan_open(struct plan *p, struct store *s, const struct message_query *q, co
         .agent_count = q->agent_count,
         .filter = p->filter,
     };
+    if (r == 0 && q->after && q->after[0])
+        r = after_new(q->after, &p->after, e);
+    if (p->after)
+        after_scan(p->after, &p->scan);
     return r;
 }
 
@@ -78,6 +82,7 @@ void plan_close(struct plan *p)
     manifest_free(&p->manifest);
     places_free(&p->places);
     flow_set_free(p->flows);
+    after_free(p->after);
     store_reader_close(p->reader);
     filter_free(p->filter);
     free(p->names);
@@ -202,8 +207,11 @@ static void count_vantages(struct plan *p, const struct chunk_head *h)
 static int sum_chunk(void *context, struct store_chunk *c, bool excluded, struct error *e)
 {
     struct plan *p = context;
+    bool wanted = true;
     int r = plan_cancelled(p, e);
-    if (r)
+    if (r == 0 && p->after)
+        r = after_wants(p->after, c, &wanted, e);
+    if (r || !wanted)
         return r;
     struct manifest_agent *a = manifest_agent(&p->manifest, c->head.agent);
     if (!a)

@@ -5,6 +5,7 @@
 #ifndef FLEETDUMP_COLLECTOR_QUERY_PLAN_H
 #define FLEETDUMP_COLLECTOR_QUERY_PLAN_H
 
+#include "collector/query/after.h"
 #include "collector/query/flow_set.h"
 #include "collector/query/manifest.h"
 #include "collector/query/places.h"
@@ -19,6 +20,7 @@ struct plan {
     struct filter_name *names;
     struct filter *filter;
     struct store_scan scan;
+    struct after *after; /* of a question that goes on; NULL: it takes all */
     struct flow_set *flows;
     struct places places;
     struct manifest manifest;

@@ -139,7 +139,7 @@ static int pick_chunk(void *context, struct store_chunk *c, bool excluded, struc
 {
     struct pull *u = context;
     int r = plan_cancelled(u->plan, e);
-    if (r || excluded || c->head.kind != HEAD_CHUNK)
+    if (r || excluded || c->head.kind != HEAD_CHUNK || (u->plan->after && !after_wanted(u->plan->after, c)))
         return r;
     struct manifest_agent *a = manifest_agent(&u->plan->manifest, c->head.agent);
     if (!a)

@@ -29,6 +29,16 @@ static void say_incomplete(const struct plan *p, struct query_outcome *out)
     buffer_free(&text);
 }
 
+static void put_mark(const struct plan *p, json_t *manifest)
+{
+    struct buffer mark = {0};
+    if (!p->after)
+        return;
+    after_mark(p->after, &mark);
+    json_object_set_new(manifest, "next", json_stringn((const char *)mark.data, mark.len));
+    buffer_free(&mark);
+}
+
 static char *full_manifest(const struct plan *p)
 {
     char *text = manifest_json(&p->manifest, p->q->filter, p->q->since_ns, p->q->until_ns);
@@ -39,6 +49,7 @@ static char *full_manifest(const struct plan *p)
     json_object_set_new(o, "selected_flows", json_integer((json_int_t)p->selected));
     json_object_set_new(o, "duplicates", json_integer((json_int_t)p->duplicates));
     json_object_set_new(o, "several_vantages", json_integer((json_int_t)p->several_vantages));
+    put_mark(p, o);
     text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     return text;
@@ -53,7 +64,7 @@ static void conclude(struct plan *p, int r, const struct error *e, struct query_
     }
     if (!manifest_complete(&p->manifest))
         say_incomplete(p, out);
-    else if (p->selected == 0)
+    else if (p->selected == 0 && !p->after)
         plan_explain_empty(p, out->text);
     out->manifest = full_manifest(p);
 }

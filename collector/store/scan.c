@@ -171,11 +171,10 @@ static int select_heads(struct scan *c, struct error *e)
 {
     const struct postings_source source = {disk_range, c, streams_of_agent};
     bool on_disk = false;
-    if (!c->wanted->filter)
-        return 0;
     int r = read_last_head(c, e);
-    if (!r)
-        r = has_marker(c, &on_disk, e);
+    if (r || !c->wanted->filter)
+        return r;
+    r = has_marker(c, &on_disk, e);
     if (r)
         return r;
     if (!on_disk)
@@ -213,10 +212,15 @@ static void describe(const struct head_row *row, const struct portion *p, struct
     memcpy(h->epoch, p->epoch, EPOCH_SIZE);
 }
 
+static uint64_t chunk_id(const struct partition *p, uint64_t head)
+{
+    return p->id << 32 | head;
+}
+
 static struct store_chunk chunk_of(const struct partition *p, const struct head_row *row, bool bodies_expired)
 {
     struct store_chunk c = {
-        .id = p->id << 32 | row->id,
+        .id = chunk_id(p, row->id),
         .body_state = row->body,
         .gap = row->kind == HEAD_CHUNK ? row->gap : 0,
         .arrived_ns = row->arrived_ns,
@@ -287,9 +291,10 @@ static int give(struct scan *c, const struct head_row *row, const struct portion
 
 static int each_head(struct scan *c, struct error *e)
 {
+    uint64_t first = chunk_id(c->view->p, 0);
     struct sql heads = sql_start_own(c->slot->db, PARTITION_HEAD_LIST);
     struct sql data = sql_start_own(c->slot->db, PARTITION_HEAD_DATA);
-    sql_u64(&heads, 0);
+    sql_u64(&heads, c->wanted->from > first ? c->wanted->from - first : 0);
     sql_u64(&heads, c->wanted->since_ns);
     sql_u64(&heads, c->wanted->until_ns);
     int r;
@@ -315,6 +320,8 @@ static int scan_open_partition(struct scan *c, struct error *e)
         r = select_heads(c, e);
     if (!r)
         r = each_head(c, e);
+    if (!r && c->wanted->end && *c->wanted->end <= chunk_id(c->view->p, c->last_head))
+        *c->wanted->end = chunk_id(c->view->p, c->last_head) + 1;
     head_set_free(c->set);
     for (size_t i = 0; i < c->stream_size; i++)
         free(c->streams[i].portion.memory);
@@ -339,8 +346,8 @@ static int give_lost(void *context, const struct partition_view *view, const str
         .arrived_ns = p->first_arrived_ns,
         .totals = p->totals,
     };
-    if (!reader_wants(c->wanted, p->agent, p->capture) || p->last_ns < c->wanted->since_ns ||
-        p->first_ns > c->wanted->until_ns)
+    if (c->wanted->from > chunk_id(view->p, 0) || !reader_wants(c->wanted, p->agent, p->capture) ||
+        p->last_ns < c->wanted->since_ns || p->first_ns > c->wanted->until_ns)
         return 0;
     struct store_chunk chunk = chunk_of(view->p, &row, view->bodies_expired);
     describe(&row, p, &chunk.head);
@@ -373,6 +380,8 @@ static int scan_partition(struct store_reader *r, const struct store_scan *wante
 
 static bool may_hold(const struct partition_view *v, const struct store_scan *wanted)
 {
+    if (chunk_id(v->p, UINT32_MAX) < wanted->from)
+        return false;
     if (v->state == PARTITION_OPEN) /* heads may have come since its sums were copied */
         return true;
     return v->sums.heads && v->sums.until_ns >= wanted->since_ns && v->sums.since_ns <= wanted->until_ns;

@@ -105,12 +105,14 @@ struct store_scan {
     const char *const *agents;   /* globs */
     size_t agent_count;
     const struct filter *filter; /* for postings; NULL: none */
+    uint64_t from;               /* only chunks with this id or a greater one: ids grow in order of arrival */
+    uint64_t *end;               /* NULL, or out: one more than the greatest id there was, whatever was asked for */
 };
 
 /* A head that may hold what the query wants, with what the store knows of it. Valid until the callback returns, unless store_chunk_keep. */
 struct store_chunk {
     struct chunk_head head;     /* flows points to its row block in memory */
-    uint64_t id;                /* of this chunk within the reader */
+    uint64_t id;                /* of this chunk in the store; what arrives later has a greater one */
     enum body_state body_state; /* now, at the collector */
     uint8_t gap;                /* why, if the body is not here */
     uint64_t arrived_ns;

@@ -45,8 +45,9 @@
 #define NET_PIECE_MAX    (256u << 10) /* bytes in a PIECE or RESULT */
 #define NET_STRINGS_MAX  4096u        /* in any list of a message */
 #define NET_LIST_MAX     65536u
-#define NET_STREAMS_MAX  4096u /* that one data connection may name and that are not over */
-#define NET_ORDERS_MAX   64u   /* captures that one agent runs at once */
+#define NET_STREAMS_MAX  4096u       /* that one data connection may name and that are not over */
+#define NET_AFTER_MAX    (56u << 10) /* bytes of a mark */
+#define NET_ORDERS_MAX   64u         /* captures that one agent runs at once */
 
 /* What one host accepts of a capture fits into a request of fixed layout (agent/order.h). */
 #define REQUEST_FILTER_MAX     2000u
@@ -198,6 +199,8 @@ struct message_query {
     uint64_t seq;
     uint64_t deadline_ms; /* 0: the collector's limit */
     uint64_t fresh_ms; /* FLOWS, PULL: how long to wait for agents to hand over what they captured until now; 0: not */
+    char *
+        after; /* PULL: "" for all; else only what came since an earlier answer: its manifest's "next", or "0" to begin */
 };
 
 /* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; PULL, EXPORT: bytes of the file; AGENTS,

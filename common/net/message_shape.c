@@ -223,6 +223,7 @@ static const struct message_field query_fields[] = {
     FIELD(message_query, Query, FIELD_U64, seq, 0, 0),
     FIELD(message_query, Query, FIELD_U64, deadline_ms, 0, 0),
     FIELD(message_query, Query, FIELD_U64, fresh_ms, 0, 0),
+    FIELD(message_query, Query, FIELD_NAME, after, 0, NET_AFTER_MAX),
     END,
 };
 

@@ -108,6 +108,7 @@ static void draw_query(struct message_query *q)
     q->seq = draw_u64();
     q->deadline_ms = draw_u64();
     q->fresh_ms = draw_u64();
+    q->after = draw_text(200);
 }
 
 static void draw_hello(struct message_hello *h)
@@ -345,6 +346,7 @@ static void same_query(const struct message_query *a, const struct message_query
     SAME(seq);
     SAME(deadline_ms);
     SAME(fresh_ms);
+    SAME_TEXT(after);
 }
 
 static void same_request(const struct capture_request *a, const struct capture_request *b)
