@@ -31,7 +31,7 @@ static const struct argp_option table_options[] = {
     {0},
 };
 
-static error_t parse_format(struct argp_state *state, const char *arg, struct cli *cli)
+error_t cli_parse_format(struct argp_state *state, const char *arg, struct cli *cli)
 {
     static const char *const names[] = {[OUTPUT_TABLE] = "table",
                                         [OUTPUT_WIDE] = "wide",
@@ -74,7 +74,7 @@ static error_t parse_table(int key, char *arg, struct argp_state *state)
         state->child_inputs[0] = cli;
         return 0;
     case 'o':
-        return parse_format(state, arg, cli);
+        return cli_parse_format(state, arg, cli);
     case 'c':
         cli->columns = arg;
         return 0;

@@ -23,25 +23,35 @@ extern const struct argp cli_argp;       /* --collector, --utc, --quiet; input i
 extern const struct argp cli_table_argp; /* those and --output, --columns, --no-header */
 
 struct command {
-    const char *name;
+    const char *name; /* of a subcommand with what stands before it: "capture start" */
     const char *summary;
     const struct argp *argp;
     /* Gets its own argv (argv[0] is "fleetdump NAME"); returns 0 or an error code, having said nothing but notes. */
     int (*run)(int argc, char **argv, struct cli *cli, struct error *e);
     /* The name of the i-th column of its tables (NULL behind the last) and its meaning (or NULL); NULL: it has no tables. */
     const char *(*column)(size_t i, const char **help);
+    /* Terminated by NULL. A command that has some has nothing above but name and summary, and examples. */
+    const struct command *const *subcommands;
+    const char *examples;
 };
 
 /* All of them, terminated by NULL; help, dispatch, completion and "did you mean" walk it. */
 extern const struct command *const commands[];
-const struct command *command_named(const char *name); /* or NULL */
+/* The command that these words begin with, as far as they name one ("capture start"), or NULL; *used (may be NULL) is
+ * how many of them. */
+const struct command *command_named(char *const *words, int count, int *used);
+/* The last word of its name. */
+const char *command_word(const struct command *c);
 
 extern const struct command command_agents, command_captures, command_flows, command_pull, command_print,
-    command_status, command_chunks, command_export, command_complete;
+    command_capture, command_status, command_chunks, command_export, command_complete;
 
 /* argp_parse, with a suggestion for an option that does not exist, and the columns in --help. Wrong use ends the process with EXIT_USAGE, --help
  * with EXIT_OK. */
 void cli_parse(const struct command *c, int argc, char **argv, void *input);
+
+/* The value of --output, for commands that only have that of cli_table_argp. */
+error_t cli_parse_format(struct argp_state *state, const char *arg, struct cli *cli);
 
 /* Calls `each` for every option of the command. */
 void cli_each_option(const struct argp *argp, void (*each)(void *context, const struct argp_option *o), void *context);

@@ -1,4 +1,5 @@
 #include "collector/cli/client.h"
+#include "collector/cli/interrupt.h"
 #include "common/base/clock.h"
 #include "common/net/stream.h"
 #include <stdio.h>
@@ -9,31 +10,45 @@
 #define PROGRESS_FIRST_MS 1000u
 #define PROGRESS_EVERY_MS 250u
 
-struct client {
-    const struct cli *cli;
-    const struct message_query *q;
-    const char *label;
+/* A command is done whether or not somebody waits for its answer: the first signal only means that it should go on
+ * quickly. */
+#define INTERRUPTS_QUERY   1u
+#define INTERRUPTS_COMMAND 2u
+
+/* What is asked now. */
+struct asking {
     client_take_fn *take;
     void *context;
     struct client_answer *answer;
-    struct error *e;
-    struct stream *stream;
-    uv_loop_t loop;
-    uv_timer_t progress, patience;
+    const char *label;
     uint64_t started_ns;
     bool shown; /* a progress line stands on the terminal */
-    bool done;  /* DONE came */
+    unsigned interrupts, most_interrupts;
+};
+
+struct client {
+    const struct cli *cli;
+    struct stream *stream; /* NULL: gone */
+    uv_loop_t loop;
+    uv_timer_t progress, patience;
+    uv_poll_t interrupt;
+    int64_t clock_offset_ns;
+    bool waiting; /* for the welcome, or the end of an answer */
+    struct asking asking;
+    struct error *e;
     int result;
 };
 
-/* The first reason counts. */
+/* The wait is over; the first reason counts. */
 static void end(struct client *c, int result)
 {
-    if (c->result == 0)
-        c->result = result;
+    if (!c->waiting)
+        return;
+    c->waiting = false;
+    c->result = result;
     uv_timer_stop(&c->progress);
     uv_timer_stop(&c->patience);
-    if (c->stream)
+    if (result && c->stream)
         stream_abort(c->stream);
 }
 
@@ -63,25 +78,26 @@ static void on_open(void *context, struct stream *s)
         uv_timer_start(&c->patience, on_patience, CLIENT_WELCOME_MS, 0);
 }
 
-static int on_welcome(struct client *c)
+static int on_welcome(struct client *c, const struct message_welcome *w)
 {
-    struct message m = {.type = MESSAGE_QUERY, .query = *c->q};
-    uv_timer_stop(&c->patience);
-    return stream_send(c->stream, &m, c->e);
+    c->clock_offset_ns = w->wall_ns ? (int64_t)(w->wall_ns - clock_wall_ns()) : 0;
+    end(c, 0);
+    return 0;
 }
 
 static int on_result(struct client *c, const struct message_result *r)
 {
-    c->answer->bytes += r->length;
-    return c->take(c->context, r, c->e);
+    c->asking.answer->bytes += r->length;
+    return c->asking.take(c->asking.context, r, c->e);
 }
 
 static int on_done(struct client *c, const struct message_done *d)
 {
-    c->answer->code = d->code;
-    snprintf(c->answer->text, sizeof c->answer->text, "%s", d->text ? d->text : "");
-    c->answer->manifest = d->manifest ? json_loads(d->manifest, 0, NULL) : NULL;
-    c->done = true;
+    struct client_answer *answer = c->asking.answer;
+    answer->code = d->code;
+    snprintf(answer->text, sizeof answer->text, "%s", d->text ? d->text : "");
+    json_decref(answer->manifest);
+    answer->manifest = d->manifest ? json_loads(d->manifest, 0, NULL) : NULL;
     end(c, 0);
     return 0;
 }
@@ -89,13 +105,16 @@ static int on_done(struct client *c, const struct message_done *d)
 static void on_message(void *context, struct stream *s, const struct message *m)
 {
     struct client *c = context;
-    (void)s;
     int r;
-    if (m->type == MESSAGE_WELCOME)
-        r = on_welcome(c);
-    else if (m->type == MESSAGE_RESULT)
+    if (!c->waiting) { /* nobody asked */
+        stream_abort(s);
+        return;
+    }
+    if (m->type == MESSAGE_WELCOME && !c->asking.answer)
+        r = on_welcome(c, &m->welcome);
+    else if (m->type == MESSAGE_RESULT && c->asking.take)
         r = on_result(c, &m->result);
-    else if (m->type == MESSAGE_DONE)
+    else if (m->type == MESSAGE_DONE && c->asking.answer)
         r = on_done(c, &m->done);
     else if (m->type == MESSAGE_REFUSE)
         r = error_set(c->e, ERROR_REFUSED, "the collector at %s refused: %s", c->cli->collector,
@@ -112,7 +131,7 @@ static void on_close(void *context, struct stream *s, const struct error *why)
     struct client *c = context;
     (void)s;
     c->stream = NULL;
-    if (c->done || c->result)
+    if (!c->waiting)
         return;
     int r = why->code;
     if (r == 0)
@@ -131,49 +150,137 @@ static void on_progress(uv_timer_t *timer)
 {
     struct client *c = timer->data;
     char bytes[40], seconds[40];
-    uint64_t passed_ns = (clock_mono_ns() - c->started_ns) / NS_PER_S * NS_PER_S;
-    fprintf(stderr, "\r%s: %s after %s \033[K", c->label,
-            units_format(UNIT_BYTES, c->answer->bytes, bytes, sizeof bytes),
+    uint64_t passed_ns = (clock_mono_ns() - c->asking.started_ns) / NS_PER_S * NS_PER_S;
+    fprintf(stderr, "\r%s: %s after %s \033[K", c->asking.label,
+            units_format(UNIT_BYTES, c->asking.answer->bytes, bytes, sizeof bytes),
             units_format(UNIT_NS, passed_ns, seconds, sizeof seconds));
-    c->shown = true;
+    c->asking.shown = true;
 }
 
-static void start(struct client *c)
+static void on_interrupt(uv_poll_t *poll, int status, int events)
 {
-    static const struct stream_events events = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
+    struct client *c = poll->data;
+    (void)status;
+    (void)events;
+    if (interrupt_count() - c->asking.interrupts >= c->asking.most_interrupts)
+        end(c, error_set(c->e, ERROR_CANCELLED, "%s", ""));
+}
+
+/* ------------------------------------------------------------------ the connection */
+
+/* Runs the loop until the wait is over. */
+static int wait_until_end(struct client *c)
+{
+    while (c->waiting)
+        uv_run(&c->loop, UV_RUN_ONCE);
+    c->e = NULL;
+    return c->result;
+}
+
+static void start_loop(struct client *c)
+{
     uv_timer_init(&c->loop, &c->progress);
     uv_timer_init(&c->loop, &c->patience);
-    c->progress.data = c->patience.data = c;
-    if (c->label && !c->cli->quiet && isatty(STDERR_FILENO))
-        uv_timer_start(&c->progress, on_progress, PROGRESS_FIRST_MS, PROGRESS_EVERY_MS);
-    int r = stream_connect(&c->loop, c->cli->collector, CLIENT_CONNECT_MS, &events, c, &c->stream, c->e);
+    c->progress.data = c->patience.data = c->interrupt.data = c;
+    if (interrupt_fd() < 0 || uv_poll_init(&c->loop, &c->interrupt, interrupt_fd()))
+        c->interrupt.data = NULL;
+    else
+        uv_poll_start(&c->interrupt, UV_READABLE, on_interrupt);
+}
+
+int client_open(const struct cli *cli, struct client **out, struct error *e)
+{
+    static const struct stream_events events = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
+    struct client *c = calloc(1, sizeof *c);
+    if (!c || uv_loop_init(&c->loop)) {
+        free(c);
+        return error_set(e, ERROR_MEMORY, "no memory for a connection");
+    }
+    c->cli = cli;
+    c->e = e;
+    c->waiting = true;
+    c->asking = (struct asking){.interrupts = interrupt_count(), .most_interrupts = INTERRUPTS_QUERY};
+    start_loop(c);
+    int r = stream_connect(&c->loop, cli->collector, CLIENT_CONNECT_MS, &events, c, &c->stream, e);
     if (r)
         end(c, r);
+    r = wait_until_end(c);
+    if (r) {
+        client_close(c);
+        return r;
+    }
+    *out = c;
+    return 0;
+}
+
+void client_close(struct client *c)
+{
+    if (!c)
+        return;
+    if (c->stream)
+        stream_abort(c->stream);
+    uv_close((uv_handle_t *)&c->progress, NULL);
+    uv_close((uv_handle_t *)&c->patience, NULL);
+    if (c->interrupt.data)
+        uv_close((uv_handle_t *)&c->interrupt, NULL);
+    uv_run(&c->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&c->loop);
+    free(c);
+}
+
+int64_t client_clock_offset_ns(const struct client *c)
+{
+    return c->clock_offset_ns;
+}
+
+/* ------------------------------------------------------------------ questions and commands */
+
+static int ask(struct client *c, const struct message *m, const struct asking *asking, struct error *e)
+{
+    *asking->answer = (struct client_answer){0};
+    if (!c->stream)
+        return error_set(e, ERROR_UNREACHABLE, "the collector at %s closed the connection", c->cli->collector);
+    c->asking = *asking;
+    c->asking.started_ns = clock_mono_ns();
+    c->asking.interrupts = interrupt_count();
+    c->e = e;
+    c->waiting = true;
+    if (c->asking.label && !c->cli->quiet && isatty(STDERR_FILENO))
+        uv_timer_start(&c->progress, on_progress, PROGRESS_FIRST_MS, PROGRESS_EVERY_MS);
+    uv_update_time(&c->loop);
+    int r = stream_send(c->stream, m, e);
+    if (r)
+        end(c, r);
+    r = wait_until_end(c);
+    if (c->asking.shown)
+        fprintf(stderr, "\r\033[K");
+    return r;
+}
+
+int client_query(struct client *c, const struct message_query *q, const char *label, client_take_fn *take,
+                 void *context, struct client_answer *answer, struct error *e)
+{
+    const struct asking asking = {
+        .take = take, .context = context, .answer = answer, .label = label, .most_interrupts = INTERRUPTS_QUERY};
+    return ask(c, &(struct message){.type = MESSAGE_QUERY, .query = *q}, &asking, e);
+}
+
+int client_command(struct client *c, const struct message_command *m, struct client_answer *answer, struct error *e)
+{
+    const struct asking asking = {.answer = answer, .most_interrupts = INTERRUPTS_COMMAND};
+    return ask(c, &(struct message){.type = MESSAGE_COMMAND, .command = *m}, &asking, e);
 }
 
 int client_ask(const struct cli *cli, const struct message_query *q, const char *label, client_take_fn *take,
                void *context, struct client_answer *answer, struct error *e)
 {
-    struct client c = {.cli = cli,
-                       .q = q,
-                       .label = label,
-                       .take = take,
-                       .context = context,
-                       .answer = answer,
-                       .e = e,
-                       .started_ns = clock_mono_ns()};
+    struct client *c = NULL;
     *answer = (struct client_answer){0};
-    if (uv_loop_init(&c.loop))
-        return error_set(e, ERROR_MEMORY, "no memory for a connection");
-    start(&c);
-    uv_run(&c.loop, UV_RUN_DEFAULT);
-    uv_close((uv_handle_t *)&c.progress, NULL);
-    uv_close((uv_handle_t *)&c.patience, NULL);
-    uv_run(&c.loop, UV_RUN_DEFAULT);
-    uv_loop_close(&c.loop);
-    if (c.shown)
-        fprintf(stderr, "\r\033[K");
-    return c.result;
+    int r = client_open(cli, &c, e);
+    if (r == 0)
+        r = client_query(c, q, label, take, context, answer, e);
+    client_close(c);
+    return r;
 }
 
 /* ------------------------------------------------------------------ answers */
@@ -203,17 +310,28 @@ static int keep(void *context, const struct message_result *r, struct error *e)
     return out->failed ? error_set(e, ERROR_LIMIT, "the answer is larger than %u bytes", CLIENT_DOCUMENT_MAX) : 0;
 }
 
-int client_document(const struct cli *cli, const struct message_query *q, json_t **document, struct error *e)
+int client_fetch(struct client *c, const struct message_query *q, json_t **document, struct error *e)
 {
     struct client_answer answer;
     struct buffer text = {.limit = CLIENT_DOCUMENT_MAX};
-    int r = client_ask(cli, q, NULL, keep, &text, &answer, e);
+    int r = client_query(c, q, NULL, keep, &text, &answer, e);
     if (r == 0)
-        r = client_conclude(cli, &answer, "the list is", e);
+        r = client_conclude(c->cli, &answer, "the list is", e);
     client_answer_free(&answer);
     *document = r == 0 ? json_loadb((const char *)text.data, text.len, 0, NULL) : NULL;
     buffer_free(&text);
     if (r == 0 && !*document)
-        r = error_set(e, ERROR_INVALID, "the answer of the collector at %s cannot be read", cli->collector);
+        r = error_set(e, ERROR_INVALID, "the answer of the collector at %s cannot be read", c->cli->collector);
+    return r;
+}
+
+int client_document(const struct cli *cli, const struct message_query *q, json_t **document, struct error *e)
+{
+    struct client *c = NULL;
+    *document = NULL;
+    int r = client_open(cli, &c, e);
+    if (r == 0)
+        r = client_fetch(c, q, document, e);
+    client_close(c);
     return r;
 }

@@ -1,5 +1,5 @@
 /*
- * client: one question to the collector, and its answer.
+ * client: questions and commands to the collector, one after the other on one connection.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_CLIENT_H
 #define FLEETDUMP_COLLECTOR_CLI_CLIENT_H
@@ -23,21 +23,40 @@ struct client_answer {
 /* Takes a piece of the answer; a negative return stops the question. */
 typedef int client_take_fn(void *context, const struct message_result *r, struct error *e);
 
+struct client;
+
+/* Connects, and waits until the collector welcomes us. ERROR_UNREACHABLE says which address and what to check. */
+MUST_CHECK int client_open(const struct cli *cli, struct client **out, struct error *e);
+void client_close(struct client *c); /* NULL is fine */
+
+/* The collector's wall clock minus ours, as its welcome told. */
+int64_t client_clock_offset_ns(const struct client *c);
+
 /* Asks, and gives each piece of the answer to `take`. Returns 0 if the answer came to its end (its own code is in
- * *answer, which client_answer_free frees in any case), or why it did not: ERROR_UNREACHABLE says which address and
- * what to check. `label` is shown with what came so far on stderr after a second, if that is a terminal (NULL: never).
- */
+ * *answer, which client_answer_free frees in any case), or why it did not; then the connection is closed, and all that
+ * is left is client_close. With interrupt_watch, a signal ends the wait with ERROR_CANCELLED and an empty text. `label`
+ * is shown with what came so far on stderr after a second, if that is a terminal (NULL: never). */
+MUST_CHECK int client_query(struct client *c, const struct message_query *q, const char *label, client_take_fn *take,
+                            void *context, struct client_answer *answer, struct error *e);
+
+/* The same with a command: its answer is an answer's end alone. */
+MUST_CHECK int client_command(struct client *c, const struct message_command *m, struct client_answer *answer,
+                              struct error *e);
+
+/* For questions whose answer is one JSON document of at most CLIENT_DOCUMENT_MAX bytes; owned by the caller. */
+MUST_CHECK int client_fetch(struct client *c, const struct message_query *q, json_t **document, struct error *e);
+
+/* client_query and client_fetch on a connection of their own. */
 MUST_CHECK int client_ask(const struct cli *cli, const struct message_query *q, const char *label, client_take_fn *take,
                           void *context, struct client_answer *answer, struct error *e);
+MUST_CHECK int client_document(const struct cli *cli, const struct message_query *q, json_t **document,
+                               struct error *e);
+
 void client_answer_free(struct client_answer *a);
 
-/* What the answer's code comes to, after a question that client_ask answered: 0 (with a note, if the answer has one to
+/* What the answer's code comes to, after a question that was answered: 0 (with a note, if the answer has one to
  * make), ERROR_INCOMPLETE with what is missing, or the collector's error. `good` begins the sentence of an incomplete
  * one: "the file is". */
 MUST_CHECK int client_conclude(const struct cli *cli, const struct client_answer *a, const char *good, struct error *e);
-
-/* For questions whose answer is one JSON document of at most CLIENT_DOCUMENT_MAX bytes; owned by the caller. */
-MUST_CHECK int client_document(const struct cli *cli, const struct message_query *q, json_t **document,
-                               struct error *e);
 
 #endif

@@ -108,4 +108,9 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-const struct command command_export = {"export", "one chunk as it is stored (.pcapng.zst)", &argp, run, NULL};
+const struct command command_export = {
+    .name = "export",
+    .summary = "one chunk as it is stored (.pcapng.zst)",
+    .argp = &argp,
+    .run = run,
+};

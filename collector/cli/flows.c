@@ -281,7 +281,7 @@ static int prepare(struct flows *f, struct error *e)
 
 static int run(int argc, char **argv, struct cli *cli, struct error *e)
 {
-    struct flows f = {.u = {.cli = cli}, .block = {.limit = BLOCK_BYTES_MAX}};
+    struct flows f = {.u = QUESTION_INIT(cli), .block = {.limit = BLOCK_BYTES_MAX}};
     cli_parse(&command_flows, argc, argv, &f);
     int r = prepare(&f, e);
     if (r == 0)
@@ -316,4 +316,10 @@ static const char *column(size_t i, const char **help)
     return i < count ? fields[i].name : NULL;
 }
 
-const struct command command_flows = {"flows", "connections, one line each", &argp, run, column};
+const struct command command_flows = {
+    .name = "flows",
+    .summary = "connections, one line each",
+    .argp = &argp,
+    .run = run,
+    .column = column,
+};

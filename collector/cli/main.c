@@ -49,43 +49,71 @@ static int load_config(struct client_config *c, struct error *e)
 
 /* ------------------------------------------------------------------ commands */
 
-const struct command *const commands[] = {&command_agents, &command_captures, &command_flows,
-                                          &command_pull,   &command_print,    &command_status,
-                                          &command_chunks, &command_export,   NULL};
+const struct command *const commands[] = {
+    &command_agents, &command_captures, &command_capture, &command_flows,  &command_pull,
+    &command_print,  &command_status,   &command_chunks,  &command_export, NULL};
 
-const struct command *command_named(const char *name)
+const char *command_word(const struct command *c)
 {
-    for (const struct command *const *c = commands; *c; c++)
-        if (strcmp((*c)->name, name) == 0)
-            return *c;
-    return strcmp(name, command_complete.name) == 0 ? &command_complete : NULL; /* for shells, not for people */
+    const char *space = strrchr(c->name, ' ');
+    return space ? space + 1 : c->name;
 }
 
-static int unknown(const char *name, struct error *e)
+const struct command *command_named(char *const *words, int count, int *used)
+{
+    const struct command *found = NULL, *const *c = commands;
+    int n = 0;
+    while (n < count && c && *c)
+        if (strcmp(command_word(*c), words[n]) == 0) {
+            found = *c;
+            c = found->subcommands;
+            n++;
+        } else
+            c++;
+    if (n == 0 && count > 0 && strcmp(words[0], command_complete.name) == 0) { /* for shells, not for people */
+        found = &command_complete;
+        n = 1;
+    }
+    if (used)
+        *used = n;
+    return found;
+}
+
+/* `of`: the command whose subcommand it might be, or NULL. */
+static int unknown(const struct command *of, const char *name, struct error *e)
 {
     struct suggest meant;
+    const char *space = of ? " " : "", *prefix = of ? of->name : "";
     suggest_begin(&meant, name, strlen(name));
-    for (const struct command *const *c = commands; *c; c++)
-        suggest_consider(&meant, (*c)->name);
+    for (const struct command *const *c = of ? of->subcommands : commands; *c; c++)
+        suggest_consider(&meant, command_word(*c));
     if (name[0] == '-')
         return error_set(e, ERROR_USAGE,
-                         "the command comes first: fleetdump COMMAND %s ... (`fleetdump help` lists them)", name);
-    return error_set(e, ERROR_USAGE, "no command '%s'%s%s%s (`fleetdump help` lists them)", name,
-                     meant.word ? ": did you mean '" : "", meant.word ? meant.word : "", meant.word ? "'?" : "");
+                         "the command comes first: fleetdump %s%sCOMMAND %s ... (`fleetdump help%s%s` lists them)",
+                         prefix, space, name, space, prefix);
+    return error_set(e, ERROR_USAGE, "no command '%s%s%s'%s%s%s (`fleetdump help%s%s` lists them)", prefix, space, name,
+                     meant.word ? ": did you mean '" : "", meant.word ? meant.word : "", meant.word ? "'?" : "", space,
+                     prefix);
 }
 
 /* ------------------------------------------------------------------ help */
 
+static void put_commands(const struct command *const *list, FILE *to)
+{
+    fprintf(to, "Commands:\n");
+    for (const struct command *const *c = list; *c; c++)
+        fprintf(to, "  %-10s %s\n", command_word(*c), (*c)->summary);
+}
+
 static void put_usage(FILE *to)
 {
     fprintf(to, "Usage: fleetdump COMMAND [OPTION...] [FILTER]\n\n"
-                "Captured traffic of a whole fleet: who talked to whom, how did it go, and here are the packets.\n\n"
-                "Commands:\n");
-    for (const struct command *const *c = commands; *c; c++)
-        fprintf(to, "  %-10s %s\n", (*c)->name, (*c)->summary);
+                "Captured traffic of a whole fleet: who talked to whom, how did it go, and here are the packets.\n\n");
+    put_commands(commands, to);
     fprintf(to, "  %-10s %s\n", "help", "help COMMAND: its options and examples; help filter: the words of filters");
     fprintf(to, "\nExamples:\n"
                 "  fleetdump agents\n"
+                "  fleetdump capture start --on 'web-*' --for 60s 'tcp port 80'\n"
                 "  fleetdump flows 'from 10.0.0.5 and to port 80' --since 15m\n"
                 "  fleetdump flows 'state S0 or state REJ' --by server --top 10\n"
                 "  fleetdump pull 'host 10.0.0.5 and port 80' -w out.pcapng\n"
@@ -94,19 +122,48 @@ static void put_usage(FILE *to)
                 "Exit status: 0 complete, 1 failed, 2 wrong use, 3 the answer is good but incomplete.\n");
 }
 
+static void put_group_usage(const struct command *c, FILE *to)
+{
+    fprintf(to, "Usage: fleetdump %s COMMAND [OPTION...]\n\n%s.\n\n", c->name, c->summary);
+    put_commands(c->subcommands, to);
+    fprintf(to, "\n%s\n`fleetdump %s COMMAND --help` has the options of each.\n", c->examples, c->name);
+}
+
+static bool is_one_of(const char *word, const char *const *list)
+{
+    while (*list && strcmp(word, *list) != 0)
+        list++;
+    return *list != NULL;
+}
+
+static const char *const help_words[] = {"help", "--help", "-?", "-h", NULL};
+static const char *const version_words[] = {"version", "--version", "-V", NULL};
+
 static int run(const struct command *command, int argc, char **argv, struct error *e);
 
-/* help, help COMMAND, help filter */
+/* A command with subcommands; argv[0] is its own word. */
+static int run_group(const struct command *of, int argc, char **argv, struct error *e)
+{
+    if (argc > 1 && !is_one_of(argv[1], help_words))
+        return unknown(of, argv[1], e);
+    put_group_usage(of, argc > 1 ? stdout : stderr);
+    return argc > 1 ? 0 : ERROR_USAGE;
+}
+
+/* help, help COMMAND, help filter; argv[0] is "help". */
 static int run_help(int argc, char **argv, struct error *e)
 {
     char option[] = "--help", *of[] = {NULL, option, NULL};
-    const struct command *command = argc > 1 ? command_named(argv[1]) : NULL;
+    int used = 0;
+    const struct command *command = command_named(argv + 1, argc - 1, &used);
+    if (command && command->subcommands)
+        return used == argc - 1 ? run_group(command, 2, of, e) : unknown(command, argv[1 + used], e);
     if (command)
         return run(command, 2, of, e);
     if (argc > 1 && strcmp(argv[1], "filter") == 0)
         return question_help(e);
     if (argc > 1)
-        return unknown(argv[1], e);
+        return unknown(NULL, argv[1], e);
     put_usage(stdout);
     return 0;
 }
@@ -130,16 +187,15 @@ static int run(const struct command *command, int argc, char **argv, struct erro
 
 static int dispatch(int argc, char **argv, struct error *e)
 {
-    static const char *const help[] = {"help", "--help", "-?", "-h"};
-    static const char *const version[] = {"version", "--version", "-V"};
-    for (size_t i = 0; i < sizeof help / sizeof help[0]; i++)
-        if (strcmp(argv[1], help[i]) == 0)
-            return run_help(argc - 1, argv + 1, e);
-    for (size_t i = 0; i < sizeof version / sizeof version[0]; i++)
-        if (strcmp(argv[1], version[i]) == 0)
-            return puts(argp_program_version) < 0 ? ERROR_SYSTEM : 0;
-    const struct command *command = command_named(argv[1]);
-    return command ? run(command, argc - 1, argv + 1, e) : unknown(argv[1], e);
+    int used = 0;
+    if (is_one_of(argv[1], help_words))
+        return run_help(argc - 1, argv + 1, e);
+    if (is_one_of(argv[1], version_words))
+        return puts(argp_program_version) < 0 ? ERROR_SYSTEM : 0;
+    const struct command *command = command_named(argv + 1, argc - 1, &used);
+    if (!command)
+        return unknown(NULL, argv[1], e);
+    return (command->subcommands ? run_group : run)(command, argc - used, argv + used, e);
 }
 
 int main(int argc, char **argv)

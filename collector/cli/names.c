@@ -1,5 +1,6 @@
 #include "collector/cli/names.h"
 #include "collector/cli/client.h"
+#include "common/filter/capture_filter.h"
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -43,13 +44,13 @@ static int add_address(struct net_name *n, int family, const void *bytes, uint64
 
 /* ------------------------------------------------------------------ agents */
 
-static uint64_t number_of(json_t *o, const char *key)
+static uint64_t number_of(const json_t *o, const char *key)
 {
     json_int_t v = json_integer_value(json_object_get(o, key));
     return v == INT64_MAX || v < 0 ? UINT64_MAX : (uint64_t)v;
 }
 
-static int take_agent(struct net_name *n, json_t *agent, struct error *e)
+static int take_agent(struct net_name *n, const json_t *agent, bool now, struct error *e)
 {
     size_t i;
     json_t *a;
@@ -58,16 +59,17 @@ static int take_agent(struct net_name *n, json_t *agent, struct error *e)
         uint8_t bytes[16];
         const char *text = json_string_value(json_object_get(a, "address"));
         int family = text && strchr(text, ':') ? AF_INET6 : AF_INET;
-        if (!text || inet_pton(family, text, bytes) != 1)
+        uint64_t to_ns = number_of(a, "to_ns");
+        if (!text || inet_pton(family, text, bytes) != 1 || (now && to_ns != UINT64_MAX))
             continue;
-        int r = add_address(n, family, bytes, number_of(a, "from_ns"), number_of(a, "to_ns"), e);
+        int r = add_address(n, family, bytes, number_of(a, "from_ns"), to_ns, e);
         if (r)
             return r;
     }
     return 0;
 }
 
-static json_t *find_agent(json_t *agents, const char *name)
+static const json_t *find_agent(const json_t *agents, const char *name)
 {
     size_t i;
     json_t *a;
@@ -114,39 +116,46 @@ static void say_name(const struct cli *cli, const struct net_name *n, bool agent
     buffer_free(&list);
 }
 
-static int resolve(const struct cli *cli, struct net_name *n, json_t *agents, struct error *e)
+static int resolve(const struct cli *cli, struct net_name *n, const json_t *agents, bool now, struct error *e)
 {
     bool forced = n->name[0] == '@';
-    json_t *agent = find_agent(agents, n->name + forced);
+    const json_t *agent = find_agent(agents, n->name + forced);
     if (forced && !agent)
         return error_set(
             e, ERROR_NOT_FOUND,
             "'%s' in the filter: the collector knows no agent of that name (`fleetdump agents` lists them)", n->name);
-    int r = agent ? take_agent(n, agent, e) : take_host(n, e);
+    int r = agent ? take_agent(n, agent, now, e) : take_host(n, e);
     if (r == 0)
         say_name(cli, n, agent != NULL);
     return r;
 }
 
-static int resolve_all(const struct cli *cli, struct names *n, struct error *e)
+static int resolve_all(const struct cli *cli, struct names *n, const json_t *agents, bool now, struct error *e)
 {
-    struct message_query q = {.kind = QUERY_AGENTS};
-    json_t *agents;
-    int r = client_document(cli, &q, &agents, e);
+    int r = 0;
     for (uint32_t i = 0; r == 0 && i < n->count; i++)
-        r = resolve(cli, &n->items[i], agents, e);
-    json_decref(agents);
+        r = resolve(cli, &n->items[i], agents, now, e);
     return r;
+}
+
+static int check_count(const struct names *n, struct error *e)
+{
+    return n->failed ? error_set(e, ERROR_LIMIT, "more than %u names in the filter", FILTER_NAMES_MAX) : 0;
 }
 
 int names_resolve(const struct cli *cli, const char *filter, struct net_name **out, uint32_t *count, struct error *e)
 {
+    const struct message_query q = {.kind = QUERY_AGENTS};
     struct names n = {0};
+    json_t *agents = NULL;
     int r = filter_each_name(filter, add_name, &n, e);
-    if (r == 0 && n.failed)
-        r = error_set(e, ERROR_LIMIT, "more than %u names in the filter", FILTER_NAMES_MAX);
+    if (r == 0)
+        r = check_count(&n, e);
     if (r == 0 && n.count > 0)
-        r = resolve_all(cli, &n, e);
+        r = client_document(cli, &q, &agents, e);
+    if (r == 0)
+        r = resolve_all(cli, &n, agents, false, e);
+    json_decref(agents);
     if (r) {
         names_free(n.items, n.count);
         return r;
@@ -154,6 +163,57 @@ int names_resolve(const struct cli *cli, const char *filter, struct net_name **o
     *out = n.items;
     *count = n.count;
     return 0;
+}
+
+/* ------------------------------------------------------------------ a capture's filter */
+
+static int expand(const char *filter, const struct names *n, char **out, struct error *e)
+{
+    struct filter_name *names = NULL;
+    struct buffer text = {0};
+    int r = names_for_filter(n->items, n->count, &names, e);
+    if (r == 0)
+        r = capture_filter_expand(filter, &(struct filter_names){names, n->count}, &text, e);
+    names_for_filter_free(names, n->count);
+    buffer_u8(&text, 0);
+    if (r == 0 && text.failed)
+        r = error_set(e, ERROR_MEMORY, "no memory for the filter");
+    if (r)
+        buffer_free(&text);
+    *out = (char *)text.data;
+    return r;
+}
+
+int names_expand(const struct cli *cli, const json_t *agents, const char *filter, char **out, struct error *e)
+{
+    struct names n = {0};
+    *out = NULL;
+    int r = capture_filter_each_name(filter, add_name, &n, e);
+    if (r == 0)
+        r = check_count(&n, e);
+    if (r == 0)
+        r = resolve_all(cli, &n, agents, true, e);
+    if (r == 0)
+        r = expand(filter, &n, out, e);
+    names_free(n.items, n.count);
+    return r;
+}
+
+bool names_in_connection_filter(const char *filter)
+{
+    struct names n = {0};
+    struct filter_name *names = NULL;
+    struct filter *f = NULL;
+    int r = filter_each_name(filter, add_name, &n, NULL);
+    if (r == 0)
+        r = names_for_filter(n.items, n.count, &names, NULL);
+    if (r == 0)
+        r = filter_compile(filter, &(struct filter_names){names, n.count}, &f, NULL);
+    bool has = r == 0 && (filter_has_connection_words(f, NULL) || filter_has_measures(f, NULL));
+    filter_free(f);
+    names_for_filter_free(names, n.count);
+    names_free(n.items, n.count);
+    return has;
 }
 
 void names_free(struct net_name *names, uint32_t count)

@@ -1,7 +1,6 @@
 /*
  * fleetdump pull: packets of all hosts, merged by time into one pcapng file.
  */
-#include "collector/cli/output_file.h"
 #include "collector/cli/pulling.h"
 #include <stdlib.h>
 #include <string.h>
@@ -45,12 +44,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int take(void *context, const struct message_result *r, struct error *e)
-{
-    struct pull *p = context;
-    return output_file_write(&p->file, r->data, r->length, e);
-}
-
 /* Before anything is asked: what cannot be written is known at once. */
 static int open_files(struct pull *p, struct error *e)
 {
@@ -74,21 +67,19 @@ static int write_manifest(struct pull *p, const json_t *manifest, struct error *
     return r ? r : output_file_keep(&p->manifest_file, e);
 }
 
-static int keep(struct pull *p, const struct client_answer *answer, struct error *e)
-{
-    int r = output_file_keep(&p->file, e);
-    return r ? r : write_manifest(p, answer->manifest, e);
-}
-
 static int ask(struct pull *p, struct error *e)
 {
-    struct client_answer answer;
-    int r = client_ask(p->p.u.cli, &p->p.u.q, "pull", take, p, &answer, e);
+    struct client_answer answer = {0};
+    struct client *client = NULL;
+    int r = client_open(p->p.u.cli, &client, e);
+    if (r == 0)
+        r = pulling_fetch(client, &p->p.u.q, &p->file, &answer, e);
     if (r == 0 && (answer.code == 0 || answer.code == ERROR_INCOMPLETE))
-        r = keep(p, &answer, e);
+        r = write_manifest(p, answer.manifest, e);
     if (r == 0)
         r = pulling_conclude(p->p.u.cli, &answer, p->file.standard ? "the packets are" : "the file is", e);
     client_answer_free(&answer);
+    client_close(client);
     return r;
 }
 
@@ -124,5 +115,9 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-const struct command command_pull = {"pull", "packets of all hosts, merged by time into one pcapng file", &argp, run,
-                                     NULL};
+const struct command command_pull = {
+    .name = "pull",
+    .summary = "packets of all hosts, merged by time into one pcapng file",
+    .argp = &argp,
+    .run = run,
+};

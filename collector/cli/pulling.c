@@ -18,10 +18,26 @@ static const struct argp_option options[] = {
     {0},
 };
 
+int pulling_vantage(const char *arg, struct argp_state *state)
+{
+    bool all = strcmp(arg, "all") == 0;
+    if (!all && strcmp(arg, "auto") != 0)
+        argp_error(state, "--vantage %s: it is auto or all", arg);
+    return all ? VANTAGE_ALL : VANTAGE_AUTO;
+}
+
+uint32_t pulling_link_type(const char *arg, struct argp_state *state)
+{
+    char *end;
+    unsigned long type = strtoul(arg, &end, 10);
+    if (*end || end == arg || type > UINT16_MAX)
+        argp_error(state, "--link-type %s: it is a number up to 65535", arg);
+    return (uint32_t)type;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct pulling *p = state->input;
-    char *end;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &p->u;
@@ -31,14 +47,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         p->packets_only = true;
         return 0;
     case OPTION_VANTAGE:
-        p->all_vantages = strcmp(arg, "all") == 0;
-        if (!p->all_vantages && strcmp(arg, "auto") != 0)
-            argp_error(state, "--vantage %s: it is auto or all", arg);
+        p->vantage_said = true;
+        p->all_vantages = pulling_vantage(arg, state) == VANTAGE_ALL;
         return 0;
     case OPTION_LINK_TYPE:
-        p->link_type = (uint32_t)strtoul(arg, &end, 10);
-        if (*end || end == arg || p->link_type > UINT16_MAX)
-            argp_error(state, "--link-type %s: it is a number up to 65535", arg);
+        p->link_type = pulling_link_type(arg, state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -54,6 +67,22 @@ int pulling_prepare(struct pulling *p, struct error *e)
     p->u.q.packets_only = p->packets_only;
     p->u.q.vantage = p->all_vantages ? VANTAGE_ALL : VANTAGE_AUTO;
     p->u.q.link_type = p->link_type;
+    return r;
+}
+
+/* ------------------------------------------------------------------ the packets */
+
+static int take(void *context, const struct message_result *r, struct error *e)
+{
+    return output_file_write(context, r->data, r->length, e);
+}
+
+int pulling_fetch(struct client *c, const struct message_query *q, struct output_file *file,
+                  struct client_answer *answer, struct error *e)
+{
+    int r = client_query(c, q, "pull", take, file, answer, e);
+    if (r == 0 && (answer->code == 0 || answer->code == ERROR_INCOMPLETE))
+        r = output_file_keep(file, e);
     return r;
 }
 

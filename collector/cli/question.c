@@ -11,7 +11,7 @@
 
 #define SINCE_DEFAULT "1h"
 
-enum { OPTION_DEADLINE = 0x200 };
+enum { OPTION_DEADLINE = 0x200, OPTION_FRESH };
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Which flows and packets:", 10},
@@ -23,44 +23,63 @@ static const struct argp_option options[] = {
     {"capture", 'k', "NAME", 0, "of captures with this name (a glob)", 10},
     {"on", 'n', "AGENT", 0, "captured on agents with this name (a glob; may repeat, or be separated by commas)", 10},
     {"deadline", OPTION_DEADLINE, "TIME", 0, "give up after this time (30s, 5m)", 10},
+    {"fresh", OPTION_FRESH, "TIME", 0,
+     "wait so long at the most for agents to hand over what they captured until now, or no: not at all (default: "
+     "1500ms)",
+     10},
     {0},
 };
 
-int split_list(const char *list, char ***items, uint32_t *count, struct error *e)
+int add_to_list(const char *item, size_t len, char ***items, uint32_t *count, struct error *e)
 {
-    while (*list) {
-        size_t n = strcspn(list, ",");
-        char **grown = realloc(*items, (*count + 1) * sizeof(char *));
-        if (grown)
-            *items = grown;
-        if (!grown || !(grown[*count] = strndup(list, n)))
-            return error_set(e, ERROR_MEMORY, "no memory for the options");
-        *count += n > 0;
-        if (n == 0)
-            free(grown[*count]);
-        list += n + (list[n] == ',');
-    }
+    char **grown = realloc(*items, (*count + 1) * sizeof(char *));
+    if (grown)
+        *items = grown;
+    if (!grown || !(grown[*count] = strndup(item, len)))
+        return error_set(e, ERROR_MEMORY, "no memory for the options");
+    ++*count;
     return 0;
 }
 
-static error_t add_word(struct question *u, const char *word, struct argp_state *state)
+int split_list(const char *list, char ***items, uint32_t *count, struct error *e)
 {
-    size_t have = u->filter ? strlen(u->filter) : 0;
-    char *grown = realloc(u->filter, have + strlen(word) + 2);
-    if (!grown)
-        argp_failure(state, EXIT_FAILED, 0, "no memory for the filter");
-    else {
-        u->filter = grown;
-        snprintf(grown + have, strlen(word) + 2, "%s%s", have ? " " : "", word);
+    int r = 0;
+    while (*list && r == 0) {
+        size_t n = strcspn(list, ",");
+        if (n > 0)
+            r = add_to_list(list, n, items, count, e);
+        list += n + (list[n] == ',');
     }
+    return r;
+}
+
+int append_word(char **text, const char *word, struct error *e)
+{
+    size_t have = *text ? strlen(*text) : 0;
+    char *grown = realloc(*text, have + strlen(word) + 2);
+    if (!grown)
+        return error_set(e, ERROR_MEMORY, "no memory for the filter");
+    *text = grown;
+    snprintf(grown + have, strlen(word) + 2, "%s%s", have ? " " : "", word);
     return 0;
+}
+
+static void take_duration(const char *option, const char *arg, const char *none, uint64_t *ms, struct argp_state *state)
+{
+    struct error e = ERROR_INIT;
+    uint64_t ns = 0;
+    if (none && strcmp(arg, none) == 0)
+        *ms = 0;
+    else if (units_parse(UNIT_NS, arg, &ns, &e))
+        argp_error(state, "%s: %s%s%s%s", option, e.text, none ? " (or '" : "", none ? none : "", none ? "')" : "");
+    else
+        *ms = ns / NS_PER_MS + (ns % NS_PER_MS > 0);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct question *u = state->input;
     struct error e = ERROR_INIT;
-    uint64_t ns;
     switch (key) {
     case 's':
         u->since = arg;
@@ -76,13 +95,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_failure(state, EXIT_FAILED, 0, "%s", e.text);
         return 0;
     case OPTION_DEADLINE:
-        if (units_parse(UNIT_NS, arg, &ns, &e))
-            argp_error(state, "--deadline: %s", e.text);
-        else
-            u->deadline_ms = ns / NS_PER_MS + 1;
+        take_duration("--deadline", arg, NULL, &u->deadline_ms, state);
+        u->deadline_ms++; /* 0 would be the collector's own */
+        return 0;
+    case OPTION_FRESH:
+        take_duration("--fresh", arg, "no", &u->fresh_ms, state);
         return 0;
     case ARGP_KEY_ARG:
-        return add_word(u, arg, state);
+        if (append_word(&u->filter, arg, &e))
+            argp_failure(state, EXIT_FAILED, 0, "%s", e.text);
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -171,6 +193,7 @@ int question_prepare(struct question *u, uint8_t kind, struct error *e)
         .agent_count = u->on_count,
         .link_type = UINT32_MAX,
         .deadline_ms = u->deadline_ms,
+        .fresh_ms = kind == QUERY_FLOWS || kind == QUERY_PULL ? u->fresh_ms : 0,
     };
     int r = take_times(u, e);
     if (r == 0)

@@ -15,13 +15,21 @@ struct question {
     char **on; /* agent globs */
     uint32_t on_count;
     uint64_t deadline_ms;
+    uint64_t fresh_ms;
     struct message_query q;
     struct net_name *names; /* owned */
     uint32_t name_count;
 };
 
-/* Options --since, --until, --capture, --on, --deadline, and the filter's words; input is the struct question, whose
- * `cli` must be set. */
+#define QUESTION_FRESH_MS 1500u
+
+/* As it begins. */
+#define QUESTION_INIT(of)                                                                                              \
+    {                                                                                                                  \
+        .cli = (of), .fresh_ms = QUESTION_FRESH_MS                                                                     \
+    }
+
+/* Options --since, --until, --capture, --on, --deadline, --fresh, and the filter's words; input is the struct question. */
 extern const struct argp question_argp;
 
 /* Makes the query of a kind: checks the filter (the error shows the place with a caret) and the times before anything
@@ -33,7 +41,11 @@ void question_free(struct question *u);
 /* Prints the words of filters with their meaning. */
 MUST_CHECK int question_help(struct error *e);
 
-/* Appends a comma-separated list to a growing array of strings, owned by it. */
+/* Appends a word to a growing text, a space between. */
+MUST_CHECK int append_word(char **text, const char *word, struct error *e);
+
+/* Appends one item, or a comma-separated list of them, to a growing array of strings, owned by it. */
+MUST_CHECK int add_to_list(const char *item, size_t len, char ***items, uint32_t *count, struct error *e);
 MUST_CHECK int split_list(const char *list, char ***items, uint32_t *count, struct error *e);
 void free_list(char **items, uint32_t count);
 

@@ -3,13 +3,16 @@
  *
  *   fake_answers FOLDER
  *
- * It listens on a free port of the loopback, and writes it to FOLDER/port. Each question is appended to FOLDER/questions as a line of
- * JSON-like text. The answer to a question of kind K is made of files, looked at anew each time:
+ * It listens on a free port of the loopback, and writes it to FOLDER/port. Each question and each command is appended to
+ * FOLDER/questions as a line of text. The answer to a question of kind K is made of files, looked at anew each time (to a
+ * command of kind K: "cK" for "K"):
  *
  *   K.data     the bytes of the answer; flows (kind 4) instead: a number, of rows made here (see make_row)
  *   K.code     a number: the answer's code (0 if there is no file)
  *   K.text     the sentence for the user
  *   K.manifest its manifest
+ *   N.K.data   the same for the N-th question of this kind alone (from 1); likewise the others
+ *   N.away     instead of an answer to the N-th question of all, the connection ends
  *   mode       cut: the connection ends amid the answer; slow: the end comes 2 s later; never: no end comes; refuse: a refusal with
  *              the text of K.text; strange: a message that is no answer
  */
@@ -40,11 +43,10 @@ static int folder;
 
 /* ------------------------------------------------------------------ files */
 
-static char *read_text(unsigned kind, const char *what, size_t *len)
+static char *read_text(const char *name, size_t *len)
 {
-    char name[64], *data = NULL;
+    char *data = NULL;
     size_t n = 0;
-    snprintf(name, sizeof(name), kind ? "%u.%s" : "%.0u%s", kind, what);
     if (fs_read_file(folder, name, 1u << 30, &data, &n, NULL))
         data = NULL;
     if (len)
@@ -52,25 +54,68 @@ static char *read_text(unsigned kind, const char *what, size_t *len)
     return data;
 }
 
+/* Of one question of a kind, else of all. */
+static char *read_part(unsigned number, const char *kind, const char *what, size_t *len)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%u.%s.%s", number, kind, what);
+    char *data = read_text(name, len);
+    return data ? data : read_text(strchr(name, '.') + 1, len);
+}
+
 static bool mode_is(const char *word)
 {
-    char *mode = read_text(0, "mode", NULL);
+    char *mode = read_text("mode", NULL);
     bool is = mode && strncmp(mode, word, strlen(word)) == 0;
     free(mode);
     return is;
 }
 
-static void note_question(const struct message_query *q)
+static FILE *open_questions(void)
 {
     int fd = openat(folder, "questions", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     FILE *to = fdopen(fd, "a");
     if (!to)
         exit(1);
+    return to;
+}
+
+static void note_request(FILE *to, const struct capture_request *r)
+{
+    fprintf(to,
+            "|filter=%s|name=%s|snaplen=%u|keep=%u|companions=%u|packets=%" PRIu64 "|bytes=%" PRIu64 "|rate=%" PRIu64,
+            r->filter ? r->filter : "", r->name ? r->name : "", r->snaplen, r->keep, r->companions, r->packets,
+            r->bytes, r->rate);
+    fprintf(to, "|start=%" PRIu64 "|end=%" PRIu64 "|issued=%" PRIu64 "|expires=%" PRIu64 "|by=%s", r->start_ns,
+            r->end_ns, r->issued_ns, r->expires_ns, r->who ? r->who : "");
+    for (uint32_t i = 0; i < r->on_count; i++)
+        fprintf(to, "|on=%s", r->on[i]);
+    for (uint32_t i = 0; i < r->label_count; i++)
+        fprintf(to, "|label=%s", r->labels[i]);
+    for (uint32_t i = 0; i < r->interface_count; i++)
+        fprintf(to, "|interface=%s", r->interfaces[i]);
+}
+
+static void note_command(const struct message_command *c)
+{
+    FILE *to = open_questions();
+    fprintf(to, "command=%u|which=%s|partial=%u|who=%s", c->kind, c->which ? c->which : "", c->partial,
+            c->who ? c->who : "");
+    if (c->request_count)
+        note_request(to, c->request);
+    fputc('\n', to);
+    fclose(to);
+}
+
+static void note_question(const struct message_query *q)
+{
+    FILE *to = open_questions();
     fprintf(to, "kind=%u|filter=%s|since=%" PRIu64 "|until=%" PRIu64 "|capture=%s|sort=%s|limit=%" PRIu64, q->kind,
             q->filter ? q->filter : "", q->since_ns, q->until_ns, q->capture ? q->capture : "", q->sort ? q->sort : "",
             q->limit);
     fprintf(to, "|vantage=%u|packets_only=%u|link_type=%u|seq=%" PRIu64 "|epoch0=%02x|deadline=%" PRIu64, q->vantage,
             q->packets_only, q->link_type, q->seq, q->epoch[0], q->deadline_ms);
+    fprintf(to, "|fresh=%" PRIu64 "|after=%s", q->fresh_ms, q->after ? q->after : "");
     for (uint32_t i = 0; i < q->agent_count; i++)
         fprintf(to, "|on=%s", q->agents[i]);
     for (uint32_t i = 0; i < q->by_count; i++)
@@ -182,8 +227,8 @@ static void send_flows(struct session *s, uint64_t count)
 static void send_done(struct session *s)
 {
     struct message m = {.type = MESSAGE_DONE, .done = s->done};
-    if (s->stream && stream_send(s->stream, &m, NULL) == 0)
-        stream_close(s->stream);
+    if (s->stream && stream_send(s->stream, &m, NULL))
+        stream_abort(s->stream);
 }
 
 static void on_slow(uv_timer_t *timer)
@@ -213,18 +258,27 @@ static bool unusual(struct session *s)
     return true;
 }
 
-static void on_query(struct session *s, const struct message_query *q)
+static bool is_away(void)
+{
+    static unsigned questions;
+    char name[64];
+    snprintf(name, sizeof(name), "%u.away", ++questions);
+    return faccessat(folder, name, F_OK, 0) == 0;
+}
+
+static void answer(struct session *s, unsigned number, const char *kind, bool flows)
 {
     size_t len;
-    char *data = read_text(q->kind, "data", &len), *code = read_text(q->kind, "code", NULL);
-    note_question(q);
+    char *data = read_part(number, kind, "data", &len), *code = read_part(number, kind, "code", NULL);
     free(s->text);
     free(s->manifest);
-    s->text = read_text(q->kind, "text", NULL);
-    s->manifest = read_text(q->kind, "manifest", NULL);
+    s->text = read_part(number, kind, "text", NULL);
+    s->manifest = read_part(number, kind, "manifest", NULL);
     s->done = (struct message_done){.code = code ? atoi(code) : 0, .text = s->text, .manifest = s->manifest};
-    if (!unusual(s)) {
-        if (q->kind == QUERY_FLOWS)
+    if (is_away())
+        stream_close(s->stream);
+    else if (!unusual(s)) {
+        if (flows)
             send_flows(s, data ? strtoull(data, NULL, 10) : 0);
         else if (data)
             send_result(s, data, len, true);
@@ -234,6 +288,24 @@ static void on_query(struct session *s, const struct message_query *q)
     free(code);
 }
 
+static void on_query(struct session *s, const struct message_query *q)
+{
+    static unsigned asked[256];
+    char kind[16];
+    note_question(q);
+    snprintf(kind, sizeof(kind), "%u", q->kind);
+    answer(s, ++asked[q->kind], kind, q->kind == QUERY_FLOWS);
+}
+
+static void on_command(struct session *s, const struct message_command *c)
+{
+    static unsigned given[256];
+    char kind[16];
+    note_command(c);
+    snprintf(kind, sizeof(kind), "c%u", c->kind);
+    answer(s, ++given[c->kind], kind, false);
+}
+
 static void on_message(void *context, struct stream *stream, const struct message *m)
 {
     struct session *s = context;
@@ -241,6 +313,8 @@ static void on_message(void *context, struct stream *stream, const struct messag
                               .welcome = {.protocol = NET_PROTOCOL, .collector = (char *)(uintptr_t) "fake"}};
     if (m->type == MESSAGE_QUERY)
         on_query(s, &m->query);
+    else if (m->type == MESSAGE_COMMAND)
+        on_command(s, &m->command);
     else if (stream_send(stream, &welcome, NULL))
         stream_abort(stream);
 }

@@ -1,0 +1,158 @@
+#include "collector/cli/order_end.h"
+#include "collector/cli/interrupt.h"
+#include "common/base/clock.h"
+#include "common/base/units.h"
+#include <stdio.h>
+#include <string.h>
+
+#define ASK_EVERY_MS 100u
+#define FRESH_MS     1000u
+#define MISSING_MAX  500u /* bytes of a sentence about agents */
+
+/* ------------------------------------------------------------------ what is still on its way */
+
+static int take_nothing(void *context, const struct message_result *r, struct error *e)
+{
+    (void)context;
+    (void)r;
+    (void)e;
+    return 0;
+}
+
+/* Packets of the capture that the collector holds, or knows to be given up. */
+static int ask_packets(struct client *c, const char *name, uint64_t *packets, struct error *e)
+{
+    const struct message_query q = {.kind = QUERY_CAPTURES, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    json_t *captures = NULL, *one;
+    size_t i;
+    int r = client_fetch(c, &q, &captures, e);
+    *packets = 0;
+    json_array_foreach(captures, i, one)
+    {
+        if (strcmp(order_text(one, "capture"), name) == 0)
+            *packets = order_number(one, "packets") + order_number(one, "gap_packets");
+    }
+    json_decref(captures);
+    return r;
+}
+
+/* A question for packets of the future, so none: agents hand over what they have, and its account names the streams
+ * that have not ended. */
+static int ask_streams(struct client *c, const char *name, uint64_t *open, struct error *e)
+{
+    const struct message_query q = {.kind = QUERY_PULL,
+                                    .capture = (char *)(uintptr_t)name,
+                                    .since_ns = INT64_MAX,
+                                    .until_ns = UINT64_MAX,
+                                    .link_type = UINT32_MAX,
+                                    .fresh_ms = FRESH_MS};
+    struct client_answer answer;
+    size_t i;
+    json_t *agent;
+    int r = client_query(c, &q, NULL, take_nothing, NULL, &answer, e);
+    *open = 0;
+    json_array_foreach(json_object_get(answer.manifest, "agents"), i, agent) *open +=
+        order_number(agent, "open_streams");
+    client_answer_free(&answer);
+    return r;
+}
+
+int order_arrived(struct client *c, const json_t *order, bool *arrived, struct error *e)
+{
+    const char *name = order_text(order, "capture");
+    uint64_t packets = 0, open = 0;
+    int r = ask_streams(c, name, &open, e);
+    if (r == 0)
+        r = ask_packets(c, name, &packets, e);
+    *arrived = r == 0 && open == 0 && packets >= order_number(order, "packets");
+    return r;
+}
+
+int order_settle(struct client *c, const json_t *order, bool *arrived, struct error *e)
+{
+    uint64_t end_ns = clock_mono_ns() + ORDER_SETTLE_MS * NS_PER_MS;
+    unsigned interrupts = interrupt_count();
+    int r = order_arrived(c, order, arrived, e);
+    while (r == 0 && !*arrived && clock_mono_ns() < end_ns && interrupt_count() == interrupts) {
+        (void)interrupt_wait(ASK_EVERY_MS, -1);
+        r = order_arrived(c, order, arrived, e);
+    }
+    return r == ERROR_CANCELLED ? 0 : r;
+}
+
+/* ------------------------------------------------------------------ what is said of it */
+
+static const char *many(uint64_t n, const char *one, const char *more)
+{
+    return n == 1 ? one : more;
+}
+
+void order_say_totals(const struct cli *cli, const json_t *order)
+{
+    char packets[40], bytes[40], drops[40];
+    size_t agents = json_array_size(json_object_get(order, "agents"));
+    uint64_t dropped = order_drops(order), n = order_number(order, "packets");
+    note(cli, "%s: %zu agent%s, %s packet%s, %s, %s dropped", order_text(order, "capture"), agents,
+         many(agents, "", "s"), units_format(UNIT_COUNT, n, packets, sizeof packets), many(n, "", "s"),
+         units_format(UNIT_BYTES, order_number(order, "bytes"), bytes, sizeof bytes),
+         dropped ? units_format(UNIT_COUNT, dropped, drops, sizeof drops) : "none");
+}
+
+/* As a shell takes it: names without letters of its own as they are. */
+static const char *quoted(const char *name, char buf[HEAD_NAME_MAX + 3])
+{
+    bool plain = name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:+@%,")] == 0;
+    const char *quote = plain ? "" : "'"; /* no name has any */
+    snprintf(buf, HEAD_NAME_MAX + 3, "%s%s%s", quote, name, quote);
+    return buf;
+}
+
+void order_say_next(const struct cli *cli, const json_t *order)
+{
+    char name[HEAD_NAME_MAX + 3];
+    quoted(order_text(order, "capture"), name);
+    note(cli, "  fleetdump flows --capture %s", name);
+    if (strcmp(order_text(order, "keep"), capture_keep_name(KEEP_FLOWS)) != 0)
+        note(cli, "  fleetdump pull --capture %s -w %.200s.pcapng", name, name[0] == '\'' ? "capture" : name);
+}
+
+/* What one agent lacks; nothing if it lacks nothing. */
+static void put_missing(const json_t *a, struct buffer *out)
+{
+    unsigned long long kernel = order_number(a, "kernel_drops"), other = order_number(a, "other_drops");
+    int phase = order_phase(a);
+    const char *agent = order_text(a, "agent"), *text = order_text(a, "text");
+    if (phase != PHASE_STOPPED)
+        buffer_printf(out, "\n%s: %s%s%s", agent,
+                      phase == PHASE_PENDING || phase == PHASE_MISSED ? "never came" : order_text(a, "phase"),
+                      *text ? ": " : "", text);
+    if (kernel)
+        buffer_printf(out, "\n%s: %llu packets dropped by the kernel", agent, kernel);
+    if (other)
+        buffer_printf(out, "\n%s: %llu packets left out by the agent (limits, no room)", agent, other);
+}
+
+int order_verdict(const json_t *order, bool arrived, struct error *e)
+{
+    struct buffer missing = {.limit = 1 << 20};
+    size_t i, more = 0;
+    json_t *a;
+    json_array_foreach(json_object_get(order, "agents"), i, a)
+    {
+        size_t before = missing.len;
+        put_missing(a, &missing);
+        if (missing.len > MISSING_MAX && before > 0) {
+            missing.len = before;
+            more++;
+        }
+    }
+    if (more)
+        buffer_printf(&missing, "\nand %zu more agents (`fleetdump capture show` lists all)", more);
+    if (!arrived)
+        buffer_printf(&missing, "\nsome of it is still on its way from the agents");
+    int r = missing.len == 0 ? 0
+                             : error_set(e, ERROR_INCOMPLETE, "what was captured is good, but missing is:%.*s",
+                                         (int)missing.len, (const char *)missing.data);
+    buffer_free(&missing);
+    return r;
+}
