@@ -1,10 +1,10 @@
 /*
- * fleetdump-agent: reads its configuration, then is one of: the daemon (supervise.c), --read (read.c), --check.
+ * fleetdump-agent: reads its configuration, then is one of: the daemon (monitor.c), --read (read.c), --check.
  */
 #include "agent/config.h"
+#include "agent/monitor.h"
 #include "agent/options.h"
 #include "agent/read.h"
-#include "agent/supervise.h"
 #include "common/base/log.h"
 #include <stdio.h>
 #include <sys/stat.h>
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
         return error_exit_status(code);
     }
     log_setup("fleetdump-agent", (enum log_level)agent_config_log_level(&c));
-    int status = o.mode == AGENT_READ ? agent_read(&o, &c) : o.mode == AGENT_CHECK ? check(&o, &c) : agent_supervise(&c);
+    int status = o.mode == AGENT_READ ? agent_read(&o, &c) : o.mode == AGENT_CHECK ? check(&o, &c) : agent_monitor(&c);
     agent_config_free(&c);
     return status;
 }

@@ -135,6 +135,16 @@ class Lab(fleet.Fleet):
             self.start_agent(name, insecure_plaintext="yes", **more)
         fleet.wait_until(lambda: set(names) <= self.connected(), "agents to connect")
 
+    def order(self, name):
+        """The capture as ordered, with the state of each agent."""
+        return next(o for o in self.json("capture", "list") if o["capture"] == name)
+
+    def phases(self, name):
+        return [agent["phase"] for agent in self.order(name)["agents"]]
+
+    def running(self, name, agents):
+        return self.phases(name).count("running") >= agents
+
     def connected(self):
         return {a["agent"] for a in self.json("agents")}
 

@@ -1,0 +1,353 @@
+#include "agent/captures_impl.h"
+
+#include "agent/capture/ring.h"
+#include "agent/capturer.h"
+#include "agent/privileges.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAUSE_LEAST_NS NS_PER_S
+#define PAUSE_MOST_NS  (60 * NS_PER_S)
+
+void capture_set(struct captures *s, struct capture *c, uint32_t phase, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(c->text, sizeof c->text, fmt, ap);
+    va_end(ap);
+    if (c->phase != phase)
+        log_info("capture %s (%s): %s%s%s", c->order.name, c->order.who[0] ? c->order.who : "by nobody named",
+                 capture_phase_name((int)phase), c->text[0] ? ": " : "", c->text);
+    c->phase = phase;
+    tell_state(s, c);
+}
+
+static struct capture *find(struct captures *s, const uint8_t id[16])
+{
+    for (size_t i = 0; i < CAPTURES_MAX; i++)
+        if (s->captures[i].used && memcmp(s->captures[i].order.id, id, 16) == 0)
+            return &s->captures[i];
+    return NULL;
+}
+
+static bool is_over(const struct capture *c)
+{
+    return c->phase == PHASE_STOPPED || c->phase == PHASE_REFUSED;
+}
+
+/* ---------------------------------------------------------------- limits */
+
+/* What ended it already, or NULL. */
+static const char *limit_reached(const struct order *o, uint64_t now_ns)
+{
+    static char text[ORDER_TEXT_MAX];
+    if (o->end_ns && now_ns >= o->end_ns)
+        return "its time is over";
+    if (o->packets && o->used_packets >= o->packets) {
+        snprintf(text, sizeof text, "its limit of %llu packets is reached", (unsigned long long)o->packets);
+        return text;
+    }
+    if (o->bytes && o->used_bytes >= o->bytes) {
+        snprintf(text, sizeof text, "its limit of %llu bytes is reached", (unsigned long long)o->bytes);
+        return text;
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- interfaces and memory */
+
+static bool has_interface(const struct capture *c, const char *name)
+{
+    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
+        for (size_t k = 0; c->capturers[i].pid && k < c->capturers[i].name_count; k++)
+            if (strcmp(c->capturers[i].names[k], name) == 0)
+                return true;
+    return false;
+}
+
+static size_t glob_list(const struct order *o, const char *globs[REQUEST_INTERFACES_MAX])
+{
+    size_t n = 0;
+    while (n < REQUEST_INTERFACES_MAX && o->interfaces[n][0]) {
+        globs[n] = o->interfaces[n];
+        n++;
+    }
+    return n;
+}
+
+/* Names of interfaces that the order means and no capturer has; malloc'ed. */
+static int missing_interfaces(const struct capture *c, char (**names)[ORDER_NAME_MAX], size_t *count, struct error *e)
+{
+    const char *globs[REQUEST_INTERFACES_MAX];
+    struct ring_choice *chosen = NULL;
+    size_t n = 0;
+    *count = 0;
+    *names = NULL;
+    int code = ring_choose(globs, glob_list(&c->order, globs), &chosen, &n, e);
+    if (!code && n && !(*names = calloc(n, sizeof **names)))
+        code = error_set(e, ERROR_MEMORY, "no memory for names of interfaces");
+    for (size_t i = 0; !code && i < n; i++)
+        if (!has_interface(c, chosen[i].name))
+            snprintf((*names)[(*count)++], ORDER_NAME_MAX, "%s", chosen[i].name);
+    free(chosen);
+    return code;
+}
+
+/* Whether one more capturer on `count` interfaces keeps within the agent's memory. */
+static int check_memory(const struct captures *s, size_t count, struct error *e)
+{
+    const struct agent_config *a = s->config;
+    uint64_t flows = a->max_flows * CAPTURES_FLOW_BYTES, used = flows + count * a->ring;
+    for (size_t i = 0; i < CAPTURES_MAX; i++)
+        for (size_t k = 0; k < CAPTURES_CAPTURERS; k++)
+            if (s->captures[i].used && s->captures[i].capturers[k].pid)
+                used += flows + s->captures[i].capturers[k].name_count * a->ring;
+    if (used <= a->memory)
+        return 0;
+    return error_set(
+        e, ERROR_LIMIT,
+        "%llu MiB would be needed for all captures (rings of %llu MiB on each interface, flow tables), and "
+        "'memory' in this agent's configuration allows %llu MiB",
+        (unsigned long long)(used >> 20), (unsigned long long)(a->ring >> 20), (unsigned long long)(a->memory >> 20));
+}
+
+/* ---------------------------------------------------------------- starting */
+
+static void fail(struct captures *s, struct capture *c, const char *why)
+{
+    c->pause_ns = c->pause_ns ? c->pause_ns : PAUSE_LEAST_NS;
+    c->retry_ns = clock_mono_ns() + c->pause_ns;
+    capture_set(s, c, PHASE_FAILED, "%s; tried again in %llu s", why, (unsigned long long)(c->pause_ns / NS_PER_S));
+    c->pause_ns = c->pause_ns * 2 > PAUSE_MOST_NS ? PAUSE_MOST_NS : c->pause_ns * 2;
+}
+
+void capture_launch(struct captures *s, struct capture *c)
+{
+    struct error e = ERROR_INIT;
+    char(*names)[ORDER_NAME_MAX] = NULL;
+    size_t count = 0;
+    c->retry_ns = 0;
+    int code = missing_interfaces(c, &names, &count, &e);
+    if (!code && count && !capture_runs(c))
+        code = check_memory(s, count, &e);
+    if (!code && count)
+        code = capturer_start(s, c, names, count, &e); /* takes the names */
+    else
+        free(names);
+    if (code == ERROR_LIMIT && !capture_runs(c))
+        capture_set(s, c, PHASE_REFUSED, "%s", e.text);
+    else if (code)
+        fail(s, c, e.text);
+    else if (!count && !capture_runs(c))
+        capture_set(s, c, PHASE_WAITING, "for an interface that is up: none is now%s",
+                    c->order.interfaces[0][0] ? " that fits its names" : "");
+}
+
+static void begin(struct captures *s, struct capture *c)
+{
+    struct error e = ERROR_INIT;
+    const char *over = limit_reached(&c->order, clock_wall_ns());
+    if (over)
+        capture_set(s, c, PHASE_STOPPED, "%s", over);
+    else if (privileges_check_capture(&e))
+        capture_set(s, c, PHASE_REFUSED, "%s", e.text);
+    else if (c->order.start_ns > clock_wall_ns())
+        capture_set(s, c, PHASE_WAITING, "for its time to start");
+    else {
+        c->begun = true;
+        capture_launch(s, c);
+    }
+}
+
+static struct capture *add(struct captures *s, const struct order *o)
+{
+    for (size_t i = 0; i < CAPTURES_MAX; i++)
+        if (!s->captures[i].used) {
+            s->captures[i] = (struct capture){.order = *o, .used = true, .phase = PHASE_PENDING};
+            return &s->captures[i];
+        }
+    return NULL;
+}
+
+static void start(struct captures *s, const struct order *o)
+{
+    struct error e = ERROR_INIT;
+    struct order fresh = *o;
+    struct capture refused = {.order = *o, .used = true};
+    if (find(s, o->id))
+        return;
+    int code = order_check(o, &e);
+    fresh.used_packets = fresh.used_bytes = 0;
+    struct capture *c = code ? NULL : add(s, &fresh);
+    if (code || !c) {
+        capture_set(s, &refused, PHASE_REFUSED, "%s", code ? e.text : "this agent runs as many captures as it may");
+        return;
+    }
+    if (order_save(s->config->spool, &c->order, &e))
+        log_warn("capture %s: it will not outlive a restart of this agent: %s", c->order.name, e.text);
+    begin(s, c);
+}
+
+static void take_kept(void *context, const struct order *o)
+{
+    struct captures *s = context;
+    if (!add(s, o))
+        log_warn("capture %s: more orders are kept than an agent runs; it is left out", o->name);
+}
+
+/* ---------------------------------------------------------------- ending */
+
+static void keep_order(struct captures *s, struct capture *c)
+{
+    struct error e = ERROR_INIT;
+    if (order_save(s->config->spool, &c->order, &e))
+        log_warn("capture %s: %s", c->order.name, e.text);
+}
+
+static void forget(struct captures *s, struct capture *c)
+{
+    struct error e = ERROR_INIT;
+    if (order_remove(s->config->spool, c->order.id, &e))
+        log_warn("capture %s: %s", c->order.name, e.text);
+    c->used = false;
+}
+
+void capture_stop(struct captures *s, struct capture *c, const char *why)
+{
+    struct monitor_request r = {.magic = ORDER_MAGIC, .kind = REQUEST_STOP, .order = c->order};
+    if (is_over(c)) {
+        if (c->forget)
+            forget(s, c);
+        return;
+    }
+    if (!capture_runs(c)) {
+        capture_set(s, c, PHASE_STOPPED, "%s", why);
+        if (c->forget)
+            forget(s, c);
+        return;
+    }
+    c->stopping = true;
+    snprintf(c->text, sizeof c->text, "%s", why);
+    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
+        if (c->capturers[i].pid)
+            capturer_tell(&c->capturers[i], &r);
+}
+
+static void ended_well(struct captures *s, struct capture *c, const char *why)
+{
+    if (!c->stopping)
+        capture_stop(s, c, why); /* the others of this capture, too */
+    if (capture_runs(c))
+        return;
+    c->stopping = false;
+    capture_set(s, c, PHASE_STOPPED, "%.*s", (int)sizeof c->text - 1, why);
+    if (c->forget)
+        forget(s, c);
+}
+
+void capture_capturer_ended(struct captures *s, struct capture *c, struct capturer *p, int end)
+{
+    char why[ORDER_TEXT_MAX];
+    keep_order(s, c);
+    if (end < 0)
+        snprintf(why, sizeof why, "its capturer was ended by signal %d (%s)", -end, strsignal(-end));
+    else
+        snprintf(why, sizeof why, "%s", p->last.text[0] ? p->last.text : "its capturer ended without a word");
+    if (s->closing)
+        return;
+    const char *over = limit_reached(&c->order, clock_wall_ns());
+    if (c->stopping)
+        snprintf(why, sizeof why, "%s", c->text);
+    if (c->stopping || over || end == CAPTURER_DONE)
+        ended_well(s, c, over && !c->stopping ? over : why);
+    else if (end == CAPTURER_REFUSED && !capture_runs(c))
+        capture_set(s, c, PHASE_REFUSED, "%s", why);
+    else if (end == CAPTURER_NO_INTERFACES)
+        capture_launch(s, c);
+    else
+        fail(s, c, why);
+}
+
+/* ---------------------------------------------------------------- requests */
+
+void captures_request(struct captures *s, const struct monitor_request *r)
+{
+    struct capture *c = find(s, r->order.id);
+    if (r->kind == REQUEST_START)
+        start(s, &r->order);
+    else if (r->kind == REQUEST_CHECK)
+        check_start(s, r);
+    else if (r->kind == REQUEST_FLUSH)
+        flush_begin(s, c, r->token);
+    else if (r->kind == REQUEST_STOP && c) {
+        c->forget = true;
+        capture_stop(s, c, r->text[0] ? r->text : "stopped");
+    }
+}
+
+/* ---------------------------------------------------------------- time */
+
+static uint64_t mono_of(uint64_t wall_ns)
+{
+    uint64_t now = clock_wall_ns();
+    return clock_mono_ns() + (wall_ns > now ? wall_ns - now : 0);
+}
+
+/* When the capture wants to be looked at again. */
+static uint64_t due(struct captures *s, struct capture *c)
+{
+    uint64_t wall = clock_wall_ns();
+    if (is_over(c) || c->stopping)
+        return UINT64_MAX;
+    if (c->order.end_ns && wall >= c->order.end_ns && !capture_runs(c))
+        capture_set(s, c, PHASE_STOPPED, "its time is over");
+    else if (!c->begun && c->order.start_ns > wall && c->phase == PHASE_WAITING)
+        return mono_of(c->order.start_ns);
+    else if (!c->begun)
+        begin(s, c);
+    else if (c->retry_ns && clock_mono_ns() >= c->retry_ns)
+        capture_launch(s, c);
+    if (is_over(c))
+        return UINT64_MAX;
+    if (c->retry_ns || !c->begun)
+        return c->retry_ns ? c->retry_ns : mono_of(c->order.start_ns);
+    return c->order.end_ns && !capture_runs(c) ? mono_of(c->order.end_ns) : UINT64_MAX;
+}
+
+uint64_t captures_tick(struct captures *s)
+{
+    uint64_t next = UINT64_MAX;
+    for (size_t i = 0; i < CAPTURES_MAX; i++) {
+        uint64_t at = s->captures[i].used ? due(s, &s->captures[i]) : UINT64_MAX;
+        next = at < next ? at : next;
+    }
+    return next;
+}
+
+void captures_interfaces_changed(struct captures *s)
+{
+    for (size_t i = 0; i < CAPTURES_MAX; i++) {
+        struct capture *c = &s->captures[i];
+        if (c->used && c->begun && !c->stopping && (c->phase == PHASE_WAITING || c->phase == PHASE_RUNNING))
+            capture_launch(s, c);
+    }
+}
+
+/* ---------------------------------------------------------------- beginning and end */
+
+int captures_new(const struct agent_config *c, void (*tell)(void *context, const struct monitor_report *r),
+                 void *context, struct captures **out, struct error *e)
+{
+    struct captures *s = calloc(1, sizeof *s);
+    *out = s;
+    if (!s)
+        return error_set(e, ERROR_MEMORY, "no memory for captures");
+    s->config = c;
+    s->tell = tell;
+    s->context = context;
+    return order_load_all(c->spool, take_kept, s, e);
+}

@@ -1,0 +1,53 @@
+/*
+ * captures: the orders of this host, and the capturers that run them. The monitor's table: it forks, it keeps the files of orders, and it adds up what
+ * capturers report. It sees no packet and speaks to no network.
+ *
+ * A capture has one capturer for the interfaces that were there when it began, and one more for those that came later (a capturer cannot open any
+ * further one: it has no privileges left). A capturer that died is started again, after a pause that doubles; what it used up is in its counter page.
+ *
+ *   START -> waiting (for its time, for an interface) -> running -> stopped (a limit, its end, STOP)
+ *                 ^------------- failed <--------------|        \-> refused (cannot be run at all)
+ *
+ * An order that is over stays in the table until STOP: it is not started anew when the collector still names it.
+ */
+#ifndef FLEETDUMP_AGENT_CAPTURES_H
+#define FLEETDUMP_AGENT_CAPTURES_H
+
+#include "agent/config.h"
+#include "agent/order.h"
+#include <poll.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define CAPTURES_MAX        NET_ORDERS_MAX
+#define CAPTURES_CAPTURERS  4u /* of one capture at once */
+#define CAPTURES_CHECKS     8u /* at once; more are answered as busy */
+#define CAPTURES_POLL_MAX   (CAPTURES_MAX * CAPTURES_CAPTURERS + CAPTURES_CHECKS)
+#define CAPTURES_FLOW_BYTES 512u /* about what one flow takes, for the budget */
+
+struct captures;
+/* Loads the orders that are kept. `tell` gets every report that is for the shipper. */
+MUST_CHECK int captures_new(const struct agent_config *c, void (*tell)(void *context, const struct monitor_report *r),
+                            void *context, struct captures **out, struct error *e);
+/* Stops all capturers (orders stay on disk) and waits for them. */
+void captures_free(struct captures *s);
+
+void captures_request(struct captures *s, const struct monitor_request *r);
+
+/* Tells the state of all, to a shipper that is new. */
+void captures_tell_all(struct captures *s);
+
+/* What to poll: fills at most CAPTURES_POLL_MAX entries; captures_ready takes them after the poll. */
+size_t captures_poll(struct captures *s, struct pollfd *fds);
+void captures_ready(struct captures *s, const struct pollfd *fds, size_t count);
+
+/* A child ended; false if it is none of ours. */
+bool captures_reap(struct captures *s, pid_t pid, int status);
+
+/* Interfaces or addresses have changed. */
+void captures_interfaces_changed(struct captures *s);
+
+/* What time asks for: starts, ends, new tries. Returns when it wants to be called again (monotonic ns; UINT64_MAX: not by time). */
+uint64_t captures_tick(struct captures *s);
+
+#endif

@@ -1,0 +1,113 @@
+#include "agent/captures_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void add_interfaces(struct monitor_report *r, const struct monitor_report *of)
+{
+    for (size_t i = 0; i < of->interface_count && i < ORDER_LISTED_MAX; i++)
+        if (r->interface_count + i < ORDER_LISTED_MAX)
+            memcpy(r->interfaces[r->interface_count + i], of->interfaces[i], ORDER_NAME_MAX);
+    r->interface_count += of->interface_count;
+}
+
+void tell_state(struct captures *s, struct capture *c)
+{
+    struct monitor_report r = {
+        .magic = ORDER_MAGIC, .kind = REPORT_STATE, .phase = c->phase, .end_ns = c->order.end_ns};
+    memcpy(r.id, c->order.id, sizeof r.id);
+    snprintf(r.text, sizeof r.text, "%s", c->text);
+    r.packets = c->order.used_packets;
+    r.bytes = c->order.used_bytes;
+    r.kernel_drops = c->drops[0];
+    r.other_drops = c->drops[1];
+    r.own = c->own;
+    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++) {
+        const struct monitor_report *p = &c->capturers[i].last;
+        if (!c->capturers[i].pid || !p->magic)
+            continue;
+        r.packets += p->packets;
+        r.bytes += p->bytes;
+        r.packets_per_s += p->packets_per_s;
+        r.bytes_per_s += p->bytes_per_s;
+        r.kernel_drops += p->kernel_drops;
+        r.other_drops += p->other_drops;
+        r.own += p->own;
+        add_interfaces(&r, p);
+    }
+    s->tell(s->context, &r);
+}
+
+void captures_tell_all(struct captures *s)
+{
+    for (size_t i = 0; i < CAPTURES_MAX; i++)
+        if (s->captures[i].used)
+            tell_state(s, &s->captures[i]);
+}
+
+void tell_checked(struct captures *s, const struct monitor_request *q, int code, const char *text)
+{
+    struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_CHECKED, .token = q->token, .code = code};
+    memcpy(r.id, q->order.id, sizeof r.id);
+    snprintf(r.text, sizeof r.text, "%.*s", (int)sizeof r.text - 1, text);
+    s->tell(s->context, &r);
+}
+
+/* ---------------------------------------------------------------- flushes */
+
+static void flush_told(struct captures *s, struct capture *c, size_t i)
+{
+    c->flushes[i].token = 0;
+    s->tell(s->context, &c->flushes[i].report);
+}
+
+void flush_begin(struct captures *s, struct capture *c, uint64_t token)
+{
+    struct monitor_request q = {.magic = ORDER_MAGIC, .kind = REQUEST_FLUSH, .token = token};
+    struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_FLUSHED, .token = token};
+    size_t i = 0;
+    while (c && i < FLUSHES_MAX && c->flushes[i].token)
+        i++;
+    if (c)
+        memcpy(r.id, c->order.id, sizeof r.id);
+    if (!c || !capture_runs(c) || i == FLUSHES_MAX) {
+        r.code = i == FLUSHES_MAX ? ERROR_BUSY : 0;
+        s->tell(s->context, &r);
+        return;
+    }
+    c->flushes[i].token = token;
+    c->flushes[i].waiting = 0;
+    c->flushes[i].report = r;
+    q.order = c->order;
+    for (size_t k = 0; k < CAPTURES_CAPTURERS; k++)
+        if (c->capturers[k].pid) {
+            c->flushes[i].waiting |= 1u << k;
+            capturer_tell(&c->capturers[k], &q);
+        }
+}
+
+static void no_longer_wait(struct captures *s, struct capture *c, size_t i, const struct capturer *p)
+{
+    c->flushes[i].waiting &= ~(1u << (p - c->capturers));
+    if (!c->flushes[i].waiting)
+        flush_told(s, c, i);
+}
+
+void flush_heard(struct captures *s, struct capture *c, const struct capturer *p, const struct monitor_report *r)
+{
+    for (size_t i = 0; i < FLUSHES_MAX; i++) {
+        struct monitor_report *all = &c->flushes[i].report;
+        if (!c->flushes[i].token || c->flushes[i].token != r->token)
+            continue;
+        for (size_t k = 0; k < r->stream_count && all->stream_count < REPORT_STREAMS_MAX; k++)
+            all->streams[all->stream_count++] = r->streams[k];
+        no_longer_wait(s, c, i, p);
+    }
+}
+
+void flush_gone(struct captures *s, struct capture *c, const struct capturer *p)
+{
+    for (size_t i = 0; i < FLUSHES_MAX; i++)
+        if (c->flushes[i].token)
+            no_longer_wait(s, c, i, p);
+}

@@ -1,0 +1,253 @@
+/*
+ * monitor: one loop that waits for signals, children, the shipper's requests, and the kernel's word that interfaces have changed.
+ *
+ * The shipper is started again when it ends, after a pause that doubles while it does not stay alive. A stream is recovered when the shipper tells of
+ * it, and when a look now and then finds it; one whose recovery failed is tried again at the next look.
+ */
+#include "agent/monitor.h"
+
+#include "agent/captures.h"
+#include "agent/privileges.h"
+#include "agent/shipper.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAUSE_LEAST_NS NS_PER_S
+#define PAUSE_MOST_NS  (60 * NS_PER_S)
+#define HEALTHY_NS     (60 * NS_PER_S) /* a shipper that lived so long may be started again at once */
+#define LOOK_NS        (60 * NS_PER_S)
+#define SETTLE_NS      (100 * NS_PER_MS) /* interfaces change in bursts */
+#define REQUESTS_MOST  64                /* at one waking */
+
+struct monitor {
+    const struct agent_config *config;
+    struct captures *captures;
+    int signal_fd;
+    int links_fd; /* -1: changes are seen by the looks alone */
+    struct shipper shipper;
+    uint64_t started_ns; /* the shipper */
+    uint64_t start_ns;   /* when to start it again; 0: it runs */
+    uint64_t pause_ns;
+    uint64_t look_ns;  /* when to look for streams without a writer */
+    uint64_t links_ns; /* when to look at the interfaces; 0: nothing has changed */
+    bool stopping;
+};
+
+static int open_signals(struct monitor *m, struct error *e)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return error_sys(e, errno, "cannot wait for signals");
+    m->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return m->signal_fd < 0 ? error_sys(e, errno, "cannot wait for signals") : 0;
+}
+
+static void open_links(struct monitor *m)
+{
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK,
+                                  .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+    m->links_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    if (m->links_fd >= 0 && bind(m->links_fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        close(m->links_fd);
+        m->links_fd = -1;
+    }
+    if (m->links_fd < 0)
+        log_warn("the kernel does not tell of new interfaces (%s): they are looked for once a minute", strerror(errno));
+}
+
+/* ---------------------------------------------------------------- the shipper */
+
+static void tell_shipper(void *context, const struct monitor_report *r)
+{
+    struct monitor *m = context;
+    if (m->shipper.fd >= 0 && send(m->shipper.fd, r, sizeof *r, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof *r &&
+        errno != EPIPE)
+        log_debug("the shipper does not take a report: %s", strerror(errno));
+}
+
+static void start_shipper(struct monitor *m)
+{
+    struct error e = ERROR_INIT;
+    m->start_ns = 0;
+    m->started_ns = clock_mono_ns();
+    if (shipper_spawn(&m->shipper, m->config, true, &e)) {
+        log_error("%s", e.text);
+        m->start_ns = m->started_ns + m->pause_ns;
+    } else
+        captures_tell_all(m->captures);
+}
+
+static void shipper_ended(struct monitor *m, int status)
+{
+    uint64_t now = clock_mono_ns();
+    shipper_forget(&m->shipper);
+    if (m->stopping)
+        return;
+    if (now - m->started_ns >= HEALTHY_NS)
+        m->pause_ns = PAUSE_LEAST_NS;
+    if (WIFSIGNALED(status))
+        log_error("the shipper was ended by signal %d (%s); it is started again in %llu s", WTERMSIG(status),
+                  strsignal(WTERMSIG(status)), (unsigned long long)(m->pause_ns / NS_PER_S));
+    else
+        log_error("the shipper ended; it is started again in %llu s", (unsigned long long)(m->pause_ns / NS_PER_S));
+    m->start_ns = now + m->pause_ns;
+    m->pause_ns = m->pause_ns * 2 > PAUSE_MOST_NS ? PAUSE_MOST_NS : m->pause_ns * 2;
+}
+
+static void reap(struct monitor *m)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (!captures_reap(m->captures, pid, status) && pid == m->shipper.pid)
+            shipper_ended(m, status);
+}
+
+static void read_requests(struct monitor *m)
+{
+    struct monitor_request r;
+    ssize_t n = 0;
+    for (int i = 0; i < REQUESTS_MOST && (n = recv(m->shipper.fd, &r, sizeof r, MSG_DONTWAIT | MSG_TRUNC)) > 0; i++) {
+        if (!monitor_request_is_sound(&r, (size_t)n))
+            log_error("the shipper sent %zd bytes that are no request: refused", n);
+        else if (r.kind != REQUEST_RECOVER)
+            captures_request(m->captures, &r);
+        else if (recovery_spawn(m->config, r.order.id) < 0)
+            log_error("cannot start a recovery: %s", strerror(errno));
+    }
+}
+
+/* ---------------------------------------------------------------- the loop */
+
+static void look(struct monitor *m)
+{
+    struct error e = ERROR_INIT;
+    if (recovery_all(m->config, &e))
+        log_error("%s", e.text);
+    if (m->links_fd < 0)
+        captures_interfaces_changed(m->captures);
+    m->look_ns = clock_mono_ns() + LOOK_NS;
+}
+
+static void read_signals(struct monitor *m)
+{
+    struct signalfd_siginfo info;
+    while (read(m->signal_fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGCHLD)
+            reap(m);
+        else
+            m->stopping = true;
+    }
+}
+
+/* What it says is not looked at: that it speaks is enough. */
+static void read_links(struct monitor *m)
+{
+    char bytes[8192];
+    while (recv(m->links_fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        ;
+    if (!m->links_ns)
+        m->links_ns = clock_mono_ns() + SETTLE_NS;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return b && b < a ? b : a;
+}
+
+static int timeout_ms(const struct monitor *m, uint64_t next)
+{
+    uint64_t now = clock_mono_ns();
+    next = earlier(earlier(earlier(next, m->look_ns), m->start_ns), m->links_ns);
+    return next <= now ? 0 : (int)((next - now) / NS_PER_MS) + 1;
+}
+
+static void on_time(struct monitor *m)
+{
+    uint64_t now = clock_mono_ns();
+    if (m->links_ns && now >= m->links_ns) {
+        m->links_ns = 0;
+        captures_interfaces_changed(m->captures);
+    }
+    if (now >= m->look_ns)
+        look(m);
+    if (m->start_ns && now >= m->start_ns)
+        start_shipper(m);
+}
+
+static void step(struct monitor *m)
+{
+    struct pollfd fds[3 + CAPTURES_POLL_MAX] = {{.fd = m->signal_fd, .events = POLLIN},
+                                                {.fd = m->shipper.fd, .events = POLLIN},
+                                                {.fd = m->links_fd, .events = POLLIN}};
+    uint64_t next = captures_tick(m->captures);
+    size_t n = captures_poll(m->captures, fds + 3);
+    if (poll(fds, 3 + n, timeout_ms(m, next)) > 0) {
+        captures_ready(m->captures, fds + 3, n);
+        if (fds[1].revents & POLLIN)
+            read_requests(m);
+        if (fds[2].revents)
+            read_links(m);
+        if (fds[0].revents)
+            read_signals(m);
+        else if (fds[1].revents & POLLHUP) /* the shipper is gone, SIGCHLD is on its way */
+            reap(m);
+    }
+    if (!m->stopping)
+        on_time(m);
+}
+
+static int open_all(struct monitor *m, struct error *e)
+{
+    const struct agent_config *c = m->config;
+    int code = agent_config_check_collector(c, e);
+    if (!code)
+        code = privileges_prepare(c, e);
+    if (!code)
+        code = recovery_all(c, e); /* also says if the spool cannot be used */
+    if (!code)
+        code = captures_new(c, tell_shipper, m, &m->captures, e);
+    return code ? code : open_signals(m, e);
+}
+
+int agent_monitor(const struct agent_config *c)
+{
+    struct error e = ERROR_INIT;
+    struct monitor m = {
+        .config = c, .signal_fd = -1, .links_fd = -1, .pause_ns = PAUSE_LEAST_NS, .shipper = {.fd = -1}};
+    int code = open_all(&m, &e);
+    if (code) {
+        log_error("%s", e.text);
+        captures_free(m.captures);
+        return error_exit_status(code);
+    }
+    log_info("agent %s ships %s to %s", c->name, c->spool, c->collector);
+    if (privileges_check_capture(&e))
+        log_warn("%s; files can be taken in all the same", e.text);
+    open_links(&m);
+    m.look_ns = clock_mono_ns() + LOOK_NS;
+    start_shipper(&m);
+    while (!m.stopping)
+        step(&m);
+    log_info("stopping");
+    captures_free(m.captures);
+    shipper_stop(&m.shipper);
+    close(m.signal_fd);
+    if (m.links_fd >= 0)
+        close(m.links_fd);
+    return EXIT_OK;
+}

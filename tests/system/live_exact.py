@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+# timeout: 600
+"""What the fleet captured is what tcpdump beside each agent captured: packet for packet, bytes, lengths and nanoseconds, under thousands of
+HTTP connections, DNS, a bulk transfer, pings, IPv6, fragments and injected VLAN tags. Where either dropped packets, its counter agrees with
+the difference.
+
+FLEETDUMP_BULK=BYTES is the size of the bulk transfer (default 100M)."""
+
+import collections
+import json
+import os
+import socket
+import struct
+import sys
+import time
+
+import fleet
+import lab
+import pcapfile
+
+BULK = os.environ.get("FLEETDUMP_BULK", "100M")
+CONNECTIONS = 3000
+PORTS = "tcp port 80 or udp port 53"
+HOSTS = ("web-1", "client")
+
+
+def vlan_frames(count):
+    """Ethernet frames with a VLAN tag, UDP port 53 in them: nobody's, but on the wire."""
+    for n in range(count):
+        payload = b"tagged %d" % n
+        udp = struct.pack(">HHHH", 4000 + n, 53, 8 + len(payload), 0) + payload
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), n, 0, 64, 17, 0, bytes((10, 66, 0, 9)), bytes((10, 66, 0, 8)))
+        yield b"\xff" * 6 + b"\2\0\0\0\0\1" + struct.pack(">HHH", 0x8100, 7, 0x0800) + ip + udp
+
+
+INJECT = """
+import socket, sys, binascii
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+for line in sys.stdin:
+    s.send(binascii.unhexlify(line.strip()))
+"""
+
+
+def inject(system, host):
+    lines = "\n".join(frame.hex() for frame in vlan_frames(50))
+    path = system.path("frames")
+    with open(path, "w") as file:
+        file.write(lines)
+    system.host(host, "sh", "-c", "python3 -c '%s' < %s" % (INJECT, path))
+
+
+def traffic(system):
+    web, client = "web-1", "client"
+    system.host(client, "wrk", "-t1", "-c20", "-d2s", "-H", "Connection: close", "http://%s/" % system.ip(web))
+    for n in range(30):
+        system.host(client, "dig", "+tries=1", "+time=2", "@" + system.ip(web), "host%d.example" % n, check=False)
+    system.host(client, "curl", "-s", "-o", "/dev/null", "http://[%s]/" % system.ip6(web))
+    system.host(client, "ping", "-q", "-c", "20", "-i", "0.01", system.ip(web))
+    system.host(client, "ping", "-q", "-c", "20", "-i", "0.01", system.ip6(web))
+    system.host(client, "ping", "-q", "-c", "20", "-i", "0.01", "-s", "4000", system.ip(web))  # fragments
+    system.host(client, "ping", "-q", "-c", "20", "-i", "0.01", "-s", "4000", system.ip6(web))
+    inject(system, client)
+    system.host(client, "iperf3", "-c", system.ip(web), "-n", BULK, "-p", "5201")
+    system.host(client, "curl", "-s", "http://%s:81/" % system.ip(web), check=False)  # nobody listens
+
+
+def packets(path):
+    """How often each packet is in the file, by interface name."""
+    interfaces, items, damage = pcapfile.read(path)
+    assert damage is None, damage
+    found = collections.defaultdict(collections.Counter)
+    for p in items:
+        found[interfaces[p.interface].name][(p.time_ns, p.data, p.wire)] += 1
+    return found
+
+
+def within(counter, begin_ns, end_ns):
+    return collections.Counter({key: n for key, n in counter.items() if begin_ns <= key[0] <= end_ns})
+
+
+def losses(manifest, agent):
+    with open(manifest) as file:
+        counters = next(a for a in json.load(file)["agents"] if a["agent"] == agent)["counters"]
+    return counters.get("kernel_drops", 0)
+
+
+def compare(system, name, filter_text, dumps, begin_ns, end_ns):
+    out, manifest = system.path(name + ".pcapng"), system.path(name + ".json")
+    system.run("pull", filter_text, "--capture", name, "--vantage", "all", "--packets", "-w", out, "--manifest", manifest, check=(0, 3))
+    ours = packets(out)
+    for host in HOSTS:
+        path, (_, dropped) = dumps[host]
+        theirs = within(packets(path)[""], begin_ns, end_ns)
+        mine = within(ours["%s/eth0" % host], begin_ns, end_ns)
+        missing, extra = theirs - mine, mine - theirs
+        lost = losses(manifest, host)
+        print("%s on %s: %d packets; tcpdump dropped %d, we %d; %d missing, %d more" %
+              (name, host, sum(mine.values()), dropped, lost, sum(missing.values()), sum(extra.values())), flush=True)
+        assert sum(mine.values()) > 1000, "hardly any packets"
+        assert sum(missing.values()) <= lost, "packets are missing that nobody counted: %r" % list(missing)[:3]
+        assert sum(extra.values()) <= dropped, "packets that tcpdump did not see: %r" % list(extra)[:3]
+
+
+def main():
+    with lab.Lab(*HOSTS) as system:
+        system.nginx("web-1")
+        system.spawn("web-1", "dnsmasq", "-k", "-C", "/dev/null", "--no-resolv", "--no-hosts", "--port=53", "--pid-file=", "-u", "root",
+                     "--address=/example/10.1.2.3", log="dnsmasq.log")
+        system.spawn("web-1", "iperf3", "-s", "-p", "5201", log="iperf3.log")
+        system.start_agents(*HOSTS)
+        own = "not host %s" % system.listen
+        dumps = {}
+        for name, text in (("all", own), ("ports", "(%s) and %s" % (PORTS, own))):
+            for host in HOSTS:
+                path = system.path("%s-%s.pcap" % (host, name))
+                dumps[name, host] = path, system.tcpdump(host, path, text)
+        system.run("capture", "start", "--all", "--for", "10m", "--bytes", "none", "--name", "all", "--no-wait")
+        system.run("capture", "start", "--all", "--for", "10m", "--bytes", "none", "--name", "ports", "--no-wait", PORTS)
+        fleet.wait_until(lambda: system.running("all", len(HOSTS)) and system.running("ports", len(HOSTS)), "the captures to run")
+        begin_ns = time.time_ns()
+        traffic(system)
+        end_ns = time.time_ns()
+        system.run("capture", "stop", "all", "ports")
+        for key, (path, child) in dumps.items():
+            dumps[key] = path, lab.end_tcpdump(child)
+        compare(system, "all", own, {host: dumps["all", host] for host in HOSTS}, begin_ns, end_ns)
+        compare(system, "ports", PORTS, {host: dumps["ports", host] for host in HOSTS}, begin_ns, end_ns)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
