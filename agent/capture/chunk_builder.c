@@ -40,7 +40,9 @@ struct chunk_builder {
     uint64_t open_bytes;
     uint64_t begin_ns; /* time of the chunk's first packet */
     bool has_packet;
-    bool has_counts; /* something was counted since the last chunk */
+    bool has_counts;  /* something was counted since the last chunk */
+    uint64_t rate_ns; /* the second that rate_bytes is of */
+    uint64_t rate_bytes;
 
     struct chunk_builder_stats stats;
 };
@@ -386,10 +388,64 @@ static void count_kept(struct chunk_builder *b, struct interface *n, const struc
         count(b, n, p->end == PACKET_TRUNCATED ? COUNTER_TRUNCATED : COUNTER_INVALID, 1);
 }
 
-static int keep(struct chunk_builder *b, struct interface *n, const struct pcapng_packet *k, struct error *e)
+/* The innermost connection is one with the collector: capturing it would make more of it. */
+static bool is_own(const struct chunk_builder *b, const struct packet *p)
+{
+    const struct chunk_builder_options *o = &b->options;
+    if (!o->own_family || p->net.proto != PROTO_TCP || p->net.family != o->own_family || !p->net.has_ports)
+        return false;
+    for (int i = 0; i < 2; i++)
+        if (p->net.port[i] == o->own_port && memcmp(p->net.addr[i], o->own_address, sizeof o->own_address) == 0)
+            return true;
+    return false;
+}
+
+static bool is_over_rate(struct chunk_builder *b, const struct pcapng_packet *k)
+{
+    if (!b->options.rate)
+        return false;
+    if (k->time_ns - b->rate_ns >= NS_PER_S) {
+        b->rate_ns = k->time_ns;
+        b->rate_bytes = 0;
+    }
+    if (b->rate_bytes + k->wire > b->options.rate)
+        return true;
+    b->rate_bytes += k->wire;
+    return false;
+}
+
+/* Without its payload; of what is no IP nothing is cut. */
+static void cut_payload(const struct packet *p, struct pcapng_packet *k)
+{
+    uint32_t end = p->payload_offset ? p->payload_offset : 0;
+    if (p->net.family != FAMILY_NONE && end && end < k->captured)
+        k->captured = end;
+}
+
+/* Why a live packet is not kept, as a counter; COUNTER_COUNT if it is. */
+static enum counter left_out(struct chunk_builder *b, const struct packet *p, const struct pcapng_packet *k,
+                             bool companion)
+{
+    if (is_own(b, p))
+        return COUNTER_OWN;
+    if (companion && !flow_table_knows(b->flows, p, k->interface, k->time_ns))
+        return COUNTER_FILTERED;
+    return is_over_rate(b, k) ? COUNTER_POLICY : COUNTER_COUNT;
+}
+
+static int keep(struct chunk_builder *b, struct interface *n, struct pcapng_packet *k, bool companion, struct error *e)
 {
     struct packet p;
     packet_decode(n->head.link_type, k->data, k->captured, k->wire, &p);
+    enum counter out = left_out(b, &p, k, companion);
+    if (out != COUNTER_COUNT) {
+        count(b, n, out, 1);
+        return 0;
+    }
+    if (companion)
+        k->comment = CHUNK_BUILDER_COMPANION;
+    if (b->options.headers_only)
+        cut_payload(&p, k);
     if (!b->has_packet) {
         b->has_packet = true;
         b->begin_ns = k->time_ns;
@@ -412,7 +468,7 @@ static int keep(struct chunk_builder *b, struct interface *n, const struct pcapn
     return 0;
 }
 
-int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e)
+static int take(struct chunk_builder *b, const struct pcapng_packet *p, bool companion, struct error *e)
 {
     if (p->interface >= b->interface_count)
         return error_set(e, ERROR_INVALID, "there is no interface %u", p->interface);
@@ -431,7 +487,33 @@ int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p,
     struct pcapng_packet k = *p;
     if (k.captured > b->options.snaplen)
         k.captured = b->options.snaplen;
-    return keep(b, n, &k, e);
+    return keep(b, n, &k, companion, e);
+}
+
+int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e)
+{
+    return take(b, p, false, e);
+}
+
+int chunk_builder_companion(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e)
+{
+    return take(b, p, true, e);
+}
+
+/* ---------------------------------------------------------------- time and flushes */
+
+int chunk_builder_tick(struct chunk_builder *b, uint64_t now_ns, struct error *e)
+{
+    flow_table_advance(b->flows, now_ns);
+    enum head_seal due = seal_due(b, now_ns);
+    return due ? chunk_builder_seal(b, due, e) : 0;
+}
+
+int chunk_builder_flush(struct chunk_builder *b, uint64_t *next_seq, struct error *e)
+{
+    int code = chunk_builder_seal(b, SEAL_FLUSH, e);
+    *next_seq = b->seq;
+    return code ? code : compressor_wait(b->compressor, e);
 }
 
 /* ---------------------------------------------------------------- end */

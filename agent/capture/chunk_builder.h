@@ -27,7 +27,13 @@ struct chunk_builder_options {
     bool filter_here;   /* packets are filtered here, not before */
     uint32_t snaplen;   /* packets are cut to it; 0 for no limit but PACKET_SNAPLEN_MAX */
     bool keep_packets;  /* else flows only: no bodies */
-    int level;          /* of zstd */
+    bool headers_only;  /* packets are cut behind their transport header */
+    /* Live: connections with this address and port, at either end, are left out and counted (COUNTER_OWN); family 0: none */
+    uint8_t own_family;
+    uint8_t own_address[16];
+    uint16_t own_port;
+    uint64_t rate; /* live: bytes per second on the wire that are kept, more is dropped (COUNTER_POLICY); 0: no limit */
+    int level;     /* of zstd */
     uint32_t max_flows; /* 0 for the default; likewise below */
     uint32_t max_rows;
     uint64_t chunk_bytes;
@@ -61,6 +67,17 @@ MUST_CHECK int chunk_builder_interface(struct chunk_builder *b, const struct pca
 
 /* A packet; p->interface as above. */
 MUST_CHECK int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e);
+
+/* A packet that came because it may belong to a captured connection though the capture's filter does not match it: kept, with the comment
+ * CHUNK_BUILDER_COMPANION, if a flow that is alive is quoted in it, or it is a later fragment of one; else FILTERED. */
+#define CHUNK_BUILDER_COMPANION "fleetdump: belongs to a captured connection, the capture's filter does not match it"
+MUST_CHECK int chunk_builder_companion(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e);
+
+/* Live: time has come to now_ns (wall clock) without packets: flows end, an old chunk is sealed. */
+MUST_CHECK int chunk_builder_tick(struct chunk_builder *b, uint64_t now_ns, struct error *e);
+
+/* Seals what there is and waits until it is durable; *next_seq is behind the last item. */
+MUST_CHECK int chunk_builder_flush(struct chunk_builder *b, uint64_t *next_seq, struct error *e);
 
 /* Counts what did not become packets here: KERNEL_DROPS, INTERFACE_DROPS, CRASH_LOST, ..., or what is to be known of the
  * packet just given: TIME_LIMITED. RECEIVED grows with those that reached the capture, which INTERFACE_DROPS did not, and

@@ -526,18 +526,31 @@ static void count_packet(struct flow_table *t, uint32_t index, const struct pack
         count_transport(t, index, p, sender);
 }
 
+/* The flow that an ICMP error quotes, if it is alive. */
+static uint32_t quoted_flow(const struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns)
+{
+    struct flow_key key;
+    if (p->quoted.family == FAMILY_NONE || packet_quoted_key(p, interface, &key) < 0)
+        return 0;
+    uint32_t index = flow_store_find(&t->store, &key, hash_key(t, &key));
+    return index && !is_over(flow_at(&t->store, index), time_ns) ? index : 0;
+}
+
+bool flow_table_knows(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns)
+{
+    unsigned sender;
+    if (p->net.fragment == FRAGMENT_LATER)
+        return fragment_flow(t, p, interface, time_ns, &sender) != 0;
+    return quoted_flow(t, p, interface, time_ns) != 0;
+}
+
 /* An ICMP error is counted in the flow that it quotes, too. That flow does not live longer by it. */
 static void count_quoted(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns)
 {
-    struct flow_key key;
-    if (packet_quoted_key(p, interface, &key) < 0)
-        return;
-    uint32_t index = flow_store_find(&t->store, &key, hash_key(t, &key));
+    uint32_t index = quoted_flow(t, p, interface, time_ns);
     if (!index)
         return;
     struct flow *f = flow_at(&t->store, index);
-    if (is_over(f, time_ns))
-        return;
     touch(t, index);
     f->icmp_errors++;
     f->icmp_error_type = p->icmp_type;

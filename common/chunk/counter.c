@@ -23,6 +23,7 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
                             "packets counted in a row of last resort (flow table full)"},
     [COUNTER_TIME_LIMITED] = {"time_limited", UNIT_COUNT, 0, 0,
                               "packets kept at 1970 or 2554 because their times are before or after"},
+    [COUNTER_OWN] = {"own", UNIT_COUNT, 0, 0, "packets of fleetdump's own connections, which are left out"},
 };
 
 void counters_add(struct counters *into, const struct counters *from)
