@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""bash completes commands, options, columns, words of filters, and the names that the collector knows."""
+
+import os
+import subprocess
+import sys
+
+import fleet
+
+SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "completion", "fleetdump")
+
+# The words of the line as bash takes them apart -> what is among the completions of the last one.
+CASES = (
+    (["fleetdump", "fl"], ["flows"]),
+    (["fleetdump", "help", "pu"], ["pull"]),
+    (["fleetdump", "flows", "--li"], ["--limit="]),
+    (["fleetdump", "pull", "--vantage", "=", "a"], ["all", "auto"]),
+    (["fleetdump", "flows", "-o", "nd"], ["ndjson"]),
+    (["fleetdump", "flows", "--columns", "=", "client,orig_p"], ["client,orig_port", "client,orig_packets"]),
+    (["fleetdump", "flows", "--capture", "mon"], ["monday"]),
+    (["fleetdump", "pull", "--on", "web-1,db"], ["web-1,db-1"]),
+    (["fleetdump", "flows", "port"], ["port", "portrange"]),
+    (["fleetdump", "flows", "--since", ""], []),
+)
+
+
+def completions(system, words):
+    environment = dict(system.environment, FLEETDUMP_COLLECTOR=system.address, PATH=fleet.BIN + ":" + os.environ["PATH"])
+    done = subprocess.run(["bash", "-c", '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }\n'
+                           '_fleetdump fleetdump "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; printf "%s\\n" "${COMPREPLY[@]}"',
+                           SCRIPT, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.split()
+
+
+def main():
+    with fleet.Fleet() as system:
+        capture = system.path("monday.pcap")
+        with open(capture, "wb") as file:
+            file.write(bytes.fromhex("d4c3b2a1020004000000000000000000000004000100000000000000000000000e0000000e000000") + bytes(14))
+        for agent in ("web-1", "db-1"):
+            system.read(agent, capture)
+        for words, expected in CASES:
+            found = completions(system, words)
+            assert set(expected) <= set(found) and (expected or not found), (words, found)
+    print("%d lines completed: right" % len(CASES))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
