@@ -2,6 +2,7 @@
 #include "collector/cli/when.h"
 #include "common/base/clock.h"
 #include "common/base/units.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,14 +23,25 @@ static json_t *value_at(const json_t *row, const char *path)
     return dot && v ? value_at(v, dot + 1) : v;
 }
 
+/* Whole seconds: "17s", "2m05s". */
+static char *format_seconds(uint64_t ns, char *buf, size_t len)
+{
+    if (ns >= 60 * NS_PER_S)
+        return units_format(UNIT_NS, ns / NS_PER_S * NS_PER_S, buf, len);
+    snprintf(buf, len, "%us", (unsigned)(ns / NS_PER_S));
+    return buf;
+}
+
 static void put_time(const char *text, enum look look, enum output_format format, struct buffer *out)
 {
     uint64_t ns, now = clock_wall_ns();
     char buf[40];
     if (units_parse_time(text, now, &ns, NULL))
         buffer_printf(out, "%s", text);
-    else if (look == LOOK_AGO && ns <= now)
-        buffer_printf(out, "%s ago", units_format(UNIT_NS, (now - ns) / NS_PER_S * NS_PER_S, buf, sizeof buf));
+    else if (look == LOOK_AGO && ns + NS_PER_S > now)
+        buffer_printf(out, "now");
+    else if (look == LOOK_AGO)
+        buffer_printf(out, "%s ago", format_seconds(now - ns, buf, sizeof buf));
     else if (format == OUTPUT_TABLE)
         buffer_printf(out, "%s", when_format(ns, WHEN_DATE, buf, sizeof buf));
     else
@@ -66,10 +78,10 @@ static void put_number(enum look look, json_int_t v, struct buffer *out)
     char buf[40];
     if (look == LOOK_LEFT && value >= INT64_MAX)
         buffer_printf(out, "for ever");
+    else if (look == LOOK_LEFT)
+        buffer_printf(out, "%s", format_seconds(value, buf, sizeof buf));
     else
-        buffer_printf(out, "%s%s",
-                      units_format(unit, look == LOOK_LEFT ? value / NS_PER_S * NS_PER_S : value, buf, sizeof buf),
-                      look == LOOK_RATE ? "/s" : "");
+        buffer_printf(out, "%s%s", units_format(unit, value, buf, sizeof buf), look == LOOK_RATE ? "/s" : "");
 }
 
 /* Texts, one after the other. */

@@ -17,7 +17,7 @@ static const struct list_column agents_columns[] = {
     {"addresses", "ADDRESSES", LOOK_ADDRESSES, NULL},
     {"peer", "FROM", LOOK_TEXT, NULL},
     {"software", "SOFTWARE", LOOK_TEXT, NULL},
-    {"first_seen", "FIRST SEEN", LOOK_TIME, NULL},
+    {"first_seen", "FIRST_SEEN", LOOK_TIME, NULL},
     {"status", "STATUS", LOOK_JSON, NULL},
     {0},
 };
@@ -35,7 +35,7 @@ static const struct list_column captures_columns[] = {
     {"streams", "STREAMS", LOOK_COUNT, NULL},
     {"chunks", "CHUNKS", LOOK_COUNT, NULL},
     {"rows", "ROWS", LOOK_COUNT, NULL},
-    {"kernel_drops", "KERNEL DROPS", LOOK_COUNT, "counters.kernel_drops"},
+    {"kernel_drops", "KERNEL_DROPS", LOOK_COUNT, "counters.kernel_drops"},
     {"arrived", "ARRIVED", LOOK_TIME, NULL},
     {"counters", "COUNTERS", LOOK_JSON, NULL},
     {0},

@@ -101,9 +101,10 @@ static void say_agents(const struct cli *cli, const json_t *manifest)
     json_array_foreach(json_object_get(manifest, "agents"), i, a)
     {
         const char *name = json_string_value(json_object_get(a, "agent"));
-        note(cli, "%s: %s packets, %s", name ? name : "?",
-             units_format(UNIT_COUNT, number(a, "packets"), packets, sizeof packets),
-             units_format(UNIT_BYTES, number(a, "bytes"), bytes, sizeof bytes));
+        uint64_t count = number(a, "packets");
+        note(cli, "%s: %s packet%s%s%s", name ? name : "?", units_format(UNIT_COUNT, count, packets, sizeof packets),
+             units_plural(count), count ? ", " : "",
+             count ? units_format(UNIT_BYTES, number(a, "bytes"), bytes, sizeof bytes) : "");
     }
 }
 

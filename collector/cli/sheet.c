@@ -95,7 +95,7 @@ static int make_csv(struct sheet *s, const void *row, struct error *e)
         if (take_cell(s, row, i, true) != SHEET_MISSING)
             put_csv(&s->line, text_of(s));
     }
-    buffer_append(&s->line, "\r\n", 2);
+    buffer_u8(&s->line, '\n');
     return 0;
 }
 
@@ -194,7 +194,7 @@ static int begin_csv(struct sheet *s, struct error *e)
     for (size_t i = 0; !s->cli->no_header && i < s->count; i++)
         printf("%s%s", i ? "," : "", s->columns[i].name);
     if (!s->cli->no_header)
-        fputs("\r\n", stdout);
+        fputc('\n', stdout);
     return 0;
 }
 

@@ -115,21 +115,23 @@ static void say_agent(const struct manifest *m, const struct manifest_agent *a, 
     for (int g = GAP_QUOTA; g <= GAP_EXPIRED; g++)
         if (a->gap_by[g]) {
             part(out, start);
-            buffer_printf(out, "%llu packets given up (%s)", (unsigned long long)a->gap_by[g], head_gap_name(g));
+            buffer_printf(out, "%llu packet%s given up (%s)", (unsigned long long)a->gap_by[g],
+                          units_plural(a->gap_by[g]), head_gap_name(g));
         }
     if (a->gaps && a->gap_packets == 0) {
         part(out, start);
-        buffer_printf(out, "%llu chunks missing without a count", (unsigned long long)a->gaps);
+        buffer_printf(out, "%llu chunk%s missing without a count", (unsigned long long)a->gaps, units_plural(a->gaps));
     }
     for (int s = 0; m->counts_packets && s <= BODY_EXPIRED; s++)
         if (a->missing_bodies[s]) {
             part(out, start);
-            buffer_printf(out, "packets of %llu chunks not here (%s)", (unsigned long long)a->missing_bodies[s],
-                          body_state_name(s));
+            buffer_printf(out, "packets of %llu chunk%s not here (%s)", (unsigned long long)a->missing_bodies[s],
+                          units_plural(a->missing_bodies[s]), body_state_name(s));
         }
     if (a->damaged) {
         part(out, start);
-        buffer_printf(out, "%llu chunks damaged (%s)", (unsigned long long)a->damaged, a->problem);
+        buffer_printf(out, "%llu chunk%s damaged (%s)", (unsigned long long)a->damaged, units_plural(a->damaged),
+                      a->problem);
     }
     if (a->dropped) {
         char first[64], last[64];
@@ -181,7 +183,8 @@ static json_t *agent_json(const struct manifest *m, const struct manifest_agent 
             json_object_set_new(bodies, body_state_name(s), number(a->missing_bodies[s]));
     json_object_set_new(o, "agent", json_string(a->name));
     json_object_set_new(o, "complete", json_boolean(agent_complete(m, a)));
-    json_object_set_new(o, "flows", number(a->flows));
+    if (!m->counts_packets)
+        json_object_set_new(o, "flows", number(a->flows));
     json_object_set_new(o, "packets", number(a->packets));
     json_object_set_new(o, "bytes", number(a->bytes));
     json_object_set_new(o, "chunks", number(a->chunks));
@@ -213,7 +216,8 @@ char *manifest_json(const struct manifest *m, const char *filter, uint64_t since
     json_object_set_new(o, "since", time_or_null(since_ns, 0));
     json_object_set_new(o, "until", time_or_null(until_ns, UINT64_MAX));
     json_object_set_new(o, "complete", json_boolean(manifest_complete(m)));
-    json_object_set_new(o, "flows", number(flows));
+    if (!m->counts_packets)
+        json_object_set_new(o, "flows", number(flows));
     json_object_set_new(o, "packets", number(packets));
     json_object_set_new(o, "bytes", number(bytes));
     json_object_set_new(o, "agents", agents);

@@ -10,7 +10,7 @@
 
 struct manifest_agent {
     char *name;
-    uint64_t flows, packets, bytes; /* in the answer */
+    uint64_t flows, packets, bytes; /* in the answer (flows: not where it is made of packets) */
     uint64_t chunks;                /* looked at */
     struct counters counters;       /* of the chunks inside the question */
     uint64_t gaps, gap_packets;     /* items that are not to come */

@@ -85,6 +85,7 @@ void plan_close(struct plan *p)
     after_free(p->after);
     store_reader_close(p->reader);
     filter_free(p->filter);
+    buffer_free(&p->explain.captured);
     free(p->names);
     free(p->addresses);
 }
@@ -220,6 +221,7 @@ static int sum_chunk(void *context, struct store_chunk *c, bool excluded, struct
     if (c->head.kind != HEAD_CHUNK)
         return 0;
     p->chunks_seen++;
+    explain_note(&p->explain, &c->head);
     if (excluded)
         return 0;
     struct error why = ERROR_INIT;
@@ -274,58 +276,4 @@ int plan_sum(struct plan *p, struct error *e)
     if (r == 0)
         select_flows(p);
     return r;
-}
-
-/* ------------------------------------------------------------------ nothing found */
-
-struct known {
-    struct buffer text;
-    unsigned count;
-};
-
-static int add_capture(void *context, const struct store_capture_info *c)
-{
-    struct known *k = context;
-    char first[64], last[64];
-    if (k->count++ < 4)
-        buffer_printf(&k->text, "%s%.60s ('%.80s' on %.60s, %s to %s)", k->count > 1 ? "; " : "", c->name, c->filter,
-                      c->agents, units_format(UNIT_TIME_NS, c->first_ns, first, sizeof first),
-                      units_format(UNIT_TIME_NS, c->last_ns, last, sizeof last));
-    return 0;
-}
-
-static void explain_nothing_captured(struct plan *p, char text[ERROR_TEXT_MAX])
-{
-    struct known k = {0};
-    int r = store_each_capture(p->reader, add_capture, &k, NULL);
-    buffer_u8(&k.text, 0);
-    const char *list = k.text.failed || k.text.len == 0 ? "" : (const char *)k.text.data;
-    if (r || k.count == 0)
-        snprintf(text, ERROR_TEXT_MAX, "nothing found: the collector holds no captures yet");
-    else
-        snprintf(
-            text, ERROR_TEXT_MAX,
-            "nothing found: no packets of that time, agent or capture are stored. Stored are %u captures: %.600s%s",
-            k.count, list, k.count > 4 ? "; ..." : "");
-    buffer_free(&k.text);
-}
-
-void plan_explain_empty(struct plan *p, char text[ERROR_TEXT_MAX])
-{
-    if (p->chunks_seen == 0) {
-        explain_nothing_captured(p, text);
-        return;
-    }
-    struct buffer filters = {0};
-    for (uint32_t i = 0; i < p->places.vantage_count && i < 4; i++) {
-        const struct vantage *v = &p->places.vantage[i];
-        buffer_printf(&filters, "%s%.60s/%.30s %s%.100s%s", i ? "; " : "", v->agent, v->interface,
-                      v->filter[0] ? "with filter '" : "without a filter", v->filter, v->filter[0] ? "'" : "");
-    }
-    buffer_u8(&filters, 0);
-    snprintf(text, ERROR_TEXT_MAX,
-             "nothing found: %llu chunks were looked at, and none of their flows in that time matches%s%.500s%s",
-             (unsigned long long)p->chunks_seen, filters.len > 1 ? "; captured was " : "",
-             filters.failed ? "" : (const char *)filters.data, p->places.vantage_count > 4 ? "; ..." : "");
-    buffer_free(&filters);
 }

@@ -6,6 +6,7 @@
 #define FLEETDUMP_COLLECTOR_QUERY_PLAN_H
 
 #include "collector/query/after.h"
+#include "collector/query/explain.h"
 #include "collector/query/flow_set.h"
 #include "collector/query/manifest.h"
 #include "collector/query/places.h"
@@ -24,6 +25,7 @@ struct plan {
     struct flow_set *flows;
     struct places places;
     struct manifest manifest;
+    struct explain explain;
     uint64_t chunks_seen, rows_seen; /* inside the question's time, agents and captures */
     uint64_t selected;               /* flows */
     uint64_t packets, duplicates; /* of a pull: written; left out because another capture on the interface has them */
@@ -49,8 +51,5 @@ MUST_CHECK int plan_rows(struct plan *p, struct store_chunk *c, const uint8_t *c
 
 /* Writes through the sink in pieces of at most NET_PIECE_MAX; the last one ends the block. */
 MUST_CHECK int plan_write(const struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e);
-
-/* Explains an answer without flows: what was captured then, with which filter. */
-void plan_explain_empty(struct plan *p, char text[ERROR_TEXT_MAX]);
 
 #endif

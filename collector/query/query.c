@@ -65,7 +65,7 @@ static void conclude(struct plan *p, int r, const struct error *e, struct query_
     if (!manifest_complete(&p->manifest))
         say_incomplete(p, out);
     else if (p->selected == 0 && !p->after)
-        plan_explain_empty(p, out->text);
+        explain_empty(&p->explain, p->reader, p->chunks_seen, out->text);
     out->manifest = full_manifest(p);
 }
 

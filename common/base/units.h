@@ -20,6 +20,12 @@ MUST_CHECK int units_parse(enum unit unit, const char *text, uint64_t *value, st
  * buf has at least 40 bytes and is returned. */
 char *units_format(enum unit unit, uint64_t value, char *buf, size_t len);
 
+/* What a noun gets behind that number: "", or "s". */
+static inline const char *units_plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 /* A point in time, in ns since 1970: "15m" (that long before now_ns), "@1700000000.5", "2026-11-22T03:00:00Z",
  * "2026-11-22 03:00[:00]", "03:00" (today), "yesterday 22:00", "now"; without a zone in the local one. */
 MUST_CHECK int units_parse_time(const char *text, uint64_t now_ns, uint64_t *time_ns, struct error *e);

@@ -7,7 +7,7 @@ import sys
 
 import fleet
 
-SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "completion", "fleetdump")
+SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "completion", "fleetdump.bash")
 
 # The words of the line as bash takes them apart -> what is among the completions of the last one.
 CASES = (

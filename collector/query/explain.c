@@ -1,0 +1,70 @@
+#include "collector/query/explain.h"
+#include "common/base/units.h"
+#include <stdio.h>
+#include <string.h>
+
+#define NAMED_MOST 4u
+
+void explain_note(struct explain *x, const struct chunk_head *h)
+{
+    char text[200];
+    const char *quote = h->filter[0] ? "'" : "";
+    int n = snprintf(text, sizeof text, "%.60s (%s%.100s%s)", h->agent, quote, h->filter[0] ? h->filter : "everything",
+                     quote);
+    if (x->count > NAMED_MOST || (x->captured.len && memmem(x->captured.data, x->captured.len, text, (size_t)n)))
+        return;
+    x->count++;
+    buffer_printf(&x->captured, "%s%s", x->captured.len ? ", " : "", x->count > NAMED_MOST ? "..." : text);
+}
+
+/* ------------------------------------------------------------------ nothing of that time */
+
+struct known {
+    struct buffer text;
+    unsigned count;
+};
+
+static int add_capture(void *context, const struct store_capture_info *c)
+{
+    struct known *k = context;
+    char first[64], last[64];
+    if (k->count++ >= NAMED_MOST)
+        return 0;
+    buffer_printf(&k->text, "%s%.60s on %.60s (", k->count > 1 ? "; " : "", c->name, c->agents);
+    if (c->filter[0])
+        buffer_printf(&k->text, "'%.80s', ", c->filter);
+    if (c->first_ns <= c->last_ns)
+        buffer_printf(&k->text, "%s to %s)", units_format(UNIT_TIME_NS, c->first_ns, first, sizeof first),
+                      units_format(UNIT_TIME_NS, c->last_ns, last, sizeof last));
+    else
+        buffer_printf(&k->text, "no packets)");
+    return 0;
+}
+
+static void explain_nothing_captured(struct store_reader *r, char text[ERROR_TEXT_MAX])
+{
+    struct known k = {0};
+    int result = store_each_capture(r, add_capture, &k, NULL);
+    buffer_u8(&k.text, 0);
+    const char *list = k.text.failed || k.text.len == 0 ? "" : (const char *)k.text.data;
+    if (result || k.count == 0)
+        snprintf(text, ERROR_TEXT_MAX, "nothing found: the collector holds no captures yet");
+    else
+        snprintf(text, ERROR_TEXT_MAX,
+                 "nothing found: no packets of that time, agent or capture are stored. What is stored: %.600s%s", list,
+                 k.count > NAMED_MOST ? "; ..." : "");
+    buffer_free(&k.text);
+}
+
+void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, char text[ERROR_TEXT_MAX])
+{
+    if (chunks == 0) {
+        explain_nothing_captured(r, text);
+        return;
+    }
+    buffer_u8(&x->captured, 0);
+    snprintf(text, ERROR_TEXT_MAX,
+             "nothing found: %llu chunk%s of that time, and no flow in %s matches. Captured was: %.600s",
+             (unsigned long long)chunks, units_plural(chunks), chunks == 1 ? "it" : "them",
+             x->captured.failed ? "" : (const char *)x->captured.data);
+}

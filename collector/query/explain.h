@@ -1,0 +1,21 @@
+/*
+ * explain: why an answer is empty: what was captured then, with which filter; or what there is at all.
+ */
+#ifndef FLEETDUMP_COLLECTOR_QUERY_EXPLAIN_H
+#define FLEETDUMP_COLLECTOR_QUERY_EXPLAIN_H
+
+#include "collector/store/store.h"
+#include "common/base/buffer.h"
+
+struct explain {
+    struct buffer captured; /* agents and their filters, for a sentence */
+    unsigned count;
+};
+
+/* A chunk of the question's time, agents and captures was looked at. */
+void explain_note(struct explain *x, const struct chunk_head *h);
+
+/* The sentence about an empty answer, after `chunks` were looked at. */
+void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, char text[ERROR_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""The same answer in all formats, and what stands beside it: notes about limits, and why there is nothing."""
+
+import csv
+import io
+import json
+import struct
+import sys
+
+import fleet
+
+
+def make_capture(path):
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        for n in range(30):
+            body = struct.pack(">HHHH", 1024 + n, (53, 80)[n % 2], 8 + n, 0) + bytes(n)
+            ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), n, 0, 64, 17, 0, bytes([10, 0, 0, n % 3]), b"\x0a\1\0\1")
+            packet = b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + ip + body
+            file.write(struct.pack("<IIII", 1_700_000_000 + n, 0, len(packet), len(packet)) + packet)
+
+
+def one_answer_in_all_formats(system):
+    for command in (["flows", "--capture", "monday"], ["flows", "--by", "server", "--capture", "monday"], ["captures"], ["chunks", "--capture", "monday"]):
+        rows = system.json(*command)
+        assert rows
+        assert [json.loads(line) for line in system.run(*command, "-o", "ndjson").stdout.splitlines()] == rows
+        text = system.run(*command, "-o", "csv").stdout
+        assert "\r" not in text, "a pipe of cut and awk sees line ends that are not theirs"
+        table = list(csv.DictReader(io.StringIO(text)))
+        assert len(table) == len(rows)
+        for mine, row in zip(table, rows):
+            for key, value in row.items():
+                if not isinstance(value, (dict, list)) and value is not None:
+                    assert mine[key] == str(value), (key, mine[key], value)
+        for format in ("table", "wide"):
+            lines = system.run(*command, "-o", format).stdout.splitlines()
+            assert len(lines) == len(rows) + 1
+            assert system.run(*command, "-o", format, "--no-header").stdout.splitlines() == lines[1:]
+
+
+def columns_sort_limit(system):
+    done = system.run("flows", "port 53", "--capture", "monday", "--columns", "client,bytes", "--sort", "-bytes", "--limit", "2", "-o", "csv")
+    assert done.stdout == "client,bytes\n10.0.0.1:1052,70\n10.0.0.2:1050,68\n", done.stdout
+    assert "first 2 of 15 flows" in done.stderr, done.stderr
+    done = system.run("flows", "--capture", "monday", "--by", "resp_port", "--top", "1", "-o", "csv", "--columns", "resp_port,flows,bytes")
+    assert done.stdout.splitlines()[1].startswith("80,15,"), done.stdout
+
+
+def nothing_explains_itself(system):
+    for command in (["flows", "port 9"], ["flows", "bytes > 1G"], ["pull", "port 9", "-w", "/dev/null"]):
+        done = system.run(*command, "--capture", "*day")
+        assert "web-1 (everything)" in done.stderr and "web-1 ('udp port 53')" in done.stderr, done.stderr
+    done = system.run("flows", "--capture", "someday")
+    assert "monday on web-1 (2023-11-14 22:13:20" in done.stderr and "'udp port 53', 2023" in done.stderr, done.stderr
+
+
+def packets_of_a_pull_are_told(system):
+    done = system.run("pull", "port 1024", "--capture", "monday", "-w", system.path("one.pcapng"))
+    assert "web-1: 1 packet, 42" in done.stderr, done.stderr
+    done = system.run("agents")
+    assert " ago" in done.stdout or " now " in done.stdout, done.stdout
+
+
+def main():
+    with fleet.Fleet() as system:
+        capture = system.path("monday.pcap")
+        make_capture(capture)
+        system.read("web-1", capture)
+        system.read("web-1", capture, capture="friday", options=["--filter", "udp port 53"])
+        for story in (one_answer_in_all_formats, columns_sort_limit, nothing_explains_itself, packets_of_a_pull_are_told):
+            story(system)
+            print(story.__name__.replace("_", " ") + ": right")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
