@@ -1,13 +1,14 @@
 /*
  * monitor: one loop that waits for signals, children, the shipper's requests, and the kernel's word that interfaces have changed.
  *
- * The shipper is started again when it ends, after a pause that doubles while it does not stay alive. A stream is recovered when the shipper tells of
- * it, and when a look now and then finds it; one whose recovery failed is tried again at the next look.
+ * The shipper is started again when it ends, after a pause that doubles while it does not stay alive. Streams are recovered beside all else
+ * (recovery.h).
  */
 #include "agent/monitor.h"
 
 #include "agent/captures.h"
 #include "agent/privileges.h"
+#include "agent/recovery.h"
 #include "agent/shipper.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -24,8 +25,8 @@
 
 #define PAUSE_LEAST_NS NS_PER_S
 #define PAUSE_MOST_NS  (60 * NS_PER_S)
-#define HEALTHY_NS     (60 * NS_PER_S) /* a shipper that lived so long may be started again at once */
-#define LOOK_NS        (60 * NS_PER_S)
+#define HEALTHY_NS     (60 * NS_PER_S)   /* a shipper that lived so long may be started again at once */
+#define LOOK_NS        (60 * NS_PER_S)   /* at the interfaces, where the kernel does not tell */
 #define SETTLE_NS      (100 * NS_PER_MS) /* interfaces change in bursts */
 #define REQUESTS_MOST  64                /* at one waking */
 
@@ -38,8 +39,8 @@ struct monitor {
     uint64_t started_ns; /* the shipper */
     uint64_t start_ns;   /* when to start it again; 0: it runs */
     uint64_t pause_ns;
-    uint64_t look_ns;  /* when to look for streams without a writer */
-    uint64_t links_ns; /* when to look at the interfaces; 0: nothing has changed */
+    struct recovery_process recovery;
+    uint64_t links_ns; /* when to look at the interfaces; 0: when something has changed */
     bool stopping;
 };
 
@@ -113,7 +114,8 @@ static void reap(struct monitor *m)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        if (!captures_reap(m->captures, pid, status) && pid == m->shipper.pid)
+        if (!captures_reap(m->captures, pid, status) && !recovery_reap(&m->recovery, pid, status) &&
+            pid == m->shipper.pid)
             shipper_ended(m, status);
 }
 
@@ -124,24 +126,14 @@ static void read_requests(struct monitor *m)
     for (int i = 0; i < REQUESTS_MOST && (n = recv(m->shipper.fd, &r, sizeof r, MSG_DONTWAIT | MSG_TRUNC)) > 0; i++) {
         if (!monitor_request_is_sound(&r, (size_t)n))
             log_error("the shipper sent %zd bytes that are no request: refused", n);
-        else if (r.kind != REQUEST_RECOVER)
+        else if (r.kind == REQUEST_RECOVER)
+            recovery_wake(&m->recovery);
+        else
             captures_request(m->captures, &r);
-        else if (recovery_spawn(m->config, r.order.id) < 0)
-            log_error("cannot start a recovery: %s", strerror(errno));
     }
 }
 
 /* ---------------------------------------------------------------- the loop */
-
-static void look(struct monitor *m)
-{
-    struct error e = ERROR_INIT;
-    if (recovery_all(m->config, &e))
-        log_error("%s", e.text);
-    if (m->links_fd < 0)
-        captures_interfaces_changed(m->captures);
-    m->look_ns = clock_mono_ns() + LOOK_NS;
-}
 
 static void read_signals(struct monitor *m)
 {
@@ -172,19 +164,17 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static int timeout_ms(const struct monitor *m, uint64_t next)
 {
     uint64_t now = clock_mono_ns();
-    next = earlier(earlier(earlier(next, m->look_ns), m->start_ns), m->links_ns);
-    return next <= now ? 0 : (int)((next - now) / NS_PER_MS) + 1;
+    next = earlier(earlier(next, m->start_ns), m->links_ns);
+    return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)((next - now) / NS_PER_MS) + 1;
 }
 
 static void on_time(struct monitor *m)
 {
     uint64_t now = clock_mono_ns();
     if (m->links_ns && now >= m->links_ns) {
-        m->links_ns = 0;
+        m->links_ns = m->links_fd < 0 ? now + LOOK_NS : 0;
         captures_interfaces_changed(m->captures);
     }
-    if (now >= m->look_ns)
-        look(m);
     if (m->start_ns && now >= m->start_ns)
         start_shipper(m);
 }
@@ -194,7 +184,7 @@ static void step(struct monitor *m)
     struct pollfd fds[3 + CAPTURES_POLL_MAX] = {{.fd = m->signal_fd, .events = POLLIN},
                                                 {.fd = m->shipper.fd, .events = POLLIN},
                                                 {.fd = m->links_fd, .events = POLLIN}};
-    uint64_t next = captures_tick(m->captures);
+    uint64_t next = earlier(captures_tick(m->captures), recovery_step(&m->recovery));
     size_t n = captures_poll(m->captures, fds + 3);
     if (poll(fds, 3 + n, timeout_ms(m, next)) > 0) {
         captures_ready(m->captures, fds + 3, n);
@@ -218,7 +208,7 @@ static int open_all(struct monitor *m, struct error *e)
     if (!code)
         code = privileges_prepare(c, e);
     if (!code)
-        code = recovery_all(c, e); /* also says if the spool cannot be used */
+        code = recovery_check(c, e);
     if (!code)
         code = captures_new(c, tell_shipper, m, &m->captures, e);
     return code ? code : open_signals(m, e);
@@ -227,8 +217,12 @@ static int open_all(struct monitor *m, struct error *e)
 int agent_monitor(const struct agent_config *c)
 {
     struct error e = ERROR_INIT;
-    struct monitor m = {
-        .config = c, .signal_fd = -1, .links_fd = -1, .pause_ns = PAUSE_LEAST_NS, .shipper = {.fd = -1}};
+    struct monitor m = {.config = c,
+                        .signal_fd = -1,
+                        .links_fd = -1,
+                        .pause_ns = PAUSE_LEAST_NS,
+                        .shipper = {.fd = -1},
+                        .recovery = {.config = c}};
     int code = open_all(&m, &e);
     if (code) {
         log_error("%s", e.text);
@@ -239,7 +233,7 @@ int agent_monitor(const struct agent_config *c)
     if (privileges_check_capture(&e))
         log_warn("%s; files can be taken in all the same", e.text);
     open_links(&m);
-    m.look_ns = clock_mono_ns() + LOOK_NS;
+    m.links_ns = m.links_fd < 0 ? clock_mono_ns() + LOOK_NS : 0;
     start_shipper(&m);
     while (!m.stopping)
         step(&m);

@@ -1,9 +1,9 @@
 /* shipper: forks, and what the children do. */
 #include "agent/shipper.h"
-#include "agent/capture/recover.h"
 #include "agent/order.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
+#include "agent/recovery.h"
 #include "agent/ship/uplink.h"
 #include "common/base/log.h"
 #include <errno.h>
@@ -11,16 +11,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SOFTWARE "fleetdump " FLEETDUMP_VERSION
-
-/* What a recovery may use at the most: it reads what a crash left. */
-#define RECOVERY_MEMORY ((rlim_t)2 << 30)
-#define RECOVERY_CPU_S  600
 
 /* ---------------------------------------------------------------- shipping */
 
@@ -111,74 +106,4 @@ void shipper_stop(struct shipper *s)
     while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     shipper_forget(s);
-}
-
-/* ---------------------------------------------------------------- recovery */
-
-static int recover(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], struct recovered *r, struct error *e)
-{
-    struct spool_limits limits = {.quota_bytes = c->quota, .floor_bytes = c->floor};
-    struct spool *spool;
-    int code = spool_open(c->spool, &limits, &spool, e);
-    if (code)
-        return code;
-    code = recover_stream(spool, epoch, r, e);
-    spool_close(spool);
-    return code;
-}
-
-static void limit(int resource, rlim_t most)
-{
-    struct rlimit l = {most, most};
-    (void)setrlimit((__rlimit_resource_t)resource, &l);
-}
-
-static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE])
-{
-    struct recovered r;
-    struct error e = ERROR_INIT;
-#ifndef __SANITIZE_ADDRESS__ /* whose shadow is larger */
-    limit(RLIMIT_AS, RECOVERY_MEMORY);
-#endif
-    limit(RLIMIT_CPU, RECOVERY_CPU_S);
-    limit(RLIMIT_CORE, 0);
-    int code = privileges_drop(c->capture_user, c->ship_user, &e);
-    if (!code)
-        code = recover(c, epoch, &r, &e);
-    if (code == ERROR_BUSY || code == ERROR_NOT_FOUND)
-        _exit(EXIT_OK); /* its writer lives after all, or it is gone */
-    if (code)
-        log_error("recovery: a stream whose writer died cannot be ended: %s", e.text);
-    else
-        log_info("recovery: ended a stream whose writer died: %llu packets of its last chunk saved, %llu lost",
-                 (unsigned long long)r.packets, (unsigned long long)r.lost);
-    _exit(code ? EXIT_FAILED : EXIT_OK);
-}
-
-pid_t recovery_spawn(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE])
-{
-    pid_t pid = process_fork(-1, "fleetdump-mend");
-    if (pid == 0)
-        run_recovery(c, epoch);
-    return pid;
-}
-
-int recovery_all(const struct agent_config *c, struct error *e)
-{
-    struct spool_limits limits = {.quota_bytes = c->quota, .floor_bytes = c->floor};
-    struct spool *spool;
-    struct spool_stream_info *all = NULL;
-    size_t count = 0;
-    int code = spool_open(c->spool, &limits, &spool, e);
-    if (code)
-        return code;
-    code = spool_list(spool, &all, &count, e);
-    for (size_t i = 0; !code && i < count; i++) {
-        pid_t pid = all[i].writer_alive || all[i].ended ? -1 : recovery_spawn(c, all[i].epoch);
-        while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
-    free(all);
-    spool_close(spool);
-    return code;
 }

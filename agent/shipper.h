@@ -1,5 +1,5 @@
 /*
- * shipper: the processes beside a capture: the one that ships the spool, and those that recover streams. Each is a child of ours that ends with us.
+ * shipper: the process that ships the spool: a child of ours that ends with us.
  */
 #ifndef FLEETDUMP_AGENT_SHIPPER_H
 #define FLEETDUMP_AGENT_SHIPPER_H
@@ -30,11 +30,5 @@ bool shipper_runs(struct shipper *s);
 
 /* Ends ours, if there is one, and waits for it. */
 void shipper_stop(struct shipper *s);
-
-/* Starts a process that recovers the stream: its pid. The process logs what came of it; its status is EXIT_OK, or the stream stays as it is. */
-pid_t recovery_spawn(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE]);
-
-/* Recovers, one after the other, all streams in the spool whose writer died. What cannot be recovered is logged and stays. */
-MUST_CHECK int recovery_all(const struct agent_config *c, struct error *e);
 
 #endif

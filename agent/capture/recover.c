@@ -10,20 +10,24 @@
 #include "agent/capture/recover.h"
 #include "agent/capture/flow_table.h"
 #include "common/base/clock.h"
+#include "common/base/fault.h"
 #include "common/base/fs.h"
 #include "common/chunk/body.h"
 #include "common/rows/block.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define SOFTWARE "fleetdump " FLEETDUMP_VERSION
+#define NAMELESS "recovered" /* the capture of a stream of which nothing is left that names it */
 
 struct recovery {
     struct spool_stream *stream;
     struct counter_page *page;
+    char agent[HEAD_NAME_MAX + 1], capture[HEAD_NAME_MAX + 1];
     uint64_t seq;
     int fd; /* of the cut body, or -1 */
     struct body_file file;
@@ -106,11 +110,14 @@ static int read_packets(struct recovery *r, struct error *e)
     return code;
 }
 
-/* A body so short that it does not even say whose it is holds no packets. */
-static bool is_hopeless(int code)
+/* It will not be any better the next time. A body so short that it does not even say whose it is holds no packets. */
+static bool is_hopeless(const struct error *e)
 {
-    return code == ERROR_TRUNCATED || code == ERROR_INVALID || code == ERROR_CORRUPT || code == ERROR_VERSION ||
-           code == ERROR_LIMIT;
+    static const int codes[] = {ERROR_TRUNCATED, ERROR_INVALID, ERROR_CORRUPT, ERROR_VERSION, ERROR_LIMIT};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (e->code == codes[i])
+            return true;
+    return e->code == ERROR_SYSTEM && e->sys == EIO;
 }
 
 static int drop_body(struct recovery *r, struct error *e)
@@ -119,24 +126,35 @@ static int drop_body(struct recovery *r, struct error *e)
     r->fd = -1;
     head_free(&r->head);
     r->head = (struct chunk_head){0};
+    buffer_clear(&r->rows);
     return spool_stream_discard(r->stream, r->seq, e);
 }
 
-static int read_body(struct recovery *r, struct error *e)
+static int scan_body(struct recovery *r, struct error *e)
 {
     struct stat st;
-    struct error why = ERROR_INIT, reason = ERROR_INIT;
-    r->fd = spool_stream_open_body(r->stream, r->seq, e);
-    if (r->fd < 0)
-        return r->fd;
+    struct error reason = ERROR_INIT;
     if (fstat(r->fd, &st) != 0)
         return error_sys(e, errno, "cannot read a cut body");
     r->file = (struct body_file){.fd = r->fd};
     r->source = body_source_file(&r->file, (uint64_t)st.st_size);
-    int code = body_scan(&r->source, &r->head, &r->end, &reason, &why);
-    if (is_hopeless(code) || (!code && r->head.frame_count == 0))
+    int sys = FAULT("recover.scan");
+    int code = sys ? error_sys(e, sys, "cannot read a cut body") : body_scan(&r->source, &r->head, &r->end, &reason, e);
+    return code || r->head.frame_count == 0 ? code : read_packets(r, e);
+}
+
+static int read_body(struct recovery *r, bool give_up, struct error *e)
+{
+    struct error why = ERROR_INIT;
+    r->fd = spool_stream_open_body(r->stream, r->seq, e);
+    if (r->fd < 0)
+        return r->fd;
+    int code = give_up ? 0 : scan_body(r, &why);
+    if (give_up || is_hopeless(&why) || (!code && r->head.frame_count == 0))
         return drop_body(r, e);
-    return code ? error_set(e, code, "%s", why.text) : read_packets(r, e);
+    if (code && e)
+        *e = why;
+    return code;
 }
 
 /* ---------------------------------------------------------------- 2: counters */
@@ -215,17 +233,14 @@ static int complete_body(struct recovery *r, struct error *e)
     return code;
 }
 
-static void name_head(struct recovery *r, struct chunk_head *h, char agent[HEAD_NAME_MAX + 1],
-                      char capture[HEAD_NAME_MAX + 1])
+static void name_head(struct recovery *r, struct chunk_head *h)
 {
-    counter_page_name(r->page->agent, agent);
-    counter_page_name(r->page->capture, capture);
     memcpy(h->epoch, r->page->epoch, EPOCH_SIZE);
     h->seq = h->last_seq = r->seq;
     if (!h->agent)
-        h->agent = agent;
+        h->agent = r->agent;
     if (!h->capture)
-        h->capture = capture;
+        h->capture = r->capture;
     h->software = (char *)SOFTWARE;
     h->seal_wall_ns = clock_wall_ns();
     h->seal_mono_ns = clock_mono_ns();
@@ -252,7 +267,6 @@ static int seal(struct recovery *r, struct chunk_head *h, bool with_body, struct
 
 static int seal_chunk(struct recovery *r, struct error *e)
 {
-    char agent[HEAD_NAME_MAX + 1], capture[HEAD_NAME_MAX + 1];
     bool with_body = r->fd >= 0;
     struct chunk_head h = r->head; /* memory stays that of r->head */
     h.kind = HEAD_CHUNK;
@@ -270,7 +284,7 @@ static int seal_chunk(struct recovery *r, struct error *e)
         h.snaplen = h.interfaces[i].snaplen > h.snaplen ? h.interfaces[i].snaplen : h.snaplen;
     }
     fill_totals(r, &h.totals, false);
-    name_head(r, &h, agent, capture);
+    name_head(r, &h);
     return seal(r, &h, with_body, e);
 }
 
@@ -286,17 +300,16 @@ static bool anything_counted(struct recovery *r)
 
 static int seal_end(struct recovery *r, struct error *e)
 {
-    char agent[HEAD_NAME_MAX + 1], capture[HEAD_NAME_MAX + 1];
     struct chunk_head h = {.kind = HEAD_END, .first_ns = UINT64_MAX, .open_wall_ns = r->page->start_wall_ns};
-    name_head(r, &h, agent, capture);
+    name_head(r, &h);
     fill_totals(r, &h.totals, true);
     return seal(r, &h, false, e);
 }
 
-static int run(struct recovery *r, bool open_body, struct recovered *out, struct error *e)
+static int run(struct recovery *r, bool open_body, bool without_body, struct recovered *out, struct error *e)
 {
     struct counters found;
-    int code = open_body ? read_body(r, e) : 0;
+    int code = open_body ? read_body(r, without_body, e) : 0;
     if (code)
         return code;
     read_sealed(r);
@@ -311,7 +324,17 @@ static int run(struct recovery *r, bool open_body, struct recovered *out, struct
     return code ? code : seal_end(r, e);
 }
 
-int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], struct recovered *out, struct error *e)
+static void find_names(struct recovery *r, const char *agent)
+{
+    spool_stream_names(r->stream, r->agent, r->capture);
+    if (!r->agent[0])
+        snprintf(r->agent, sizeof r->agent, "%s", agent);
+    if (!r->capture[0])
+        snprintf(r->capture, sizeof r->capture, "%s", NAMELESS);
+}
+
+int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], const struct recover_options *o,
+                   struct recovered *out, struct error *e)
 {
     *out = (struct recovered){0};
     struct recovery r = {.fd = -1, .rows = {.limit = HEAD_BYTES_MAX}};
@@ -320,9 +343,10 @@ int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], struct 
         return code;
     bool open_body = false, ended = false;
     r.page = spool_stream_counters(r.stream);
+    find_names(&r, o->agent);
     code = spool_stream_position(r.stream, &r.seq, &open_body, &ended, e);
     if (!code && !ended)
-        code = run(&r, open_body, out, e);
+        code = run(&r, open_body, o->without_body, out, e);
     if (r.fd >= 0)
         close(r.fd);
     body_writer_free(r.writer);

@@ -16,8 +16,14 @@ struct recovered {
     uint64_t lost;    /* kept, but not saved */
 };
 
-/* ERROR_BUSY: the writer lives. A stream that has its END is left as it is. */
-MUST_CHECK int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], struct recovered *r,
-                              struct error *e);
+struct recover_options {
+    const char *agent; /* whose the stream is, if nothing of it says so any more */
+    bool without_body; /* the cut body is not read: a process died of it */
+};
+
+/* ERROR_BUSY: the writer lives. A stream that has its END is left as it is. A body that cannot be read is given up, and what it
+ * held counted as lost. */
+MUST_CHECK int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], const struct recover_options *o,
+                              struct recovered *r, struct error *e);
 
 #endif

@@ -77,6 +77,9 @@ MUST_CHECK int spool_stream_adopt(struct spool *s, const uint8_t epoch[EPOCH_SIZ
                                   struct error *e);
 struct counter_page *spool_stream_counters(struct spool_stream *t);
 
+/* The names of agent and capture: from the counter page, or for want of one from the newest head; else "". */
+void spool_stream_names(struct spool_stream *t, char agent[HEAD_NAME_MAX + 1], char capture[HEAD_NAME_MAX + 1]);
+
 /* Opens <seq>.open, emptied, for writing (adopt: the existing one, as it is, for reading and writing); returns the fd
  * (owned by the caller) or a code. */
 MUST_CHECK int spool_stream_open_body(struct spool_stream *t, uint64_t seq, struct error *e);

@@ -185,13 +185,41 @@ int spool_stream_adopt(struct spool *s, const uint8_t epoch[EPOCH_SIZE], struct 
     return 0;
 }
 
+static void names_of_newest(const struct spool_stream *t, char agent[HEAD_NAME_MAX + 1],
+                            char capture[HEAD_NAME_MAX + 1])
+{
+    char name[SPOOL_NAME_SIZE];
+    char *data = NULL;
+    size_t len = 0;
+    struct spool_dir d;
+    struct chunk_head h;
+    if (spool_dir_read(t->dirfd, &d, NULL) != 0 || !d.any ||
+        fs_read_file(t->dirfd, spool_file_name(SPOOL_FILE_HEAD, d.newest_seq, name), HEAD_BYTES_MAX, &data, &len, NULL))
+        return;
+    if (head_decode(data, len, &h, NULL) == 0) {
+        snprintf(agent, HEAD_NAME_MAX + 1, "%s", h.agent);
+        snprintf(capture, HEAD_NAME_MAX + 1, "%s", h.capture);
+        head_free(&h);
+    }
+    free(data);
+}
+
+void spool_stream_names(struct spool_stream *t, char agent[HEAD_NAME_MAX + 1], char capture[HEAD_NAME_MAX + 1])
+{
+    counter_page_name(t->page->agent, agent);
+    counter_page_name(t->page->capture, capture);
+    if (!agent[0])
+        names_of_newest(t, agent, capture);
+}
+
 /* ------------------------------------------------------------ items */
 int spool_stream_open_body(struct spool_stream *t, uint64_t seq, struct error *e)
 {
     char name[SPOOL_NAME_SIZE];
     int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | (t->adopted ? 0 : O_CREAT | O_TRUNC);
     int sys = FAULT("spool.open");
-    int fd = sys ? -1 : openat(t->dirfd, spool_file_name(SPOOL_FILE_OPEN, seq, name), flags, SPOOL_FILE_MODE);
+    spool_file_name(SPOOL_FILE_OPEN, seq, name);
+    int fd = sys ? -1 : openat(t->dirfd, name, flags, SPOOL_FILE_MODE);
     return fd >= 0 ? fd : error_sys(e, sys ? sys : errno, "cannot open %s in the spool", name);
 }
 

@@ -17,7 +17,7 @@
 #define ERRNO_MAX    133
 #define DELAY_MS_MAX 600000
 
-enum action { ACTION_KILL, ACTION_ERRNO, ACTION_DELAY };
+enum action { ACTION_KILL, ACTION_CRASH, ACTION_ERRNO, ACTION_DELAY };
 
 struct rule {
     char point[64];
@@ -65,6 +65,8 @@ static void parse_action(struct rule *r, const char *text)
 {
     if (strcmp(text, "kill") == 0) {
         r->action = ACTION_KILL;
+    } else if (strcmp(text, "crash") == 0) {
+        r->action = ACTION_CRASH;
     } else if (strncmp(text, "delay=", 6) == 0) {
         r->action = ACTION_DELAY;
         r->delay_ms = number(text + 6, DELAY_MS_MAX);
@@ -72,7 +74,7 @@ static void parse_action(struct rule *r, const char *text)
         r->action = ACTION_ERRNO;
         r->sys = errno_of_name(text);
         if (!r->sys)
-            refuse("expected kill, delay=MS or an errno's name", text);
+            refuse("expected kill, crash, delay=MS or an errno's name", text);
     }
 }
 
@@ -126,6 +128,9 @@ static int act(const struct rule *r)
     switch (r->action) {
     case ACTION_KILL:
         raise(SIGKILL);
+        return 0;
+    case ACTION_CRASH:
+        raise(SIGABRT);
         return 0;
     case ACTION_DELAY:
         pause_ms(r->delay_ms);

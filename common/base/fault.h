@@ -11,6 +11,7 @@
  *
  *     FLEETDUMP_FAULT=pack.sync:kill:3         SIGKILL to ourselves when the point is passed the 3rd time
  *     FLEETDUMP_FAULT=spool.write:ENOSPC       that errno at every passing ("ENOSPC:2": only at the 2nd)
+ *     FLEETDUMP_FAULT=recover.scan:crash       SIGABRT to ourselves, as a fault of ours would
  *     FLEETDUMP_FAULT=uplink.send:delay=50:1   50 ms pause at the 1st passing
  *     FLEETDUMP_FAULT_LIST=FILE                appends the name of every point passed (so that a test can walk them
  * all)

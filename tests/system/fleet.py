@@ -16,6 +16,7 @@ import time
 
 BIN = os.environ.get("FLEETDUMP_BIN", "")
 WAIT_S = 60  # for what should happen at once, on a busy machine
+MEMORY, MEMORY_LEAST = "/dev/shm", 1 << 30
 
 
 def skip(why):
@@ -42,9 +43,15 @@ def wait_until(condition, what, seconds=WAIT_S):
         time.sleep(0.01)
 
 
+def memory_folder():
+    usable = os.path.isdir(MEMORY) and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_LEAST
+    return MEMORY if usable else None
+
+
 class Fleet:
-    def __init__(self, collector_options=(), environment=None):
-        self.folder = tempfile.mkdtemp(prefix="fleetdump-test.")
+    def __init__(self, collector_options=(), environment=None, memory=False):
+        """With `memory` its files lie in memory, if they can: for tests that start very many."""
+        self.folder = tempfile.mkdtemp(prefix="fleetdump-test.", dir=memory_folder() if memory else None)
         os.chmod(self.folder, 0o755)
         self.collector_options = list(collector_options)
         self.environment = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", **(environment or {}))

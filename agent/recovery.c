@@ -1,0 +1,200 @@
+/* recovery: what its processes do, and when they are started. */
+#include "agent/recovery.h"
+#include "agent/capture/recover.h"
+#include "agent/privileges.h"
+#include "agent/process.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What a process may use at the most: it reads what a crash left. */
+#define RECOVERY_MEMORY ((rlim_t)2 << 30)
+#define RECOVERY_CPU_S  600
+
+#define LOOK_NS        (60 * NS_PER_S) /* when nobody told of anything */
+#define RETRY_LEAST_NS NS_PER_S        /* when something could not be ended; doubles */
+#define RETRY_MOST_NS  LOOK_NS
+
+/* ---------------------------------------------------------------- one stream */
+
+static int open_spool(const struct agent_config *c, struct spool **spool, struct error *e)
+{
+    struct spool_limits limits = {.quota_bytes = c->quota, .floor_bytes = c->floor};
+    return spool_open(c->spool, &limits, spool, e);
+}
+
+static int recover(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], bool without_body,
+                   struct recovered *r, struct error *e)
+{
+    struct recover_options o = {.agent = c->name, .without_body = without_body};
+    struct spool *spool;
+    int code = open_spool(c, &spool, e);
+    if (code)
+        return code;
+    code = recover_stream(spool, epoch, &o, r, e);
+    spool_close(spool);
+    return code;
+}
+
+static void limit(int resource, rlim_t most)
+{
+    struct rlimit l = {most, most};
+    (void)setrlimit((__rlimit_resource_t)resource, &l);
+}
+
+static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], bool without_body)
+{
+    struct recovered r;
+    struct error e = ERROR_INIT;
+#ifndef __SANITIZE_ADDRESS__ /* whose shadow is larger */
+    limit(RLIMIT_AS, RECOVERY_MEMORY);
+#endif
+    limit(RLIMIT_CPU, RECOVERY_CPU_S);
+    limit(RLIMIT_CORE, 0);
+    int code = privileges_drop(c->capture_user, c->ship_user, &e);
+    if (!code)
+        code = recover(c, epoch, without_body, &r, &e);
+    if (code == ERROR_BUSY || code == ERROR_NOT_FOUND)
+        _exit(EXIT_OK); /* its writer lives after all, or it is gone */
+    if (code)
+        log_error("recovery: a stream whose writer died cannot be ended: %s", e.text);
+    else
+        log_info("recovery: ended a stream whose writer died: %llu packets of its last chunk saved, %llu lost",
+                 (unsigned long long)r.packets, (unsigned long long)r.lost);
+    _exit(code ? EXIT_FAILED : EXIT_OK);
+}
+
+static pid_t spawn_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], bool without_body)
+{
+    pid_t pid = process_fork(-1, "fleetdump-mend");
+    if (pid == 0)
+        run_recovery(c, epoch, without_body);
+    return pid;
+}
+
+/* By a fault of ours that its bytes brought out, or in a loop: the next try would end so, too. */
+static bool is_crash(int status)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS, SIGXCPU};
+    for (size_t i = 0; WIFSIGNALED(status) && i < sizeof signals / sizeof *signals; i++)
+        if (WTERMSIG(status) == signals[i])
+            return true;
+    return false;
+}
+
+/* Whether the stream is as it should be. */
+static bool recover_now(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE])
+{
+    for (int without_body = 0; without_body <= 1; without_body++) {
+        int status = 0;
+        pid_t pid = spawn_recovery(c, epoch, without_body != 0);
+        if (pid < 0)
+            log_error("cannot start a recovery: %s", strerror(errno));
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        if (WIFSIGNALED(status) && !is_crash(status))
+            log_error("recovery: was ended by signal %d (%s); it is tried again", WTERMSIG(status),
+                      strsignal(WTERMSIG(status)));
+        if (!is_crash(status))
+            return pid > 0 && status == 0;
+        log_error("recovery: died by signal %d (%s) of a stream whose writer died; its last packets are given up",
+                  WTERMSIG(status), strsignal(WTERMSIG(status)));
+    }
+    return false;
+}
+
+/* ---------------------------------------------------------------- all of them */
+
+/* *left: how many could not be ended. */
+static int recover_all(const struct agent_config *c, unsigned *left, struct error *e)
+{
+    struct spool *spool;
+    struct spool_stream_info *all = NULL;
+    size_t count = 0;
+    *left = 0;
+    int code = open_spool(c, &spool, e);
+    if (code)
+        return code;
+    code = spool_list(spool, &all, &count, e);
+    for (size_t i = 0; !code && i < count; i++)
+        if (!all[i].writer_alive && !all[i].ended && !recover_now(c, all[i].epoch))
+            ++*left;
+    free(all);
+    spool_close(spool);
+    return code;
+}
+
+int recovery_all(const struct agent_config *c, struct error *e)
+{
+    unsigned left;
+    return recover_all(c, &left, e);
+}
+
+int recovery_check(const struct agent_config *c, struct error *e)
+{
+    struct spool *spool;
+    int code = open_spool(c, &spool, e);
+    if (!code)
+        spool_close(spool);
+    return code;
+}
+
+/* ---------------------------------------------------------------- beside something else */
+
+static _Noreturn void run_all(const struct agent_config *c)
+{
+    struct error e = ERROR_INIT;
+    unsigned left = 0;
+    if (recover_all(c, &left, &e)) {
+        log_error("recovery: %s", e.text);
+        _exit(EXIT_FAILED);
+    }
+    _exit(left ? EXIT_FAILED : EXIT_OK);
+}
+
+void recovery_wake(struct recovery_process *r)
+{
+    r->next_ns = 0;
+}
+
+static void try_later(struct recovery_process *r)
+{
+    r->pause_ns = !r->pause_ns ? RETRY_LEAST_NS : 2 * r->pause_ns < RETRY_MOST_NS ? 2 * r->pause_ns : RETRY_MOST_NS;
+    r->next_ns = clock_mono_ns() + r->pause_ns;
+}
+
+uint64_t recovery_step(struct recovery_process *r)
+{
+    if (r->pid)
+        return UINT64_MAX;
+    if (clock_mono_ns() < r->next_ns)
+        return r->next_ns;
+    r->pid = process_fork(-1, "fleetdump-mend");
+    if (r->pid == 0)
+        run_all(r->config);
+    if (r->pid > 0) {
+        r->next_ns = clock_mono_ns() + LOOK_NS;
+        return UINT64_MAX;
+    }
+    log_error("cannot start a recovery: %s", strerror(errno));
+    r->pid = 0;
+    try_later(r);
+    return r->next_ns;
+}
+
+bool recovery_reap(struct recovery_process *r, pid_t pid, int status)
+{
+    if (pid <= 0 || pid != r->pid)
+        return false;
+    r->pid = 0;
+    if (status == 0)
+        r->pause_ns = 0;
+    else if (r->next_ns) /* else it was asked for meanwhile */
+        try_later(r);
+    return true;
+}
