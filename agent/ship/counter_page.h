@@ -15,7 +15,9 @@
 #include <stdbool.h>
 
 #define COUNTER_PAGE_MAGIC   UINT64_C(0x3147505f44544c46) /* "FLTD_PG1" */
-#define COUNTER_PAGE_VERSION 2u
+#define COUNTER_PAGE_VERSION 3u
+#define COUNTER_PAGE_SLOTS   32u /* room for counters to come, so that the page stays the same */
+_Static_assert(COUNTER_COUNT <= COUNTER_PAGE_SLOTS, "every counter has a slot");
 
 /* What happens when there is no room for a stream: its capturer waits, and nothing of it is given up (files being read,
  * which do not run away), or the shipper gives up its oldest bodies, then its oldest items. */
@@ -31,13 +33,13 @@ struct counter_page {
     uint64_t start_wall_ns;
     _Atomic uint32_t evict; /* enum counter_page_evict */
     uint32_t reserved;
-    _Atomic uint64_t seq;                   /* of the open chunk */
-    _Atomic uint64_t sealed_items;          /* counted by spool_stream_seal */
-    _Atomic uint64_t total[COUNTER_COUNT];  /* since the stream's start, over all interfaces */
-    _Atomic uint64_t sealed[COUNTER_COUNT]; /* the part of it that sealed items hold */
+    _Atomic uint64_t seq;                        /* of the open chunk */
+    _Atomic uint64_t sealed_items;               /* counted by spool_stream_seal */
+    _Atomic uint64_t total[COUNTER_PAGE_SLOTS];  /* since the stream's start, over all interfaces */
+    _Atomic uint64_t sealed[COUNTER_PAGE_SLOTS]; /* the part of it that sealed items hold */
     /* While an item is being sealed: what `sealed` is to be from then on, and the seq behind that item. A page whose stream
      * goes on at sealing_next died before it could copy it. */
-    _Atomic uint64_t sealing[COUNTER_COUNT];
+    _Atomic uint64_t sealing[COUNTER_PAGE_SLOTS];
     _Atomic uint64_t sealing_next;
     _Atomic uint64_t progress_bytes; /* of --read: bytes of the files read so far */
     _Atomic uint64_t progress_total;

@@ -28,8 +28,15 @@ static void numbers_and_options_are_fixed(void **state)
         const char *name;
         int option;
     } fixed[] = {
-        {0, "received", 4},        {2, "kept", 6},    {4, "stored", 8},   {7, "kernel_drops", 7},
-        {8, "interface_drops", 5}, {10, "policy", 0}, {13, "evicted", 0}, {15, "overflowed", 0},
+        {0, "received", 4},
+        {2, "kept", 6},
+        {4, "stored", 8},
+        {7, "kernel_drops", 7},
+        {8, "interface_drops", 5},
+        {10, "policy", 0},
+        {13, "evicted", 0},
+        {15, "overflowed", 0},
+        {17, "own", 0},
         {16, "time_limited", 0},
     };
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
@@ -45,6 +52,7 @@ static void what_an_answer_lacks_is_loss_and_what_nobody_wanted_is_not(void **st
     assert_true(counter_table[COUNTER_AGENT_DROPS].is_loss && counter_table[COUNTER_EVICTED].is_loss);
     assert_true(counter_table[COUNTER_CRASH_LOST].is_loss);
     assert_false(counter_table[COUNTER_FILTERED].is_loss || counter_table[COUNTER_POLICY].is_loss);
+    assert_false(counter_table[COUNTER_OWN].is_loss);
     assert_false(counter_table[COUNTER_TIME_LIMITED].is_loss);
 }
 
