@@ -251,6 +251,7 @@ static int take(void *context, const struct ring_packet *p, struct error *e)
     struct capturer_process *c = context;
     struct pcapng_packet packet = p->packet;
     packet.interface = c->reading->index;
+    packet.comment = p->wanted ? NULL : CAPTURER_COMPANION;
     int code =
         p->wanted ? chunk_builder_packet(c->builder, &packet, e) : chunk_builder_companion(c->builder, &packet, e);
     if (!code && limit_reached(c)) {
@@ -378,7 +379,10 @@ static int flush(struct capturer_process *c, struct error *e)
     if (!code)
         code = all_drops(c, e);
     if (!code)
-        code = chunk_builder_flush(c->builder, &r.streams[0].next_seq, e);
+        code = chunk_builder_seal(c->builder, SEAL_FLUSH, e);
+    r.streams[0].next_seq = chunk_builder_next_seq(c->builder);
+    while (!code && (code = chunk_builder_wait(c->builder, 60000, e)) == 1)
+        code = 0;
     if (code)
         return code;
     memcpy(r.id, c->order->id, sizeof r.id);

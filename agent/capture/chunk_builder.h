@@ -3,8 +3,13 @@
  * seals chunks when it is time, and keeps every counter.
  *
  * A chunk is sealed at CHUNK_BYTES compressed, CHUNK_NS of packet time, the flow table's limit of rows, a change of
- * interfaces, or the end. Frames are of one interface each and at most FRAME_RAW_TARGET, unless one packet alone is
+ * interfaces, a flush, or the end. Frames are of one interface each and at most FRAME_RAW_TARGET, unless one packet alone is
  * more. One thread (the giver's); compression and writing happen in the compressor's.
+ *
+ * Every packet given is RECEIVED, and one of: KEPT; FILTERED; OWN, of one of our own connections; POLICY, over the rate.
+ *
+ * Live, nothing here waits but what says so: give packets while chunk_builder_ready, tell the time by chunk_builder_tick when
+ * there are none, and look at chunk_builder_sealed, or be told by the sink, for what is durable.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_CHUNK_BUILDER_H
 #define FLEETDUMP_AGENT_CAPTURE_CHUNK_BUILDER_H
@@ -17,6 +22,8 @@
 #define CHUNK_BYTES           (16u << 20)
 #define CHUNK_NS              (UINT64_C(60) * 1000000000)
 #define CHUNK_OPEN_FRAMES_MAX (8u << 20) /* bytes in frames that are not closed yet, over all interfaces */
+#define CHUNK_HEADERS_OTHER   64u        /* bytes kept of a packet without IP, where headers alone are */
+#define CHUNK_RATE_BURST_NS   UINT64_C(1000000000)
 
 struct chunk_builder_options {
     uint8_t epoch[EPOCH_SIZE];
@@ -27,19 +34,22 @@ struct chunk_builder_options {
     bool filter_here;   /* packets are filtered here, not before */
     uint32_t snaplen;   /* packets are cut to it; 0 for no limit but PACKET_SNAPLEN_MAX */
     bool keep_packets;  /* else flows only: no bodies */
-    bool headers_only;  /* packets are cut behind their transport header */
-    /* Live: connections with this address and port, at either end, are left out and counted (COUNTER_OWN); family 0: none */
-    uint8_t own_family;
-    uint8_t own_address[16];
-    uint16_t own_port;
-    uint64_t rate; /* live: bytes per second on the wire that are kept, more is dropped (COUNTER_POLICY); 0: no limit */
-    int level;     /* of zstd */
+    bool headers_only;  /* of the packets kept, without payload */
+    bool live;
+    int level;          /* of zstd */
     uint32_t max_flows; /* 0 for the default; likewise below */
     uint32_t max_rows;
     uint64_t chunk_bytes;
     uint64_t chunk_ns;
     uint8_t seal;       /* enum head_seal for every chunk instead of what sealed it; 0 for none */
     uint64_t first_seq; /* of the first item */
+    /* Of all that is kept; 0 for no limit */
+    uint64_t most_packets, most_bytes; /* on the wire */
+    uint64_t rate;                     /* bytes on the wire in a second of packet time; CHUNK_RATE_BURST_NS at once */
+    /* Innermost TCP with this address and port at either end is our own; family FAMILY_NONE: there is none */
+    uint8_t own_family;
+    uint8_t own_address[16];
+    uint16_t own_port;
 };
 
 struct chunk_builder_stats {
@@ -65,19 +75,18 @@ void chunk_builder_free(struct chunk_builder *b);
 MUST_CHECK int chunk_builder_interface(struct chunk_builder *b, const struct pcapng_interface *info, uint32_t *index,
                                        struct error *e);
 
-/* A packet; p->interface as above. */
+/* A packet; p->interface as above. 1 if with it (or before it: then it was not looked at) the limit of packets or bytes is reached. */
 MUST_CHECK int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e);
 
-/* A packet that came because it may belong to a captured connection though the capture's filter does not match it: kept, with the comment
- * CHUNK_BUILDER_COMPANION, if a flow that is alive is quoted in it, or it is a later fragment of one; else FILTERED. */
-#define CHUNK_BUILDER_COMPANION "fleetdump: belongs to a captured connection, the capture's filter does not match it"
+/* As chunk_builder_packet, for a packet that the filter does not want: it is kept only if it belongs to a flow that is alive, being an ICMP
+ * error that quotes it, or a fragment of it. */
 MUST_CHECK int chunk_builder_companion(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e);
 
-/* Live: time has come to now_ns (wall clock) without packets: flows end, an old chunk is sealed. */
+/* The time passes: all packets before now_ns were given. Ends flows, and seals what is old enough. */
 MUST_CHECK int chunk_builder_tick(struct chunk_builder *b, uint64_t now_ns, struct error *e);
 
-/* Seals what there is and waits until it is durable; *next_seq is behind the last item. */
-MUST_CHECK int chunk_builder_flush(struct chunk_builder *b, uint64_t *next_seq, struct error *e);
+/* Whether chunk_builder_tick would do nothing, however late it is: nothing is open and no flow alive. */
+bool chunk_builder_idle(const struct chunk_builder *b);
 
 /* Counts what did not become packets here: KERNEL_DROPS, INTERFACE_DROPS, CRASH_LOST, ..., or what is to be known of the
  * packet just given: TIME_LIMITED. RECEIVED grows with those that reached the capture, which INTERFACE_DROPS did not, and
@@ -88,7 +97,21 @@ MUST_CHECK int chunk_builder_count(struct chunk_builder *b, uint32_t interface, 
 /* Seals what there is now, if there is anything. */
 MUST_CHECK int chunk_builder_seal(struct chunk_builder *b, enum head_seal why, struct error *e);
 
-/* Ends all flows, seals, and writes the END item; all is durable when it returns. */
+/* One behind the last item that was sealed; one behind the last that is durable. */
+uint64_t chunk_builder_next_seq(const struct chunk_builder *b);
+uint64_t chunk_builder_sealed(struct chunk_builder *b);
+
+/* Live: whether a packet may be given; the second waits for it, at most so long. */
+bool chunk_builder_ready(struct chunk_builder *b);
+bool chunk_builder_wait_ready(struct chunk_builder *b, unsigned timeout_ms);
+
+/* Ends all flows, seals, and writes the END item: nothing may be given any more. */
+MUST_CHECK int chunk_builder_end(struct chunk_builder *b, struct error *e);
+
+/* Waits until all is durable, at most so long: 1 if it is not. */
+MUST_CHECK int chunk_builder_wait(struct chunk_builder *b, unsigned timeout_ms, struct error *e);
+
+/* Both; all is durable when it returns. */
 MUST_CHECK int chunk_builder_finish(struct chunk_builder *b, struct error *e);
 
 void chunk_builder_stats(const struct chunk_builder *b, struct chunk_builder_stats *s);

@@ -7,6 +7,7 @@
 #include "common/base/fs.h"
 #include "common/chunk/body.h"
 #include "common/chunk/frame.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,27 +23,31 @@ struct job {
     uint32_t number;
 };
 
-#define JOBS (COMPRESSOR_QUEUE + 8u)
+#define POOL    (COMPRESSOR_QUEUE + 8u) /* buffers kept for later */
+#define JOBS    64u                     /* room for so many to begin with */
+#define WAITING (COMPRESSOR_QUEUE + 8u) /* jobs that may wait, where the giver does */
 
 struct compressor {
     struct sink *sink;
     int level;
+    bool live;
     pthread_t thread;
     bool running;
 
     pthread_mutex_t mutex;
     pthread_cond_t given; /* a job was put, or it is over */
-    pthread_cond_t done;  /* a job was taken or finished, a buffer came back */
-    struct job jobs[JOBS];
-    uint32_t first, count;
-    bool busy; /* a job is being done */
+    pthread_cond_t done;  /* a job was finished, a buffer came back */
+    struct job *jobs;     /* a ring */
+    uint32_t room, first, count;
     bool over;
-    struct buffer *pool[JOBS];
+    struct buffer *pool[POOL];
     uint32_t pooled;
     uint32_t lent; /* buffers that somebody has */
     struct error error;
 
-    _Atomic uint64_t body_bytes, all_bytes;
+    _Atomic uint64_t body_bytes, all_bytes, sealed;
+    _Atomic uint64_t open_seq;   /* whose body_bytes are */
+    _Atomic uint32_t unfinished; /* jobs given and not done */
 
     /* The thread's own */
     struct draft *open; /* the item that is being made */
@@ -90,7 +95,7 @@ struct buffer *compressor_buffer(struct compressor *c, uint32_t open)
 {
     struct buffer *b = NULL;
     pthread_mutex_lock(&c->mutex);
-    while (c->lent >= COMPRESSOR_QUEUE + open && !c->pooled)
+    while (!c->live && c->lent >= COMPRESSOR_QUEUE + open && !c->pooled)
         pthread_cond_wait(&c->done, &c->mutex);
     if (c->pooled)
         b = c->pool[--c->pooled];
@@ -108,27 +113,53 @@ static void buffer_return(struct compressor *c, struct buffer *b)
 {
     c->lent--;
     buffer_clear(b);
-    if (c->pooled < JOBS)
+    if (c->pooled < POOL)
         c->pool[c->pooled++] = b;
     else
         buffer_drop(b);
     pthread_cond_signal(&c->done);
 }
 
+/* Makes room for one more job. */
+static int jobs_reserve(struct compressor *c, struct error *e)
+{
+    if (c->count < c->room)
+        return 0;
+    struct job *grown = calloc(2 * (size_t)c->room, sizeof *grown);
+    if (!grown)
+        return error_set(e, ERROR_MEMORY, "no memory for packets that wait to be written");
+    for (uint32_t i = 0; i < c->count; i++)
+        grown[i] = c->jobs[(c->first + i) % c->room];
+    free(c->jobs);
+    c->jobs = grown;
+    c->room *= 2;
+    c->first = 0;
+    return 0;
+}
+
+/* The mutex is held. */
+static int given_up(const struct compressor *c, struct error *e)
+{
+    if (c->error.code && e)
+        *e = c->error;
+    return c->error.code;
+}
+
 /* Puts a job; after an error it is dropped with what it owns. */
 static int put(struct compressor *c, const struct job *job, struct error *e)
 {
     pthread_mutex_lock(&c->mutex);
-    while (c->count == JOBS && !c->error.code)
+    while (!c->live && c->count >= WAITING && !c->error.code)
         pthread_cond_wait(&c->done, &c->mutex);
-    int code = c->error.code;
+    int code = given_up(c, e);
+    if (!code)
+        code = jobs_reserve(c, e);
     if (code) {
-        if (e)
-            *e = c->error;
         if (job->raw)
             buffer_return(c, job->raw);
     } else {
-        c->jobs[(c->first + c->count++) % JOBS] = *job;
+        c->jobs[(c->first + c->count++) % c->room] = *job;
+        atomic_fetch_add_explicit(&c->unfinished, 1, memory_order_relaxed);
         pthread_cond_signal(&c->given);
     }
     pthread_mutex_unlock(&c->mutex);
@@ -139,7 +170,6 @@ static int put(struct compressor *c, const struct job *job, struct error *e)
 
 int compressor_open(struct compressor *c, struct draft *d, struct error *e)
 {
-    atomic_store_explicit(&c->body_bytes, 0, memory_order_relaxed);
     return put(c, &(struct job){.kind = JOB_OPEN, .draft = d}, e);
 }
 
@@ -154,21 +184,61 @@ int compressor_seal(struct compressor *c, struct draft *d, struct error *e)
     return put(c, &(struct job){.kind = JOB_SEAL, .draft = d}, e);
 }
 
-int compressor_wait(struct compressor *c, struct error *e)
+/* Waits until at most `most` jobs are not done, or there was an error, or it is that late; whether it came to that. */
+static bool wait_for(struct compressor *c, uint32_t most, uint64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S), .tv_nsec = (long)(until_ns % NS_PER_S)};
+    while (atomic_load_explicit(&c->unfinished, memory_order_relaxed) > most && !c->error.code)
+        if (pthread_cond_timedwait(&c->done, &c->mutex, &until) == ETIMEDOUT)
+            return false;
+    return true;
+}
+
+static uint64_t in_ms(unsigned timeout_ms)
+{
+    return clock_mono_ns() + timeout_ms * NS_PER_MS;
+}
+
+int compressor_wait_for(struct compressor *c, unsigned timeout_ms, struct error *e)
 {
     pthread_mutex_lock(&c->mutex);
-    while ((c->count || c->busy) && !c->error.code)
-        pthread_cond_wait(&c->done, &c->mutex);
-    int code = c->error.code;
-    if (code && e)
-        *e = c->error;
+    bool done = wait_for(c, 0, in_ms(timeout_ms));
+    int code = given_up(c, e);
     pthread_mutex_unlock(&c->mutex);
+    return code || done ? code : 1;
+}
+
+int compressor_wait(struct compressor *c, struct error *e)
+{
+    int code;
+    do
+        code = compressor_wait_for(c, 60000, e);
+    while (code > 0);
     return code;
 }
 
-uint64_t compressor_body_bytes(struct compressor *c)
+bool compressor_ready(struct compressor *c)
 {
-    return atomic_load_explicit(&c->body_bytes, memory_order_relaxed);
+    return atomic_load_explicit(&c->unfinished, memory_order_relaxed) < COMPRESSOR_QUEUE;
+}
+
+bool compressor_wait_ready(struct compressor *c, unsigned timeout_ms)
+{
+    pthread_mutex_lock(&c->mutex);
+    bool ready = wait_for(c, COMPRESSOR_QUEUE - 1, in_ms(timeout_ms));
+    pthread_mutex_unlock(&c->mutex);
+    return ready;
+}
+
+uint64_t compressor_sealed(struct compressor *c)
+{
+    return atomic_load_explicit(&c->sealed, memory_order_acquire);
+}
+
+uint64_t compressor_body_bytes(struct compressor *c, uint64_t seq)
+{
+    bool open = atomic_load_explicit(&c->open_seq, memory_order_acquire) == seq;
+    return open ? atomic_load_explicit(&c->body_bytes, memory_order_relaxed) : 0;
 }
 
 uint64_t compressor_all_bytes(struct compressor *c)
@@ -200,6 +270,8 @@ static int write_out(struct compressor *c, struct error *e)
 static int do_open(struct compressor *c, struct draft *d, struct error *e)
 {
     c->open = d;
+    atomic_store_explicit(&c->body_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&c->open_seq, d->head.seq, memory_order_release);
     if (!d->with_body)
         return 0;
     int code = c->sink->room(c->sink, FRAME_RAW_TARGET, e);
@@ -272,6 +344,9 @@ static int seal_head(struct compressor *c, const struct draft *d, struct error *
             return code;
     }
     page_sealed(d, c->sink->page);
+    atomic_store_explicit(&c->sealed, d->head.last_seq + 1, memory_order_release);
+    if (c->sink->sealed)
+        c->sink->sealed(c->sink->sealed_context);
     return 0;
 }
 
@@ -321,11 +396,9 @@ static void *run(void *context)
         if (!c->count)
             break;
         struct job job = c->jobs[c->first];
-        c->first = (c->first + 1) % JOBS;
+        c->first = (c->first + 1) % c->room;
         c->count--;
-        c->busy = true;
         bool failed = c->error.code != 0;
-        pthread_cond_signal(&c->done);
         pthread_mutex_unlock(&c->mutex);
 
         struct error e = ERROR_INIT;
@@ -336,7 +409,7 @@ static void *run(void *context)
             code = do_job(c, &job, &e);
 
         pthread_mutex_lock(&c->mutex);
-        c->busy = false;
+        atomic_fetch_sub_explicit(&c->unfinished, 1, memory_order_relaxed);
         if (code && !c->error.code)
             c->error = e;
         if (job.raw)
@@ -349,7 +422,18 @@ static void *run(void *context)
 
 /* ---------------------------------------------------------------- beginning and end */
 
-int compressor_new(struct sink *sink, int level, struct compressor **out, struct error *e)
+static void init_locks(struct compressor *c)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&c->mutex, NULL);
+    pthread_cond_init(&c->given, NULL);
+    pthread_cond_init(&c->done, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+int compressor_new(struct sink *sink, int level, bool live, struct compressor **out, struct error *e)
 {
     *out = NULL;
     struct compressor *c = calloc(1, sizeof *c);
@@ -357,14 +441,16 @@ int compressor_new(struct sink *sink, int level, struct compressor **out, struct
         return error_set(e, ERROR_MEMORY, "no memory to compress in");
     c->sink = sink;
     c->level = level;
+    c->live = live;
     c->body_fd = -1;
+    atomic_store_explicit(&c->open_seq, UINT64_MAX, memory_order_relaxed);
     c->head.limit = HEAD_BYTES_MAX;
-    pthread_mutex_init(&c->mutex, NULL);
-    pthread_cond_init(&c->given, NULL);
-    pthread_cond_init(&c->done, NULL);
+    init_locks(c);
+    c->room = JOBS;
+    c->jobs = calloc(JOBS, sizeof *c->jobs);
     c->codec = frame_codec_new();
-    int sys = c->codec ? pthread_create(&c->thread, NULL, run, c) : 0;
-    c->running = c->codec && !sys;
+    int sys = c->codec && c->jobs ? pthread_create(&c->thread, NULL, run, c) : 0;
+    c->running = c->codec && c->jobs && !sys;
     if (!c->running) {
         int code =
             sys ? error_sys(e, sys, "cannot start a thread") : error_set(e, ERROR_MEMORY, "no memory to compress in");
@@ -390,6 +476,7 @@ void compressor_free(struct compressor *c)
     while (c->pooled)
         buffer_drop(c->pool[--c->pooled]);
     frame_codec_free(c->codec);
+    free(c->jobs);
     buffer_free(&c->compressed);
     buffer_free(&c->out);
     buffer_free(&c->head);

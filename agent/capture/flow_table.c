@@ -526,22 +526,35 @@ static void count_packet(struct flow_table *t, uint32_t index, const struct pack
         count_transport(t, index, p, sender);
 }
 
+/* The flow of this key, if it is alive. */
+static uint32_t alive_flow(const struct flow_table *t, const struct flow_key *key, uint64_t time_ns)
+{
+    uint32_t index = flow_store_find(&t->store, key, hash_key(t, key));
+    return index && !is_over(flow_at(&t->store, index), time_ns) ? index : 0;
+}
+
 /* The flow that an ICMP error quotes, if it is alive. */
 static uint32_t quoted_flow(const struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns)
 {
     struct flow_key key;
     if (p->quoted.family == FAMILY_NONE || packet_quoted_key(p, interface, &key) < 0)
         return 0;
-    uint32_t index = flow_store_find(&t->store, &key, hash_key(t, &key));
-    return index && !is_over(flow_at(&t->store, index), time_ns) ? index : 0;
+    return alive_flow(t, &key, time_ns);
 }
 
 bool flow_table_knows(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns)
 {
+    struct flow_key key;
     unsigned sender;
-    if (p->net.fragment == FRAGMENT_LATER)
+    switch (p->net.fragment) {
+    case FRAGMENT_LATER:
         return fragment_flow(t, p, interface, time_ns, &sender) != 0;
-    return quoted_flow(t, p, interface, time_ns) != 0;
+    case FRAGMENT_FIRST:
+        (void)packet_key(p, interface, &key);
+        return alive_flow(t, &key, time_ns) != 0;
+    default:
+        return quoted_flow(t, p, interface, time_ns) != 0;
+    }
 }
 
 /* An ICMP error is counted in the flow that it quotes, too. That flow does not live longer by it. */

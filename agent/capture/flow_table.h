@@ -62,8 +62,8 @@ bool flow_table_advance(struct flow_table *t, uint64_t time_ns);
 void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
                        uint32_t frame);
 
-/* Whether the packet belongs to a flow that is alive though it does not show the flow's ports: an ICMP error that quotes it,
- * or a later fragment of one of its packets. */
+/* Whether the packet belongs to a flow that is alive though a filter sees no ports in it: an ICMP error that quotes it, or a
+ * fragment of one of its packets. */
 bool flow_table_knows(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns);
 
 /* n packets of the interface did not reach us. Returns false without memory. */

@@ -21,6 +21,9 @@ struct sink {
     int (*full)(struct sink *s, const struct error *why, struct error *e);
     void (*close)(struct sink *s);
     struct counter_page *page; /* NULL if nobody keeps count */
+    /* Told, if there is one, after each item that has become durable, by the thread that sealed it. */
+    void (*sealed)(void *context);
+    void *sealed_context;
 };
 
 /* A folder (made if it is missing): <seq>.pcapng.zst and <seq>.head as in the spool. ERROR_EXISTS if it has items already: two

@@ -1,0 +1,56 @@
+/* chunk_builder_impl: what the parts of the chunk builder share. Private to chunk_builder*.c. */
+#ifndef FLEETDUMP_AGENT_CAPTURE_CHUNK_BUILDER_IMPL_H
+#define FLEETDUMP_AGENT_CAPTURE_CHUNK_BUILDER_IMPL_H
+
+#include "agent/capture/chunk_builder.h"
+#include "agent/capture/compressor.h"
+#include "common/filter/capture_filter.h"
+
+struct interface {
+    struct head_interface head; /* counters: of the open chunk */
+    struct counters cumulative;
+    struct capture_filter *filter;
+    struct buffer *raw; /* the open frame, or NULL */
+    struct head_frame frame;
+    uint32_t frame_number;
+};
+
+struct chunk_builder {
+    struct chunk_builder_options options;
+    char *agent, *capture, *software, *filter;
+    struct sink *sink;
+    struct compressor *compressor;
+    struct flow_table *flows;
+
+    struct interface *interfaces;
+    uint32_t interface_count;
+
+    struct draft *draft; /* the open chunk, or NULL */
+    uint64_t seq;        /* of the open or next item */
+    uint32_t frames;     /* numbers given in the open chunk */
+    uint32_t open_frames;
+    uint64_t open_bytes;
+    bool has_packet;
+    bool has_counts;   /* something was counted since the last chunk */
+    bool begun;        /* there is something to seal, ... */
+    uint64_t begin_ns; /* ... since this packet's time, or this tick */
+
+    uint64_t allowed; /* bytes that may be kept at once, ... */
+    uint64_t rate_ns; /* ... at this packet's time */
+
+    struct chunk_builder_stats stats;
+};
+
+/* chunk_builder.c */
+void chunk_count(struct chunk_builder *b, struct interface *n, enum counter which, uint64_t value);
+MUST_CHECK int chunk_open(struct chunk_builder *b, struct error *e);
+void chunk_begin(struct chunk_builder *b, uint64_t time_ns); /* unless it has begun */
+
+/* Before a packet of this time: seals what is due, and ends the flows that were idle until then, in as many chunks as that
+ * takes. */
+MUST_CHECK int chunk_make_ready(struct chunk_builder *b, uint64_t time_ns, struct error *e);
+
+/* chunk_packet.c: closes the open frames of all interfaces. */
+MUST_CHECK int chunk_close_frames(struct chunk_builder *b, struct error *e);
+
+#endif
