@@ -35,6 +35,8 @@ struct source_ring {
     uint32_t index;    /* in the builder */
     uint64_t kernel_drops, interface_drops;
     bool down;
+    uint64_t
+        gone_ns; /* 0, or when the ring is given up: what is in the kernel's open block comes out of it until then */
 };
 
 struct capturer_process {
@@ -57,7 +59,7 @@ struct capturer_process {
     uint64_t last_flush_ns; /* when the last one was */
     uint64_t tick_ns;       /* when it is due */
     struct monitor_report told;
-    uint64_t told_ns;
+    uint64_t told_ns, told_received;
     bool limit; /* packets or bytes: reached */
     char text[ORDER_TEXT_MAX];
 };
@@ -120,6 +122,7 @@ static void tell(struct capturer_process *c, uint32_t phase, const char *text)
     }
     c->told = r;
     c->told_ns = now_ns;
+    c->told_received = total(c, COUNTER_RECEIVED);
     ssize_t ignored = send(c->fd, &r, sizeof r, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored; /* a monitor that does not read: the next report says it all again */
 }
@@ -276,6 +279,21 @@ static int take_drops(struct capturer_process *c, struct source_ring *r, struct 
     return code;
 }
 
+static int on_gone(struct capturer_process *c, struct source_ring *r, struct error *e)
+{
+    uint64_t now = clock_mono_ns();
+    r->gone_ns = r->gone_ns ? r->gone_ns : now + RETIRE_NS;
+    if (now < r->gone_ns) {
+        c->tick_ns = r->gone_ns < c->tick_ns ? r->gone_ns : c->tick_ns;
+        return 0;
+    }
+    int code = take_drops(c, r, e);
+    ring_close(r->ring);
+    r->ring = NULL;
+    tell_running(c);
+    return code;
+}
+
 /* What there is in one ring, up to BATCH packets; returns how many, or a code that ends the capture. */
 static int read_ring(struct capturer_process *c, struct source_ring *r, struct error *e)
 {
@@ -293,13 +311,8 @@ static int read_ring(struct capturer_process *c, struct source_ring *r, struct e
     }
     if (c->limit)
         return 0;
-    if (n == ERROR_NOT_FOUND) {
-        int code = take_drops(c, r, e);
-        ring_close(r->ring);
-        r->ring = NULL;
-        tell_running(c);
-        return code;
-    }
+    if (n == ERROR_NOT_FOUND)
+        return on_gone(c, r, e);
     if (n == ERROR_UNREACHABLE) {
         bool news = !r->down;
         r->down = true;
@@ -411,19 +424,28 @@ static bool read_monitor(struct capturer_process *c)
 
 /* ---------------------------------------------------------------- the loop */
 
+/* Nothing comes from it that a poll would tell of: it is looked at now and then. */
+static bool is_dead(const struct source_ring *r)
+{
+    return r->down || r->gone_ns;
+}
+
 static int tick(struct capturer_process *c, struct error *e)
 {
     uint64_t now = clock_mono_ns();
-    bool news = total(c, COUNTER_RECEIVED) != c->told.packets + c->told.own || c->told.packets_per_s;
+    bool news = total(c, COUNTER_RECEIVED) != c->told_received || c->told.packets_per_s;
     int code = all_drops(c, e);
     if (!code)
         code = chunk_builder_tick(c->builder, clock_wall_ns(), e);
     for (size_t i = 0; !code && i < c->count; i++)
-        if (c->rings[i].ring && c->rings[i].down && (code = read_ring(c, &c->rings[i], e)) > 0)
+        if (c->rings[i].ring && is_dead(&c->rings[i]) && (code = read_ring(c, &c->rings[i], e)) > 0)
             code = 0;
     if (!code && news)
         tell_running(c);
     c->tick_ns = now + (news ? TICK_NS : QUIET_NS);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->rings[i].ring && c->rings[i].gone_ns && c->rings[i].gone_ns < c->tick_ns)
+            c->tick_ns = c->rings[i].gone_ns;
     return code;
 }
 
@@ -447,7 +469,7 @@ static void fill_poll(struct capturer_process *c)
     c->fds[2] = (struct pollfd){.fd = c->watch_fd, .events = POLLIN};
     for (size_t i = 0; i < c->count; i++) {
         const struct source_ring *r = &c->rings[i];
-        c->fds[3 + i] = (struct pollfd){.fd = r->ring && !r->down ? ring_fd(r->ring) : -1, .events = POLLIN};
+        c->fds[3 + i] = (struct pollfd){.fd = r->ring && !is_dead(r) ? ring_fd(r->ring) : -1, .events = POLLIN};
     }
 }
 

@@ -2,13 +2,13 @@
  * capturer: the process of one capture: opens its interfaces, gives up all privileges, then ring -> chunk_builder -> spool until a limit, a
  * signal or the monitor ends it. One stream.
  *
- * It tells the monitor (fd, SOCK_SEQPACKET, order.h) its state at each change and once a second while packets come, and takes REQUEST_FLUSH and
- * REQUEST_STOP from it. A flush seals the open chunk, once all that passed before it is out of the ring; at most one in CAPTURER_FLUSH_NS, shared by
+ * It tells the monitor (fd, SOCK_SEQPACKET, order.h) its state at each change and once a second while packets come, and takes REQUEST_FLUSH
+ * from it. A flush seals the open chunk, once all that passed before it is out of the ring; at most one in CAPTURER_FLUSH_NS, shared by
  * all who ask meanwhile. SIGTERM, and the monitor's end of the socket closed, stop it: what is in the ring is taken first.
  *
  * Left out, and counted (COUNTER_OWN): packets of connections with the collector's address and port, in both directions, of any host, also
  * inside tunnels. Over the rate: COUNTER_POLICY. A companion is kept only if the connection that it quotes, or whose fragment it is, is in the flow
- * table; it carries the comment CAPTURER_COMPANION.
+ * table; it carries the comment CHUNK_BUILDER_COMPANION.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURER_H
 #define FLEETDUMP_AGENT_CAPTURER_H
@@ -16,8 +16,7 @@
 #include "agent/config.h"
 #include "agent/order.h"
 
-#define CAPTURER_FLUSH_NS  (UINT64_C(250) * 1000000)
-#define CAPTURER_COMPANION "fleetdump: belongs to a captured connection, does not match the filter itself"
+#define CAPTURER_FLUSH_NS (UINT64_C(250) * 1000000)
 
 /* Why the process ended: its exit status. */
 enum capturer_end {

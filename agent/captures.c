@@ -5,6 +5,7 @@
 #include "agent/privileges.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,7 +219,6 @@ static void forget(struct captures *s, struct capture *c)
 
 void capture_stop(struct captures *s, struct capture *c, const char *why)
 {
-    struct monitor_request r = {.magic = ORDER_MAGIC, .kind = REQUEST_STOP, .order = c->order};
     if (is_over(c)) {
         if (c->forget)
             forget(s, c);
@@ -234,7 +234,7 @@ void capture_stop(struct captures *s, struct capture *c, const char *why)
     snprintf(c->text, sizeof c->text, "%s", why);
     for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
         if (c->capturers[i].pid)
-            capturer_tell(&c->capturers[i], &r);
+            (void)kill(c->capturers[i].pid, SIGTERM);
 }
 
 static void ended_well(struct captures *s, struct capture *c, const char *why)
