@@ -33,6 +33,7 @@
 struct monitor {
     const struct agent_config *config;
     struct captures *captures;
+    int lock_fd;
     int signal_fd;
     int links_fd; /* -1: changes are seen by the looks alone */
     struct shipper shipper;
@@ -205,6 +206,8 @@ static int open_all(struct monitor *m, struct error *e)
 {
     const struct agent_config *c = m->config;
     int code = agent_config_check_collector(c, e);
+    if (!code && (m->lock_fd = order_lock(c->spool, e)) < 0)
+        code = m->lock_fd;
     if (!code)
         code = privileges_prepare(c, e);
     if (!code)
@@ -218,6 +221,7 @@ int agent_monitor(const struct agent_config *c)
 {
     struct error e = ERROR_INIT;
     struct monitor m = {.config = c,
+                        .lock_fd = -1,
                         .signal_fd = -1,
                         .links_fd = -1,
                         .pause_ns = PAUSE_LEAST_NS,
@@ -227,6 +231,8 @@ int agent_monitor(const struct agent_config *c)
     if (code) {
         log_error("%s", e.text);
         captures_free(m.captures);
+        if (m.lock_fd >= 0)
+            close(m.lock_fd);
         return error_exit_status(code);
     }
     log_info("agent %s ships %s to %s", c->name, c->spool, c->collector);
@@ -241,6 +247,7 @@ int agent_monitor(const struct agent_config *c)
     captures_free(m.captures);
     shipper_stop(&m.shipper);
     close(m.signal_fd);
+    close(m.lock_fd);
     if (m.links_fd >= 0)
         close(m.links_fd);
     return EXIT_OK;

@@ -143,6 +143,16 @@ static int open_folder(const char *spool, struct error *e)
     return fs_open_dir(path, FOLDER_MODE, e);
 }
 
+int order_lock(const char *spool, struct error *e)
+{
+    int dirfd = open_folder(spool, e);
+    if (dirfd < 0)
+        return dirfd;
+    int fd = fs_lock(dirfd, "monitor.lock", e);
+    close(dirfd);
+    return fd < 0 ? error_prefix(e, "%s" FOLDER, spool) : fd;
+}
+
 int order_save(const char *spool, const struct order *o, struct error *e)
 {
     char name[FILE_NAME];

@@ -101,6 +101,9 @@ _Static_assert(sizeof(struct monitor_report) <= ORDER_SIZE_MAX, "a report fits i
 bool monitor_request_is_sound(const struct monitor_request *r, size_t len);
 bool monitor_report_is_sound(struct monitor_report *r, size_t len);
 
+/* The lock of the one monitor that runs the orders of this spool: its fd; ERROR_BUSY names the holder. */
+MUST_CHECK int order_lock(const char *spool, struct error *e);
+
 /* The file. order_load_all calls `each` for every order kept; a damaged file is removed and logged. */
 MUST_CHECK int order_save(const char *spool, const struct order *o, struct error *e);
 MUST_CHECK int order_remove(const char *spool, const uint8_t id[16], struct error *e);

@@ -51,7 +51,7 @@ class Lab(fleet.Fleet):
 
     def make_network(self):
         self.add_namespace(HUB)
-        self.ip_in(HUB, "link", "add", "br0", "type", "bridge")
+        self.ip_in(HUB, "link", "add", "br0", "address", "02:00:00:00:00:fe", "type", "bridge")  # else it changes with its ports
         self.ip_in(HUB, "address", "add", self.listen + "/16", "dev", "br0")
         self.ip_in(HUB, "link", "set", "br0", "up")
         for name in self.hosts:

@@ -121,7 +121,8 @@ def main():
         begin_ns = time.time_ns()
         traffic(system)
         end_ns = time.time_ns()
-        system.run("capture", "stop", "all", "ports")
+        for name in ("all", "ports"):
+            system.run("capture", "stop", name)
         for key, (path, child) in dumps.items():
             dumps[key] = path, lab.end_tcpdump(child)
         compare(system, "all", own, {host: dumps["all", host] for host in HOSTS}, begin_ns, end_ns)

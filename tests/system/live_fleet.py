@@ -247,7 +247,7 @@ def bad_orders_are_refused_before_anything_starts():
                 (("--on", "db-*"), 1, ("db-*",)),
                 (("--all", "tcp port"), 2, ("tcp port",)),
                 (("--all", "-i", "nosuch0"), 1, ("nosuch0", "web-1", "web-2")),
-                (("icmp",), 2, ("--all",)),
+                (("icmp",), 2, ("-A",)),
                 (("--all", "--for", "soon"), 2, ("soon",)),
                 (("--all", "--keep", "all"), 2, ("all",))):
             done = system.run("capture", "start", "--name", "bad", "--no-wait", *options, check=(status,))
@@ -274,7 +274,7 @@ def many_agents_and_captures_at_once():
         interfaces, packets, _ = pcapfile.read(path)
         seen = [(interfaces[p.interface].name, p.time_ns, p.data) for p in packets]
         assert len(seen) == len(set(seen)) == 2 * 3 * len(agents), "%d packets, %d of them different" % (len(seen), len(set(seen)))
-        system.run("capture", "stop", *names)
+        system.run("capture", "stop", "c*")
         for name in names:
             assert set(system.phases(name)) == {"stopped"}, system.phases(name)
 
