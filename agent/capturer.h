@@ -8,7 +8,7 @@
  *
  * Left out, and counted (COUNTER_OWN): packets of connections with the collector's address and port, in both directions, of any host, also
  * inside tunnels. Over the rate: COUNTER_POLICY. A companion is kept only if the connection that it quotes, or whose fragment it is, is in the flow
- * table; it carries the comment CHUNK_BUILDER_COMPANION.
+ * table; it carries the comment CAPTURER_COMPANION.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURER_H
 #define FLEETDUMP_AGENT_CAPTURER_H
@@ -16,7 +16,8 @@
 #include "agent/config.h"
 #include "agent/order.h"
 
-#define CAPTURER_FLUSH_NS (UINT64_C(250) * 1000000)
+#define CAPTURER_FLUSH_NS  (UINT64_C(250) * 1000000)
+#define CAPTURER_COMPANION "fleetdump: belongs to a captured connection, does not match the filter itself"
 
 /* Why the process ended: its exit status. */
 enum capturer_end {
