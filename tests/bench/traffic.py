@@ -92,7 +92,7 @@ def size_of(packets):
 
 def choose(captures, size):
     """As many of them, all or one in two or three..., as make a copy of at most this size."""
-    step = -(-sum(map(size_of, captures)) // size)
+    step = max(1, -(-sum(map(size_of, captures)) // size))
     return captures[::step]
 
 
@@ -105,6 +105,8 @@ def make(corpus, folder, megabytes):
         return hosts, together
     wanted = megabytes * 10**6 // HOSTS
     captures = choose(list(read_captures(corpus)), wanted)
+    if not captures:
+        sys.exit("tests/bench/traffic.py: %s holds no captures of at least %d bytes to make traffic from" % (corpus, SMALLEST))
     copies = max(1, round(wanted / sum(map(size_of, captures))))
     for n, path in enumerate(hosts):
         write_file(path, [lay_out(captures, n * copies + i) for i in range(copies)])
