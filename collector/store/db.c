@@ -82,7 +82,41 @@ static int read_pragma(struct db *db, const char *sql, uint32_t *value, struct e
     return r;
 }
 
-static int check_kind(struct db *db, struct error *e)
+/* Brings the file from an older version to ours, all or nothing. */
+static int take_steps(struct db *db, uint32_t version, struct error *e)
+{
+    char sql[64];
+    int r = db_begin(db, e);
+    for (; !r && version < db->kind->version; version++)
+        r = db_exec(db, db->kind->steps[version], e);
+    snprintf(sql, sizeof(sql), "PRAGMA user_version=%u", db->kind->version);
+    if (!r)
+        r = db_exec(db, sql, e);
+    if (!r)
+        r = db_commit(db, e);
+    if (r)
+        db_rollback(db);
+    return r;
+}
+
+static int check_version(struct db *db, enum db_mode mode, uint32_t version, struct error *e)
+{
+    uint32_t known = db->kind->version;
+    if (version == known)
+        return 0;
+    if (version > known || !db->kind->steps || !version)
+        return error_set(e, ERROR_VERSION,
+                         "%s has version %u of the %s format, this program knows %u: use the program that wrote it",
+                         db->path, version, db->kind->name, known);
+    if (mode != DB_WRITE)
+        return error_set(
+            e, ERROR_VERSION,
+            "%s has version %u of the %s format, an older one: start the collector once, which brings it up to date",
+            db->path, version, db->kind->name);
+    return take_steps(db, version, e);
+}
+
+static int check_kind(struct db *db, enum db_mode mode, struct error *e)
 {
     uint32_t application = 0, version = 0;
     int r = read_pragma(db, "PRAGMA application_id", &application, e);
@@ -92,11 +126,7 @@ static int check_kind(struct db *db, struct error *e)
         return r;
     if (application != db->kind->application)
         return error_set(e, ERROR_CORRUPT, "%s is no %s database of fleetdump", db->path, db->kind->name);
-    if (version != db->kind->version)
-        return error_set(e, ERROR_VERSION,
-                         "%s has version %u of the %s format, this program knows %u: use the program that wrote it",
-                         db->path, version, db->kind->name, db->kind->version);
-    return 0;
+    return check_version(db, mode, version, e);
 }
 
 /* What a file may contain does not decide what SQLite does: no functions or triggers of the file's own run, pages are
@@ -132,7 +162,7 @@ static int set_up(struct db *db, enum db_mode mode, struct error *e)
     if (!r && mode == DB_MAKE)
         r = make_schema(db, e);
     if (!r)
-        r = check_kind(db, e);
+        r = check_kind(db, mode, e);
     if (!r && mode == DB_WRITE)
         r = db_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", e);
     if (!r && mode != DB_READ) /* 32 MiB: a checkpoint is paid by the commit that it happens in */

@@ -21,6 +21,7 @@ struct db_kind {
     const char *schema;    /* statements that make an empty one */
     uint32_t application;  /* application_id: the file is one of this kind */
     uint32_t version;      /* user_version */
+    const char *const *steps; /* steps[v]: statements that make version v + 1 of version v; NULL: there are none */
     const char *const *sql; /* statements by number */
     unsigned sql_count;
     const char *begin, *commit, *done; /* fault points */
@@ -34,8 +35,8 @@ enum db_mode {
 
 struct db;
 
-/* Opens the file. ERROR_NOT_FOUND, ERROR_CORRUPT (not a database, or not of this kind), ERROR_VERSION (made by a newer
- * program), ERROR_BUSY. */
+/* Opens the file; DB_WRITE brings one of an older version up to date. ERROR_NOT_FOUND, ERROR_CORRUPT (not a database, or
+ * not of this kind), ERROR_VERSION (made by a newer program, or by an older one and not to be written), ERROR_BUSY. */
 MUST_CHECK int db_open(const char *path, enum db_mode mode, const struct db_kind *kind, struct db **out,
                        struct error *e);
 void db_close(struct db *db); /* NULL is fine */

@@ -3,6 +3,7 @@
  */
 #include "collector/store/reader.h"
 
+#include "common/base/clock.h"
 #include "common/base/fs.h"
 
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define AGENT_ADDRESSES_MAX FILTER_NAME_ADDRESSES_MAX
+#define LIVE_SLACK_NS       NS_PER_S /* packets wait in the ring that long at most, but for a flush, which empties it */
 
 /* A stream over all partitions. */
 struct listed {
@@ -226,7 +228,37 @@ static int find_waiting(struct store_reader *r, struct listing *l, struct error 
     return result;
 }
 
-static int give_stream(const struct listed *item, int (*each)(void *context, const struct store_stream_info *s), void *context)
+/* Files are read long after their packets passed, or all at once. */
+static bool was_live(const struct head_row *h)
+{
+    return h->kind == HEAD_CHUNK && h->first_ns <= h->last_ns && h->first_ns + LIVE_SLACK_NS >= h->open_ns &&
+           h->last_ns <= h->seal_ns + LIVE_SLACK_NS;
+}
+
+static int find_sealed(struct store_reader *r, const struct portion *p, uint64_t *sealed_ns, struct error *e)
+{
+    struct error why = ERROR_INIT;
+    struct reader_slot *slot = NULL;
+    struct head_row row;
+    *sealed_ns = 0;
+    if (p->ended || p->head_next == 0)
+        return 0;
+    int result = reader_find(r, p->epoch, p->head_next - 1, &slot, &row, &why);
+    if (result == ERROR_NOT_FOUND || result == ERROR_CORRUPT)
+        return 0;
+    if (result) {
+        if (e)
+            *e = why;
+        return result;
+    }
+    reader_release(slot, false);
+    if (was_live(&row))
+        *sealed_ns = row.seal == SEAL_FLUSH ? row.seal_ns : greatest(row.last_ns, row.seal_ns - LIVE_SLACK_NS);
+    return 0;
+}
+
+static int give_stream(struct store_reader *r, const struct listed *item,
+                       int (*each)(void *context, const struct store_stream_info *s), void *context, struct error *e)
 {
     const struct portion *p = &item->sum;
     struct store_stream_info s = {
@@ -239,7 +271,8 @@ static int give_stream(const struct listed *item, int (*each)(void *context, con
         .last_arrived_ns = p->last_arrived_ns,
     };
     memcpy(s.epoch, p->epoch, EPOCH_SIZE);
-    return each(context, &s);
+    int result = find_sealed(r, p, &s.sealed_ns, e);
+    return result ? result : each(context, &s);
 }
 
 int store_each_stream(struct store_reader *r, const struct store_scan *scan, int (*each)(void *context, const struct store_stream_info *s),
@@ -251,7 +284,7 @@ int store_each_stream(struct store_reader *r, const struct store_scan *scan, int
         result = find_waiting(r, &l, e);
     for (size_t i = 0; !result && i < l.count; i++)
         if (reader_wants(scan, l.items[i].sum.agent, l.items[i].sum.capture))
-            result = give_stream(&l.items[i], each, context);
+            result = give_stream(r, &l.items[i], each, context, e);
     free_listing(&l);
     return result;
 }
@@ -369,6 +402,27 @@ int store_each_agent(struct store_reader *r, int (*each)(void *context, const st
     sql_end(&q);
     free(addresses.items);
     free_listing(&l);
+    return result;
+}
+
+int store_each_known(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
+                     void *context, struct error *e)
+{
+    struct sql q = sql_start_own(r->catalog, CATALOG_AGENT_LIST);
+    int result;
+    while ((result = sql_step(&q, e)) > 0) {
+        const struct store_agent_info a = {.name = sql_get_text(&q, 0),
+                                           .software = sql_get_text(&q, 1),
+                                           .labels = sql_get_text(&q, 2),
+                                           .peer = sql_get_text(&q, 3),
+                                           .status_json = sql_get_text(&q, 4),
+                                           .first_seen_ns = sql_get_u64(&q, 5),
+                                           .last_seen_ns = sql_get_u64(&q, 6)};
+        result = each(context, &a);
+        if (result)
+            break;
+    }
+    sql_end(&q);
     return result;
 }
 

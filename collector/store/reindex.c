@@ -1,8 +1,8 @@
 /*
  * reindex: the catalog made anew if it is damaged, then every partition that is not whole.
  *
- * What a damaged catalog still gives is copied: agents, their addresses, cursors of streams whose partitions are gone. If not all of that can be read, streams that
- * nobody knows may go on at any item (store.lost_cursors): their agents have deleted what was acknowledged.
+ * What a damaged catalog still gives is copied: agents, their addresses, orders, cursors of streams whose partitions are gone. If not all of that can be read, streams that
+ * nobody knows may go on at any item (store.lost_cursors): their agents have deleted what was acknowledged. Orders that are lost end on the agents, too: that is said.
  */
 #include "collector/store/rebuild.h"
 
@@ -91,6 +91,18 @@ static uint64_t copy_rows(struct db *old, struct db *new, enum catalog_sql from,
     return count;
 }
 
+static void rescue_orders(struct checking *c, struct store *s, struct db *old, const char *path)
+{
+    bool whole = true;
+    uint64_t orders = copy_rows(old, s->catalog, CATALOG_ORDER_LIST, CATALOG_ORDER_PASTE, &whole);
+    if (!whole)
+        check_say(c,
+                  "%s: damaged: %llu captures that were ordered could be read, others are lost; agents end those when "
+                  "they connect: order them "
+                  "again",
+                  path, (unsigned long long)orders);
+}
+
 static int rescue(struct checking *c, struct store *s, const char *name, struct error *e)
 {
     struct error why = ERROR_INIT;
@@ -105,9 +117,14 @@ static int rescue(struct checking *c, struct store *s, const char *name, struct 
         if (!whole)
             check_say(c, "%s: damaged: %llu agents and %llu cursors of old streams could be read; the rest is lost", path,
                       (unsigned long long)agents, (unsigned long long)streams);
+        rescue_orders(c, s, old, path);
     } else if (!r) {
         whole = false;
         check_say(c, "%s/%s cannot be read: agents, their addresses and cursors of old streams are lost", s->path, CATALOG_NAME);
+        check_say(c,
+                  "%s/%s cannot be read: all captures that were ordered are lost; agents end them when they connect: "
+                  "order them again",
+                  s->path, CATALOG_NAME);
     }
     if (!r && !whole)
         r = catalog_add_meta(s->catalog, "lost_cursors", 1, e);

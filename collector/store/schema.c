@@ -94,6 +94,13 @@ const struct db_kind partition_kind = {
 /*
  * catalog.db.
  */
+
+/* Captures that were ordered and not removed; what is in request and agents is the server's. Since version 2. */
+#define ORDERS_TABLE                                                                                                   \
+    "CREATE TABLE orders (id BLOB PRIMARY KEY, request BLOB NOT NULL, created_ns INT NOT NULL,"                        \
+    "ended_ns INT NOT NULL," /* 0: it stands */                                                                        \
+    "why TEXT NOT NULL, agents TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+
 static const char catalog_schema[] =
     /* id is never given twice, and the folder's name ends in it. */
     "CREATE TABLE partition ("
@@ -124,7 +131,11 @@ static const char catalog_schema[] =
 
     /* [from, to]: to is NULL while the agent has it. */
     "CREATE TABLE address (agent TEXT NOT NULL, family INT NOT NULL, addr BLOB NOT NULL, from_ns INT NOT NULL, to_ns INT, "
-    "PRIMARY KEY (agent, family, addr, from_ns)) STRICT, WITHOUT ROWID;";
+    "PRIMARY KEY (agent, family, addr, from_ns)) STRICT, WITHOUT ROWID;"
+
+    ORDERS_TABLE;
+
+static const char *const catalog_steps[CATALOG_VERSION] = {[1] = ORDERS_TABLE};
 
 #define SUMS_COLUMNS                                                                                                   \
     "chunks, rows, packets, head_bytes, body_bytes, bodies, database_bytes, heads, since_ns, until_ns, last_arrived_ns"
@@ -175,6 +186,12 @@ static const char *const catalog_sql[] = {
     [CATALOG_ADDRESS_END] = "UPDATE address SET to_ns = max(?, from_ns) WHERE agent = ? AND family = ? AND addr = ? AND to_ns IS NULL",
     [CATALOG_ADDRESS_TRIM] = "DELETE FROM address WHERE agent = ?1 AND to_ns IS NOT NULL AND to_ns <= (SELECT to_ns FROM "
                              "address WHERE agent = ?1 AND to_ns IS NOT NULL ORDER BY to_ns DESC LIMIT 1 OFFSET ?2)",
+    [CATALOG_ORDER_PUT] = "INSERT OR REPLACE INTO orders (id, request, created_ns, ended_ns, why, agents) VALUES "
+                          "(?, ?, ?, ?, ?, ?)",
+    [CATALOG_ORDER_REMOVE] = "DELETE FROM orders WHERE id = ?",
+    [CATALOG_ORDER_LIST] = "SELECT id, request, created_ns, ended_ns, why, agents FROM orders ORDER BY created_ns, id",
+    [CATALOG_ORDER_PASTE] = "INSERT OR IGNORE INTO orders (id, request, created_ns, ended_ns, why, agents) VALUES "
+                            "(?, ?, ?, ?, ?, ?)",
 };
 
 const struct db_kind catalog_kind = {
@@ -182,6 +199,7 @@ const struct db_kind catalog_kind = {
     .schema = catalog_schema,
     .application = 0x46444331, /* "FDC1" */
     .version = CATALOG_VERSION,
+    .steps = catalog_steps,
     .sql = catalog_sql,
     .sql_count = CATALOG_SQL_COUNT,
     .begin = "catalog.begin",

@@ -8,7 +8,7 @@
 #include "collector/store/db.h"
 
 #define PARTITION_VERSION 1u
-#define CATALOG_VERSION   1u
+#define CATALOG_VERSION   2u
 
 /* Statements on a flows.db; their values and results stand beside the texts. */
 enum partition_sql {
@@ -65,6 +65,10 @@ enum catalog_sql {
     CATALOG_ADDRESS_PUT,
     CATALOG_ADDRESS_END,
     CATALOG_ADDRESS_TRIM,
+    CATALOG_ORDER_PUT,
+    CATALOG_ORDER_REMOVE,
+    CATALOG_ORDER_LIST,
+    CATALOG_ORDER_PASTE,
     CATALOG_SQL_COUNT
 };
 extern const struct db_kind catalog_kind;

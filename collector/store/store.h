@@ -2,7 +2,7 @@
  * store: everything the collector keeps, on disk: chunks (packs), rows (partitions), names (catalog).
  *
  *   DATA/lock                      held by the one collector
- *   DATA/catalog.db                agents and their addresses over time, captures, streams and their cursors, partitions
+ *   DATA/catalog.db                agents and their addresses over time, orders, streams and their cursors, partitions
  *   DATA/partitions/<hour>-<n>/    one per hour of arrival, never reused: "20261122T03-000017"
  *       flows.db                   heads, row blocks, postings (store_schema.h)
  *       <class>.<n>.pack           append-only: heads with their bodies (pack.h), one retention class a file
@@ -83,6 +83,19 @@ struct store_agent {
 };
 MUST_CHECK int store_agent_seen(struct store *s, const struct store_agent *a, struct error *e);
 
+/* Captures as ordered: the store keeps them and does not look into request and agents. Put replaces the one of the same id. */
+struct store_order {
+    uint8_t id[16];
+    const void *request;
+    size_t request_length;
+    uint64_t created_ns, ended_ns; /* ended: 0: it stands */
+    const char *why;               /* it ended */
+    const char *agents;            /* JSON */
+};
+MUST_CHECK int store_order_put(struct store *s, const struct store_order *o, struct error *e);
+MUST_CHECK int store_order_remove(struct store *s, const uint8_t id[16],
+                                  struct error *e); /* one that is not there is fine */
+
 /* Retention, closing of partitions that are over (postings to disk), copying of cursors: what is due at now_ns. Called now and then. */
 MUST_CHECK int store_maintain(struct store *s, uint64_t now_ns, struct error *e);
 
@@ -146,6 +159,17 @@ struct store_agent_info {
 MUST_CHECK int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
                                 void *context, struct error *e);
 
+/* Of each agent that ever said hello: its name, labels, and when it was last seen; nothing of what is stored. By name. */
+MUST_CHECK int store_each_known(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
+                                void *context, struct error *e);
+
+/* Orders, the oldest first. A nonzero return ends the list and is returned. */
+MUST_CHECK int store_each_order(struct store_reader *r, int (*each)(void *context, const struct store_order *o),
+                                void *context, struct error *e);
+
+/* Whether a stream of this capture is stored. */
+MUST_CHECK int store_has_capture(struct store_reader *r, const char *capture, bool *has, struct error *e);
+
 struct store_capture_info {
     const char *name, *filter;
     const char *agents;         /* names, joined by ',' */
@@ -167,6 +191,9 @@ struct store_stream_info {
     bool ended;                    /* its END item is here */
     uint64_t last_ns;              /* greatest packet time so far; 0 if none */
     uint64_t last_arrived_ns;
+    /* Of streams that have not ended: until then, by the agent's clock, all that was captured is here (heads), as the time at which its last chunk was
+     * sealed says. 0: not known, and of files that are read. */
+    uint64_t sealed_ns;
 };
 MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan *scan,
                                  int (*each)(void *context, const struct store_stream_info *s), void *context,
