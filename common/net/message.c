@@ -52,13 +52,22 @@ static const char *string_problem(const struct message_field *f, const char *tex
     size_t len = strlen(text);
     if (len > most)
         return "longer than allowed";
-    if (!utf8_is_clean(text, len, f->kind == FIELD_LINES))
+    if (!utf8_is_clean(text, len, f->kind == FIELD_LINES || f->kind == FIELD_TEXT))
         return "not UTF-8 text, or with control characters";
     return NULL;
 }
 
 /* ------------------------------------------------------------ plain -> wire */
 static int to_wire(struct conversion *c, const void *plain, void *wire);
+
+/* The lines of a filter's error, and those of a sentence about several agents, stay apart. */
+static void clean_lines(char *text)
+{
+    for (size_t len; *text; text += len + (text[len] == '\n')) {
+        len = strcspn(text, "\n");
+        utf8_clean(text, len);
+    }
+}
 
 static int string_to_wire(const struct conversion *c, const char *text, char **wire)
 {
@@ -70,7 +79,7 @@ static int string_to_wire(const struct conversion *c, const char *text, char **w
         if (!copy)
             return no_memory(c);
         memcpy(copy, text, len);
-        utf8_clean(copy, len);
+        clean_lines(copy);
         *wire = copy;
         return 0;
     }

@@ -372,6 +372,9 @@ MUST_CHECK int message_encode(const struct message *m, struct buffer *out, struc
 MUST_CHECK int message_decode(int type, const void *payload, size_t len, struct message *m, struct error *e);
 void message_free(struct message *m);
 
+/* A copy that owns all it points to, as one that was decoded. */
+MUST_CHECK int message_copy(const struct message *m, struct message *copy, struct error *e);
+
 /* Reads a frame header: ERROR_INVALID "not a fleetdump peer", ERROR_VERSION with both versions, ERROR_LIMIT if longer
  * than `limit`. */
 MUST_CHECK int message_header(const uint8_t header[NET_HEADER_SIZE], size_t limit, int *type, size_t *length,

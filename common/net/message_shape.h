@@ -17,7 +17,7 @@ enum field_kind {
     FIELD_ID,      /* uint8_t[16]   <-> bytes, 16 of them (with least 0 also none: all 0) */
     FIELD_ADDRESS, /* uint8_t[16]   <-> bytes, as many as the family, the field before it, has */
     FIELD_NAME,    /* char *        <-> string of at most `most` bytes: UTF-8 without control characters */
-    FIELD_TEXT,    /* as NAME, but what is not that is replaced by '?' when it is sent */
+    FIELD_TEXT,    /* as NAME, and ends of line may be in it; what is not that is replaced by '?' when it is sent */
     FIELD_LINES,   /* as NAME, and tabs and ends of line may be in it */
     FIELD_DATA,    /* const uint8_t * and its length (count_at) <-> bytes, least..most of them */
     FIELD_NAMES,   /* char ** and their count <-> repeated string, at most NET_STRINGS_MAX, each as NAME */
