@@ -48,6 +48,30 @@ static void put_time(const char *text, enum look look, enum output_format format
         buffer_printf(out, "%s", units_format(UNIT_TIME_NS, ns, buf, sizeof buf));
 }
 
+/* "+0.3 ms": as much of it as matters. */
+static void put_span(int64_t ns, const char *sign, struct buffer *out)
+{
+    static const struct {
+        double ns;
+        const char *unit;
+    } units[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "µs"}, {1, "ns"}};
+    double size = ns < 0 ? -(double)ns : (double)ns;
+    size_t i = 0;
+    while (i < 3 && size < units[i].ns / 10)
+        i++;
+    buffer_printf(out, "%s%.*f %s", ns < 0 ? "-" : sign, i < 3 ? 1 : 0, size / units[i].ns, units[i].unit);
+}
+
+static void put_offset(const json_t *row, const json_t *v, struct buffer *out)
+{
+    const json_t *uncertainty = value_at(row, "status.clock.uncertainty_ns");
+    put_span(json_integer_value(v), "+", out);
+    if (json_is_integer(uncertainty)) {
+        buffer_printf(out, " ± ");
+        put_span(json_integer_value(uncertainty), "", out);
+    }
+}
+
 /* Addresses that the agent has now, one after the other. */
 static void put_addresses(const json_t *list, struct buffer *out)
 {
@@ -96,11 +120,17 @@ static void put_words(const json_t *list, struct buffer *out)
     }
 }
 
-static enum sheet_cell put_human(const struct list_column *c, enum output_format format, const json_t *v,
-                                 struct buffer *out)
+static enum sheet_cell put_human(const struct list_column *c, enum output_format format, const json_t *row,
+                                 const json_t *v, struct buffer *out)
 {
     if (c->look == LOOK_ADDRESSES)
         put_addresses(v, out);
+    else if (c->look == LOOK_OFFSET && json_is_integer(v))
+        put_offset(row, v, out);
+    else if (c->look == LOOK_SPAN && json_is_integer(v))
+        put_span(json_integer_value(v), "", out);
+    else if (json_is_boolean(v))
+        buffer_printf(out, "%s", json_is_true(v) ? "yes" : "no");
     else if (c->look == LOOK_WORDS && json_is_array(v))
         put_words(v, out);
     else if (json_is_integer(v))
@@ -124,7 +154,7 @@ static enum sheet_cell cell(void *context, const void *row, size_t column, bool 
     if (!v || json_is_null(v))
         return SHEET_MISSING;
     if (!exact)
-        return put_human(c, cells->format, v, out);
+        return put_human(c, cells->format, row, v, out);
     if (!json_is_string(v))
         return put_json_value(v, out);
     buffer_append(out, json_string_value(v), json_string_length(v));
@@ -135,7 +165,8 @@ static enum sheet_cell cell(void *context, const void *row, size_t column, bool 
 
 static struct sheet_column column_of(const struct list_column *c)
 {
-    static const bool right[] = {[LOOK_COUNT] = true, [LOOK_BYTES] = true, [LOOK_RATE] = true, [LOOK_LEFT] = true};
+    static const bool right[] = {[LOOK_COUNT] = true, [LOOK_BYTES] = true, [LOOK_RATE] = true,
+                                 [LOOK_LEFT] = true,  [LOOK_SPAN] = true,  [LOOK_OFFSET] = true};
     static const bool cut[] = {[LOOK_TEXT] = true, [LOOK_WORDS] = true, [LOOK_ADDRESSES] = true, [LOOK_JSON] = true};
     return (struct sheet_column){.name = c->name,
                                  .title = c->title,

@@ -19,7 +19,9 @@ enum look {
     LOOK_LEFT, /* ns from now on; INT64_MAX and more: for ever */
     LOOK_TIME,
     LOOK_AGO,
-    LOOK_WORDS, /* an array of texts */
+    LOOK_SPAN,   /* ns, of either sign */
+    LOOK_OFFSET, /* likewise: of a clock, with what it may be wrong by */
+    LOOK_WORDS,  /* an array of texts */
     LOOK_ADDRESSES,
     LOOK_JSON
 };

@@ -6,7 +6,10 @@
 
 static const struct list_column agents_columns[] = {
     {"agent", "AGENT", LOOK_NAME, NULL},
+    {"connected", "UP", LOOK_TEXT, NULL},
     {"last_seen", "SEEN", LOOK_AGO, NULL},
+    {"clock_offset", "CLOCK", LOOK_OFFSET, "status.clock.offset_ns"},
+    {"clock_uncertainty", "CLOCK +-", LOOK_SPAN, "status.clock.uncertainty_ns"},
     {"chunks", "CHUNKS", LOOK_COUNT, NULL},
     {"packets", "PACKETS", LOOK_COUNT, NULL},
     {"bytes", "BYTES", LOOK_BYTES, NULL},
@@ -79,9 +82,9 @@ static const struct list_column status_columns[] = {
 static const struct listing list_agents = {
     .kind = QUERY_AGENTS,
     .columns = agents_columns,
-    .choice = {.table = "agent,last_seen,packets,bytes,spool_bytes,problem,labels,addresses",
-               .wide = "agent,last_seen,first_seen,peer,chunks,packets,bytes,spool_bytes,spool_quota,problem,software,"
-                       "labels,addresses"},
+    .choice = {.table = "agent,connected,last_seen,clock_offset,packets,bytes,spool_bytes,problem,labels,addresses",
+               .wide = "agent,connected,last_seen,clock_offset,first_seen,peer,chunks,packets,bytes,spool_bytes,"
+                       "spool_quota,problem,software,labels,addresses"},
     .nothing = "no agent has ever connected to this collector: start fleetdump-agent with `collector = ADDRESS`",
 };
 static const struct listing list_captures = {
