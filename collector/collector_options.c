@@ -21,6 +21,8 @@ const struct config_key collector_keys[] = {
     KEY(data, CONFIG_STRING, UNIT_NONE, "/var/lib/fleetdump-collector", 0, 0, "folder of the store"),
     KEY(insecure_plaintext, CONFIG_BOOL, UNIT_NONE, "no", 0, 0,
         "allow unencrypted connections on an address that is not of the loopback"),
+    KEY(baseline, CONFIG_BOOL, UNIT_NONE, "no", 0, 0,
+        "capture the flows (no packets) of all agents, always, also of those that come later"),
     NUMBER("retain_age", retain_age_ns, UNIT_NS, "30d", 0, 0,
            "rows and packets older than this (by arrival) are dropped; 0: never"),
     NUMBER("retain_bytes", retain_bytes, UNIT_BYTES, "0", 0, 0,

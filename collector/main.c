@@ -19,6 +19,7 @@ static int serve(const struct collector_config *c, const struct collector_option
         .name = c->name,
         .listen = c->listen,
         .insecure_plaintext = c->insecure_plaintext,
+        .baseline = c->baseline,
         .max_sessions = (unsigned)c->max_sessions,
         .max_queries = (unsigned)c->max_queries,
         .query_deadline_ns = c->query_deadline_ns,

@@ -55,15 +55,33 @@ static json_t *addresses_json(const struct store_agent_info *a)
     return list;
 }
 
+struct agents {
+    const struct plan *plan;
+    json_t *list;
+};
+
+static int by_name(const void *name, const void *one)
+{
+    return strcmp(name, *(char *const *)one);
+}
+
+static bool is_connected(const struct query_live *live, const char *name)
+{
+    return live->connected_count && bsearch(name, live->connected, live->connected_count, sizeof(char *), by_name);
+}
+
 static int add_agent(void *context, const struct store_agent_info *a)
 {
+    struct agents *x = context;
+    bool connected = is_connected(x->plan->live, a->name);
     json_t *o = json_object();
     json_object_set_new(o, "agent", string(a->name));
     json_object_set_new(o, "software", string(a->software));
     json_object_set_new(o, "labels", string(a->labels));
     json_object_set_new(o, "peer", string(a->peer));
     json_object_set_new(o, "first_seen", time_of(a->first_seen_ns));
-    json_object_set_new(o, "last_seen", time_of(a->last_seen_ns));
+    json_object_set_new(o, "connected", json_boolean(connected));
+    json_object_set_new(o, "last_seen", time_of(connected ? x->plan->live->asked_ns : a->last_seen_ns));
     json_object_set_new(o, "chunks", number(a->chunks));
     json_object_set_new(o, "packets", number(a->packets));
     json_object_set_new(o, "bytes", number(a->bytes));
@@ -71,17 +89,17 @@ static int add_agent(void *context, const struct store_agent_info *a)
     json_t *status =
         a->status_json && a->status_json[0] ? json_loads(a->status_json, JSON_REJECT_DUPLICATES, NULL) : NULL;
     json_object_set_new(o, "status", status ? status : json_null());
-    json_array_append_new(context, o);
+    json_array_append_new(x->list, o);
     return 0;
 }
 
 int answer_agents(struct plan *p, struct error *e)
 {
-    json_t *list = json_array();
-    int r = store_each_agent(p->reader, add_agent, list, e);
+    struct agents x = {p, json_array()};
+    int r = store_each_agent(p->reader, add_agent, &x, e);
     if (r == 0)
-        return write_json(p, list, e);
-    json_decref(list);
+        return write_json(p, x.list, e);
+    json_decref(x.list);
     return r;
 }
 

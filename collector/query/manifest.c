@@ -43,12 +43,12 @@ void manifest_chunk(struct manifest_agent *a, const struct store_chunk *c)
     }
 }
 
-void manifest_stream(struct manifest_agent *a, const struct store_stream_info *s)
+void manifest_open(struct manifest_agent *a, uint64_t reaches_ns, const char *why)
 {
-    if (s->ended && s->body_next == s->head_next)
-        return;
-    if (a->open_streams++ == 0 || s->last_ns < a->reaches_ns)
-        a->reaches_ns = s->last_ns;
+    if (a->open_streams++ == 0 || reaches_ns < a->reaches_ns)
+        a->reaches_ns = reaches_ns;
+    if (why && !a->why[0])
+        snprintf(a->why, sizeof a->why, "%.250s", why);
 }
 
 void manifest_dropped(struct manifest_agent *a, const struct store_dropped_info *d)
@@ -143,11 +143,11 @@ static void say_agent(const struct manifest *m, const struct manifest_agent *a, 
     if (a->open_streams) {
         char when[64];
         part(out, start);
+        buffer_printf(out, "%s, ", a->why[0] ? a->why : "still sending");
         if (a->reaches_ns)
-            buffer_printf(out, "still sending, data reaches until %s",
-                          units_format(UNIT_TIME_NS, a->reaches_ns, when, sizeof when));
+            buffer_printf(out, "data reaches until %s", units_format(UNIT_TIME_NS, a->reaches_ns, when, sizeof when));
         else
-            buffer_printf(out, "still sending, nothing arrived yet");
+            buffer_printf(out, "nothing arrived yet");
     }
     buffer_append(out, "\n", 1);
 }
@@ -199,6 +199,8 @@ static json_t *agent_json(const struct manifest *m, const struct manifest_agent 
     json_object_set_new(o, "expired_until", a->dropped ? time_or_null(a->dropped_last_ns, UINT64_MAX) : json_null());
     json_object_set_new(o, "open_streams", number(a->open_streams));
     json_object_set_new(o, "reaches_until", a->open_streams ? time_or_null(a->reaches_ns, 0) : json_null());
+    json_object_set_new(o, "reaches_no_further",
+                        a->open_streams ? json_string(a->why[0] ? a->why : "still sending") : json_null());
     return o;
 }
 

@@ -19,8 +19,9 @@ struct manifest_agent {
     uint64_t missing_packets; /* at most: of the frames in them that are wanted; flows-only chunks count their flows'
                                  packets */
     uint64_t damaged;         /* chunks that could not be read */
-    uint64_t open_streams;    /* not ended yet, or bodies on their way */
-    uint64_t reaches_ns;      /* packet time up to which data of open streams is here */
+    uint64_t open_streams;    /* captures and streams that may have captured more inside the question (reach.h) */
+    uint64_t reaches_ns;      /* until then data of them is here; 0: nothing is */
+    char why[256];            /* it is not: of one of them; "": its agent just goes on */
     uint64_t dropped;         /* streams of which rows and packets were dropped, */
     uint64_t dropped_first_ns, dropped_last_ns; /* of these packet times */
     char problem[256];                          /* the first one, in words */
@@ -38,8 +39,9 @@ void manifest_free(struct manifest *m);
 
 /* Accounts for a chunk, gap or end inside the question. */
 void manifest_chunk(struct manifest_agent *a, const struct store_chunk *c);
-void manifest_stream(struct manifest_agent *a, const struct store_stream_info *s);
 void manifest_dropped(struct manifest_agent *a, const struct store_dropped_info *d);
+/* Something may have been captured inside the question that is not here. */
+void manifest_open(struct manifest_agent *a, uint64_t reaches_ns, const char *why);
 /* A chunk that could not be read: it costs itself only. */
 void manifest_damaged(struct manifest_agent *a, const struct error *why);
 

@@ -1,4 +1,5 @@
 #include "collector/query/plan.h"
+#include "collector/query/reach.h"
 #include "common/rows/block.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,10 +51,10 @@ static int take_names(struct plan *p, struct filter_names *names, struct error *
     return 0;
 }
 
-int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_sink *sink,
-              const atomic_bool *cancel, struct error *e)
+int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_live *live,
+              const struct query_sink *sink, const atomic_bool *cancel, struct error *e)
 {
-    *p = (struct plan){.q = q, .sink = sink, .cancel = cancel};
+    *p = (struct plan){.q = q, .live = live, .sink = sink, .cancel = cancel};
     struct filter_names names;
     int r = take_names(p, &names, e);
     if (r == 0)
@@ -236,15 +237,6 @@ static int sum_chunk(void *context, struct store_chunk *c, bool excluded, struct
     return r;
 }
 
-static int note_stream(void *context, const struct store_stream_info *s)
-{
-    struct plan *p = context;
-    struct manifest_agent *a = manifest_agent(&p->manifest, s->agent);
-    if (a && !(s->ended && s->body_next == s->head_next))
-        manifest_stream(a, s);
-    return 0;
-}
-
 static int note_dropped(void *context, const struct store_dropped_info *d, struct error *e)
 {
     struct plan *p = context;
@@ -268,9 +260,10 @@ static void select_flows(struct plan *p)
 
 int plan_sum(struct plan *p, struct error *e)
 {
-    int r = store_scan_chunks(p->reader, &p->scan, sum_chunk, p, e);
+    /* First: what comes while the scan runs is not in the answer, and must not count as being here. */
+    int r = reach_account(p->reader, &p->scan, p->live, &p->manifest, e);
     if (r == 0)
-        r = store_each_stream(p->reader, &p->scan, note_stream, p, e);
+        r = store_scan_chunks(p->reader, &p->scan, sum_chunk, p, e);
     if (r == 0) /* last: what was dropped while the scan ran is known by now */
         r = store_each_dropped(p->reader, &p->scan, note_dropped, p, e);
     if (r == 0)

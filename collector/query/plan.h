@@ -14,6 +14,7 @@
 
 struct plan {
     const struct message_query *q;
+    const struct query_live *live;
     const struct query_sink *sink;
     const atomic_bool *cancel;
     struct store_reader *reader;
@@ -33,8 +34,8 @@ struct plan {
 };
 
 /* Compiles the filter and opens a reader. */
-MUST_CHECK int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_sink *sink,
-                         const atomic_bool *cancel, struct error *e);
+MUST_CHECK int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_live *live,
+                         const struct query_sink *sink, const atomic_bool *cancel, struct error *e);
 void plan_close(struct plan *p);
 
 /* Sums all flows that may be selected, marks those that are, fills places and the manifest's losses. */

@@ -69,8 +69,8 @@ static void conclude(struct plan *p, int r, const struct error *e, struct query_
     out->manifest = full_manifest(p);
 }
 
-void query_run(struct store *s, const struct message_query *q, const struct query_sink *sink, const atomic_bool *cancel,
-               struct query_outcome *out)
+void query_run(struct store *s, const struct message_query *q, const struct query_live *live,
+               const struct query_sink *sink, const atomic_bool *cancel, struct query_outcome *out)
 {
     struct plan p;
     struct error e = ERROR_INIT;
@@ -81,7 +81,7 @@ void query_run(struct store *s, const struct message_query *q, const struct quer
                  "this collector does not know questions of kind %u: is it older than the command line?", q->kind);
         return;
     }
-    int r = plan_open(&p, s, q, sink, cancel, &e);
+    int r = plan_open(&p, s, q, live, sink, cancel, &e);
     if (r == 0)
         r = kinds[q->kind].answer(&p, &e);
     if (kinds[q->kind].of_flows)

@@ -28,15 +28,33 @@ struct query_sink {
     void *context;
 };
 
+/* How far the data of a capture on one agent has come, as those know who talk to the agent. */
+struct query_reach {
+    char *agent, *capture;
+    uint64_t reaches_ns; /* all that it captured until then is in the store; 0: not known */
+    bool stopped;        /* it captures no more */
+    char *why;           /* it may lack something: "is not connected since ..." */
+};
+
+/* What the store does not know: who is connected, and what may have been captured and not have come. An open stream of a
+ * capture that is in `reaches` is judged by that; others by the time at which their last chunk was sealed. */
+struct query_live {
+    uint64_t asked_ns; /* when the question came: nobody can ask for what came behind it */
+    char **connected;  /* names of agents, sorted by strcmp */
+    size_t connected_count;
+    struct query_reach *reaches;
+    size_t reach_count;
+};
+
 struct query_outcome {
     int code;                  /* 0, ERROR_INCOMPLETE, or what failed */
     char text[ERROR_TEXT_MAX]; /* for the user, if code != 0 or the answer is empty */
     char *manifest;            /* JSON, malloc'ed, or NULL */
 };
 
-/* Answers q from the store. *cancel set to true by another thread stops it with ERROR_CANCELLED. Never returns an error
+/* Answers q from the store and `live`. *cancel set to true by another thread stops it with ERROR_CANCELLED. Never returns an error
  * of its own: all is in *out. */
-void query_run(struct store *s, const struct message_query *q, const struct query_sink *sink, const atomic_bool *cancel,
-               struct query_outcome *out);
+void query_run(struct store *s, const struct message_query *q, const struct query_live *live,
+               const struct query_sink *sink, const atomic_bool *cancel, struct query_outcome *out);
 
 #endif

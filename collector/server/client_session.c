@@ -1,9 +1,12 @@
 /*
  * A client's connection: each question runs on a thread of its own, which puts its answer into a bounded queue; the loop sends from it as fast as the client reads.
+ * Before that, agents are asked for what they have (fresh.h). What the loop itself knows (orders) is answered at once.
  *
  * Threads: run_query, put on the question's thread; all else on the loop's. They share `pieces`, `finished`, `cancel` under `mutex`.
  */
 #include "collector/query/query.h"
+#include "collector/server/fresh.h"
+#include "collector/server/orders.h"
 #include "collector/server/session.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -23,7 +26,11 @@ struct query_task {
     struct session *session;
     struct message_query q; /* a copy: text is owned */
     struct message held;    /* what q's memory belongs to */
+    uint64_t asked_ns;
+    struct fresh_wait *fresh; /* agents are asked; then no thread runs yet */
+    struct query_live live;
     uv_thread_t thread;
+    bool threaded;
     uv_async_t wake_loop;
     uv_timer_t deadline;
     unsigned handles; /* open: freed when 0 */
@@ -69,7 +76,7 @@ static void run_query(void *context)
 {
     struct query_task *t = context;
     const struct query_sink sink = {.write = put, .context = t};
-    query_run(t->session->server->store, &t->q, &sink, &t->cancel, &t->outcome);
+    query_run(t->session->server->store, &t->q, &t->live, &sink, &t->cancel, &t->outcome);
     uv_mutex_lock(&t->mutex);
     t->finished = true;
     uv_mutex_unlock(&t->mutex);
@@ -90,25 +97,20 @@ static void task_closed(uv_handle_t *h)
     uv_cond_destroy(&t->wake_thread);
     uv_mutex_destroy(&t->mutex);
     message_free(&t->held);
+    fresh_live_free(&t->live);
     free(t->outcome.manifest);
     struct session *s = t->session;
     free(t);
     session_unref(s);
 }
 
-static void cancel(struct query_task *t)
+/* The thread's work, if it runs. */
+static void cancel_work(struct query_task *t)
 {
     uv_mutex_lock(&t->mutex);
     atomic_store(&t->cancel, true);
     uv_cond_signal(&t->wake_thread);
     uv_mutex_unlock(&t->mutex);
-}
-
-static void on_deadline(uv_timer_t *timer)
-{
-    struct query_task *t = timer->data;
-    t->late = true;
-    cancel(t);
 }
 
 static void send_done(struct query_task *t)
@@ -125,7 +127,8 @@ static void send_done(struct query_task *t)
 static void finish(struct query_task *t)
 {
     struct session *s = t->session;
-    uv_thread_join(&t->thread);
+    if (t->threaded)
+        uv_thread_join(&t->thread);
     if (s->stream)
         send_done(t);
     s->query = NULL;
@@ -175,20 +178,66 @@ static void on_wake(uv_async_t *async)
         pump(t);
 }
 
+/* The end of a question whose thread does not run. */
+static void finish_without(struct query_task *t, int code, const char *text)
+{
+    t->outcome.code = code;
+    snprintf(t->outcome.text, sizeof t->outcome.text, "%s", text);
+    finish(t);
+}
+
+static void cancel(struct query_task *t)
+{
+    if (!t->fresh) {
+        cancel_work(t);
+        return;
+    }
+    fresh_cancel(t->fresh);
+    t->fresh = NULL;
+    finish_without(t, ERROR_CANCELLED, "the query was cancelled");
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct query_task *t = timer->data;
+    t->late = true;
+    cancel(t);
+}
+
+static void start_thread(struct query_task *t)
+{
+    struct error e = ERROR_INIT;
+    int r = fresh_live(t->session->server->fresh, &t->q, t->asked_ns, &t->live, &e);
+    if (r == 0 && (r = uv_thread_create(&t->thread, run_query, t)) != 0)
+        (void)error_set(&e, ERROR_SYSTEM, "the collector cannot start a thread: %s", uv_strerror(r));
+    t->threaded = r == 0;
+    if (r)
+        finish_without(t, e.code, e.text);
+}
+
+static void on_fresh(void *context)
+{
+    struct query_task *t = context;
+    t->fresh = NULL;
+    start_thread(t);
+}
+
+static bool wants_fresh(const struct message_query *q)
+{
+    return q->fresh_ms && (q->kind == QUERY_FLOWS || q->kind == QUERY_PULL);
+}
+
 static struct query_task *task_new(struct session *s, const struct message_query *q, struct error *e)
 {
     struct query_task *t = calloc(1, sizeof *t);
-    struct buffer copy = {.limit = NET_FRAME_MAX + NET_HEADER_SIZE};
     struct message m = {.type = MESSAGE_QUERY, .query = *q};
-    int r = t ? message_encode(&m, &copy, e) : error_set(e, ERROR_MEMORY, "no memory for a question");
-    if (r == 0)
-        r = message_decode(MESSAGE_QUERY, copy.data + NET_HEADER_SIZE, copy.len - NET_HEADER_SIZE, &t->held, e);
-    buffer_free(&copy);
+    int r = t ? message_copy(&m, &t->held, e) : error_set(e, ERROR_MEMORY, "no memory for a question");
     if (r) {
         free(t);
         return NULL;
     }
     t->session = s;
+    t->asked_ns = clock_wall_ns();
     t->q = t->held.query;
     t->last = &t->first;
     uv_mutex_init(&t->mutex);
@@ -226,23 +275,46 @@ static void on_query(struct session *s, const struct message_query *q)
     s->refs++;
     s->query = t;
     server->queries++;
-    int r = uv_thread_create(&t->thread, run_query, t);
-    if (r) {
-        (void)error_set(&e, ERROR_SYSTEM, "the collector cannot start a thread: %s", uv_strerror(r));
-        done_at_once(s, &e);
-        s->query = NULL;
-        server->queries--;
-        uv_close((uv_handle_t *)&t->wake_loop, task_closed);
-        uv_close((uv_handle_t *)&t->deadline, task_closed);
+    if (wants_fresh(q))
+        t->fresh = fresh_ask(server->fresh, &t->q, on_fresh, t);
+    if (!t->fresh)
+        start_thread(t);
+}
+
+/* ------------------------------------------------------------------ what the loop knows */
+
+static void send_text(struct session *s, const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t at = 0, n; at < len && s->stream; at += n) {
+        n = len - at < NET_PIECE_MAX ? len - at : NET_PIECE_MAX;
+        struct message m = {
+            .type = MESSAGE_RESULT,
+            .result = {.data = (const uint8_t *)text + at, .length = (uint32_t)n, .end_of_block = at + n == len}};
+        session_send(s, &m);
     }
+}
+
+static void on_orders(struct session *s, const struct message_query *q)
+{
+    struct error e = ERROR_INIT;
+    char *text = NULL;
+    if (orders_json(s->server->orders, q->capture ? q->capture : "", &text, &e) == 0)
+        send_text(s, text);
+    done_at_once(s, &e);
+    free(text);
 }
 
 void client_session_message(struct session *s, const struct message *m)
 {
-    if (m->type != MESSAGE_QUERY)
-        session_refuse(s, ERROR_INVALID, "a client sends questions only");
-    else if (s->query)
+    if (m->type != MESSAGE_QUERY && m->type != MESSAGE_COMMAND)
+        session_refuse(s, ERROR_INVALID, "a client sends questions and commands only");
+    else if (s->query || s->commanding)
         session_refuse(s, ERROR_BUSY, "one question at a time on a connection");
+    else if (m->type == MESSAGE_COMMAND)
+        orders_command(s->server->orders, s, &m->command);
+    else if (m->query.kind == QUERY_ORDERS)
+        on_orders(s, &m->query);
     else
         on_query(s, &m->query);
 }

@@ -3,6 +3,7 @@
  */
 #include "collector/server/ingest.h"
 #include "common/base/clock.h"
+#include "common/base/fault.h"
 #include "common/base/log.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,8 @@ void ingest_job_free(struct ingest_job *job)
     free(job->peer);
     free(job->status_json);
     free(job->addresses);
+    free(job->order.why);
+    free(job->order.agents);
     free(job);
 }
 
@@ -249,12 +252,30 @@ static void do_parts(struct ingest *i)
 
 /* ------------------------------------------------------------------ the thread */
 
+static void keep_order(struct ingest *i, struct ingest_job *job)
+{
+    struct store_order o = {.request = job->head.data,
+                            .request_length = job->head.len,
+                            .created_ns = job->order.created_ns,
+                            .ended_ns = job->order.ended_ns,
+                            .why = job->order.why ? job->order.why : "",
+                            .agents = job->order.agents ? job->order.agents : ""};
+    memcpy(o.id, job->order.id, sizeof o.id);
+    int sys = FAULT("orders.keep");
+    job->result =
+        sys ? error_sys(&job->error, sys, "the catalog cannot be written") : store_order_put(i->store, &o, &job->error);
+}
+
 static void do_other(struct ingest *i, struct ingest_job *job)
 {
     if (job->kind == INGEST_STATE)
         cursors(i, job);
-    else
+    else if (job->kind == INGEST_AGENT)
         see_agent(i, job);
+    else if (job->kind == INGEST_ORDER)
+        keep_order(i, job);
+    else
+        job->result = store_order_remove(i->store, job->order.id, &job->error);
     finish(i, job);
 }
 

@@ -17,15 +17,23 @@
 #define INGEST_QUEUE_JOBS  1024u        /* jobs of any kind: each may hold a file; above either sessions stop reading */
 #define INGEST_GROUP_MOST  256u         /* parts in one commit */
 
-enum ingest_kind { INGEST_HEAD, INGEST_BODY, INGEST_FATE, INGEST_STATE, INGEST_AGENT };
+enum ingest_kind {
+    INGEST_HEAD,
+    INGEST_BODY,
+    INGEST_FATE,
+    INGEST_STATE,
+    INGEST_AGENT,
+    INGEST_ORDER,
+    INGEST_ORDER_REMOVE
+};
 
 struct ingest_job {
     struct ingest_job *next;
     enum ingest_kind kind;
-    void *owner; /* the session, for `done` */
+    void *owner; /* the session, for `done`; of orders: what orders_keep.c put there */
     uint8_t epoch[EPOCH_SIZE];
     uint64_t seq;
-    struct buffer head; /* HEAD: its bytes */
+    struct buffer head; /* HEAD: its bytes; ORDER: the request's */
     int body_fd;        /* BODY: a memfd, owned */
     uint64_t body_length;
     uint8_t fate, gap; /* FATE */
@@ -35,6 +43,12 @@ struct ingest_job {
     char *name, *software, *labels, *peer, *status_json;
     struct filter_address *addresses;
     uint32_t address_count;
+    /* ORDER, ORDER_REMOVE: as struct store_order; texts malloc'ed, owned */
+    struct {
+        uint8_t id[16];
+        uint64_t created_ns, ended_ns;
+        char *why, *agents;
+    } order;
     /* results */
     int result;
     struct error error;

@@ -49,9 +49,14 @@
 struct orders;
 MUST_CHECK int orders_open(struct server *server, struct orders **out, struct error *e);
 
-/* Ends timers and commands under way; run the loop afterwards. After the ingest thread has ended: keeps what it had not
- * kept yet. */
+/* Before the ingest thread is stopped: ends the timer and commands that wait for agents (they are answered); the loop can
+ * end then. */
+void orders_stop(struct orders *o);
+/* After the loop and the ingest thread have ended: keeps, on this thread, what is not kept yet, and frees. NULL is fine. */
 void orders_close(struct orders *o);
+
+/* A job of orders is done (ingest_start's `done`). */
+void orders_job_done(struct ingest_job *job);
 
 /* Has the baseline run, or ended, as the configuration says. */
 MUST_CHECK int orders_baseline(struct orders *o, bool wanted, struct error *e);
@@ -69,5 +74,22 @@ void orders_agent_up(struct orders *o, struct session *agent);
 void orders_agent_down(struct orders *o, struct session *agent);
 void orders_checked(struct orders *o, struct session *agent, const struct message_checked *m);
 void orders_state(struct orders *o, struct session *agent, const struct message_capture_state *m);
+
+/* ---------------------------------------------------------------- what has come of what was captured */
+/* Of a capture on an agent, which may have captured something that is not here. */
+struct orders_reach {
+    struct fleet_agent *agent;
+    const char *capture;
+    uint64_t reaches_ns; /* all until then is here; 0: not known */
+    bool stopped;        /* it captures no more */
+};
+
+/* Those that fit the question's agents, capture and time, but for those that stopped and of which all is here. Agents that
+ * have not been told of an order, or were left out, have nothing. */
+void orders_each_reach(struct orders *o, const struct message_query *q,
+                       void (*each)(void *context, const struct orders_reach *r), void *context);
+
+/* All that captures that fit the glob captured on the agent until then is here. */
+void orders_reached(struct orders *o, const struct fleet_agent *a, const char *glob, uint64_t until_ns);
 
 #endif

@@ -1,4 +1,6 @@
 #include "collector/server/server.h"
+#include "collector/server/fresh.h"
+#include "collector/server/orders.h"
 #include "collector/server/session.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
@@ -24,6 +26,17 @@ static void close_sessions(struct server *s, bool at_once)
             stream_close(x->stream);
 }
 
+void server_stop(struct server *s)
+{
+    s->stopping = true;
+    if (s->listener)
+        listener_close(s->listener);
+    if (s->orders)
+        orders_stop(s->orders);
+    close_sessions(s, false);
+    ingest_stop(s->ingest);
+}
+
 static void out_of_patience(uv_timer_t *t)
 {
     struct running *r = t->data;
@@ -36,14 +49,28 @@ static void on_signal(uv_signal_t *signal, int number)
     if (r->server.stopping)
         return;
     log_info("%s: stopping", number == SIGTERM ? "SIGTERM" : "SIGINT");
-    r->server.stopping = true;
-    listener_close(r->server.listener);
-    close_sessions(&r->server, false);
-    ingest_stop(r->server.ingest);
+    server_stop(&r->server);
     uv_close((uv_handle_t *)&r->term, NULL);
     uv_close((uv_handle_t *)&r->interrupt, NULL);
     uv_timer_start(&r->patience, out_of_patience, STOP_MS, 0);
     uv_unref((uv_handle_t *)&r->patience);
+}
+
+int server_begin(struct server *s, struct error *e)
+{
+    int r = fleet_open(s->store, &s->fleet, e);
+    if (r == 0 && !(s->fresh = fresh_new(s)))
+        r = error_set(e, ERROR_MEMORY, "no memory to ask agents for what they have");
+    if (r == 0)
+        r = orders_open(s, &s->orders, e);
+    return r ? r : orders_baseline(s->orders, s->config->baseline, e);
+}
+
+void server_end(struct server *s)
+{
+    orders_close(s->orders);
+    fresh_free(s->fresh);
+    fleet_close(s->fleet);
 }
 
 static int may_listen(const struct server_config *c, struct error *e)
@@ -82,26 +109,37 @@ static void watch_signals(struct running *r)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static int listen_on(struct server *s, struct error *e)
+{
+    int code = listener_new(s->loop, s->config->listen, s->config->max_sessions, session_accept, s, &s->listener, e);
+    if (code == 0 && (code = write_port(s->config, listener_port(s->listener), e)) != 0)
+        listener_close(s->listener);
+    return code;
+}
+
 static int serve(struct running *r, struct error *e)
 {
     struct server *s = &r->server;
     int code = ingest_start(s->loop, s->store, session_job_done, &s->ingest, e);
     if (code)
         return code;
-    code = listener_new(s->loop, s->config->listen, s->config->max_sessions, session_accept, s, &s->listener, e);
-    if (code == 0 && (code = write_port(s->config, listener_port(s->listener), e)) != 0)
-        listener_close(s->listener);
+    code = server_begin(s, e);
+    if (code == 0)
+        code = listen_on(s, e);
     if (code == 0) {
         watch_signals(r);
         log_info("collector %s listens on %s (port %d), data in %s", s->config->name, s->config->listen,
                  listener_port(s->listener), s->config->store.path);
-    } else
-        ingest_stop(s->ingest);
+    } else {
+        s->listener = NULL;
+        server_stop(s);
+    }
     uv_run(s->loop, UV_RUN_DEFAULT);
     if (code == 0) {
         uv_close((uv_handle_t *)&r->patience, NULL);
         uv_run(s->loop, UV_RUN_DEFAULT);
     }
+    server_end(s);
     ingest_free(s->ingest);
     return code;
 }

@@ -14,6 +14,7 @@ struct server_config {
     const char *name;        /* what agents and clients are told */
     const char *listen;      /* "address:port" */
     bool insecure_plaintext; /* plain TCP on an address that is not of the loopback */
+    bool baseline;           /* flows of all agents are captured, always */
     unsigned max_sessions;
     unsigned max_queries;       /* running at once; more wait for none: they are refused as busy */
     uint64_t query_deadline_ns; /* a question that takes longer is cut off with an error */

@@ -1,4 +1,6 @@
 #include "collector/server/session.h"
+#include "collector/server/fresh.h"
+#include "collector/server/orders.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include <stdlib.h>
@@ -9,8 +11,9 @@
 void session_send(struct session *s, const struct message *m)
 {
     struct error e = ERROR_INIT;
-    if (s->stream && stream_send(s->stream, m, &e)) {
+    if (s->stream && !s->closing && stream_send(s->stream, m, &e)) {
         log_warn("%s: %s", s->peer, e.text);
+        s->closing = true;
         stream_abort(s->stream);
     }
 }
@@ -20,6 +23,7 @@ void session_refuse(struct session *s, int code, const char *text)
     struct message m = {.type = MESSAGE_REFUSE, .refuse = {.code = code, .text = (char *)(uintptr_t)text}};
     log_warn("%s%s%s refused: %s", s->agent ? s->agent : "", s->agent ? " at " : "", s->peer, text);
     session_send(s, &m);
+    s->closing = true;
     if (s->stream)
         stream_close(s->stream);
 }
@@ -30,7 +34,7 @@ void session_give_up(struct session *s, const char *why)
         return;
     log_warn("%s%s%s: %s; the connection is closed, to be tried again", s->agent ? s->agent : "",
              s->agent ? " at " : "", s->peer, why);
-    s->given_up = true;
+    s->given_up = s->closing = true;
     stream_abort(s->stream);
 }
 
@@ -129,6 +133,17 @@ static void see_agent(struct session *s, const char *status_json)
     session_submit(s, job);
 }
 
+static void control_down(struct session *s)
+{
+    if (!s->known)
+        return;
+    s->known->control = NULL;
+    s->known->seen_ns = clock_wall_ns();
+    orders_agent_down(s->server->orders, s);
+    fresh_agent_down(s->server->fresh, s);
+    s->known = NULL;
+}
+
 static void greet(struct session *s, const struct message *m)
 {
     const struct message_hello *h = &m->hello;
@@ -155,6 +170,27 @@ static void greet(struct session *s, const struct message *m)
     see_agent(s, NULL);
 }
 
+/* Of two control connections of one agent the newer one counts: the older is one that the agent has lost. */
+static void control_up(struct session *s)
+{
+    struct server *server = s->server;
+    struct error e = ERROR_INIT;
+    struct fleet_agent *a;
+    if (fleet_know(server->fleet, s->agent, s->labels, clock_wall_ns(), &a, &e)) {
+        session_refuse(s, e.code, e.text);
+        return;
+    }
+    if (a->control) {
+        struct session *older = a->control;
+        control_down(older);
+        session_refuse(older, ERROR_CONFLICT, "the agent has connected anew");
+    }
+    a->control = s;
+    s->known = a;
+    welcome(s);
+    orders_agent_up(server->orders, s);
+}
+
 static void agent_seen(struct session *s, struct ingest_job *job)
 {
     if (job->result == ERROR_CONFLICT) {
@@ -165,12 +201,19 @@ static void agent_seen(struct session *s, struct ingest_job *job)
         log_warn("agent %s: not noted: %s", s->agent, job->error.text);
     if (!s->welcomed) {
         log_info("agent %s connected from %s (%s)", s->agent, s->peer, s->role == ROLE_AGENT_DATA ? "data" : "control");
-        welcome(s);
+        if (s->role == ROLE_AGENT_CONTROL)
+            control_up(s);
+        else
+            welcome(s);
     }
 }
 
 void session_job_done(struct ingest_job *job)
 {
+    if (job->kind == INGEST_ORDER || job->kind == INGEST_ORDER_REMOVE) {
+        orders_job_done(job);
+        return;
+    }
     struct session *s = job->owner;
     if (s->stream && job->kind == INGEST_AGENT)
         agent_seen(s, job);
@@ -183,9 +226,43 @@ void session_job_done(struct ingest_job *job)
 
 /* ------------------------------------------------------------------ the stream's events */
 
+static void answer_clock(struct session *s, const struct message *m, uint64_t received_ns)
+{
+    struct message answer = *m;
+    answer.clock.received_ns = received_ns;
+    answer.clock.replied_ns = clock_wall_ns();
+    session_send(s, &answer);
+}
+
+static void control_message(struct session *s, const struct message *m, uint64_t now_ns)
+{
+    struct server *server = s->server;
+    s->known->seen_ns = now_ns;
+    switch (m->type) {
+    case MESSAGE_STATUS:
+        see_agent(s, m->status.json);
+        return;
+    case MESSAGE_CLOCK:
+        answer_clock(s, m, now_ns);
+        return;
+    case MESSAGE_CHECKED:
+        orders_checked(server->orders, s, &m->checked);
+        return;
+    case MESSAGE_CAPTURE_STATE:
+        orders_state(server->orders, s, &m->capture_state);
+        return;
+    case MESSAGE_FLUSHED:
+        fresh_flushed(server->fresh, s, &m->flushed);
+        return;
+    default:
+        session_refuse(s, ERROR_INVALID, "a message came that an agent does not send on this connection");
+    }
+}
+
 static void on_message(void *context, struct stream *stream, const struct message *m)
 {
     struct session *s = context;
+    uint64_t now_ns = clock_wall_ns();
     (void)stream;
     if (!s->greeted)
         greet(s, m);
@@ -193,10 +270,10 @@ static void on_message(void *context, struct stream *stream, const struct messag
         session_refuse(s, ERROR_INVALID, "a message came before the WELCOME was answered");
     else if (s->role == ROLE_CLIENT)
         client_session_message(s, m);
-    else if (m->type == MESSAGE_STATUS && s->role == ROLE_AGENT_CONTROL)
-        see_agent(s, m->status.json);
-    else
+    else if (s->role == ROLE_AGENT_DATA)
         agent_session_message(s, m);
+    else if (s->known) /* a newer connection may have taken its place */
+        control_message(s, m, now_ns);
 }
 
 static void on_drain(void *context, struct stream *stream)
@@ -216,6 +293,7 @@ static void on_close(void *context, struct stream *stream, const struct error *w
     else if (s->agent)
         log_info("agent %s disconnected (%s)", s->agent, s->role == ROLE_AGENT_DATA ? "data" : "control");
     s->stream = NULL;
+    control_down(s);
     agent_session_close(s);
     client_session_close(s);
     s->refs++;

@@ -6,6 +6,7 @@
 #ifndef FLEETDUMP_COLLECTOR_SERVER_SESSION_H
 #define FLEETDUMP_COLLECTOR_SERVER_SESSION_H
 
+#include "collector/server/fleet.h"
 #include "collector/server/ingest.h"
 #include "collector/server/server.h"
 #include "common/net/stream.h"
@@ -22,6 +23,9 @@ struct server {
     struct ingest *ingest;
     struct listener *listener;
     struct session *sessions;
+    struct fleet *fleet;
+    struct orders *orders;
+    struct fresh *fresh;
     unsigned queries;
     bool stopping;
 };
@@ -39,6 +43,7 @@ struct session {
     struct session *next, **link; /* in server->sessions */
     unsigned refs;                /* jobs and questions under way */
     bool greeted, welcomed;
+    bool closing; /* nothing is sent any more */
     bool paused;
     uint8_t role;
     uint8_t install[16];
@@ -51,7 +56,15 @@ struct session {
     uint64_t coming_total, received; /* bytes of it */
     bool given_up;                   /* results that still come are of no use */
     struct query_task *query;
+    bool commanding;           /* a client's COMMAND is not answered yet */
+    struct fleet_agent *known; /* a control connection that was welcomed: whose */
 };
+
+/* server.c: what sessions need before the first comes (store, ingest and loop are there); the end of all that runs, then the
+ * loop ends; what is left to free then. */
+MUST_CHECK int server_begin(struct server *server, struct error *e);
+void server_stop(struct server *server);
+void server_end(struct server *server);
 
 /* listener_accept_fn; context is the struct server. */
 bool session_accept(void *context, struct stream *s, const struct stream_events **events, void **stream_context);

@@ -1,0 +1,45 @@
+/*
+ * fleet: the agents that the collector knows, and which of them are connected: those in the catalog, and those that said
+ * hello since. On the loop's thread. An agent that is known stays known until the collector ends.
+ */
+#ifndef FLEETDUMP_COLLECTOR_SERVER_FLEET_H
+#define FLEETDUMP_COLLECTOR_SERVER_FLEET_H
+
+#include "collector/store/store.h"
+#include "common/net/message.h"
+
+#define FLEET_AGENTS_MAX 65536u
+
+struct session;
+struct flush;
+
+struct fleet_agent {
+    char *name;
+    char *labels; /* "role=web,dc=fra", as the catalog has them */
+    char **label; /* each; in memory of `labels_apart` */
+    char *labels_apart;
+    uint32_t label_count;
+    struct session *control;     /* its control connection, the newest; NULL: it is not connected */
+    unsigned orders;             /* orders.c's: captures that it is to run */
+    uint64_t seen_ns;            /* when something was last heard of it: wall clock */
+    struct flush *flying, *next; /* fresh.c's: the FLUSH that it has not answered, and the one to be sent then */
+    char *flush_problem;         /* fresh.c's: why its last FLUSH was not answered well; NULL: it was */
+};
+
+struct fleet;
+MUST_CHECK int fleet_open(struct store *store, struct fleet **out, struct error *e);
+void fleet_close(struct fleet *f); /* NULL is fine */
+
+/* By name. */
+size_t fleet_count(const struct fleet *f);
+struct fleet_agent *fleet_at(const struct fleet *f, size_t i);
+struct fleet_agent *fleet_find(const struct fleet *f, const char *name); /* NULL: never heard of */
+
+/* The agent of this name, made if it is new, has these labels now. ERROR_LIMIT, ERROR_MEMORY. */
+MUST_CHECK int fleet_know(struct fleet *f, const char *name, const char *labels, uint64_t seen_ns,
+                          struct fleet_agent **out, struct error *e);
+
+/* Whether one of the globs fits the agent's name; none: any. */
+bool fleet_fits(const struct fleet_agent *a, char *const *globs, uint32_t count);
+
+#endif
