@@ -250,7 +250,8 @@ int merge_run(struct merge_frame *frames, size_t count, size_t most_open, const 
     struct merger m = {.ops = ops};
     int r = 0;
     size_t next = 0;
-    qsort(frames, count, sizeof *frames, by_first_time);
+    if (count)
+        qsort(frames, count, sizeof *frames, by_first_time);
     while (r == 0 && (next < count || m.heap_count > 0)) {
         /* A frame that may hold a packet not later than the next one must be open first. */
         if (next < count &&

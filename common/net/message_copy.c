@@ -6,7 +6,7 @@ int message_copy(const struct message *m, struct message *copy, struct error *e)
     *copy = (struct message){0};
     int r = message_encode(m, &bytes, e);
     if (r == 0)
-        r = message_decode(m->type, bytes.data + NET_HEADER_SIZE, bytes.len - NET_HEADER_SIZE, copy, e);
+        r = message_decode((int)m->type, bytes.data + NET_HEADER_SIZE, bytes.len - NET_HEADER_SIZE, copy, e);
     buffer_free(&bytes);
     return r;
 }
