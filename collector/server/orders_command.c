@@ -30,11 +30,21 @@ static bool has_request(const struct command *c)
 
 /* ------------------------------------------------------------------ the end */
 
+/* One line for each command: who asked for what, from where, and what came of it. */
 static void log_outcome(const struct command *c, int code, const char *text)
 {
-    const char *who = has_request(c) ? c->asked.who : c->m->who;
-    log_info("command: %s '%s' by %s from %s: %s%s%s", kind_names[c->m->kind], has_request(c) ? c->name : c->m->which ?: "",
-             who && who[0] ? who : "somebody", c->client->peer, code ? error_name(code) : "done", text[0] ? ": " : "", text);
+    const struct capture_request *r = has_request(c) ? c->m->request : NULL;
+    const char *who = r ? r->who : c->m->who;
+    char *selector = r ? request_selector(r) : NULL;
+    struct buffer what = {.limit = 4096};
+    if (r)
+        buffer_printf(&what, " (%02x%02x%02x%02x, %.500s, filter '%.500s')", r->id[0], r->id[1], r->id[2], r->id[3],
+                      selector ? selector : "?", r->filter ? r->filter : "");
+    log_info("command: %s '%s'%.*s by %s from %s: %s%s%s", kind_names[c->m->kind], r ? c->name : c->m->which ?: "",
+             (int)what.len, what.len ? (const char *)what.data : "", who && who[0] ? who : "somebody", c->client->peer,
+             code ? error_name(code) : c->extent, text[0] ? ": " : "", text);
+    buffer_free(&what);
+    free(selector);
 }
 
 /* An answer that does not fit into a frame leaves out the agents. */
@@ -269,6 +279,8 @@ static void conclude(struct command *c)
         return;
     }
     make_note(c, &t);
+    snprintf(c->extent, sizeof c->extent, "%s %u of %u agents",
+             c->m->kind == COMMAND_START ? "started on" : "possible on", t.yes, c->order->agent_count);
     if (c->m->kind == COMMAND_START)
         keep(c);
     else

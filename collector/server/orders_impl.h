@@ -137,6 +137,7 @@ struct command {
     json_t *changed;    /* STOP, REMOVE: orders */
     bool answered;
     char note[ERROR_TEXT_MAX]; /* for the user, if all goes well */
+    char extent[48];           /* for the log, likewise */
 };
 /* Sends the DONE, logs what came of it, and lets go of the order, unless it stands. Takes the manifest. */
 void command_done(struct command *c, int code, const char *text, json_t *manifest);

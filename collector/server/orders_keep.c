@@ -120,7 +120,8 @@ static void was_put(struct orders *o, const struct keeping *k, int result)
 void orders_job_done(struct ingest_job *job)
 {
     struct keeping *k = job->owner;
-    tell(k->orders, job);
+    if (!k->done)
+        tell(k->orders, job);
     if (job->kind == INGEST_ORDER)
         was_put(k->orders, k, job->result);
     if (k->done)

@@ -63,6 +63,7 @@ static void finish(struct command *c)
 {
     json_t *changed = c->changed;
     c->changed = NULL;
+    snprintf(c->extent, sizeof c->extent, "%zu captures", json_array_size(changed));
     command_done(c, c->error.code, c->error.code ? c->error.text : c->note, changed);
 }
 
