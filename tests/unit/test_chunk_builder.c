@@ -18,7 +18,7 @@
 #include <time.h>
 
 #define PACKETS     2000
-#define FILTERS     60
+#define FILTERS     40
 #define CHUNKS_MAX  (PACKETS + 100)
 #define START_NS    (UINT64_C(1700000000) * NS)
 #define NS          UINT64_C(1000000000)
@@ -124,7 +124,7 @@ static void read_chunks(struct shelf *s)
         s->seals[c->head.seal]++;
         if (!c->head.flows_length)
             continue;
-        void *rows;
+        void *rows = NULL;
         if (block_open(&table_flow, c->head.flows, c->head.flows_length, &c->block, &e) ||
             block_read(c->block, &rows, &e))
             fail_msg("rows of head %u: %s", i, e.text);
@@ -325,6 +325,7 @@ static void ask(struct shelf *const *shelves, size_t count, const char *text, ui
         flow_set_free(got);
     }
     flow_set_free(expected);
+    filter_free(f);
 }
 
 /* A row knows what the rows before it hold, so that a missing chunk shows. */
