@@ -1,21 +1,39 @@
 """Reads pcap and pcapng files, for system tests to compare with: written from the formats' descriptions alone, shares
 nothing with fleetdump. Not a test itself.
 
-packets(path) gives Packet(time_ns, captured bytes, wire length, interface number) in the file's order; interfaces(path)
-gives Interface(link type, snaplen, name).
+read(path) gives (interfaces, packets, why the file ends early or None); open_capture(path) a Capture with all there is:
+packets and interfaces as below, `damage`, `refused` (a word for the kind of file that is none of these formats, or a
+version that nobody knows), and `lost`, what the file itself says it lacks: interface -> [drops of the system, other drops].
+
+What fleetdump documents about capture files is here a second time, to be compared: names (agent/intake.h), times that
+do not fit or are missing (common/chunk/pcapng.h, agent/capture/file.h), losses told twice (file.h).
 """
 
 import collections
 import gzip
+import os
+import re
 import struct
 import subprocess
 
-Packet = collections.namedtuple("Packet", "time_ns data wire interface")
-Interface = collections.namedtuple("Interface", "link_type snaplen name")
+# limited: the time is another one, which does not fit into 64 bits of nanoseconds since 1970.
+Packet = collections.namedtuple("Packet", "time_ns data wire interface limited", defaults=(False,))
+Interface = collections.namedtuple("Interface", "link_type snaplen name section description mac speed", defaults=(0, "", None, 0))
+Capture = collections.namedtuple("Capture", "interfaces packets damage refused lost")
+
+PACKET_MOST = 262144
+NAME_MOST = 255
+TIME_MOST = 2**64 - 1
+SECTION = b"\x0a\x0d\x0d\x0a"
+FOREIGN = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x04\x22\x4d\x18": "lz4", b"snoop\0\0\0": "snoop"}
 
 
 class Damaged(Exception):
-    """The file breaks its format; `packets` before it were good."""
+    """The file breaks its format; what was read before was good."""
+
+
+class Refused(Exception):
+    """Nothing of it can be read."""
 
 
 def content(path):
@@ -28,19 +46,31 @@ def content(path):
     return data
 
 
+def open_capture(path):
+    data = content(path)
+    found = Capture([], [], None, None, {})
+    try:
+        (_pcapng if data[:4] == SECTION else _pcap)(data, found)
+    except Refused as why:
+        return found._replace(refused=str(why))
+    except (Damaged, struct.error) as why:
+        return found._replace(damage=str(why) or "cut")
+    return found
+
+
 def read(path):
     """(interfaces, packets, why it ended early or None)."""
-    data = content(path)
-    reader = _pcapng if data[:4] == b"\x0a\x0d\x0d\x0a" else _pcap
-    interfaces, found = [], []
-    try:
-        reader(data, interfaces, found)
-    except (Damaged, struct.error) as why:
-        return interfaces, found, str(why) or "cut"
-    return interfaces, found, None
+    found = open_capture(path)
+    return found.interfaces, found.packets, found.damage or found.refused
 
 
-def _pcap(data, interfaces, found):
+# --- pcap -------------------------------------------------------------------------------------------------------------
+
+
+def _pcap(data, found):
+    for magic, kind in FOREIGN.items():
+        if data.startswith(magic):
+            raise Refused(kind)
     magics = {0xA1B2C3D4: (1000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1000, 24)}
     for order in "<>":
         magic = struct.unpack(order + "I", data[:4])[0]
@@ -48,17 +78,27 @@ def _pcap(data, interfaces, found):
             unit, head = magics[magic]
             break
     else:
-        raise Damaged("no pcap file")
+        raise Refused("no capture file")
+    major, minor = struct.unpack(order + "HH", data[4:8])
+    if (major, minor) not in {(2, 0), (2, 1), (2, 2), (2, 3), (2, 4), (543, 0)}:
+        raise Refused("version %d.%d" % (major, minor))
     snaplen, link = struct.unpack(order + "II", data[16:24])
-    interfaces.append(Interface(link & 0xFFFF, snaplen, ""))
+    if link & 0x03FF0000:
+        raise Refused("reserved bits")
+    found.interfaces.append(Interface(link & 0xFFFF, snaplen, ""))
     at = 24
     while at < len(data):
         seconds, fraction, captured, wire = struct.unpack(order + "IIII", data[at:at + 16])
         at += head
-        if captured > 262144 or len(data) - at < captured:
+        if (major, minor) != (2, 4) and captured > wire:  # before 2.4 the lengths stood the other way round, or not
+            captured, wire = wire, captured
+        if captured > PACKET_MOST or len(data) - at < captured:
             raise Damaged("packet of %d bytes at %d" % (captured, at))
-        found.append(Packet(seconds * 10**9 + fraction * unit, data[at:at + captured], max(wire, captured), 0))
+        found.packets.append(Packet(seconds * 10**9 + fraction * unit, data[at:at + captured], max(wire, captured), 0))
         at += captured
+
+
+# --- pcapng -----------------------------------------------------------------------------------------------------------
 
 
 def _options(order, data):
@@ -67,43 +107,152 @@ def _options(order, data):
         code, length = struct.unpack(order + "HH", data[at:at + 4])
         if code == 0:
             return
+        if at + 4 + length > len(data):
+            raise Damaged("an option of %d bytes" % length)
         yield code, data[at + 4:at + 4 + length]
         at += 4 + (length + 3) // 4 * 4
 
 
-def _pcapng(data, interfaces, found):
-    at, base, order, units = 0, 0, "<", []
+def _number(order, options, code, otherwise=0):
+    value = options.get(code, b"")
+    return struct.unpack(order + "Q", value)[0] if len(value) == 8 else otherwise
+
+
+class _Pcapng:
+    """What is known while the blocks go by."""
+
+    def __init__(self, found):
+        self.found, self.order, self.base, self.section = found, "<", 0, 0
+        self.clocks, self.last_ns = [], 0
+
+    def unpack(self, form, data):
+        return struct.unpack(self.order + form, data)
+
+    def section_header(self, body, at):
+        if len(body) < 16:
+            raise Damaged("section header at %d" % at)
+        version = self.unpack("HH", body[4:8])
+        if version not in {(1, 0), (1, 2)}:
+            raise Refused("version %d.%d" % version)
+        self.base, self.section = len(self.found.interfaces), self.section + 1
+
+    def interface(self, body, at):
+        link, _, snaplen = self.unpack("HHI", body[:8])
+        options = dict(_options(self.order, body[8:]))
+        resolution = options.get(9, b"\x06")[0]
+        offset = self.unpack("q", options[14])[0] if len(options.get(14, b"")) == 8 else 0
+        self.clocks.append((2**(resolution & 0x7F) if resolution & 0x80 else 10**resolution, offset))
+        mac = options[6] if len(options.get(6, b"")) == 6 else None
+        speed = _number(self.order, options, 8)
+        self.found.interfaces.append(
+            Interface(link, snaplen, _text(options.get(2, b"")), self.section, _text(options.get(3, b"")), mac, speed))
+
+    def number(self, interface, at):
+        if interface + self.base >= len(self.found.interfaces):
+            raise Damaged("interface of the block at %d" % at)
+        return interface + self.base
+
+    def add(self, interface, time_ns, data, wire):
+        limited = not 0 <= time_ns <= TIME_MOST
+        self.last_ns = min(max(time_ns, 0), TIME_MOST)
+        if len(data) > PACKET_MOST:
+            raise Damaged("packet of %d bytes" % len(data))
+        self.found.packets.append(Packet(self.last_ns, data, max(wire, len(data)), interface, limited))
+
+    def packet(self, body, at, enhanced):
+        if enhanced:
+            interface, high, low, captured, wire = self.unpack("IIIII", body[:20])
+            drops = 0
+        else:
+            interface, drops, high, low, captured, wire = self.unpack("HHIIII", body[:20])
+            drops = 0 if drops == 0xFFFF else drops
+        if captured > len(body) - 20:
+            raise Damaged("packet block at %d" % at)
+        options = dict(_options(self.order, body[20 + (captured + 3) // 4 * 4:]))
+        interface = self.number(interface, at)
+        per_second, offset = self.clocks[interface]
+        drops = _number(self.order, options, 4, drops) if enhanced else drops
+        if drops:
+            system, other = self.found.lost.get(interface, [0, 0])
+            self.found.lost[interface] = [system, other + drops]
+        self.add(interface, (high << 32 | low) * 10**9 // per_second + offset * 10**9, body[20:20 + captured], wire)
+
+    def simple_packet(self, body, at):
+        wire = self.unpack("I", body[:4])[0]
+        interface = self.number(0, at)
+        captured = min(wire, len(body) - 4, self.found.interfaces[interface].snaplen or wire)
+        self.add(interface, self.last_ns, body[4:4 + captured], wire)
+
+    def statistics(self, body, at):
+        """Totals, of which the packets' drops are part."""
+        interface = self.number(self.unpack("III", body[:12])[0], at)
+        options = dict(_options(self.order, body[12:]))
+        system, other = _number(self.order, options, 7), _number(self.order, options, 5)
+        told = self.found.lost.get(interface, [0, 0])
+        more = system + other - sum(told)
+        if more > 0:
+            of_system = min(more, max(0, system - told[0]))
+            self.found.lost[interface] = [told[0] + of_system, told[1] + more - of_system]
+
+
+def _pcapng(data, found):
+    reader, at = _Pcapng(found), 0
     while at < len(data):
         kind = data[at:at + 4]
-        if kind == b"\x0a\x0d\x0d\x0a":
-            order = "<" if data[at + 8:at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
-            base = len(interfaces)
-        kind, length = struct.unpack(order + "II", data[at:at + 8])
-        if length % 4 or length < 12 or at + length > len(data) or struct.unpack(order + "I", data[at + length - 4:at + length])[0] != length:
+        if kind == SECTION:
+            magic = data[at + 8:at + 12]
+            if magic not in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d"):
+                raise Damaged("byte order of the section at %d" % at)
+            reader.order = "<" if magic[0] == 0x4D else ">"
+        kind, length = reader.unpack("II", data[at:at + 8])
+        if length % 4 or length < 12 or at + length > len(data) or reader.unpack("I", data[at + length - 4:at + length])[0] != length:
             raise Damaged("block of %d bytes at %d" % (length, at))
         body = data[at + 8:at + length - 4]
-        if kind == 1:
-            link, _, snaplen = struct.unpack(order + "HHI", body[:8])
-            options = dict(_options(order, body[8:]))
-            resolution = options.get(9, b"\x06")[0]
-            offset = struct.unpack(order + "q", options[14])[0] if len(options.get(14, b"")) == 8 else 0
-            units.append(((2**(resolution & 0x7F)) if resolution & 0x80 else 10**resolution, offset))
-            interfaces.append(Interface(link, snaplen, options.get(2, b"").decode(errors="replace")))
+        if kind == 0x0A0D0D0A:
+            reader.section_header(body, at)
+        elif kind == 1:
+            reader.interface(body, at)
         elif kind in (2, 6):
-            if kind == 6:
-                interface, high, low, captured, wire = struct.unpack(order + "IIIII", body[:20])
-            else:
-                interface, _, high, low, captured, wire = struct.unpack(order + "HHIIII", body[:20])
-            if interface + base >= len(interfaces) or captured > len(body) - 20:
-                raise Damaged("packet block at %d" % at)
-            per_second, offset = units[base + interface]
-            time_ns = (high << 32 | low) * 10**9 // per_second + offset * 10**9
-            found.append(Packet(time_ns, body[20:20 + captured], max(wire, captured), base + interface))
+            reader.packet(body, at, kind == 6)
         elif kind == 3:
-            wire = struct.unpack(order + "I", body[:4])[0]
-            if base >= len(interfaces):
-                raise Damaged("packet block at %d" % at)
-            snaplen = interfaces[base].snaplen
-            captured = min(wire, len(body) - 4, snaplen or wire)
-            found.append(Packet(0, body[4:4 + captured], wire, base))
+            reader.simple_packet(body, at)
+        elif kind == 5:
+            reader.statistics(body, at)
         at += length
+
+
+# --- Names ------------------------------------------------------------------------------------------------------------
+
+
+def _text(value):
+    """As far as its first zero byte; what is not printable UTF-8 is ?, one a byte."""
+    text = value.split(b"\0")[0][:NAME_MOST].decode(errors="surrogateescape")
+    clean = lambda c: "?" * len(c.encode(errors="surrogateescape")) if ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 else c
+    return "".join(map(clean, text))
+
+
+def base_name(path):
+    """What a capture, and an interface without a name, are called after."""
+    name = re.sub(r"(?i)(?<=.)\.(gz|zst)$", "", os.path.basename(path))
+    return _text(os.fsencode(re.sub(r"(?i)(?<=.)\.(pcapng|pcap|cap|ntar|dmp|dump|trc)$", "", name)))
+
+
+def names(path, interfaces):
+    """Names of the interfaces in the order of their numbers. One of a later section may be one that was there before; others of the same
+    name become name#2, name#3, ..."""
+    known, result = [], []
+    for interface in interfaces:
+        name = interface.name or base_name(path)
+        alike = (name, interface.description, interface.link_type, interface.snaplen, interface.mac, interface.speed)
+        for k in known:
+            if k["alike"] == alike and k["section"] != interface.section:
+                break
+        else:
+            taken, unique, n = {k["name"] for k in known}, name, 2
+            while unique in taken:
+                unique, n = "%s#%d" % (name, n), n + 1
+            k = {"alike": alike, "name": unique}
+            known.append(k)
+        k["section"] = interface.section
+        result.append(k["name"])
+    return result
