@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-# timeout: 600
 """Bodies, judged by other programs: random packets of several interfaces (and some real captures, if FLEETDUMP_CORPUS is
 set) become a body by chunk_tool pack; zstd tests and expands it, and tshark, capinfos and tcpdump read what comes out:
 packets, times, interfaces, statistics. The seek table is used to expand single frames. Then bits are flipped and the file
 is cut: verify must find each, and scan all frames that are whole."""
+
 import collections
 import os
 import pathlib
@@ -13,10 +13,14 @@ import subprocess
 import sys
 import tempfile
 
+import corpus
+import sharkd
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = str(pathlib.Path(os.environ.get("FLEETDUMP_BIN", ROOT / "build/debug/bin")) / "chunk_tool")
 FIELDS = """frame.interface_name frame.time_epoch frame.cap_len frame.len frame.md5_hash frame.packet_flags_direction
     frame.comment""".split()
+DIRECTION = 5
 SKIPPABLE = range(0x184D2A50, 0x184D2A60)
 SEEK_TABLE = 0x184D2A5E
 REAL_CAPTURES = 25
@@ -81,14 +85,14 @@ def random_capture(path, seed, interfaces, packets):
 # --- What others see --------------------------------------------------------------------------------------------------
 
 
-def tshark(path, agent=""):
-    """Packets as a multiset: frames of a body stand by interface, so their order is another."""
-    fields = [word for field in FIELDS for word in ("-e", field)]
-    text = run("tshark", "-r", path, "-o", "frame.generate_md5_hash:TRUE", "-T", "fields", *fields).decode(errors="replace")
-    packets = [line.split("\t") for line in text.splitlines()]
+def tsharks(shark, path, agent=""):
+    """Packets as a multiset: frames of a body stand by interface, so their order is another. A direction of 0 says nothing, and is not kept."""
+    check(not shark.load(path), f"tshark complains about {path}")
+    packets = shark.frames(*FIELDS)
     journal = sum(1 for packet in packets if not packet[4])
     for packet in packets:
         packet[0] = packet[0].removeprefix(agent)
+        packet[DIRECTION] = "" if packet[DIRECTION] == "Unknown" else packet[DIRECTION]
     return collections.Counter(map(tuple, packets)), journal
 
 
@@ -172,14 +176,14 @@ def pack(folder, capture, *target):
     return body, head
 
 
-def random_bodies(folder):
+def random_bodies(folder, shark):
     for seed, interfaces, packets, target in ((1, 1, 50, 4000), (2, 3, 2500, 65536), (3, 17, 4000, 131072), (4, 2, 0, 9)):
         capture = folder / "random.pcapng"
         random_capture(capture, seed, interfaces, packets)
         body, head = pack(folder, capture, str(target))
-        expected, journal = tshark(capture)
+        expected, journal = tsharks(shark, capture)
         out, raw = check_readers(folder, body, packets + journal)
-        got, _ = tshark(out, "web-1/")
+        got, _ = tsharks(shark, out, "web-1/")
         check(got == expected, f"seed {seed}: tshark sees other packets: {list((got - expected).items())[:3]}")
         check(check_statistics(raw, got) == interfaces, "not every interface has statistics")
         check_seek_table(body.read_bytes(), raw)
@@ -188,16 +192,16 @@ def random_bodies(folder):
     return 4
 
 
-def real_bodies(folder, corpus):
-    captures = [p for p in sorted(corpus.rglob("*.pcapng")) if p.stat().st_size > 1000 and b"\x0a\x0d\x0d\x0a" == p.read_bytes()[:4]]
+def real_bodies(folder, shark, captures):
+    captures = [p for p in sorted(captures.rglob("*.pcapng")) if p.stat().st_size > 1000 and b"\x0a\x0d\x0d\x0a" == p.read_bytes()[:4]]
     done = 0
-    for capture in captures[:: max(1, len(captures) // REAL_CAPTURES)]:
+    for capture in captures[:: corpus.SHARE * max(1, len(captures) // REAL_CAPTURES)]:
         if "test-generator" in str(capture):  # several sections, custom blocks: see pcapng_corpus.py
             continue
         body, head = pack(folder, capture)
-        expected, _ = tshark(capture)
+        expected, _ = tsharks(shark, capture)
         out, _ = check_readers(folder, body, sum(expected.values()))
-        got, _ = tshark(out, "web-1/")
+        got, _ = tsharks(shark, out, "web-1/")
         # interfaces without a name get one ("web-1/"), comments are kept, options that we do not keep are not compared
         key = lambda packets: collections.Counter((p[1:6] for p in packets.elements()))
         check(key(got) == key(expected), f"{capture}: tshark sees other packets: {list((key(got) - key(expected)))[:3]}")
@@ -234,11 +238,11 @@ def damage(folder):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, sharkd.Sharkd(["frame.generate_md5_hash: TRUE"]) as shark:
         folder = pathlib.Path(name)
-        made = random_bodies(folder)
+        made = random_bodies(folder, shark)
         frames = damage(folder)
-        real = real_bodies(folder, pathlib.Path(os.environ["FLEETDUMP_CORPUS"])) if "FLEETDUMP_CORPUS" in os.environ else 0
+        real = real_bodies(folder, shark, pathlib.Path(os.environ["FLEETDUMP_CORPUS"])) if "FLEETDUMP_CORPUS" in os.environ else 0
     print(f"{made} random and {real} real captures as bodies, {FLIPS} flips and {CUTS} cuts of {frames} frames")
     return 0
 

@@ -1,7 +1,7 @@
 """tshark's view of many capture files by one process: sharkd, which is tshark with questions and answers in JSON, so that the
 half second in which it starts is spent once. Not a test itself.
 
-with Sharkd(preferences=["ip.defragment:FALSE"]) as shark:
+with Sharkd(preferences=["ip.defragment: FALSE"]) as shark:
     complained = shark.load("a.pcap")
     lengths = shark.frames("frame.len")
     talks = shark.conversations("TCP")
@@ -18,7 +18,7 @@ DOCUMENTS = {"MIME", "JavaScript Object Notation"}
 
 class Sharkd:
     def __init__(self, preferences=(), protocols=None):
-        """Preferences as for tshark's -o; `protocols` are all that are dissected, if given."""
+        """Preferences as lines of Wireshark's file of that name; `protocols` are all that are dissected, if given."""
         self.config = tempfile.TemporaryDirectory()
         self.write("preferences", preferences)
         if protocols is not None:
