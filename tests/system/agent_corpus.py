@@ -78,24 +78,6 @@ def expand_bodies(readings):
 # --- What has to be -----------------------------------------------------------------------------------------------------
 
 
-def check_exit(reading, capture):
-    """What is wrong with the agent's message and exit status, or None."""
-    status, said = reading.done.returncode, reading.done.stderr
-    if status not in (0, 1):
-        return "exit %d: %s" % (status, said)
-    if status == 1 and reading.row["file"] not in said:
-        return "the error does not name the file: " + said
-    if (status == 1) != bool(capture.damage or capture.refused):
-        return "exit %d for a file with %s: %s" % (status, capture.damage or capture.refused or "nothing wrong", said)
-    if capture.refused and capture.refused not in said:
-        return "the error does not say '%s': %s" % (capture.refused, said)
-    if capture.damage and not re.search(r"\bbyte ", said):
-        return "the error does not say at which byte: " + said
-    if capture.lost and "packets are missing in them" not in said:
-        return "nothing is said of %s packets that are missing" % capture.lost
-    return None
-
-
 def compare_packets(reading, capture):
     """Interface by interface, in the order of the chunks."""
     names, wanted, found = pcapfile.names(reading.row["file"], capture.interfaces), collections.defaultdict(list), collections.defaultdict(list)
@@ -165,7 +147,7 @@ def judge(reading):
     """What is wrong, or None, and how many packets are the same."""
     row, capture = reading.row, pcapfile.open_capture(reading.row["file"])
     count = len(capture.packets)
-    wrong = check_exit(reading, capture)
+    wrong = corpus.check_read(reading.done, row["file"], capture)
     known = row["opens"].startswith("ok") and row["packets"].isdigit() and not capture.damage and not capture.refused
     if not wrong and known and int(row["packets"]) != count:
         wrong = "the test's own reader sees %d packets, capinfos %s" % (count, row["packets"])

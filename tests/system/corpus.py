@@ -5,8 +5,10 @@ N-th capture only: for runs that are slow, as those with sanitizers are.
 """
 
 import csv
+import fnmatch
 import os
 import pathlib
+import re
 import sys
 
 import fleet
@@ -30,32 +32,57 @@ def lines(name):
 
 
 class Verdicts:
-    """What is wrong with which captures, but for those with an exception in tests/data/NAME (path, reason)."""
+    """What is wrong with which captures, but for those with an exception in tests/data/NAME (path with wildcards, reason), or that match
+    `others`, exceptions for which another test asks whether they are needed."""
 
-    def __init__(self, name):
-        self.name, self.known = name, {fields[0]: fields[1] for fields in lines(name)}
-        self.seen, self.wrong, self.excused = set(), {}, set()
+    def __init__(self, name, others=()):
+        self.name, self.others = name, list(others)
+        self.needed = {fields[0]: False for fields in lines(name)}
+        self.seen, self.excused, self.wrong = set(), 0, {}
 
     def add(self, path, wrong):
         """`wrong` is a sentence, or None."""
         self.seen.add(path)
-        if wrong and path in self.known:
-            self.excused.add(path)
-        elif wrong:
+        matching = [pattern for pattern in self.needed if fnmatch.fnmatchcase(path, pattern)]
+        if not wrong:
+            return
+        self.needed.update((pattern, True) for pattern in matching)
+        if matching or any(fnmatch.fnmatchcase(path, pattern) for pattern in self.others):
+            self.excused += 1
+        else:
             self.wrong[path] = wrong
 
     def status(self, told):
         """Prints what is wrong and `told`; the exit status."""
-        for path in self.seen & set(self.known) - self.excused:
-            self.wrong[path] = "stands in %s, but is right now" % self.name
+        for pattern, needed in self.needed.items():
+            if not needed and any(fnmatch.fnmatchcase(path, pattern) for path in self.seen):
+                self.wrong[pattern] = "stands in %s, but is right now" % self.name
         for path, wrong in sorted(self.wrong.items()):
             print("%s: %s" % (path, wrong.strip()))
-        print("%d captures, %s, %d excused, %d wrong" % (len(self.seen), told, len(self.excused), len(self.wrong)))
+        print("%d captures, %s, %d excused, %d wrong" % (len(self.seen), told, self.excused, len(self.wrong)))
         return 1 if self.wrong or not self.seen else 0
 
 
 def batches(items, size):
     return [items[at:at + size] for at in range(0, len(items), size)]
+
+
+def check_read(done, path, capture):
+    """What is wrong with exit status and messages of `fleetdump-agent --read` for a pcapfile.Capture, or None."""
+    status, said = done.returncode, done.stderr
+    if status not in (0, 1):
+        return "exit %d: %s" % (status, said)
+    if status == 1 and path not in said:
+        return "the error does not name the file: " + said
+    if (status == 1) != bool(capture.damage or capture.refused):
+        return "exit %d for a file with %s: %s" % (status, capture.damage or capture.refused or "nothing wrong", said)
+    if capture.refused and capture.refused not in said:
+        return "the error does not say '%s': %s" % (capture.refused, said)
+    if capture.damage and not re.search(r"\bbyte ", said):
+        return "the error does not say at which byte: " + said
+    if capture.lost and "packets are missing in them" not in said:
+        return "nothing is said of %s packets that are missing" % capture.lost
+    return None
 
 
 def chosen():

@@ -9,7 +9,7 @@ that is not needed fails too.
 
     packet_corpus.py [--every N] [--only WORD] [--show N] [--keep DIR]
 
-takes every Nth capture, those with WORD in their path, shows N differences a column, keeps the files.
+takes every Nth capture (else FLEETDUMP_CORPUS_SHARE says so), those with WORD in their path, shows N differences a column, keeps the files.
 """
 import argparse
 import collections
@@ -380,7 +380,7 @@ def compare(batch, dump, tshark, exceptions, report, seen):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--every", type=int, default=int(os.environ.get("FLEETDUMP_CORPUS_SHARE", "1")))
     parser.add_argument("--only", default="")
     parser.add_argument("--show", type=int, default=5)
     parser.add_argument("--keep")

@@ -10,11 +10,11 @@ do not fit or are missing (common/chunk/pcapng.h, agent/capture/file.h), losses 
 """
 
 import collections
-import gzip
 import os
 import re
 import struct
 import subprocess
+import zlib
 
 # limited: the time is another one, which does not fit into 64 bits of nanoseconds since 1970.
 Packet = collections.namedtuple("Packet", "time_ns data wire interface limited", defaults=(False,))
@@ -36,19 +36,35 @@ class Refused(Exception):
     """Nothing of it can be read."""
 
 
-def content(path):
+def _gunzip(data):
+    """What can be expanded, and why not all."""
+    found = b""
+    while data[:2] == b"\x1f\x8b":
+        member = zlib.decompressobj(31)
+        try:
+            found += member.decompress(data)
+        except zlib.error as why:
+            return found, str(why)
+        if not member.eof:
+            return found, "gzip data end too early"
+        data = member.unused_data
+    return found, None
+
+
+def _content(path):
     with open(path, "rb") as file:
         data = file.read()
     if data[:2] == b"\x1f\x8b":
-        return gzip.decompress(data)
+        return _gunzip(data)
     if data[:4] == b"\x28\xb5\x2f\xfd" or (len(data) > 4 and data[1:4] == b"\x2a\x4d\x18"):
-        return subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout
-    return data
+        done = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return done.stdout, done.stderr.decode(errors="replace") if done.returncode else None
+    return data, None
 
 
 def open_capture(path):
-    data = content(path)
-    found = Capture([], [], None, None, {})
+    data, damage = _content(path)
+    found = Capture([], [], damage, None, {})
     try:
         (_pcapng if data[:4] == SECTION else _pcap)(data, found)
     except Refused as why:

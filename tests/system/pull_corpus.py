@@ -1,123 +1,144 @@
 #!/usr/bin/env python3
 # timeout: 900
-"""Every capture of the corpus goes in by `fleetdump-agent --read` and comes back from `fleetdump pull` with the same
-packets: bytes, lengths, nanosecond times, interfaces, in order of time. Of a damaged file, what was readable before.
+"""Every capture of the corpus goes in by `fleetdump-agent --read`, and comes back from `fleetdump pull` with the same packets (bytes,
+lengths, nanosecond times, interfaces, in order of time) and from `fleetdump flows` with the flows, packets, bytes and Community IDs
+that tshark counts, grouped by their ends. Of a damaged file, what was readable before. What a file says it lacks is what the answer
+says is missing.
 
-The other reader is pcapfile.py, and the number of packets in the corpus' manifest (by capinfos). Exceptions stand in
-tests/data/pull-exceptions.tsv, each with its reason. FLEETDUMP_CORPUS_SHARE=N takes every N-th capture (default 1);
-arguments name single captures."""
+The captures are read by some agents at once, each its own; a batch of them is one capture of the whole fleet, and is pulled as one.
+
+    pull_corpus.py [CAPTURE...]    only these
+
+Captures whose packets differ stand in tests/data/pull-exceptions.tsv, those whose flows do in tests/data/conversation-exceptions.tsv or
+packet-exceptions.tsv, each with its reason."""
 
 import collections
 import concurrent.futures
-import csv
+import json
 import os
 import sys
+import tempfile
 
+import conversations
+import corpus
 import fleet
 import pcapfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+AGENTS = 24
+READERS = 4  # agents that read at once: they wait for the disk
 
 
-def manifest(root):
-    with open(os.path.join(root, "MANIFEST.tsv"), newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    wanted = sys.argv[1:]
-    if wanted:
-        return [row for row in rows if row["path"] in wanted]
-    return rows[::int(os.environ.get("FLEETDUMP_CORPUS_SHARE", "1"))]
+class Entry:
+    """A capture and the agent that reads it."""
+
+    def __init__(self, agent, row):
+        self.agent, self.row, self.capture = agent, row, pcapfile.open_capture(row["file"])
+        self.wrong = self.flows = None
+
+    def wanted(self, link):
+        """Packets of the link type, as they are to come back."""
+        names = ["%s/%s" % (self.agent, name) for name in pcapfile.names(self.row["file"], self.capture.interfaces)]
+        of_link = [i.link_type == link for i in self.capture.interfaces]
+        return sorted((p.time_ns, p.data, p.wire, names[p.interface]) for p in self.capture.packets if of_link[p.interface])
+
+    def lost(self):
+        """What the answer has to say is missing."""
+        sums = [sum(lost[i] for lost in self.capture.lost.values()) for i in (0, 1)]
+        return {name: n for name, n in zip(("kernel_drops", "interface_drops"), sums) if n}
 
 
-def exceptions():
-    with open(os.path.join(HERE, "../data/pull-exceptions.tsv"), newline="") as file:
-        return {row[0]: row[1] for row in csv.reader(file, delimiter="\t") if row and not row[0].startswith("#")}
+def read_all(system, entries, name):
+    def read(entry):
+        done = system.read(entry.agent, entry.row["file"], capture=name, options=["--no-wait"], check=False)
+        entry.wrong = corpus.check_read(done, entry.row["file"], entry.capture)
+
+    with concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        list(pool.map(read, entries))
+    spools = [system.path("spool-" + entry.agent) for entry in entries]
+    fleet.wait_until(lambda: not any(len(item) >= 32 for spool in spools for item in os.listdir(spool)), "the spools to be empty")
 
 
-def expected(path):
-    """Packets by link type as sortable tuples; how many; why the file ends early."""
-    interfaces, packets, damage = pcapfile.read(path)
-    by_link = collections.defaultdict(list)
-    for p in packets:
-        by_link[interfaces[p.interface].link_type].append((p.time_ns, p.data, p.wire, interfaces[p.interface].name.strip()))
-    return by_link, len(packets), damage
+def check_answer(done, manifest, entries):
+    """Whether exit status and manifest say what is missing, and nothing else."""
+    lost = {entry.agent: entry.lost() for entry in entries if entry.lost()}
+    said = {agent["agent"]: agent["counters"] for agent in manifest["agents"]}
+    said = {name: {c: n for c, n in counters.items() if c.endswith("drops") and n} for name, counters in said.items()}
+    said = {name: counters for name, counters in said.items() if counters}
+    if done.returncode != (3 if lost else 0):
+        return "pull: exit %d, lost is %s: %s" % (done.returncode, lost, done.stderr)
+    return None if said == lost else "the manifest says that %s is missing, not %s" % (said, lost)
 
 
-def compare(by_link, pulled, link):
-    """What is wrong, or None. Names are compared where the capture has them."""
-    interfaces, packets, damage = pcapfile.read(pulled)
-    if damage:
-        return "the pulled file is damaged: " + damage
-    times = [p.time_ns for p in packets]
-    if times != sorted(times):
-        return "the pulled packets are not in order of time"
-    if any(i.link_type != link for i in interfaces):
-        return "another link type in the file"
-    want = sorted(by_link)
-    names = any(w[3] for w in want)
-    got = sorted((p.time_ns, p.data, p.wire, interfaces[p.interface].name.split("/", 1)[1] if names else "") for p in packets)
-    want = [(t, d, w, n) if n else (t, d, w, None) for t, d, w, n in want] if names else want
+def pull(system, name, link, entries):
+    """Packets of each agent. What is wrong with the answer as a whole is wrong with each of its captures."""
+    path, manifest = system.path("pulled.pcapng"), system.path("manifest.json")
+    done = system.run("pull", "", "-w", path, "--manifest", manifest, "--capture", name, "--vantage", "all", "--packets", "--link-type", str(link), check=None)
+    if done.returncode not in (0, 3):
+        return {}, "pull: exit %d: %s" % (done.returncode, done.stderr)
+    with open(manifest) as file:
+        wrong = check_answer(done, json.load(file), entries)
+    pulled, got = pcapfile.open_capture(path), collections.defaultdict(list)
+    times = [p.time_ns for p in pulled.packets]
+    if pulled.damage or pulled.refused:
+        wrong = "the pulled file is damaged: %s" % (pulled.damage or pulled.refused)
+    elif times != sorted(times):
+        wrong = "the pulled packets are not in order of time"
+    elif any(i.link_type != link for i in pulled.interfaces):
+        wrong = "another link type in the file"
+    for p in pulled.packets:
+        name = pulled.interfaces[p.interface].name
+        got[name.split("/")[0]].append((p.time_ns, p.data, p.wire, name))
+    return got, wrong
+
+
+def difference(want, got):
     if len(want) != len(got):
         return "%d packets instead of %d" % (len(got), len(want))
-    for w, g in zip(want, got):
-        if w[:3] != g[:3] or (w[3] and w[3] != g[3]):
+    for w, g in zip(want, sorted(got)):
+        if w != g:
             return "packet at %d (%d of %d bytes, %s) came back as %d (%d of %d bytes, %s)" % (
                 w[0], len(w[1]), w[2], w[3], g[0], len(g[1]), g[2], g[3])
     return None
 
 
-def one(system, agent, number, row, root):
-    """Reads one capture in and pulls it; returns what is wrong, or None, and how many packets were compared."""
-    path = os.path.join(root, row["path"])
-    capture = "c%05d" % number
-    by_link, count, damage = expected(path)
-    done = system.read(agent, path, capture=capture, check=False)
-    sound = row["opens"].startswith("ok") and not damage
-    if damage and done.returncode == 0:
-        return "no error for a damaged file (%s)" % damage, 0
-    if done.returncode != 0 and row["path"].rsplit("/", 1)[1] not in done.stderr:
-        return "the error does not name the file: " + done.stderr, 0
-    if done.returncode != 0 and sound:
-        return "exit %d: %s" % (done.returncode, done.stderr[-300:]), 0
-    if done.returncode != 0 and not damage:
-        return None, 0  # refused for what tcpdump or capinfos refuses, too
-    if sound and row["packets"].isdigit() and int(row["packets"]) != count:
-        return "the test's own reader sees %d packets, capinfos %s" % (count, row["packets"]), 0
-    for link, packets in by_link.items():
-        pulled = system.path("pulled.%d" % number)
-        done = system.run("pull", "", "-w", pulled, "--capture", capture, "--vantage", "all", "--packets", "--link-type", str(link), check=None)
-        if done.returncode != 0:
-            return "pull: exit %d: %s" % (done.returncode, done.stderr), 0
-        wrong = compare(packets, pulled, link)
-        os.unlink(pulled)
-        if wrong:
-            return wrong, 0
-    return None, count
+def check_batch(system, name, entries):
+    links = {i.link_type for entry in entries for i in entry.capture.interfaces}
+    for link in sorted(links):
+        wanted = [(entry, entry.wanted(link)) for entry in entries]
+        if not any(want for _, want in wanted):
+            continue
+        got, wrong = pull(system, name, link, entries)
+        for entry, want in wanted:
+            entry.wrong = entry.wrong or wrong or difference(want, got.get(entry.agent, []))
+    done = system.run("flows", "", "--capture", name, "-o", "ndjson", check=(0, 3))
+    flows = conversations.of_flows(done.stdout)
+    for entry in entries:
+        entry.flows = flows[entry.agent]
 
 
 def main():
-    root = fleet.corpus()
-    known, rows = exceptions(), manifest(root)
-    failures, packets, compared, excused = 0, 0, 0, set()
-    with fleet.Fleet() as system, concurrent.futures.ThreadPoolExecutor(2) as pool:
-        lanes = [(n, row, "agent-%d" % (n % 2)) for n, row in enumerate(rows)]
-
-        def lane(which):
-            return [(row, one(system, agent, n, row, root)) for n, row, agent in lanes if n % 2 == which]
-
-        for row, (wrong, count) in (r for half in pool.map(lane, (0, 1)) for r in half):
-            compared += 1
-            packets += count
-            if wrong and row["path"] in known:
-                excused.add(row["path"])
-            elif wrong:
-                failures += 1
-                print("%s: %s" % (row["path"], wrong))
-    for path in set(known) & {row["path"] for row in rows} - excused:
-        failures += 1
-        print("%s: stands in pull-exceptions.tsv, but is right now" % path)
-    print("%d captures, %d packets the same, %d exceptions, %d wrong" % (compared, packets, len(excused), failures))
-    assert compared >= 1 and (packets > 0 or sys.argv[1:])
-    return failures > 0
+    rows = corpus.captures(corpus.chosen())
+    packets, talks = corpus.Verdicts("pull-exceptions.tsv"), corpus.Verdicts("conversation-exceptions.tsv", conversations.exceptions())
+    count, found = 0, {}
+    with tempfile.TemporaryDirectory() as folder, fleet.Fleet() as system:
+        tshark = conversations.Tshark(rows, folder)
+        agents = ["agent-%d" % i for i in range(AGENTS)]
+        for agent in agents:
+            system.start_agent(agent)
+        for number, batch in enumerate(corpus.batches(rows, AGENTS)):
+            name = "batch-%d" % number
+            entries = [Entry(agent, row) for agent, row in zip(agents, batch)]
+            read_all(system, entries, name)
+            check_batch(system, name, entries)
+            for entry in entries:
+                packets.add(entry.row["path"], entry.wrong)
+                count += 0 if entry.wrong else len(entry.capture.packets)
+                found[entry.row["path"]] = entry.flows
+        theirs = tshark.talks()
+    conversed = sum(len(theirs[path].ends) for path in theirs)
+    for path in theirs:
+        talks.add(path, "; ".join("%s: %s" % d for d in list(found[path].differences(theirs[path]))[:3]))
+    return packets.status("%d packets the same" % count) | talks.status("%d conversations" % conversed)
 
 
 if __name__ == "__main__":
