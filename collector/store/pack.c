@@ -196,6 +196,15 @@ int pack_append(struct pack *p, struct pack_record *record, const void *head, in
     return r;
 }
 
+int pack_cut_back(struct pack *p, struct error *e)
+{
+    int sys = FAULT("pack.cut-back");
+    if (sys || ftruncate(p->fd, (off_t)p->committed) != 0)
+        return error_sys(e, sys ? sys : errno, "cannot cut a pack at its committed end");
+    p->end = p->committed;
+    return 0;
+}
+
 int pack_sync(struct pack *p, struct error *e)
 {
     return fs_sync(p->fd, "pack.sync", e);

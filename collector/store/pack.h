@@ -77,6 +77,9 @@ void pack_close(struct pack *p); /* NULL is fine */
  * errors are the disk's. */
 MUST_CHECK int pack_append(struct pack *p, struct pack_record *record, const void *head, int body_fd, struct error *e);
 
+/* Cuts off what was appended behind the committed end and neither synced nor promised. After an error the pack must not be written any more. */
+MUST_CHECK int pack_cut_back(struct pack *p, struct error *e);
+
 /* fdatasync of all records appended. After an error the pack must not be written any more. */
 MUST_CHECK int pack_sync(struct pack *p, struct error *e);
 

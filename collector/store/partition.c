@@ -1,7 +1,8 @@
 /*
  * The writer's side of a partition. Order of a commit: bodies and their heads are appended to the pack, the pack is synced, and only then does the
  * transaction with their places commit. What can go wrong, and what then holds:
- *   - before the sync: the transaction is rolled back; the pack's tail was never promised, the next start cuts it.
+ *   - before the sync: the transaction is rolled back, and the pack's tail, which was never promised, is cut off at once: on a full disk its room is what
+ *     the next try needs. After a crash the next start cuts it.
  *   - the sync fails: the kernel may have dropped what it could not write, so the file is never appended to again.
  *   - the commit fails: SQLite may have written frames of it to the WAL, which a restart could take for committed. So the pack's tail stays as it is
  *     (another pack is begun), and the WAL is emptied by a full checkpoint before the next write.
@@ -471,6 +472,7 @@ int partition_flush(struct partition *p, struct error *e)
 
 int partition_sync(struct partition *p, struct error *e)
 {
+    p->sealing = true;
     return p->pack && p->pack->end != p->pack->committed ? pack_sync(p->pack, e) : 0;
 }
 
@@ -480,6 +482,7 @@ int partition_commit(struct partition *p, struct error *e)
     if (r)
         return r;
     p->in_transaction = false;
+    p->sealing = false;
     if (p->pack)
         p->pack->committed = p->pack->end;
     return 0;
@@ -493,8 +496,11 @@ void partition_abandon(struct partition *p)
     p->in_transaction = false;
     p->must_mend = true;
     epoch_map_clear(&p->portions, release_portion);
-    pack_close(p->pack);
-    p->pack = NULL;
+    if (p->sealing || (p->pack && pack_cut_back(p->pack, NULL) != 0)) {
+        pack_close(p->pack);
+        p->pack = NULL;
+    }
+    p->sealing = false;
 }
 
 void partition_rest(struct partition *p)

@@ -54,6 +54,7 @@ struct partition {
     /* the writer's */
     struct db *db; /* NULL while nothing is written */
     bool in_transaction;
+    bool sealing;                 /* and its packs' sync, or the commit, was begun */
     bool must_mend;               /* a commit failed: what it left in the WAL must go before the next write */
     bool used;                    /* since the last maintenance */
     struct partition_sums staged; /* sums with those of the running transaction */
