@@ -225,8 +225,9 @@ static int complete_body(struct recovery *r, struct error *e)
     if (code)
         return code;
     code = body_writer_finish(r->writer, r->found, clock_wall_ns(), &r->head, &out, e);
-    if (!code && ftruncate(r->fd, (off_t)r->end) != 0)
-        code = error_sys(e, errno, "cannot cut a body behind its last whole frame");
+    int sys = code ? 0 : FAULT("recover.cut");
+    if (!code && (sys || ftruncate(r->fd, (off_t)r->end) != 0))
+        code = error_sys(e, sys ? sys : errno, "cannot cut a body behind its last whole frame");
     if (!code)
         code = fs_pwrite(r->fd, out.data, out.len, r->end, "recover.write", e);
     buffer_free(&out);

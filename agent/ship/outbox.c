@@ -115,6 +115,8 @@ int outbox_look(struct outbox *o, struct outbox_stream *t, uint64_t seq, struct 
     item->has_body = stat_file(t, SPOOL_FILE_BODY, seq, &st);
     item->body_cost = item->has_body ? spool_file_cost((uint64_t)st.st_size) : 0;
     item->evicted = stat_file(t, SPOOL_FILE_EVICTED, seq, &st);
+    if (item->evicted && st.st_size > OUTBOX_WHY_MAX) /* a death came between its new name and its emptying */
+        outbox_empty_evicted(t, seq, GAP_QUOTA);
     return 0;
 }
 

@@ -128,6 +128,9 @@ struct outbox_item *outbox_item(struct outbox_stream *t, uint64_t seq);
 /* The first item that ends at or behind seq; t->items + t->count if there is none. */
 struct outbox_item *outbox_item_from(struct outbox_stream *t, uint64_t seq);
 MUST_CHECK int outbox_look(struct outbox *o, struct outbox_stream *t, uint64_t seq, struct error *e);
+/* Leaves of a body that was given up nothing but the reason, in at most OUTBOX_WHY_MAX bytes. */
+#define OUTBOX_WHY_MAX 64
+void outbox_empty_evicted(const struct outbox_stream *t, uint64_t seq, int gap);
 /* Lists the stream's folder again. */
 MUST_CHECK int outbox_rescan(struct outbox *o, struct outbox_stream *t, struct error *e);
 void outbox_set_aside(struct outbox *o, struct outbox_stream *t, const char *name, bool keep);

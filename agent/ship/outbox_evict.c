@@ -85,11 +85,13 @@ static struct outbox_item *find_oldest(struct outbox *o, struct outbox_stream **
     return oldest;
 }
 
-/* Why, in words; if a disk without any room refuses even that, "quota" is assumed. */
-static void write_why(const struct outbox_stream *t, const char *name, int gap)
+/* If a disk without any room refuses even those bytes, "quota" is assumed. */
+void outbox_empty_evicted(const struct outbox_stream *t, uint64_t seq, int gap)
 {
     struct error e = ERROR_INIT;
     char text[32];
+    char name[SPOOL_NAME_SIZE];
+    spool_file_name(SPOOL_FILE_EVICTED, seq, name);
     int fd = openat(t->dirfd, name, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
     int n = snprintf(text, sizeof(text), "%s\n", head_gap_name(gap));
     if (fd < 0 || fs_write(fd, text, (size_t)n, "spool.evict.write", &e) != 0)
@@ -107,7 +109,7 @@ static int evict_body(struct outbox *o, struct outbox_stream *t, struct outbox_i
                       spool_file_name(SPOOL_FILE_EVICTED, item->seq, to), "spool.evict", e);
     if (r)
         return r;
-    write_why(t, to, gap);
+    outbox_empty_evicted(t, item->seq, gap);
     gained(o, n, item->body_cost, spool_file_cost(1));
     item->has_body = false;
     item->body_cost = 0;

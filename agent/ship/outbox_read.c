@@ -2,6 +2,7 @@
 
 #include "agent/ship/spool_dir.h"
 #include "common/base/clock.h"
+#include "common/base/fault.h"
 #include "common/base/fs.h"
 #include "common/base/hash.h"
 #include "common/base/log.h"
@@ -59,26 +60,40 @@ static void bound_damaged(int dirfd)
         int r = spool_dir_each(dirfd, look_for_oldest, &x, NULL);
         if (r || (x.files <= OUTBOX_DAMAGED_MAX && x.bytes <= OUTBOX_DAMAGED_BYTES))
             return;
-        if (unlinkat(dirfd, x.name, 0) != 0)
+        if (fs_unlink(dirfd, x.name, "spool.damaged.unlink", NULL) != 0)
             return;
     }
+}
+
+static int open_damaged(int spool)
+{
+    int sys = FAULT("spool.damaged.mkdir");
+    if (sys || (mkdirat(spool, "damaged", SPOOL_DIR_MODE) != 0 && errno != EEXIST))
+        log_warn("spool: cannot make the folder for damaged files: %s", strerror(sys ? sys : errno));
+    return openat(spool, "damaged", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* 0 or an errno. */
+static int move_aside(const struct outbox_stream *t, const char *name, bool keep, int dirfd)
+{
+    char to[SPOOL_STREAM_SIZE + SPOOL_NAME_SIZE + 1];
+    snprintf(to, sizeof(to), "%s-%s", t->name, name);
+    int sys = FAULT("spool.damaged.move");
+    if (!sys && (keep ? linkat(t->dirfd, name, dirfd, to, 0) : renameat(t->dirfd, name, dirfd, to)) != 0)
+        sys = errno;
+    return sys == ENOENT || sys == EEXIST ? 0 : sys;
 }
 
 /* With `keep` the name stays in the stream's folder, to be replaced. */
 void outbox_set_aside(struct outbox *o, struct outbox_stream *t, const char *name, bool keep)
 {
-    char to[SPOOL_STREAM_SIZE + SPOOL_NAME_SIZE + 1];
-    int spool = spool_fd(o->spool);
-    snprintf(to, sizeof(to), "%s-%s", t->name, name);
-    if (mkdirat(spool, "damaged", SPOOL_DIR_MODE) != 0 && errno != EEXIST)
-        log_warn("spool: cannot make the folder for damaged files: %s", strerror(errno));
-    int dirfd = openat(spool, "damaged", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int r = dirfd < 0 ? -1 : keep ? linkat(t->dirfd, name, dirfd, to, 0) : renameat(t->dirfd, name, dirfd, to);
-    if (r != 0 && errno != ENOENT && errno != EEXIST) {
-        log_warn("spool: cannot set aside %s/%s, which is damaged: %s", t->name, name, strerror(errno));
-        if (!keep && unlinkat(t->dirfd, name, 0) != 0)
-            log_warn("spool: cannot remove it either: %s", strerror(errno));
-    }
+    struct error e = ERROR_INIT;
+    int dirfd = open_damaged(spool_fd(o->spool));
+    int sys = dirfd < 0 ? errno : move_aside(t, name, keep, dirfd);
+    if (sys)
+        log_warn("spool: cannot set aside %s/%s, which is damaged: %s", t->name, name, strerror(sys));
+    if (sys && !keep && fs_unlink(t->dirfd, name, "spool.unlink", &e) != 0)
+        log_warn("spool: cannot remove it either: %s", e.text);
     if (dirfd >= 0) {
         bound_damaged(dirfd);
         close(dirfd);
@@ -276,7 +291,7 @@ static int evicted_why(const struct outbox_stream *t, uint64_t seq)
     char *text = NULL;
     size_t len = 0;
     int gap = GAP_QUOTA;
-    if (fs_read_file(t->dirfd, spool_file_name(SPOOL_FILE_EVICTED, seq, name), 64, &text, &len, NULL))
+    if (fs_read_file(t->dirfd, spool_file_name(SPOOL_FILE_EVICTED, seq, name), OUTBOX_WHY_MAX, &text, &len, NULL))
         return gap; /* died before it was written */
     text[strcspn(text, "\n")] = 0;
     for (int i = GAP_QUOTA; i <= GAP_EXPIRED; i++)

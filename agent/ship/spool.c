@@ -74,8 +74,11 @@ static int make_install(struct spool *s, struct error *e)
     strcat(text, "\n");
     snprintf(tmp, sizeof(tmp), "install.%ld", (long)getpid());
     int r = fs_replace(s->fd, tmp, text, strlen(text), SPOOL_FILE_MODE, "spool.install", e);
-    if (!r && linkat(s->fd, tmp, s->fd, "install", 0) != 0 && errno != EEXIST)
-        r = error_sys(e, errno, "cannot make the file 'install' in the spool");
+    int sys = r ? 0 : FAULT("spool.install.link");
+    if (!r && !sys && linkat(s->fd, tmp, s->fd, "install", 0) != 0 && errno != EEXIST)
+        sys = errno;
+    if (sys)
+        r = error_sys(e, sys, "cannot make the file 'install' in the spool");
     unlinkat(s->fd, tmp, 0);
     return r ? r : fs_sync_dir(s->fd, "spool.install.sync-dir", e);
 }
@@ -86,8 +89,9 @@ static int find_install(struct spool *s, struct error *e)
     int r = read_install(s, &why);
     if (r == ERROR_INVALID || r == ERROR_LIMIT) {
         log_warn("spool: %s: this installation gets a new id", why.text);
-        if (unlinkat(s->fd, "install", 0) != 0 && errno != ENOENT)
-            return error_sys(e, errno, "cannot remove the damaged file 'install' in the spool");
+        r = fs_unlink(s->fd, "install", "spool.install.unlink", e);
+        if (r)
+            return r;
     } else if (r == 0) {
         return 0;
     } else if (r != ERROR_NOT_FOUND) {

@@ -1,4 +1,5 @@
 #include "collector/cli/output_file.h"
+#include "common/base/fault.h"
 #include "common/base/fs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -118,8 +119,9 @@ int output_file_keep(struct output_file *f, struct error *e)
     f->fd = -1;
     if (close(fd) != 0)
         return error_sys(e, errno, "cannot finish %s", f->path);
-    if (rename(f->temporary, f->path) != 0)
-        return error_sys(e, errno, "cannot give %s its name", f->path);
+    int sys = FAULT("cli.rename");
+    if (sys || rename(f->temporary, f->path) != 0)
+        return error_sys(e, sys ? sys : errno, "cannot give %s its name", f->path);
     replace(f->temporary, NULL);
     free(f->temporary);
     f->temporary = NULL;

@@ -1,5 +1,6 @@
 #include "collector/store/db.h"
 
+#include "collector/store/db_fault.h"
 #include "common/base/fault.h"
 
 #include <errno.h>
@@ -174,6 +175,7 @@ static int set_up(struct db *db, enum db_mode mode, struct error *e)
 
 int db_open(const char *path, enum db_mode mode, const struct db_kind *kind, struct db **out, struct error *e)
 {
+    db_fault_install();
     struct db *db = calloc(1, sizeof(*db));
     if (db) {
         db->kind = kind;
@@ -356,7 +358,9 @@ int sql_step(struct sql *q, struct error *e)
         q->rc = sqlite3_step(q->stmt);
     if (q->rc == SQLITE_ROW)
         return 1;
-    return q->rc == SQLITE_DONE ? 0 : db_fail(q->db, !q->stmt || sqlite3_stmt_readonly(q->stmt) ? "read it" : "write it", e);
+    return q->rc == SQLITE_DONE
+               ? 0
+               : db_fail(q->db, !q->stmt || sqlite3_stmt_readonly(q->stmt) ? "read it" : "write it", e);
 }
 
 void sql_end(struct sql *q)

@@ -2,7 +2,8 @@
  * fault: points at which tests make the program fail.
  *
  * Compiled in with -DFLEETDUMP_FAULTS (the debug and sanitizer presets), otherwise each point is the constant 0 and
- * costs nothing. A point stands in front of each write, fsync, rename, unlink, commit, send, receive and ack:
+ * costs nothing. A point stands in front of each write, fsync, rename, unlink, commit, send, receive and ack
+ * (tests/unit/check-faults sees to it; those of SQLite are in collector/store/db_fault):
  *
  *     int fault = FAULT("pack.sync");          // 0, or an errno to pretend
  *     if (fault) return error_sys(e, fault, ...);
