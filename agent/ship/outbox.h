@@ -54,7 +54,8 @@ struct outbox_stream {
     uint64_t head_sent, body_sent;
     uint64_t
         head_met; /* head_next when the connection began: what lies below was sent earlier, maybe in another form */
-    struct error refusal; /* code 0: none on this connection */
+    struct error refusal; /* code 0: none */
+    uint64_t refused_ns;  /* when it was: monotonic */
     struct error stuck;   /* code 0, or why nothing of it can be sent at the moment */
     bool seen;            /* by the scan in progress */
     bool abandoned;       /* the uplink's: somebody was told */

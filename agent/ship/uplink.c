@@ -25,6 +25,7 @@ static const struct uplink_config defaults = {
     .retry_most_ms = 30000,
     .greeting_ms = 10000,
     .look_ms = 30000,
+    .refused_ms = 600000,
     .room_ms = 500,
     .status_least_ms = 5000,
     .status_most_ms = 60000,
@@ -182,6 +183,7 @@ static void look(struct uplink *u)
         }
         tell_abandoned(u, t);
     }
+    data_retry_refused(u);
     u->changed = true;
 }
 
@@ -248,6 +250,7 @@ static void fill_config(struct uplink_config *c)
     fill(&c->retry_most_ms, defaults.retry_most_ms);
     fill(&c->greeting_ms, defaults.greeting_ms);
     fill(&c->look_ms, defaults.look_ms);
+    fill(&c->refused_ms, defaults.refused_ms);
     fill(&c->room_ms, defaults.room_ms);
     fill(&c->status_least_ms, defaults.status_least_ms);
     fill(&c->status_most_ms, defaults.status_most_ms);

@@ -4,7 +4,7 @@
  * It dials the collector, twice: the control connection carries the STATUS and all that is about captures (commands.h), the data connection the items: first all heads, of all streams in the order in which they were
  * sealed, then the bodies; what comes to be sealed meanwhile goes before the bodies that wait. A part that was begun is finished first. At most `window_bytes` are under way
  * without an ack. What is acked is removed from the spool (outbox.h). A connection that fails is tried again after a pause that doubles, with jitter.
- * A stream that the collector refuses stays in the spool, is skipped until the next connection, is logged, and shows in the status.
+ * A stream that the collector refuses stays in the spool, is skipped until the next connection or for some minutes, is logged, and shows in the status.
  *
  * New items are noticed by inotify; where that does not work, and for all that no event tells, by a look now and then. While nothing happens it sleeps.
  *
@@ -46,6 +46,7 @@ struct uplink_config {
     uint64_t retry_most_ms;   /* 30000 */
     uint64_t greeting_ms;     /* 10000: to connect, and then to be answered */
     uint64_t look_ms;         /* 30000: between looks that no event asked for */
+    uint64_t refused_ms;      /* 600000: after that a refused stream is tried again */
     uint64_t room_ms;         /* 500: between looks at quota and floor while something is written */
     uint64_t status_least_ms; /* 5000: between STATUS messages, if something changed */
     uint64_t status_most_ms;  /* 60000: even if nothing did */

@@ -1,5 +1,6 @@
 #include "agent/ship/uplink_impl.h"
 
+#include "common/base/clock.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
 
@@ -247,6 +248,7 @@ static void refuse(struct uplink *u, struct outbox_stream *t, int code, const ch
     if (strcmp(t->refusal.text, text) != 0)
         log_error("uplink: stream %s (capture '%s') stays in the spool: %s", t->name, t->capture, text);
     error_set(&t->refusal, code ? code : ERROR_REFUSED, "%s", text);
+    t->refused_ns = clock_mono_ns();
     for (size_t i = 0; i < t->count; i++) { /* nothing of it will be acked */
         u->outbox->flying -= t->items[i].flying_head + t->items[i].flying_body;
         t->items[i].flying_head = 0;
@@ -297,6 +299,19 @@ void data_message(struct uplink *u, const struct message *m)
         return;
     }
     data_pump(u);
+}
+
+void data_retry_refused(struct uplink *u)
+{
+    uint64_t now = clock_mono_ns();
+    for (size_t i = 0; i < u->outbox->count; i++) {
+        struct outbox_stream *t = u->outbox->streams[i];
+        if (!t->refusal.code || t == u->part.t || now - t->refused_ns < u->config.refused_ms * NS_PER_MS)
+            continue;
+        t->refusal.code = 0; /* the text stays: the same one is not logged again */
+        t->known = false;
+        t->announced = false;
+    }
 }
 
 void data_drop(void *uplink, struct outbox_stream *t)

@@ -91,6 +91,8 @@ void data_message(struct uplink *u, const struct message *m);
 /* Sends what is due, as far as window and queue allow. */
 void data_pump(struct uplink *u);
 void data_drop(void *uplink, struct outbox_stream *t);
+/* Streams that were refused long ago are named to the collector again. */
+void data_retry_refused(struct uplink *u);
 void part_end(struct part *p);
 
 /* uplink_status.c */

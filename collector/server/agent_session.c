@@ -166,6 +166,7 @@ static void on_stream(struct session *s, const struct message_stream *m)
         *t = (struct session_stream){0};
         memcpy(t->epoch, m->epoch, EPOCH_SIZE);
     }
+    t->refused = false; /* it is tried again */
     struct ingest_job *job = new_job(s, INGEST_STATE, m->epoch, 0);
     if (job)
         session_submit(s, job);

@@ -12,6 +12,7 @@
 #include "common/base/fault.h"
 #include "common/base/fs.h"
 #include "common/base/hash.h"
+#include "common/base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -229,24 +230,39 @@ static int append_body(struct partition *p, const struct head_row *row, const vo
     return r;
 }
 
+static int store_fate(struct partition *p, struct portion *portion, const struct head_row *row, unsigned gap,
+                      struct error *e)
+{
+    portion->changed = true;
+    portion->gap_packets += row->totals.value[COUNTER_STORED];
+    return partition_update_head(p, row->id, BODY_EVICTED, gap, 0, 0, e);
+}
+
+/* A body cannot be kept without its head; its stream must go on. */
+static int give_up_body(struct partition *p, struct portion *portion, const struct head_row *row,
+                        const struct store_part *part, struct error *e)
+{
+    char epoch[EPOCH_TEXT_SIZE];
+    log_error("store: stream %s item %llu: its stored head is damaged, and its packets are lost by that: run check",
+              record_epoch_text(part->epoch, epoch), (unsigned long long)part->seq);
+    return store_fate(p, portion, row, GAP_DAMAGED, e);
+}
+
 static int store_body(struct partition *p, struct portion *portion, const struct head_row *row, struct store_part *part,
                       struct error *e)
 {
-    char epoch[EPOCH_TEXT_SIZE];
     struct pack_record record;
     struct sql q = sql_start(p->db, PARTITION_HEAD_DATA);
     sql_u64(&q, row->id);
     int r = sql_step(&q, e);
     size_t len = 0;
     const void *head = r > 0 ? sql_get_blob(&q, 0, &len) : NULL;
-    if (r < 0)
-        ;
-    else if (!head || len != row->length || hash64(head, len) != row->hash)
-        r = REFUSE(part, ERROR_CORRUPT, "stream %s item %llu: its stored head is damaged: run check",
-                   record_epoch_text(part->epoch, epoch), (unsigned long long)part->seq);
-    else
+    bool sound = r > 0 && len == row->length && hash64(head, len) == row->hash;
+    if (sound)
         r = append_body(p, row, head, part, &record, e);
     sql_end(&q);
+    if (r >= 0 && !sound)
+        return give_up_body(p, portion, row, part, e);
     if (r || part->result)
         return r;
     r = partition_update_head(p, row->id, BODY_STORED, 0, p->pack->number, record.offset, e);
@@ -256,14 +272,6 @@ static int store_body(struct partition *p, struct portion *portion, const struct
     p->staged.bodies++;
     p->staged.body_bytes += row->body_length;
     return r;
-}
-
-static int store_fate(struct partition *p, struct portion *portion, const struct head_row *row,
-                      const struct store_part *part, struct error *e)
-{
-    portion->changed = true;
-    portion->gap_packets += row->totals.value[COUNTER_STORED];
-    return partition_update_head(p, row->id, BODY_EVICTED, part->gap, 0, 0, e);
 }
 
 /* The body (or fate) of the first chunk that waits for one. */
@@ -287,7 +295,7 @@ static int store_awaited(struct group *g, struct stream *t, struct store_part *p
         return refuse_damage(part, r, &why);
     }
     if (part->fate)
-        r = store_fate(p, portion, &row, part, e);
+        r = store_fate(p, portion, &row, part->gap, e);
     else if (p->bodies_expired)
         r = partition_update_head(p, row.id, BODY_EXPIRED, GAP_EXPIRED, 0, 0, e);
     else

@@ -7,7 +7,7 @@
  *                             PIECE... ->       <- ACK           heads in order of seq; bodies in order of seq, each
  *                                                                behind its head
  *                             BODY_FATE ->      <- ACK           a body that will not come
- *                                               <- REFUSE        of one stream: it is skipped from now on
+ *                                               <- REFUSE        of one stream: it is skipped until it is named again
  * Agent's control connection: HELLO ->          <- WELCOME
  *                             STATUS ->                          now and then
  *                                               <- ORDERS        all captures that this agent is to run, now and at each

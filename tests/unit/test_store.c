@@ -2,7 +2,10 @@
 #include "tests/unit/store_support.h"
 
 #include "common/base/fs.h"
+#include "common/base/log.h"
 
+#include <glob.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +71,34 @@ static void a_chunk_comes_back_as_it_came(void **state)
         reopen(p, NULL);
     }
     assert_cursors(p, 1, 1, 1);
+}
+
+static void run_sql(const struct place *p, const char *file, const char *sql)
+{
+    glob_t found;
+    sqlite3 *db = NULL;
+    assert_int_equal(glob(support_path(p->path, file), 0, NULL, &found), 0);
+    assert_int_equal(sqlite3_open(found.gl_pathv[0], &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    globfree(&found);
+}
+
+/* The packets of a head that was damaged meanwhile are lost, and counted; what comes behind them is not. */
+static void a_damaged_head_costs_its_packets_only(void **state)
+{
+    struct place *p = *state;
+    const struct wish w[] = {{.stream = 1}, {.stream = 1, .seq = 1}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(commit_head(p->s, &w[i], T0, &p->e), 0);
+    store_close(p->s);
+    run_sql(p, "partitions/*/flows.db", "UPDATE head_data SET data = zeroblob(length(data)) WHERE head = 1");
+    p->s = open_store(p->path, NULL);
+    log_setup("test_store", LOG_LEVEL_ERROR);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(commit_body(p->s, &w[i], T0, &p->e), 0);
+    assert_cursors(p, 1, 2, 2);
+    assert_true(body_is_whole(p->s, &w[1]));
 }
 
 static void a_chunk_can_be_got_by_its_id(void **state)
@@ -704,6 +735,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_chunk_comes_back_as_it_came, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(a_damaged_head_costs_its_packets_only, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_chunk_can_be_got_by_its_id, make_place, remove_place),
         cmocka_unit_test_setup_teardown(bodies_wait_for_their_turn, make_place, remove_place),
         cmocka_unit_test_setup_teardown(an_item_out_of_order_is_refused, make_place, remove_place),

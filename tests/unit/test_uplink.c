@@ -508,6 +508,23 @@ static void a_refused_stream_stays_and_others_go(void **state)
     check_stream(w, 1, 3);
 }
 
+/* On the same connection, after a while. */
+static void a_refused_stream_is_tried_again(void **state)
+{
+    struct world *w = *state;
+    epoch_of(1, w->collector.refuse_epoch);
+    add_stream(w, 1, 3, 100000);
+    w->config.refused_ms = 100;
+    w->config.look_ms = 20;
+    start(w);
+    RUN_UNTIL(w, w->collector.status && strstr(w->collector.status, "\"refused\": \"not"));
+    unsigned hellos = w->collector.hellos;
+    memset(w->collector.refuse_epoch, 0, EPOCH_SIZE);
+    RUN_UNTIL(w, stream_count(w) == 0);
+    check_stream(w, 1, 3);
+    assert_int_equal(w->collector.hellos, hellos);
+}
+
 static void a_collector_that_has_more_than_there_is_gets_nothing(void **state)
 {
     struct world *w = *state;
@@ -999,6 +1016,7 @@ int main(int argc, char **argv)
         TEST(a_collector_that_says_nothing_is_left),
         TEST(a_refused_agent_keeps_all),
         TEST(a_refused_stream_stays_and_others_go),
+        TEST(a_refused_stream_is_tried_again),
         TEST(a_collector_that_has_more_than_there_is_gets_nothing),
         TEST(only_so_much_is_under_way),
         TEST(there_is_one_shipper),
