@@ -240,13 +240,13 @@ int intake_file(struct intake *in, const char *path, bool *stream_failed, struct
     *stream_failed = false;
     in->file++;
     in->map_length = 0;
-    int code = capture_file_open(path, &s, e);
-    if (code)
-        return code;
-    code = read_source(in, path, s, stream_failed, e);
-    in->skipped += capture_file_skipped(s);
-    source_close(s);
-    return code;
+    int code = capture_file_open(path, in->stop, &s, e);
+    if (!code) {
+        code = read_source(in, path, s, stream_failed, e);
+        in->skipped += capture_file_skipped(s);
+        source_close(s);
+    }
+    return code == ERROR_CANCELLED && !*stream_failed ? 0 : code;
 }
 
 uint64_t intake_skipped(const struct intake *in)

@@ -262,13 +262,13 @@ static int read_start(struct capture_file *f, struct error *e)
     return pcapng_reader_new(read_input, f, &f->pcapng, e);
 }
 
-int capture_file_open(const char *path, struct source **out, struct error *e)
+int capture_file_open(const char *path, const atomic_bool *stop, struct source **out, struct error *e)
 {
     *out = NULL;
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
     struct capture_file *f = calloc(1, sizeof *f);
     struct input *in = NULL;
-    int code = input_open(path, &in, e);
+    int code = input_open(path, stop, &in, e);
     if (code) {
         free(f);
         return code;

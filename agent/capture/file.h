@@ -16,10 +16,12 @@
 #define FLEETDUMP_AGENT_CAPTURE_FILE_H
 
 #include "agent/capture/source.h"
+#include <stdatomic.h>
 
 /* Opens the file ("-" for the standard input) and reads its header. ERROR_NOT_FOUND, ERROR_SYSTEM, ERROR_UNSUPPORTED
- * (another kind of file), ERROR_INVALID, ERROR_TRUNCATED. */
-MUST_CHECK int capture_file_open(const char *path, struct source **out, struct error *e);
+ * (another kind of file), ERROR_INVALID, ERROR_TRUNCATED; here and later ERROR_CANCELLED once *stop (which may be NULL) is set
+ * while a pipe is silent. */
+MUST_CHECK int capture_file_open(const char *path, const atomic_bool *stop, struct source **out, struct error *e);
 
 /* Blocks that hold no packets and are not carried on (names, secrets, journal entries, unknown ones). */
 uint64_t capture_file_skipped(const struct source *s);

@@ -2,6 +2,7 @@
 #include "agent/capture/input.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,9 +10,10 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#define WINDOW_SIZE (1u << 20)
-#define RAW_SIZE    (256u << 10)
-#define MAGIC_SIZE  6
+#define STOP_LOOK_MS 500 /* a signal wakes us earlier, unless it came just before */
+#define WINDOW_SIZE  (1u << 20)
+#define RAW_SIZE     (256u << 10)
+#define MAGIC_SIZE   6
 
 struct input;
 
@@ -32,7 +34,9 @@ struct input {
     uint64_t file_size;
     uint64_t file_read;
 
-    uint8_t *window; /* WINDOW_SIZE; [start, end) is not taken yet */
+    bool regular;            /* a file, which has all that it will have */
+    const atomic_bool *stop; /* or NULL */
+    uint8_t *window;         /* WINDOW_SIZE; [start, end) is not taken yet */
     size_t start, end;
     uint64_t offset; /* of `start` in the expanded stream */
     bool at_end;
@@ -46,9 +50,25 @@ struct input {
     ZSTD_DCtx *zstd;
 };
 
+/* A pipe may be silent for long. */
+static int wait_readable(struct input *in, struct error *e)
+{
+    struct pollfd p = {.fd = in->fd, .events = POLLIN};
+    while (in->stop && !in->regular) {
+        if (atomic_load_explicit(in->stop, memory_order_relaxed))
+            return error_set(e, ERROR_CANCELLED, "%s: stopped", in->name);
+        int n = poll(&p, 1, STOP_LOOK_MS);
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return 0;
+    }
+    return 0;
+}
+
 static long read_file(struct input *in, uint8_t *out, size_t len, struct error *e)
 {
-    ssize_t n;
+    ssize_t n = wait_readable(in, e);
+    if (n < 0)
+        return n;
     do
         n = read(in->fd, out, len);
     while (n < 0 && errno == EINTR);
@@ -216,7 +236,7 @@ static int choose_expander(struct input *in, struct error *e)
     return in->expander->start ? in->expander->start(in, e) : 0;
 }
 
-int input_open_fd(int fd, const char *name, struct input **out, struct error *e)
+int input_open_fd(int fd, const char *name, const atomic_bool *stop, struct input **out, struct error *e)
 {
     *out = NULL;
     struct input *in = calloc(1, sizeof *in);
@@ -225,6 +245,7 @@ int input_open_fd(int fd, const char *name, struct input **out, struct error *e)
         return error_set(e, ERROR_MEMORY, "%s: no memory to read it", name);
     }
     in->fd = fd;
+    in->stop = stop;
     in->name = strdup(name);
     in->window = malloc(WINDOW_SIZE);
     in->raw = malloc(RAW_SIZE);
@@ -237,7 +258,8 @@ int input_open_fd(int fd, const char *name, struct input **out, struct error *e)
     else if (S_ISDIR(st.st_mode))
         code = error_set(e, ERROR_USAGE, "%s: is a folder, not a capture file", name);
     if (!code) {
-        in->file_size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+        in->regular = S_ISREG(st.st_mode);
+        in->file_size = in->regular ? (uint64_t)st.st_size : 0;
         code = choose_expander(in, e);
     }
     if (code) {
@@ -248,18 +270,18 @@ int input_open_fd(int fd, const char *name, struct input **out, struct error *e)
     return 0;
 }
 
-int input_open(const char *path, struct input **out, struct error *e)
+int input_open(const char *path, const atomic_bool *stop, struct input **out, struct error *e)
 {
     *out = NULL;
     if (strcmp(path, "-") == 0) {
         int fd = dup(STDIN_FILENO);
-        return fd < 0 ? error_sys(e, errno, "standard input") : input_open_fd(fd, "standard input", out, e);
+        return fd < 0 ? error_sys(e, errno, "standard input") : input_open_fd(fd, "standard input", stop, out, e);
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return error_sys(e, errno, "%s", path);
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-    return input_open_fd(fd, path, out, e);
+    return input_open_fd(fd, path, stop, out, e);
 }
 
 void input_close(struct input *in)

@@ -9,6 +9,7 @@
 #define FLEETDUMP_AGENT_CAPTURE_INPUT_H
 
 #include "common/base/error.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,11 +19,11 @@
 struct input;
 
 /* Opens a file for reading, or the standard input for "-". Errors name the path; ERROR_UNSUPPORTED for compressions that
- * we do not expand, with what to do. */
-MUST_CHECK int input_open(const char *path, struct input **out, struct error *e);
+ * we do not expand, with what to do. While a pipe is silent *stop is looked at (`stop` may be NULL): ERROR_CANCELLED. */
+MUST_CHECK int input_open(const char *path, const atomic_bool *stop, struct input **out, struct error *e);
 
 /* The same over an open descriptor, which is closed by input_close. `name` is for messages. */
-MUST_CHECK int input_open_fd(int fd, const char *name, struct input **out, struct error *e);
+MUST_CHECK int input_open_fd(int fd, const char *name, const atomic_bool *stop, struct input **out, struct error *e);
 void input_close(struct input *in); /* NULL is fine */
 
 /* Makes up to n bytes available in one piece at *data and returns how many there are: fewer than n only at the end, 0 at

@@ -4,13 +4,16 @@
 #include "tests/unit/support.h"
 
 #include "agent/capture/file.h"
+#include "agent/capture/input.h"
 #include "agent/intake.h"
 #include "common/base/fs.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---------------------------------------------------------------- files made by hand */
 
@@ -74,6 +77,38 @@ static void statistics(struct buffer *out, uint32_t interface, uint64_t dropped,
     pcapng_write_statistics(out, interface, 1, 0, 0, &c, NULL);
 }
 
+/* ---------------------------------------------------------------- a pipe */
+
+static atomic_bool stop;
+
+static void *stop_soon(void *gate)
+{
+    char c;
+    atomic_store(&stop, read(*(int *)gate, &c, 1) == 1);
+    return NULL;
+}
+
+/* Who reads from one that is silent need not wait for it. */
+static void a_silent_pipe_can_be_left(void **state)
+{
+    (void)state;
+    static const char magics[] = "\xd4\xc3\xb2\xa1";
+    struct error e = ERROR_INIT;
+    struct input *in = NULL;
+    pthread_t thread;
+    int ends[2], gate[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(gate), 0);
+    assert_int_equal(write(ends[1], magics, 4), 4);
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, &gate[0]), 0);
+    assert_int_equal(write(gate[1], "", 1), 1);
+    assert_int_equal(input_open_fd(ends[0], "pipe", &stop, &in, &e), ERROR_CANCELLED);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(ends[1]);
+    close(gate[0]);
+    close(gate[1]);
+}
+
 /* ---------------------------------------------------------------- what a file gives */
 
 static struct source *open_file(const char *folder, struct buffer *content)
@@ -82,7 +117,7 @@ static struct source *open_file(const char *folder, struct buffer *content)
     struct error e = ERROR_INIT;
     support_write(folder, "a.pcapng", content->data, content->len);
     buffer_free(content);
-    if (capture_file_open(support_path(folder, "a.pcapng"), &s, &e))
+    if (capture_file_open(support_path(folder, "a.pcapng"), NULL, &s, &e))
         fail_msg("%s", e.text);
     return s;
 }
@@ -330,6 +365,7 @@ static void losses_and_times_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_silent_pipe_can_be_left),
         cmocka_unit_test(packets_without_a_time_come_at_that_of_the_one_before),
         cmocka_unit_test(times_that_do_not_fit_are_told),
         cmocka_unit_test(every_loss_is_told_once),
