@@ -103,29 +103,32 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 /* ------------------------------------------------------------------ checked and started by the collector */
 
-/* What agents answered who refused, if the collector's own sentence does not name them. */
-static void add_refusals(const json_t *order, struct error *e)
+/* Appends what agents said who refused, a line each. */
+static void put_refusals(const json_t *order, struct buffer *out)
 {
     size_t i;
     json_t *a;
     json_array_foreach(json_object_get(order, "agents"), i, a)
     {
-        const char *agent = order_text(a, "agent"), *text = order_text(a, "text");
-        size_t len = strlen(e->text);
-        if (order_phase(a) != PHASE_REFUSED || strstr(e->text, text))
-            continue;
-        snprintf(e->text + len, sizeof e->text - len, "\n%s: %s", agent, text);
+        if (order_phase(a) == PHASE_REFUSED)
+            buffer_printf(out, "\n%s: %s", order_text(a, "agent"), order_text(a, "text"));
     }
 }
 
 static int refused(const struct client_answer *answer, struct error *e)
 {
     int code = answer->code < 0 ? answer->code : ERROR_INVALID;
-    struct error why = ERROR_INIT;
-    (void)error_set(&why, code, "nothing was started: %s",
-                    answer->text[0] ? answer->text : "the collector does not say why");
-    add_refusals(answer->manifest, &why);
-    return error_set(e, code, "%s", why.text);
+    size_t refusals = order_count(answer->manifest, PHASE_REFUSED);
+    struct buffer list = {.limit = ERROR_TEXT_MAX};
+    put_refusals(answer->manifest, &list);
+    if (refusals)
+        (void)error_set(e, code, "nothing was started: %zu of %zu agents said no%.*s", refusals,
+                        json_array_size(json_object_get(answer->manifest, "agents")), (int)list.len,
+                        (const char *)list.data);
+    else
+        (void)error_set(e, code, "%s", answer->text[0] ? answer->text : "nothing was started, and it is not said why");
+    buffer_free(&list);
+    return code;
 }
 
 static int dry_run(struct start *s, const struct client_answer *answer, struct error *e)
@@ -135,7 +138,8 @@ static int dry_run(struct start *s, const struct client_answer *answer, struct e
     if (json_array_size(json_object_get(answer->manifest, "agents")) > 0)
         r = capture_print_check(s->cli, answer->manifest, o->for_ns, o->bytes, o->keep == KEEP_PACKETS, e);
     if (r == 0 && answer->code)
-        r = error_set(e, answer->code < 0 ? answer->code : ERROR_INVALID, "it would not start: %s", answer->text);
+        r = error_set(e, answer->code < 0 ? answer->code : ERROR_INVALID, "it would not start%s%s",
+                      answer->text[0] ? ": " : "", answer->text);
     else if (r == 0 && answer->text[0])
         note(s->cli, "%s", answer->text);
     return r;
@@ -270,8 +274,8 @@ static int started(struct start *s, const struct client_answer *answer, struct e
         return error_set(e, ERROR_INVALID, "the collector at %s does not say what it started", s->cli->collector);
     if (s->no_wait)
         return puts(order_text(s->order, "id")) < 0 ? error_set(e, ERROR_SYSTEM, "cannot write to standard output") : 0;
-    note(s->cli, "started %s: %s on %s", order_text(s->order, "capture"),
-         *order_text(s->order, "filter") ? order_text(s->order, "filter") : "everything",
+    size_t agents = json_array_size(json_object_get(s->order, "agents"));
+    note(s->cli, "started %s on %zu agent%s (%s)", order_text(s->order, "capture"), agents, agents == 1 ? "" : "s",
          order_text(s->order, "selector"));
     return wait_for_end(s, e);
 }

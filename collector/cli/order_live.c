@@ -292,6 +292,8 @@ static void say_changes(struct order_live *l)
     json_array_foreach(json_object_get(l->order, "agents"), i, a)
     {
         const char *agent = order_text(a, "agent");
+        if (order_phase(a) == PHASE_PENDING && !*order_text(a, "text")) /* it is on its way */
+            continue;
         put_state(a, state, sizeof state);
         if (strcmp(order_text(l->said, agent), state) == 0)
             continue;

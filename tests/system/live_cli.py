@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# timeout: 600
+"""The command line against a fleet that captures: start with a file, a pipe, names, refusals, limits and signals; print --follow while
+captures overlap and agents and the collector come and go. Arguments name stories."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import fleet
+import lab
+import pcapfile
+
+PING = "icmp[icmptype] == icmp-echo"
+
+
+def ping(system, count, to="web-1"):
+    """Echo requests from the client: how many were sent."""
+    system.host("client", "ping", "-q", "-c", str(count), "-i", "0.01", system.ip(to), check=False)
+    return count
+
+
+def popen(system, *arguments, **more):
+    return subprocess.Popen(system.inside(lab.HUB) + [os.path.join(fleet.BIN, "fleetdump"), *arguments],
+                            env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address), stdin=subprocess.DEVNULL, **more)
+
+
+def wait_for_phase(system, name, phase, agents=1):
+    fleet.wait_until(lambda: any(o["capture"] == name for o in system.json("capture", "list"))
+                     and system.phases(name).count(phase) >= agents, "%s to be %s on %d agents" % (name, phase, agents))
+
+
+class Lines:
+    """What a process prints, as it comes."""
+
+    def __init__(self, process):
+        self.process, self.out, self.said = process, [], []
+        self.readers = [threading.Thread(target=self.read, args=pair)
+                        for pair in ((process.stdout, self.out), (process.stderr, self.said))]
+        for reader in self.readers:
+            reader.start()
+
+    @staticmethod
+    def read(file, lines):
+        for line in file:
+            lines.append(line.rstrip("\n"))
+
+    def end(self, how=None):
+        if how:
+            self.process.send_signal(how)
+        code = self.process.wait(fleet.WAIT_S)
+        for reader in self.readers:
+            reader.join()
+        return code, "\n".join(self.said)
+
+
+# --------------------------------------------------------------------- stories
+
+def a_file_holds_what_tcpdump_saw():
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.start_agents("web-1", "web-2")
+        beside = {name: system.tcpdump(name, system.path(name + ".pcap"), "--immediate-mode", "icmp") for name in ("web-1", "web-2")}
+        start = Lines(popen(system, "capture", "start", "--on", "web-*", "--for", "10m", "--name", "file", "-w", system.path("out.pcapng"),
+                            "--vantage", "all", "icmp", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        wait_for_phase(system, "file", "running", 2)
+        for to in ("web-1", "web-2", "web-1"):
+            ping(system, 50, to)
+        code, said = start.end(signal.SIGINT)
+        assert code == 0, said
+        for child in beside.values():
+            lab.end_tcpdump(child)
+        interfaces, packets, damage = pcapfile.read(system.path("out.pcapng"))
+        assert damage is None
+        for name in beside:
+            ours = [(p.time_ns, p.data) for p in packets if interfaces[p.interface].name == name + "/eth0"]
+            theirs = [(p.time_ns, p.data) for p in pcapfile.read(system.path(name + ".pcap"))[1]]
+            assert sorted(ours) == sorted(theirs), (name, len(ours), len(theirs))
+        assert [p.time_ns for p in packets] == sorted(p.time_ns for p in packets)
+        assert "file: 2 agents, 300 packets" in said and "fleetdump pull --capture file" in said, said
+        assert system.order("file")["state"] == "over"
+        assert "stopped by" in system.order("file")["why"], system.order("file")
+
+
+def a_pipe_shows_packets_while_it_runs():
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.start_agents("web-1", "web-2")
+        start = popen(system, "capture", "start", "-A", "--for", "10m", "--name", "pipe", "-w", "-", PING, stdout=subprocess.PIPE,
+                      stderr=subprocess.PIPE, text=False)
+        seen = Lines(subprocess.Popen(["tcpdump", "-n", "-l", "-r", "-"], stdin=start.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      text=True))
+        start.stdout.close()
+        wait_for_phase(system, "pipe", "running", 2)
+        total = 0
+        for to in ("web-1", "web-2", "web-1", "web-2"):
+            total += ping(system, 10, to)
+            fleet.wait_until(lambda: len(seen.out) >= total, "%d packets in the pipe" % total)
+        assert "running" in system.phases("pipe")
+        start.send_signal(signal.SIGTERM)
+        said = start.stderr.read().decode()
+        assert start.wait(fleet.WAIT_S) == 0, said
+        seen.end()
+        assert len(seen.out) == total, (len(seen.out), total)
+
+
+def a_reader_that_leaves_ends_the_capture():
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        start = popen(system, "capture", "start", "-A", "--for", "10m", "--name", "left", "-w", "-", stdout=subprocess.PIPE,
+                      stderr=subprocess.DEVNULL)
+        start.stdout.read(28)
+        start.stdout.close()
+        start.wait(fleet.WAIT_S)
+        assert system.order("left")["state"] == "over"
+
+
+def names_say_whose_packets():
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.start_agents("web-1", "web-2")
+        system.run("capture", "start", "-A", "--no-wait", "--name", "one", "icmp and dst web-2")
+        wait_for_phase(system, "one", "running", 2)
+        for to in ("web-1", "web-2"):
+            ping(system, 5, to)
+        done = system.run("capture", "stop", "one")
+        assert "one: 2 agents, 5 packets" in done.stderr, done.stderr
+        assert "web-2" not in system.order("one")["filter"] and system.ip("web-2") in system.order("one")["filter"]
+
+
+def who_cannot_says_so():
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.start_agents("web-1", "web-2")
+        system.add_interface("web-1", "extra0")
+        done = system.run("capture", "start", "-A", "-i", "extra*", check=(1,))
+        assert "nothing was started: 1 of 2 agents said no" in done.stderr and "web-2: " in done.stderr, done.stderr
+        assert not system.json("capture", "list")
+        done = system.run("capture", "start", "-A", "-i", "extra*", "--dry-run", check=(1,))
+        assert re.search(r"^web-1 +yes +extra0", done.stdout, re.M) and re.search(r"^web-2 +refused", done.stdout, re.M), done.stdout
+        done = system.run("capture", "start", "-A", "-i", "extra*", "--partial", "--for", "1s", check=(3,))
+        assert "web-2: refused" in done.stderr and "web-1: stopped" in done.stderr, done.stderr
+        system.run("capture", "start", "-A", "--name", "same", "--for", "1s")
+        assert "same" in system.run("capture", "start", "-A", "--name", "same", check=(1, 2)).stderr
+
+
+def limits_end_the_wait():
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.start_agents("web-1", "web-2")
+        start = Lines(popen(system, "capture", "start", "-A", "--for", "10m", "-c", "5", "--name", "few", "icmp", stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True))
+        wait_for_phase(system, "few", "running", 2)
+        for to in ("web-1", "web-2"):
+            ping(system, 20, to)
+        code, said = start.end()
+        assert code == 0 and "few: 2 agents, 10 packets" in said, said
+
+
+def followed_packets_come_once():
+    """Two captures overlap on each agent; an agent and the collector are restarted meanwhile."""
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.start_agents("web-1", "web-2")
+        follow = Lines(popen(system, "print", "--follow", PING, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True))
+        for name in ("first", "second"):
+            system.run("capture", "start", "-A", "--for", "10m", "--no-wait", "--name", name, "icmp")
+            wait_for_phase(system, name, "running", 2)
+        total = 0
+
+        def until_there():
+            fleet.wait_until(lambda: len([line for line in list(follow.out) if "echo request" in line]) >= total, "%d requests" % total)
+
+        for to in ("web-1", "web-2"):
+            total += ping(system, 10, to)
+            until_there()
+        system.stop_agent("web-2")
+        system.start_agents("web-2")
+        for name in ("first", "second"):
+            wait_for_phase(system, name, "running", 2)
+        total += ping(system, 10, "web-2")
+        until_there()
+        system.stop_collector()
+        total += ping(system, 10, "web-1")
+        system.start_collector()
+        until_there()
+        for name in ("first", "second"):
+            wait_for_phase(system, name, "running", 2)
+        total += ping(system, 10, "web-2")
+        until_there()
+        code, said = follow.end(signal.SIGINT)
+        requests = [line for line in follow.out if "echo request" in line]
+        assert code == 0, said
+        assert len(requests) == total and len(set(requests)) == total, (len(requests), len(set(requests)), total)
+
+
+STORIES = (a_file_holds_what_tcpdump_saw, a_pipe_shows_packets_while_it_runs, a_reader_that_leaves_ends_the_capture, names_say_whose_packets,
+           who_cannot_says_so, limits_end_the_wait, followed_packets_come_once)
+
+
+def main():
+    for story in STORIES:
+        if sys.argv[1:] and story.__name__ not in sys.argv[1:]:
+            continue
+        story()
+        print("ok", story.__name__, flush=True)
+
+
+if __name__ == "__main__":
+    main()
