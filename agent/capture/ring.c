@@ -87,6 +87,15 @@ static int check_ring(const char *name, pcap_t *pcap, struct error *e)
     return error_set(e, ERROR_UNSUPPORTED, "%s: the kernel has no rings of TPACKET_V3 for it", name);
 }
 
+/* While any socket of the host asks for time stamps, the kernel stamps a packet once, before anybody gets it; else each listener stamps for
+ * itself, and two captures do not know the same packet again (net_enable_timestamp in net/core/dev.c). The kernel changes its code for that a
+ * little later, so the first packets may still differ. */
+static void stamp_once(pcap_t *pcap)
+{
+    int on = 1;
+    (void)setsockopt(pcap_fileno(pcap), SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+}
+
 static int open_handle(const char *name, const struct ring_options *o, pcap_t **out, struct error *e)
 {
     char problem[PCAP_ERRBUF_SIZE] = "";
@@ -109,6 +118,7 @@ static int open_handle(const char *name, const struct ring_options *o, pcap_t **
         pcap_close(pcap);
         return code;
     }
+    stamp_once(pcap);
     *out = pcap;
     return 0;
 }

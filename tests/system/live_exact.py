@@ -94,6 +94,11 @@ def compare(system, name, filter_text, dumps, begin_ns, end_ns):
         theirs = within(packets(path)[""], begin_ns, end_ns)
         mine = within(ours["%s/eth0" % host], begin_ns, end_ns)
         missing, extra = theirs - mine, mine - theirs
+        if os.environ.get("KEEP"):
+            import shutil
+            shutil.copy(path, "/tmp/theirs-%s-%s.pcap" % (name, host))
+            shutil.copy(out, "/tmp/ours-%s.pcapng" % name)
+            shutil.copy(manifest, "/tmp/ours-%s.json" % name)
         lost = losses(manifest, host)
         print("%s on %s: %d packets; tcpdump dropped %d, we %d; %d missing, %d more" %
               (name, host, sum(mine.values()), dropped, lost, sum(missing.values()), sum(extra.values())), flush=True)
