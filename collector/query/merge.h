@@ -3,8 +3,9 @@
  * caller.
  *
  * Memory: the frames whose times overlap at one moment. Packets of equal time come in the order of `rank` (the caller's
- * order of places), then as they stand. A packet that several streams saw at one vantage (same time, length and bytes)
- * comes once.
+ * order of places), then as they stand. A packet that several streams saw at one vantage (same length and bytes, times
+ * within MERGE_SAME_NS) comes once: listeners on one interface may each stamp a packet for themselves (Linux does so with
+ * what comes out of a veth pair, since the sender's departure time stands where the stamp would).
  */
 #ifndef FLEETDUMP_COLLECTOR_QUERY_MERGE_H
 #define FLEETDUMP_COLLECTOR_QUERY_MERGE_H
@@ -12,6 +13,8 @@
 #include "common/base/buffer.h"
 #include "common/chunk/head.h"
 #include "common/chunk/pcapng.h"
+
+#define MERGE_SAME_NS UINT64_C(1000000)
 
 struct merge_frame {
     struct head_frame info;

@@ -189,6 +189,35 @@ static void a_packet_that_two_streams_saw_comes_once(void **state)
     world_free(w);
 }
 
+/* Listeners may stamp for themselves: the same packets, some hundred ns apart, in the same order; one of the streams lost some. */
+static void stamps_that_differ_a_little_are_of_one_packet(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    uint64_t duplicates, random = 3;
+    size_t a = add_frame(w, 0, 0), b = add_frame(w, 1, 0);
+    w->common = 16;
+    for (uint32_t i = 0; i < 400; i++) {
+        uint64_t ns = (uint64_t)i * 10000;
+        add_packet(w, a, ns + next_random(&random) % 2000, i / 4, 16); /* each content passes four times */
+        if (i % 5)
+            add_packet(w, b, ns + next_random(&random) % 2000, i / 4, 16);
+    }
+    assert_int_equal(run(w, 64, &duplicates), 0);
+    assert_int_equal(w->out_count, 400);
+    assert_int_equal(duplicates, 320);
+    world_free(w);
+    w = world_new();
+    a = add_frame(w, 0, 0);
+    b = add_frame(w, 1, 0);
+    w->common = 16;
+    add_packet(w, a, 0, 1, 16);
+    add_packet(w, b, MERGE_SAME_NS + 1, 1, 16); /* too far apart: another one */
+    assert_int_equal(run(w, 64, &duplicates), 0);
+    assert_int_equal(w->out_count, 2);
+    world_free(w);
+}
+
 static void a_packet_that_passed_twice_comes_twice(void **state)
 {
     (void)state;
@@ -275,6 +304,7 @@ int main(void)
         cmocka_unit_test(packets_of_any_frames_come_out_in_order_and_all),
         cmocka_unit_test(packets_of_equal_time_keep_the_order_of_rank_and_file),
         cmocka_unit_test(a_packet_that_two_streams_saw_comes_once),
+        cmocka_unit_test(stamps_that_differ_a_little_are_of_one_packet),
         cmocka_unit_test(a_packet_that_passed_twice_comes_twice),
         cmocka_unit_test(a_frame_that_is_gone_costs_only_itself),
         cmocka_unit_test(unwanted_packets_do_not_come),
