@@ -97,10 +97,6 @@ def nearest_taken(missing, extra):
     return alone, [(t, *key) for key, times in by_bytes.items() for t in times]
 
 
-def is_sent(packet, mac):
-    return packet[1][6:12] == mac
-
-
 def within(counter, begin_ns, end_ns):
     return collections.Counter({key: n for key, n in counter.items() if begin_ns <= key[0] <= end_ns})
 
@@ -120,7 +116,8 @@ def compare(system, name, filter_text, dumps, begin_ns, end_ns):
         theirs = within(packets(path)[""], begin_ns, end_ns)
         mine = within(ours["%s/eth0" % host], begin_ns, end_ns)
         missing, extra = theirs - mine, mine - theirs
-        sent = [key for key in missing if is_sent(key, system.mac(host))]
+        mac = system.mac(host)
+        sent = [key for key in missing if key[1][6:12] == mac]
         missing, extra = nearest_taken(missing, extra)
         lost = losses(manifest, host)
         print("%s on %s: %d packets; tcpdump dropped %d, we %d; %d missing, %d more; %d of those sent stamped otherwise" %
