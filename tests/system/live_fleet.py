@@ -182,6 +182,7 @@ def interfaces_come_go_and_change_names():
         system.ip_in("web-1", "link", "del", "eth1")
         ping(system, 5)
         fleet.wait_until(lambda: system.order("moving")["agents"][0]["interfaces"] == ["eth0"], "eth1 to be gone")
+        requests(system, "moving", (0, 3))  # what passed is out of the ring, under the name that it passed under
         system.ip_in("web-1", "link", "set", "eth0", "down")
         system.ip_in("web-1", "link", "set", "eth0", "name", "eth7")
         system.ip_in("web-1", "link", "set", "eth7", "up")
