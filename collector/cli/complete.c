@@ -119,22 +119,24 @@ static const struct kind *kind_named(const char *name)
 
 /* ------------------------------------------------------------------ a line */
 
-/* What stands behind an option: a kind of words, or the words themselves. */
+/* What stands behind an option: a kind of words, or the words themselves; of one command, if it is named. The first
+ * that fits counts. */
 static const struct {
-    const char *option, *values;
+    const char *option, *values, *command;
 } values[] = {
-    {"on", "agents"},
-    {"label", "labels"},
-    {"capture", "captures"},
-    {"columns", "columns"},
-    {"sort", "columns"},
-    {"by", "columns"},
-    {"output", "table wide json ndjson csv"},
-    {"vantage", "auto all"},
-    {"keep", "packets headers flows"},
-    {"for", "10s 60s 5m 1h ever"},
-    {"bytes", "100M 1G 10G none"},
-    {"fresh", "500ms 1500ms 5s no"},
+    {"output", "table json svg html", "show"},
+    {"on", "agents", NULL},
+    {"label", "labels", NULL},
+    {"capture", "captures", NULL},
+    {"columns", "columns", NULL},
+    {"sort", "columns", NULL},
+    {"by", "columns", NULL},
+    {"output", "table wide json ndjson csv", NULL},
+    {"vantage", "auto all", NULL},
+    {"keep", "packets headers flows", NULL},
+    {"for", "10s 60s 5m 1h ever", NULL},
+    {"bytes", "100M 1G 10G none", NULL},
+    {"fresh", "500ms 1500ms 5s no", NULL},
 };
 
 /* What stands on the place of a command's own arguments. */
@@ -180,6 +182,15 @@ static const char *option_before(const struct command *of, const char *word)
     return s.found;
 }
 
+static void put_values_of(const struct cli *cli, const char *option, const struct command *of)
+{
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        if (strcmp(values[i].option, option) == 0 && (!values[i].command || strcmp(values[i].command, of->name) == 0)) {
+            put_values(cli, values[i].values, of);
+            return;
+        }
+}
+
 static void put_argument(const struct cli *cli, const struct command *of)
 {
     for (size_t i = 0; i < sizeof arguments / sizeof arguments[0]; i++)
@@ -193,11 +204,10 @@ static void put_line(const struct cli *cli, char *const *words, int count)
     const char *last = words[count - 1];
     const struct command *of = command_named(words, count - 1, &used);
     const char *option = count > 1 ? option_before(of, words[count - 2]) : NULL;
-    for (size_t i = 0; option && i < sizeof values / sizeof values[0]; i++)
-        if (strcmp(values[i].option, option) == 0)
-            put_values(cli, values[i].values, of);
-    if (option)
+    if (option) {
+        put_values_of(cli, option, of);
         return;
+    }
     if (last[0] == '-')
         put_options(cli, of);
     else if (!of && count > 1 && strcmp(words[0], "help") == 0)

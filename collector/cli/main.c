@@ -50,8 +50,8 @@ static int load_config(struct client_config *c, struct error *e)
 /* ------------------------------------------------------------------ commands */
 
 const struct command *const commands[] = {
-    &command_agents, &command_captures, &command_capture, &command_flows,  &command_pull,
-    &command_print,  &command_status,   &command_chunks,  &command_export, NULL};
+    &command_agents, &command_captures, &command_capture, &command_flows,  &command_pull, &command_print,
+    &command_show,   &command_status,   &command_chunks,  &command_export, NULL};
 
 const char *command_word(const struct command *c)
 {
@@ -118,7 +118,8 @@ static void put_usage(FILE *to)
                 "  fleetdump flows 'state S0 or state REJ' --by server --top 10\n"
                 "  fleetdump pull 'host 10.0.0.5 and port 80' -w out.pcapng\n"
                 "  fleetdump pull 'host 10.0.0.5 and port 80' -w - | wireshark -k -i -\n"
-                "  fleetdump print 'udp port 53' --since 5m\n\n"
+                "  fleetdump print 'udp port 53' --since 5m\n"
+                "  fleetdump show 7f3a\n\n"
                 "Exit status: 0 complete, 1 failed, 2 wrong use, 3 the answer is good but incomplete.\n");
 }
 

@@ -16,6 +16,8 @@ CASES = (
     (["fleetdump", "flows", "--li"], ["--limit="]),
     (["fleetdump", "pull", "--vantage", "=", "a"], ["all", "auto"]),
     (["fleetdump", "flows", "-o", "nd"], ["ndjson"]),
+    (["fleetdump", "show", "-o", ""], ["table", "json", "svg", "html"]),
+    (["fleetdump", "show", "commun"], ["community-id"]),
     (["fleetdump", "flows", "--columns", "=", "client,orig_p"], ["client,orig_port", "client,orig_packets"]),
     (["fleetdump", "flows", "--capture", "mon"], ["monday"]),
     (["fleetdump", "pull", "--on", "web-1,db"], ["web-1,db-1"]),
