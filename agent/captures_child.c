@@ -179,8 +179,7 @@ static int check(const struct order *o, struct monitor_report *r, struct error *
     if (!code)
         code = ring_choose(globs, named, &chosen, &count, e);
     if (!code && !count)
-        code = error_set(e, ERROR_NOT_FOUND, "no interface %s",
-                         named ? "fits the names that were given" : "is up and has an address");
+        code = ring_none(globs, named, e);
     if (!code)
         fill_list(r, chosen, count);
     for (size_t i = 0; !code && i < count; i++)

@@ -41,7 +41,8 @@ struct reading {
     struct progress progress;
     const char *file;    /* that is being read */
     uint64_t done_bytes; /* of the files before it */
-    bool failed;         /* a file, or part of it, could not be read */
+    bool waiting_said;
+    bool failed; /* a file, or part of it, could not be read */
 };
 
 static void on_signal(int number)
@@ -87,7 +88,10 @@ static bool somebody_ships(void *context)
 
 static void say_waiting(void *context, const struct error *full)
 {
-    (void)context;
+    struct reading *r = context;
+    if (r->waiting_said)
+        return;
+    r->waiting_said = true;
     fprintf(stderr, "fleetdump-agent: waiting for room: %s\n", full->text);
 }
 

@@ -63,10 +63,13 @@ void ring_watch_take(int fd);
 struct ring_choice {
     char name[RING_NAME_MAX];
 };
-/* The interfaces that fit one of the globs ("any" is taken literally), or, without globs, those that are up, have an address, have no master
- * and are no loopback. malloc'ed, by the kernel's index. ERROR_NOT_FOUND, with those that there are, if there is none. */
+/* The interfaces that are up and fit one of the globs ("any" is taken literally), or, without globs, those that are up, have an address, have no
+ * master and are no loopback. malloc'ed, by the kernel's index; there may be none. */
 MUST_CHECK int ring_choose(const char *const *globs, size_t count, struct ring_choice **out, size_t *chosen,
                            struct error *e);
+
+/* ERROR_NOT_FOUND, in words for the case that there are none, with those that exist. */
+int ring_none(const char *const *globs, size_t count, struct error *e);
 
 /* Whether the filter compiles for the interface's link type (asked without opening it for long). As ring_open. */
 MUST_CHECK int ring_check(const char *name, const struct ring_options *o, struct error *e);

@@ -43,10 +43,10 @@ static bool is_default(const struct ifaddrs *all, const struct ifaddrs *a)
            !has_master(a->ifa_name);
 }
 
-static bool fits(const char *const *globs, size_t count, const char *name)
+static bool is_meant(const char *const *globs, size_t count, const struct ifaddrs *a)
 {
-    for (size_t i = 0; i < count; i++)
-        if (glob_match(globs[i], name, strlen(name)))
+    for (size_t i = 0; (a->ifa_flags & IFF_UP) && i < count; i++)
+        if (glob_match(globs[i], a->ifa_name, strlen(a->ifa_name)))
             return true;
     return false;
 }
@@ -59,23 +59,34 @@ static bool asks_any(const char *const *globs, size_t count)
     return false;
 }
 
-static int nothing_fits(const struct ifaddrs *all, const char *const *globs, size_t count, struct error *e)
+static void list_names(const struct ifaddrs *all, struct buffer *names)
 {
-    struct buffer names = {.limit = NAMES_MAX}, asked = {.limit = NAMES_MAX};
     for (const struct ifaddrs *a = all; a; a = a->ifa_next)
         if (is_entry(a))
-            buffer_printf(&names, "%s%s", names.len ? ", " : "", a->ifa_name);
+            buffer_printf(names, "%s%s%s", names->len ? ", " : "", a->ifa_name, a->ifa_flags & IFF_UP ? "" : " (down)");
+    buffer_u8(names, 0);
+}
+
+int ring_none(const char *const *globs, size_t count, struct error *e)
+{
+    struct ifaddrs *all;
+    struct buffer names = {.limit = NAMES_MAX}, asked = {.limit = NAMES_MAX};
+    if (getifaddrs(&all) != 0)
+        return error_sys(e, errno, "cannot list the interfaces");
+    list_names(all, &names);
+    freeifaddrs(all);
     for (size_t i = 0; i < count; i++)
         buffer_printf(&asked, "%s'%s'", i ? ", " : "", globs[i]);
+    const char *there = names.failed ? "too many to name" : (const char *)names.data;
     int code;
     if (count)
-        code = error_set(e, ERROR_NOT_FOUND, "no interface fits %.*s; there are: %.*s", (int)asked.len,
-                         (const char *)asked.data, (int)names.len, names.len ? (const char *)names.data : "");
+        code = error_set(e, ERROR_NOT_FOUND, "no interface that is up fits %.*s; there are: %s", (int)asked.len,
+                         (const char *)asked.data, there);
     else
         code = error_set(e, ERROR_NOT_FOUND,
                          "no interface is up, has an address, and is neither loopback nor part of another one; "
-                         "choose one of: %.*s",
-                         (int)names.len, names.len ? (const char *)names.data : "");
+                         "there are: %s",
+                         there);
     buffer_free(&names);
     buffer_free(&asked);
     return code;
@@ -100,10 +111,8 @@ int ring_choose(const char *const *globs, size_t count, struct ring_choice **out
         return error_sys(e, errno, "cannot list the interfaces");
     int code = asks_any(globs, count) ? add(out, chosen, "any", e) : 0;
     for (const struct ifaddrs *a = all; a && !code; a = a->ifa_next)
-        if (is_entry(a) && (count ? fits(globs, count, a->ifa_name) : is_default(all, a)))
+        if (is_entry(a) && (count ? is_meant(globs, count, a) : is_default(all, a)))
             code = add(out, chosen, a->ifa_name, e);
-    if (!code && !*chosen)
-        code = nothing_fits(all, globs, count, e);
     freeifaddrs(all);
     if (code) {
         free(*out);

@@ -129,7 +129,7 @@ struct spool_sink {
     struct spool_stream *stream;
     struct sink_wait wait;
     bool may_wait;
-    bool said;
+    bool waiting; /* was said, and not yet that it is over */
 };
 
 static int spool_sink_open_body(struct sink *s, uint64_t seq, struct error *e)
@@ -159,9 +159,9 @@ static int spool_sink_full(struct sink *s, const struct error *why, struct error
         return error_set(e, ERROR_CANCELLED, "stopped while waiting for room in the spool");
     if (!p->wait.somebody_ships(p->wait.context))
         return nobody_ships(why, e);
-    if (!p->said)
+    if (!p->waiting)
         p->wait.waiting(p->wait.context, why);
-    p->said = true;
+    p->waiting = true;
     usleep(WAIT_STEP_US);
     return 0;
 }
@@ -176,7 +176,12 @@ static int spool_sink_room(struct sink *s, uint64_t need, struct error *e)
         if (code)
             return code;
     }
-    return code ? error_set(e, code, "%s", why.text) : 0;
+    if (code)
+        return error_set(e, code, "%s", why.text);
+    if (p->waiting && p->wait.over)
+        p->wait.over(p->wait.context);
+    p->waiting = false;
+    return 0;
 }
 
 static void spool_sink_close(struct sink *s)

@@ -34,7 +34,8 @@ MUST_CHECK int sink_folder(const char *path, struct sink **out, struct error *e)
 struct sink_wait {
     const atomic_bool *stop;                                  /* gives up waiting with ERROR_CANCELLED */
     bool (*somebody_ships)(void *context);                    /* else there is no use in waiting */
-    void (*waiting)(void *context, const struct error *full); /* called once when waiting begins */
+    void (*waiting)(void *context, const struct error *full); /* called when waiting begins */
+    void (*over)(void *context);                              /* NULL, or called when there is room again */
     void *context;
 };
 

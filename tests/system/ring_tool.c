@@ -156,6 +156,8 @@ static int list(const char *const *globs, size_t count)
     struct ring_choice *chosen;
     size_t n;
     int code = ring_choose(globs, count, &chosen, &n, &e);
+    if (!code && !n)
+        code = ring_none(globs, count, &e);
     if (code)
         printf("error %s: %s\n", error_name(code), e.text);
     for (size_t i = 0; i < n; i++)
@@ -188,6 +190,7 @@ int main(int argc, char **argv)
             check = true;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    setvbuf(stdin, NULL, _IONBF, 0); /* poll is to see every line */
     for (; optind < argc && count < MOST; optind++, count++) {
         struct error e = ERROR_INIT;
         struct tapped *t = &all[count];
