@@ -61,11 +61,11 @@ static const char *limit_reached(const struct order *o, uint64_t now_ns)
 
 /* ---------------------------------------------------------------- interfaces and memory */
 
-static bool has_interface(const struct capture *c, const char *name)
+static bool has_interface(const struct capture *c, unsigned index)
 {
     for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
-        for (size_t k = 0; c->capturers[i].pid && k < c->capturers[i].name_count; k++)
-            if (strcmp(c->capturers[i].names[k], name) == 0)
+        for (size_t k = 0; c->capturers[i].pid && k < c->capturers[i].interface_count; k++)
+            if (c->capturers[i].interfaces[k].index == index)
                 return true;
     return false;
 }
@@ -80,21 +80,16 @@ static size_t glob_list(const struct order *o, const char *globs[REQUEST_INTERFA
     return n;
 }
 
-/* Names of interfaces that the order means and no capturer has; malloc'ed. */
-static int missing_interfaces(const struct capture *c, char (**names)[ORDER_NAME_MAX], size_t *count, struct error *e)
+/* Interfaces that the order means and no capturer has; malloc'ed. */
+static int missing_interfaces(const struct capture *c, struct ring_choice **missing, size_t *count, struct error *e)
 {
     const char *globs[REQUEST_INTERFACES_MAX];
-    struct ring_choice *chosen = NULL;
     size_t n = 0;
     *count = 0;
-    *names = NULL;
-    int code = ring_choose(globs, glob_list(&c->order, globs), &chosen, &n, e);
-    if (!code && n && !(*names = calloc(n, sizeof **names)))
-        code = error_set(e, ERROR_MEMORY, "no memory for names of interfaces");
+    int code = ring_choose(globs, glob_list(&c->order, globs), missing, &n, e);
     for (size_t i = 0; !code && i < n; i++)
-        if (!has_interface(c, chosen[i].name))
-            snprintf((*names)[(*count)++], ORDER_NAME_MAX, "%s", chosen[i].name);
-    free(chosen);
+        if (!has_interface(c, (*missing)[i].index))
+            (*missing)[(*count)++] = (*missing)[i];
     return code;
 }
 
@@ -106,7 +101,7 @@ static int check_memory(const struct captures *s, size_t count, struct error *e)
     for (size_t i = 0; i < CAPTURES_MAX; i++)
         for (size_t k = 0; k < CAPTURES_CAPTURERS; k++)
             if (s->captures[i].used && s->captures[i].capturers[k].pid)
-                used += flows + s->captures[i].capturers[k].name_count * a->ring;
+                used += flows + s->captures[i].capturers[k].interface_count * a->ring;
     if (used <= a->memory)
         return 0;
     return error_set(
@@ -129,16 +124,16 @@ static void fail(struct captures *s, struct capture *c, const char *why)
 void capture_launch(struct captures *s, struct capture *c)
 {
     struct error e = ERROR_INIT;
-    char(*names)[ORDER_NAME_MAX] = NULL;
+    struct ring_choice *missing = NULL;
     size_t count = 0;
     c->retry_ns = 0;
-    int code = missing_interfaces(c, &names, &count, &e);
+    int code = missing_interfaces(c, &missing, &count, &e);
     if (!code && count && !capture_runs(c))
         code = check_memory(s, count, &e);
     if (!code && count)
-        code = capturer_start(s, c, names, count, &e); /* takes the names */
+        code = capturer_start(s, c, missing, count, &e); /* takes the list */
     else
-        free(names);
+        free(missing);
     if (code == ERROR_LIMIT && !capture_runs(c))
         capture_set(s, c, PHASE_REFUSED, "%s", e.text);
     else if (code)

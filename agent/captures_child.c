@@ -46,29 +46,29 @@ static struct capturer *unused(struct capture *c)
     return NULL;
 }
 
-static _Noreturn void run(const struct captures *s, const struct capture *c, char (*names)[ORDER_NAME_MAX],
+static _Noreturn void run(const struct captures *s, const struct capture *c, const struct ring_choice *interfaces,
                           size_t count, int fd)
 {
     const char **list = calloc(count, sizeof *list);
     if (!list)
         _exit(CAPTURER_FAILED);
     for (size_t i = 0; i < count; i++)
-        list[i] = names[i];
+        list[i] = interfaces[i].name;
     capturer_run(s->config, &c->order, list, count, fd);
 }
 
-int capturer_start(struct captures *s, struct capture *c, char (*names)[ORDER_NAME_MAX], size_t count, struct error *e)
+int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count, struct error *e)
 {
     struct capturer *p = unused(c);
     int fds[2];
     if (!p) { /* the interfaces wait until one of them ends */
-        free(names);
+        free(interfaces);
         return 0;
     }
     int code = pair(fds, e);
     pid_t pid = code ? -1 : process_fork(fds[1], "fleetdump-cap");
     if (pid == 0)
-        run(s, c, names, count, fds[1]);
+        run(s, c, interfaces, count, fds[1]);
     if (!code)
         close(fds[1]);
     if (pid < 0) {
@@ -76,10 +76,10 @@ int capturer_start(struct captures *s, struct capture *c, char (*names)[ORDER_NA
             code = error_sys(e, errno, "cannot start a capturer");
             close(fds[0]);
         }
-        free(names);
+        free(interfaces);
         return code;
     }
-    *p = (struct capturer){.pid = pid, .fd = fds[0], .names = names, .name_count = count};
+    *p = (struct capturer){.pid = pid, .fd = fds[0], .interfaces = interfaces, .interface_count = count};
     return 0;
 }
 
@@ -152,7 +152,7 @@ static void ended(struct captures *s, struct capture *c, struct capturer *p, int
     *p = (struct capturer){.fd = -1};
     capture_capturer_ended(s, c, &was, WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
     close(was.fd);
-    free(was.names);
+    free(was.interfaces);
 }
 
 /* ---------------------------------------------------------------- checks */

@@ -8,6 +8,7 @@
 #ifndef FLEETDUMP_AGENT_CAPTURES_IMPL_H
 #define FLEETDUMP_AGENT_CAPTURES_IMPL_H
 
+#include "agent/capture/ring.h"
 #include "agent/captures.h"
 
 #define FLUSHES_MAX 8u /* waited for at once, of one capture */
@@ -16,8 +17,8 @@ struct capturer {
     pid_t pid; /* 0: unused */
     int fd;
     struct monitor_report last;
-    char (*names)[ORDER_NAME_MAX]; /* interfaces that it was given */
-    size_t name_count;
+    struct ring_choice *interfaces; /* that it was given, by their names then */
+    size_t interface_count;
 };
 
 struct capture {
@@ -64,7 +65,7 @@ void capture_stop(struct captures *s, struct capture *c, const char *why);
 void capture_capturer_ended(struct captures *s, struct capture *c, struct capturer *p, int end);
 
 /* captures_child.c */
-MUST_CHECK int capturer_start(struct captures *s, struct capture *c, char (*names)[ORDER_NAME_MAX], size_t count,
+MUST_CHECK int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count,
                               struct error *e);
 void capturer_tell(struct capturer *p, const struct monitor_request *r);
 void check_start(struct captures *s, const struct monitor_request *r);

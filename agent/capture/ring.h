@@ -62,6 +62,7 @@ void ring_watch_take(int fd);
 /* ---------------------------------------------------------------- choosing interfaces */
 struct ring_choice {
     char name[RING_NAME_MAX];
+    unsigned index; /* the kernel's, which outlives names and is not used again; 0: any */
 };
 /* The interfaces that are up and fit one of the globs ("any" is taken literally), or, without globs, those that are up, have an address, have no
  * master and are no loopback. malloc'ed, by the kernel's index; there may be none. */

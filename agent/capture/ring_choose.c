@@ -98,7 +98,9 @@ static int add(struct ring_choice **chosen, size_t *count, const char *name, str
     if (!grown)
         return error_set(e, ERROR_MEMORY, "no memory for a list of interfaces");
     *chosen = grown;
-    snprintf(grown[(*count)++].name, sizeof grown->name, "%s", name);
+    struct ring_choice *c = &grown[(*count)++];
+    snprintf(c->name, sizeof c->name, "%s", name);
+    c->index = if_nametoindex(name);
     return 0;
 }
 
