@@ -342,7 +342,7 @@ static _Noreturn void leave(struct live *l, enum capturer_end how, const char *t
     spool_close(l->spool);
     taps_close(l);
     free(l->fds);
-    exit(how);
+    exit((int)how);
 }
 
 static _Noreturn void finish(struct live *l)
