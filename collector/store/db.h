@@ -17,12 +17,12 @@
 
 /* A kind of database: how one is made and recognised, and what is asked of it. */
 struct db_kind {
-    const char *name;      /* "partition": for messages */
-    const char *schema;    /* statements that make an empty one */
-    uint32_t application;  /* application_id: the file is one of this kind */
-    uint32_t version;      /* user_version */
+    const char *name;         /* "partition": for messages */
+    const char *schema;       /* statements that make an empty one */
+    uint32_t application;     /* application_id: the file is one of this kind */
+    uint32_t version;         /* user_version */
     const char *const *steps; /* steps[v]: statements that make version v + 1 of version v; NULL: there are none */
-    const char *const *sql; /* statements by number */
+    const char *const *sql;   /* statements by number */
     unsigned sql_count;
     const char *begin, *commit, *done; /* fault points */
 };

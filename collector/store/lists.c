@@ -159,7 +159,8 @@ static void add_to_capture(struct store_capture_info *c, const struct listed *it
 static int give_capture(const struct listed *items, size_t count, struct buffer *agents,
                         int (*each)(void *context, const struct store_capture_info *c), void *context, struct error *e)
 {
-    struct store_capture_info c = {.name = items[0].sum.capture, .first_ns = UINT64_MAX, .first_arrived_ns = UINT64_MAX};
+    struct store_capture_info c = {
+        .name = items[0].sum.capture, .first_ns = UINT64_MAX, .first_arrived_ns = UINT64_MAX};
     buffer_clear(agents);
     for (size_t i = 0; i < count; i++) {
         add_to_capture(&c, &items[i]);
@@ -173,8 +174,8 @@ static int give_capture(const struct listed *items, size_t count, struct buffer 
     return each(context, &c);
 }
 
-int store_each_capture(struct store_reader *r, int (*each)(void *context, const struct store_capture_info *c), void *context,
-                       struct error *e)
+int store_each_capture(struct store_reader *r, int (*each)(void *context, const struct store_capture_info *c),
+                       void *context, struct error *e)
 {
     struct listing l = {0};
     struct buffer agents = {0};
@@ -275,8 +276,8 @@ static int give_stream(struct store_reader *r, const struct listed *item,
     return result ? result : each(context, &s);
 }
 
-int store_each_stream(struct store_reader *r, const struct store_scan *scan, int (*each)(void *context, const struct store_stream_info *s),
-                      void *context, struct error *e)
+int store_each_stream(struct store_reader *r, const struct store_scan *scan,
+                      int (*each)(void *context, const struct store_stream_info *s), void *context, struct error *e)
 {
     struct listing l = {0};
     int result = list_streams(r, &l, e);
@@ -353,16 +354,19 @@ static void add_stored(struct store_agent_info *a, const struct listing *l, size
 }
 
 /* An agent that sent chunks, but whose hello is not recorded (a catalog that was made anew). */
-static int give_unknown(const struct listing *l, size_t *at, int (*each)(void *context, const struct store_agent_info *a), void *context)
+static int give_unknown(const struct listing *l, size_t *at,
+                        int (*each)(void *context, const struct store_agent_info *a), void *context)
 {
-    struct store_agent_info a = {.name = l->items[*at].sum.agent, .software = "", .labels = "", .peer = "", .status_json = ""};
+    struct store_agent_info a = {
+        .name = l->items[*at].sum.agent, .software = "", .labels = "", .peer = "", .status_json = ""};
     a.software = l->items[*at].sum.software;
     add_stored(&a, l, at);
     return each(context, &a);
 }
 
-static int give_agent(struct store_reader *r, const struct sql *q, const struct listing *l, size_t *at, struct addresses *addresses,
-                      int (*each)(void *context, const struct store_agent_info *a), void *context, struct error *e)
+static int give_agent(struct store_reader *r, const struct sql *q, const struct listing *l, size_t *at,
+                      struct addresses *addresses, int (*each)(void *context, const struct store_agent_info *a),
+                      void *context, struct error *e)
 {
     struct store_agent_info a = {
         .name = sql_get_text(q, 0),
@@ -386,7 +390,8 @@ static int give_agent(struct store_reader *r, const struct sql *q, const struct 
     return each(context, &a);
 }
 
-int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a), void *context, struct error *e)
+int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
+                     void *context, struct error *e)
 {
     struct listing l = {0};
     struct addresses addresses = {.items = malloc(AGENT_ADDRESSES_MAX * sizeof(*addresses.items))};

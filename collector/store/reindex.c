@@ -115,12 +115,13 @@ static int rescue(struct checking *c, struct store *s, const char *name, struct 
         copy_rows(old, s->catalog, CATALOG_ADDRESS_COPY, CATALOG_ADDRESS_PASTE, &whole);
         uint64_t streams = copy_rows(old, s->catalog, CATALOG_STREAM_COPY, CATALOG_STREAM_PUT, &whole);
         if (!whole)
-            check_say(c, "%s: damaged: %llu agents and %llu cursors of old streams could be read; the rest is lost", path,
-                      (unsigned long long)agents, (unsigned long long)streams);
+            check_say(c, "%s: damaged: %llu agents and %llu cursors of old streams could be read; the rest is lost",
+                      path, (unsigned long long)agents, (unsigned long long)streams);
         rescue_orders(c, s, old, path);
     } else if (!r) {
         whole = false;
-        check_say(c, "%s/%s cannot be read: agents, their addresses and cursors of old streams are lost", s->path, CATALOG_NAME);
+        check_say(c, "%s/%s cannot be read: agents, their addresses and cursors of old streams are lost", s->path,
+                  CATALOG_NAME);
         check_say(c,
                   "%s/%s cannot be read: all captures that were ordered are lost; agents end them when they connect: "
                   "order them again",
@@ -203,7 +204,8 @@ static int adopt_strangers(struct store *s, struct error *e)
 /* A folder that is gone: its streams' cursors are kept. */
 static int forget(struct checking *c, struct store *s, const struct partition *p, struct error *e)
 {
-    check_say(c, "%s is gone, and with it %llu chunks: it is taken out of the catalog", p->path, (unsigned long long)p->sums.chunks);
+    check_say(c, "%s is gone, and with it %llu chunks: it is taken out of the catalog", p->path,
+              (unsigned long long)p->sums.chunks);
     int r = db_begin(s->catalog, e);
     if (!r)
         r = catalog_keep_cursors(s->catalog, p, e);
@@ -236,8 +238,8 @@ static int reindex_one(struct checking *c, struct store *s, struct partition *p,
     return rebuild_partition(c, s, p, e);
 }
 
-int store_reindex(const char *path, void (*say)(void *context, const char *text), void *context, struct store_report *report,
-                  struct error *e)
+int store_reindex(const char *path, void (*say)(void *context, const char *text), void *context,
+                  struct store_report *report, struct error *e)
 {
     struct store s = {0};
     struct checking c = {.say = say, .context = context, .report = report};

@@ -4,10 +4,10 @@
 #define PORTION_TABLE                                                                                                  \
     "epoch BLOB NOT NULL, agent TEXT NOT NULL, capture TEXT NOT NULL, software TEXT NOT NULL, filter TEXT NOT NULL,"   \
     "snaplen INT NOT NULL,"                                                                                            \
-    "install BLOB NOT NULL,"       /* 16 bytes: the agent's installation that sent it; zeros if not known */           \
-    "head_next INT NOT NULL,"      /* the cursor: 1 + seq of the last item here */                                     \
-    "ended INT NOT NULL,"          /* 1: the last item is the stream's END */                                          \
-    "restored INT NOT NULL,"       /* 1: by reindex, so that items may be missing between here and what is to come */  \
+    "install BLOB NOT NULL,"  /* 16 bytes: the agent's installation that sent it; zeros if not known */                \
+    "head_next INT NOT NULL," /* the cursor: 1 + seq of the last item here */                                          \
+    "ended INT NOT NULL,"     /* 1: the last item is the stream's END */                                               \
+    "restored INT NOT NULL,"  /* 1: by reindex, so that items may be missing between here and what is to come */       \
     "first_seq INT NOT NULL,"                                                                                          \
     "first_ns INT NOT NULL, last_ns INT NOT NULL,"                 /* of packets */                                    \
     "first_arrived_ns INT NOT NULL, last_arrived_ns INT NOT NULL," /* of heads */                                      \
@@ -53,26 +53,32 @@ static const char partition_schema[] =
 static const char *const partition_sql[] = {
     [PARTITION_STREAM_FIND] = "SELECT id, " PORTION_COLUMNS " FROM stream WHERE epoch = ?",
     [PARTITION_STREAM_LIST] = "SELECT id, " PORTION_COLUMNS " FROM stream ORDER BY id",
-    [PARTITION_STREAM_PUT] = "INSERT INTO stream (" PORTION_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                             "?, ?, ?, ?, ?, ?, ?, ?)",
-    [PARTITION_STREAM_UPDATE] = "UPDATE stream SET (" PORTION_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                                "?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
-    [PARTITION_HEAD_PUT] = "INSERT INTO head (stream, seq, last_seq, kind, seal, gap, body, arrived_ns, first_ns, last_ns, "
-                           "since_ns, until_ns, open_ns, seal_ns, rows, length, hash, body_length, body_hash, totals) VALUES "
-                           "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PARTITION_STREAM_PUT] =
+        "INSERT INTO stream (" PORTION_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?, ?, ?, ?, ?, ?, ?)",
+    [PARTITION_STREAM_UPDATE] =
+        "UPDATE stream SET (" PORTION_COLUMNS ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
+    [PARTITION_HEAD_PUT] =
+        "INSERT INTO head (stream, seq, last_seq, kind, seal, gap, body, arrived_ns, first_ns, last_ns, "
+        "since_ns, until_ns, open_ns, seal_ns, rows, length, hash, body_length, body_hash, totals) VALUES "
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [PARTITION_HEAD_DATA_PUT] = "INSERT INTO head_data (head, data) VALUES (?, ?)",
     [PARTITION_HEAD_DATA] = "SELECT data FROM head_data WHERE head = ?",
     /* The item that stands for this seq: GAP items stand for several. */
     [PARTITION_HEAD_FIND] = "SELECT " HEAD_COLUMNS " FROM head WHERE stream = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
-    [PARTITION_HEAD_LIST] = "SELECT " HEAD_COLUMNS " FROM head WHERE id >= ? AND until_ns >= ? AND since_ns <= ? ORDER BY id",
+    [PARTITION_HEAD_LIST] =
+        "SELECT " HEAD_COLUMNS " FROM head WHERE id >= ? AND until_ns >= ? AND since_ns <= ? ORDER BY id",
     [PARTITION_HEAD_WAITING] = "SELECT seq FROM head WHERE stream = ? AND body = 1 ORDER BY seq",
     [PARTITION_HEAD_ANY_WAITING] = "SELECT 1 FROM head WHERE body = 1 LIMIT 1",
-    [PARTITION_HEAD_FIRST_WAITING] = ("SELECT s.epoch, min(h.seq) FROM head h JOIN stream s ON s.id = h.stream WHERE h.body = 1 "
-                                      "GROUP BY h.stream"),
+    [PARTITION_HEAD_FIRST_WAITING] =
+        ("SELECT s.epoch, min(h.seq) FROM head h JOIN stream s ON s.id = h.stream WHERE h.body = 1 "
+         "GROUP BY h.stream"),
     [PARTITION_HEAD_MAX] = "SELECT max(id) FROM head",
     [PARTITION_HEAD_LAST] = "SELECT max(id), min(since_ns), max(until_ns), max(arrived_ns) FROM head",
     [PARTITION_HEAD_BODY] = "UPDATE head SET body = ?, gap = ?, pack = ?, offset = ? WHERE id = ?",
-    [PARTITION_PACK_PUT] = "INSERT INTO pack (number, end) VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET end = excluded.end",
+    [PARTITION_PACK_PUT] =
+        "INSERT INTO pack (number, end) VALUES (?, ?) ON CONFLICT (number) DO UPDATE SET end = excluded.end",
     [PARTITION_PACK_LIST] = "SELECT number, end FROM pack ORDER BY number",
     [PARTITION_POSTING_CLEAR] = "DELETE FROM posting",
     [PARTITION_POSTING_PUT] = "INSERT INTO posting (key, heads) VALUES (?, ?)",
@@ -105,19 +111,20 @@ static const char catalog_schema[] =
     /* id is never given twice, and the folder's name ends in it. */
     "CREATE TABLE partition ("
     "id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "rank INT NOT NULL,"   /* order of arrival: the id, or that of the partition that reindex made this from */
-    "name TEXT NOT NULL,"  /* of the folder */
+    "rank INT NOT NULL,"  /* order of arrival: the id, or that of the partition that reindex made this from */
+    "name TEXT NOT NULL," /* of the folder */
     "begin_ns INT NOT NULL, end_ns INT NOT NULL," /* arrival: [begin, end) */
-    "state INT NOT NULL,"  /* enum partition_state */
-    "settled INT NOT NULL," /* 1: flows.db never changes again */
-    "bodies_expired INT NOT NULL," /* 1: its packs were dropped */
+    "state INT NOT NULL,"                         /* enum partition_state */
+    "settled INT NOT NULL,"                       /* 1: flows.db never changes again */
+    "bodies_expired INT NOT NULL,"                /* 1: its packs were dropped */
     /* as in struct partition_sums; exact once the partition is settled */
     "chunks INT NOT NULL, rows INT NOT NULL, packets INT NOT NULL, head_bytes INT NOT NULL, body_bytes INT NOT NULL,"
     "bodies INT NOT NULL, database_bytes INT NOT NULL, heads INT NOT NULL,"
     "since_ns INT NOT NULL, until_ns INT NOT NULL, last_arrived_ns INT NOT NULL) STRICT;"
 
     /* What closed partitions hold of each stream. */
-    "CREATE TABLE portion (partition INT NOT NULL, " PORTION_TABLE ", PRIMARY KEY (epoch, partition)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE portion (partition INT NOT NULL, " PORTION_TABLE
+    ", PRIMARY KEY (epoch, partition)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX portion_partition ON portion (partition);"
 
     /* Of streams of which partitions were dropped: their cursors, and the times of the packets dropped. */
@@ -127,10 +134,12 @@ static const char catalog_schema[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INT NOT NULL) STRICT, WITHOUT ROWID;"
 
     "CREATE TABLE agent (name TEXT PRIMARY KEY, install BLOB NOT NULL, software TEXT NOT NULL, labels TEXT NOT NULL, "
-    "peer TEXT NOT NULL, status TEXT NOT NULL, first_seen_ns INT NOT NULL, last_seen_ns INT NOT NULL) STRICT, WITHOUT ROWID;"
+    "peer TEXT NOT NULL, status TEXT NOT NULL, first_seen_ns INT NOT NULL, last_seen_ns INT NOT NULL) STRICT, WITHOUT "
+    "ROWID;"
 
     /* [from, to]: to is NULL while the agent has it. */
-    "CREATE TABLE address (agent TEXT NOT NULL, family INT NOT NULL, addr BLOB NOT NULL, from_ns INT NOT NULL, to_ns INT, "
+    "CREATE TABLE address (agent TEXT NOT NULL, family INT NOT NULL, addr BLOB NOT NULL, from_ns INT NOT NULL, to_ns "
+    "INT, "
     "PRIMARY KEY (agent, family, addr, from_ns)) STRICT, WITHOUT ROWID;"
 
     ORDERS_TABLE;
@@ -138,54 +147,67 @@ static const char catalog_schema[] =
 static const char *const catalog_steps[CATALOG_VERSION] = {[1] = ORDERS_TABLE};
 
 #define SUMS_COLUMNS                                                                                                   \
-    "chunks, rows, packets, head_bytes, body_bytes, bodies, database_bytes, heads, since_ns, until_ns, last_arrived_ns"
+    "chunks, rows, packets, head_bytes, body_bytes, bodies, database_bytes, heads, since_ns, until_ns, "               \
+    "last_arrived_ns"
 
 static const char *const catalog_sql[] = {
     [CATALOG_PARTITION_LIST] = "SELECT id, rank, name, begin_ns, end_ns, state, settled, bodies_expired, " SUMS_COLUMNS
                                " FROM partition ORDER BY rank, id",
     [CATALOG_PARTITION_LAST] = "SELECT seq FROM sqlite_sequence WHERE name = 'partition'",
-    [CATALOG_PARTITION_PUT] = "INSERT INTO partition (id, rank, name, begin_ns, end_ns, state, settled, bodies_expired, " SUMS_COLUMNS
-                              ") VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+    [CATALOG_PARTITION_PUT] =
+        "INSERT INTO partition (id, rank, name, begin_ns, end_ns, state, settled, bodies_expired, " SUMS_COLUMNS
+        ") VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
     [CATALOG_PARTITION_STATE] = "UPDATE partition SET state = ? WHERE id = ?",
     [CATALOG_PARTITION_UPDATE] = "UPDATE partition SET state = ?, settled = ?, bodies_expired = ?, (" SUMS_COLUMNS
                                  ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE id = ?",
     [CATALOG_PARTITION_REMOVE] = "DELETE FROM partition WHERE id = ?",
-    [CATALOG_PORTION_PUT] = "INSERT OR REPLACE INTO portion (" PORTION_COLUMNS ", partition) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                            "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [CATALOG_PORTION_PUT] =
+        "INSERT OR REPLACE INTO portion (" PORTION_COLUMNS ", partition) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [CATALOG_PORTION_FIND] = "SELECT partition, " PORTION_COLUMNS " FROM portion WHERE epoch = ?",
     [CATALOG_PORTION_HOLDERS] = "SELECT partition FROM portion WHERE epoch = ? AND first_seq <= ? AND head_next > ?",
     [CATALOG_PORTION_LIST] = "SELECT partition, " PORTION_COLUMNS " FROM portion WHERE partition = ?",
     [CATALOG_PORTION_REMOVE] = "DELETE FROM portion WHERE partition = ?",
-    [CATALOG_STREAM_FIND] = "SELECT agent, capture, head_next, ended, restored, first_ns, last_ns FROM stream WHERE epoch = ?",
-    [CATALOG_STREAM_PUT] = "INSERT INTO stream (epoch, agent, capture, head_next, ended, restored, first_ns, last_ns) VALUES "
-                           "(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET head_next = max(head_next, "
-                           "excluded.head_next), ended = max(ended, excluded.ended), restored = iif(excluded.head_next >= head_next, "
-                           "excluded.restored, restored), first_ns = "
-                           "min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)",
+    [CATALOG_STREAM_FIND] =
+        "SELECT agent, capture, head_next, ended, restored, first_ns, last_ns FROM stream WHERE epoch = ?",
+    [CATALOG_STREAM_PUT] =
+        "INSERT INTO stream (epoch, agent, capture, head_next, ended, restored, first_ns, last_ns) VALUES "
+        "(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET head_next = max(head_next, "
+        "excluded.head_next), ended = max(ended, excluded.ended), restored = iif(excluded.head_next >= head_next, "
+        "excluded.restored, restored), first_ns = "
+        "min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)",
     [CATALOG_STREAM_DROPPED] = "SELECT agent, capture, first_ns, last_ns FROM stream WHERE first_ns <= last_ns AND "
                                "first_ns <= ? AND last_ns >= ?",
     /* Copies for a catalog made anew: what COPY gives is bound to PASTE (streams: PUT). */
     [CATALOG_STREAM_COPY] = "SELECT epoch, agent, capture, head_next, ended, restored, first_ns, last_ns FROM stream",
-    [CATALOG_AGENT_COPY] = "SELECT name, install, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent",
+    [CATALOG_AGENT_COPY] =
+        "SELECT name, install, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent",
     [CATALOG_AGENT_PASTE] = "INSERT OR IGNORE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     [CATALOG_ADDRESS_COPY] = "SELECT agent, family, addr, from_ns, to_ns FROM address",
     [CATALOG_ADDRESS_PASTE] = "INSERT OR IGNORE INTO address VALUES (?, ?, ?, ?, ?)",
     [CATALOG_META_GET] = "SELECT value FROM meta WHERE name = ?",
-    [CATALOG_META_ADD] = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + "
-                         "excluded.value",
+    [CATALOG_META_ADD] =
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + "
+        "excluded.value",
     [CATALOG_AGENT_FIND] = "SELECT install, last_seen_ns FROM agent WHERE name = ?",
     /* status NULL leaves the old one */
-    [CATALOG_AGENT_PUT] = "INSERT INTO agent (name, install, software, labels, peer, status, first_seen_ns, last_seen_ns) VALUES "
-                          "(?1, ?2, ?3, ?4, ?5, coalesce(?6, ''), ?7, ?7) ON CONFLICT (name) DO UPDATE SET install = "
-                          "excluded.install, software = excluded.software, labels = excluded.labels, peer = excluded.peer, "
-                          "status = coalesce(?6, status), last_seen_ns = max(last_seen_ns, excluded.last_seen_ns)",
-    [CATALOG_AGENT_LIST] = "SELECT name, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent ORDER BY name",
-    [CATALOG_ADDRESS_LIST] = "SELECT family, addr, from_ns, to_ns FROM address WHERE agent = ? ORDER BY to_ns IS NOT NULL, "
-                             "from_ns DESC, family, addr LIMIT ?",
-    [CATALOG_ADDRESS_PUT] = "INSERT OR IGNORE INTO address (agent, family, addr, from_ns, to_ns) VALUES (?, ?, ?, ?, NULL)",
-    [CATALOG_ADDRESS_END] = "UPDATE address SET to_ns = max(?, from_ns) WHERE agent = ? AND family = ? AND addr = ? AND to_ns IS NULL",
-    [CATALOG_ADDRESS_TRIM] = "DELETE FROM address WHERE agent = ?1 AND to_ns IS NOT NULL AND to_ns <= (SELECT to_ns FROM "
-                             "address WHERE agent = ?1 AND to_ns IS NOT NULL ORDER BY to_ns DESC LIMIT 1 OFFSET ?2)",
+    [CATALOG_AGENT_PUT] =
+        "INSERT INTO agent (name, install, software, labels, peer, status, first_seen_ns, last_seen_ns) VALUES "
+        "(?1, ?2, ?3, ?4, ?5, coalesce(?6, ''), ?7, ?7) ON CONFLICT (name) DO UPDATE SET install = "
+        "excluded.install, software = excluded.software, labels = excluded.labels, peer = excluded.peer, "
+        "status = coalesce(?6, status), last_seen_ns = max(last_seen_ns, excluded.last_seen_ns)",
+    [CATALOG_AGENT_LIST] =
+        "SELECT name, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent ORDER BY name",
+    [CATALOG_ADDRESS_LIST] =
+        "SELECT family, addr, from_ns, to_ns FROM address WHERE agent = ? ORDER BY to_ns IS NOT NULL, "
+        "from_ns DESC, family, addr LIMIT ?",
+    [CATALOG_ADDRESS_PUT] =
+        "INSERT OR IGNORE INTO address (agent, family, addr, from_ns, to_ns) VALUES (?, ?, ?, ?, NULL)",
+    [CATALOG_ADDRESS_END] =
+        "UPDATE address SET to_ns = max(?, from_ns) WHERE agent = ? AND family = ? AND addr = ? AND to_ns IS NULL",
+    [CATALOG_ADDRESS_TRIM] =
+        "DELETE FROM address WHERE agent = ?1 AND to_ns IS NOT NULL AND to_ns <= (SELECT to_ns FROM "
+        "address WHERE agent = ?1 AND to_ns IS NOT NULL ORDER BY to_ns DESC LIMIT 1 OFFSET ?2)",
     [CATALOG_ORDER_PUT] = "INSERT OR REPLACE INTO orders (id, request, created_ns, ended_ns, why, agents) VALUES "
                           "(?, ?, ?, ?, ?, ?)",
     [CATALOG_ORDER_REMOVE] = "DELETE FROM orders WHERE id = ?",
