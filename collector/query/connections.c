@@ -1,4 +1,5 @@
 #include "collector/query/connections.h"
+#include "collector/query/covered.h"
 #include "common/base/hash.h"
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ struct candidate {
     uint64_t hash; /* of what all vantages of a connection see alike */
     uint32_t vantage;
     uint8_t rank;
+    bool kept; /* its packets */
 };
 
 static uint64_t connection_hash(const struct flow_key *key)
@@ -104,6 +106,8 @@ static int by_connection(const void *a, const void *b)
 static bool better(const struct candidate *a, const struct candidate *b)
 {
     bool both_a = directions(&a->flow->sum) == 3, both_b = directions(&b->flow->sum) == 3;
+    if (a->kept != b->kept)
+        return a->kept;
     if (both_a != both_b)
         return both_a;
     if (a->rank != b->rank)
@@ -111,8 +115,16 @@ static bool better(const struct candidate *a, const struct candidate *b)
     return a->flow->sum.first_ns < b->flow->sum.first_ns;
 }
 
+/* Whether the best one stands for it: of one whose packets were never kept all the time, or they are missing. */
+static bool stands_for(const struct plan *p, const struct candidate *best, const struct candidate *c)
+{
+    const struct flow_row *row = &c->flow->sum, *by = &best->flow->sum;
+    return c->vantage != best->vantage && (directions(row) & ~directions(by)) == 0 &&
+           (c->kept || covered_in_time(p, row, by, CONNECTION_SLACK_NS));
+}
+
 /* Candidates c[0..n) overlap in time. Marks those that the best one stands for; 1 if there were several vantages. */
-static int choose(struct candidate *c, size_t n)
+static int choose(const struct plan *p, struct candidate *c, size_t n)
 {
     struct candidate *best = &c[0];
     bool several = false;
@@ -122,12 +134,11 @@ static int choose(struct candidate *c, size_t n)
             best = &c[i];
     }
     for (size_t i = 0; several && i < n; i++)
-        c[i].flow->other_vantage =
-            c[i].vantage != best->vantage && (directions(&c[i].flow->sum) & ~directions(&best->flow->sum)) == 0;
+        c[i].flow->other_vantage = stands_for(p, best, &c[i]);
     return several;
 }
 
-static int64_t choose_all(struct candidate *c, size_t count)
+static int64_t choose_all(const struct plan *p, struct candidate *c, size_t count)
 {
     int64_t several = 0;
     qsort(c, count, sizeof *c, by_connection);
@@ -137,7 +148,7 @@ static int64_t choose_all(struct candidate *c, size_t count)
              i + n < count && c[i + n].hash == c[i].hash && c[i + n].flow->sum.first_ns <= until + CONNECTION_SLACK_NS;
              n++)
             until = c[i + n].flow->sum.last_ns > until ? c[i + n].flow->sum.last_ns : until;
-        several += choose(&c[i], n);
+        several += choose(p, &c[i], n);
     }
     return several;
 }
@@ -154,11 +165,12 @@ int64_t connections_choose_vantage(struct plan *p, struct error *e)
         struct flow_set_entry *f = flow_set_at(p->flows, i);
         if (!f->selected || !is_connection(&f->sum))
             continue;
-        c[count++] = (struct candidate){f, connection_hash(&f->sum.key), p->places.place[f->sum.key.interface].vantage,
-                                        rank_of(&owners, &f->sum)};
+        const struct place *place = &p->places.place[f->sum.key.interface];
+        c[count++] = (struct candidate){f, connection_hash(&f->sum.key), place->vantage, rank_of(&owners, &f->sum),
+                                        place->keeps_packets};
     }
     if (r == 0)
-        r = choose_all(c, count);
+        r = choose_all(p, c, count);
     free(owners.items);
     free(c);
     return r;

@@ -1,4 +1,5 @@
 #include "collector/query/answers.h"
+#include "collector/query/covered.h"
 #include "common/base/hash.h"
 #include "common/rows/block.h"
 #include "common/rows/field.h"
@@ -299,6 +300,8 @@ int answer_flows(struct plan *p, struct error *e)
         r = take_order(p->q, &order, e);
     if (r == 0)
         r = plan_sum(p, e);
+    if (r == 0)
+        r = covered_unselect(p, false, e);
     if (r == 0)
         r = collect(p, &g, &rows, &count, e);
     if (r == 0) {

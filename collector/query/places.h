@@ -23,6 +23,7 @@ struct vantage {
 struct place {
     uint8_t epoch[EPOCH_SIZE];
     uint32_t vantage;
+    bool keeps_packets; /* its capture is not one of flows only */
 };
 
 struct places {

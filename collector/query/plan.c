@@ -140,6 +140,7 @@ static int chunk_places(struct plan *p, const struct chunk_head *h, uint32_t **o
             free(places);
             return (int)place;
         }
+        p->places.place[place].keeps_packets |= h->body != BODY_NEVER;
         places[i] = (uint32_t)place;
     }
     *out = places;

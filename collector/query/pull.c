@@ -3,6 +3,7 @@
  */
 #include "collector/query/answers.h"
 #include "collector/query/connections.h"
+#include "collector/query/covered.h"
 #include "collector/query/merge.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -363,6 +364,8 @@ static int prepare(struct pull *u, struct error *e)
     if (!u->codec)
         return error_set(e, ERROR_MEMORY, "no memory for a query");
     int r = plan_sum(p, e);
+    if (r == 0)
+        r = covered_unselect(p, true, e);
     if (r == 0 && p->q->vantage == VANTAGE_AUTO) {
         u->several = connections_choose_vantage(p, e);
         r = u->several < 0 ? (int)u->several : 0;
