@@ -163,8 +163,9 @@ static void clean_copy(char copy[HEAD_NAME_MAX + 1], const char *text)
     utf8_clean(copy, strlen(copy));
 }
 
-static int take_interface(struct intake *in, const char *path, struct source_item *item, struct error *e)
+static int take_interface(struct intake *in, const char *path, const struct source_item *from, struct error *e)
 {
+    struct source_item own = *from, *item = &own; /* with texts of our own */
     char name[HEAD_NAME_MAX + 1], description[HEAD_NAME_MAX + 1];
     clean_copy(name, item->info.name);
     clean_copy(description, item->info.description);

@@ -35,8 +35,10 @@ static int32_t distance(uint32_t a, uint32_t b)
 
 void tcp_history_add(struct tcp_history *h, char letter, bool originator)
 {
+    if (!originator)
+        letter = (char)tolower((unsigned char)letter);
     if (h->length < sizeof h->letters)
-        h->letters[h->length++] = originator ? letter : (char)tolower((unsigned char)letter);
+        h->letters[h->length++] = letter;
 }
 
 static void note(struct step *t, char letter)

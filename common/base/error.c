@@ -1,4 +1,6 @@
 #include "common/base/error.h"
+#undef error_set
+#undef error_sys
 
 #include <errno.h>
 #include <stdarg.h>
