@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINKTYPE_ETHERNET 1
@@ -80,6 +81,35 @@ static int check_filter(const char *filter, struct error *e)
     return error_set(e, ERROR_USAGE, "--filter: %s", first.text);
 }
 
+/* Whether a file can be opened and is a capture file; of a pipe only reading it tells. */
+static int check_file(const char *path, struct error *e)
+{
+    struct source *s;
+    struct stat st;
+    if (strcmp(path, "-") == 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+        return 0;
+    int code = capture_file_open(path, &stop_asked, &s, e);
+    if (!code)
+        source_close(s);
+    return code;
+}
+
+/* Files of which none can be read make no capture: what is wrong with them is all that there is. */
+static int check_files(const struct agent_options *o, struct error *e)
+{
+    struct error first = ERROR_INIT;
+    for (size_t i = 0; i < o->file_count; i++) {
+        struct error why = ERROR_INIT;
+        if (check_file(o->files[i], &why) == 0)
+            return 0;
+        if (i == 0)
+            first = why;
+        else
+            fprintf(stderr, "fleetdump-agent: %s\n", why.text);
+    }
+    return error_set(e, first.code, "%s", first.text);
+}
+
 static bool somebody_ships(void *context)
 {
     struct reading *r = context;
@@ -135,6 +165,8 @@ static int start(struct reading *r, struct error *e)
     else
         capture_file_name(o->files[0], r->capture, sizeof r->capture);
     int code = o->filter[0] ? check_filter(o->filter, e) : 0;
+    if (!code)
+        code = check_files(o, e);
     if (code)
         return code;
     if (getrandom(r->epoch, sizeof r->epoch, 0) != sizeof r->epoch)
@@ -191,13 +223,12 @@ static void print_summary(struct reading *r)
     units_format(UNIT_BYTES, s.stored_bytes, stored, sizeof stored);
     units_format(UNIT_BYTES, rate, speed, sizeof speed);
     progress_clear(&r->progress);
-    fprintf(stderr, "%s: %llu packets, %s, %llu flows in %llu chunks", r->capture, (unsigned long long)c[COUNTER_KEPT],
-            wire, (unsigned long long)s.flows, (unsigned long long)s.chunks);
+    fprintf(stderr, "%s: %llu packet%s, %s, %llu flow%s in %llu chunk%s", r->capture,
+            (unsigned long long)c[COUNTER_KEPT], units_plural(c[COUNTER_KEPT]), wire, (unsigned long long)s.flows,
+            units_plural(s.flows), (unsigned long long)s.chunks, units_plural(s.chunks));
     if (s.raw_bytes && s.stored_bytes)
         fprintf(stderr, "; %s of packets became %s (ratio %.2f)", raw, stored,
                 (double)s.raw_bytes / (double)s.stored_bytes);
-    else
-        fprintf(stderr, "; %s", stored);
     fprintf(stderr, "; %.1f s, %s/s\n", seconds, speed);
     if (c[COUNTER_FILTERED])
         fprintf(stderr, "%s: %llu packets did not match the filter\n", r->capture,

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define TURN_US  100000
 #define SOFTWARE "fleetdump " FLEETDUMP_VERSION
 
 /* ---------------------------------------------------------------- shipping */
@@ -25,6 +26,15 @@ static void tell_abandoned(void *context, const uint8_t epoch[EPOCH_SIZE])
     memcpy(r.order.id, epoch, EPOCH_SIZE);
     ssize_t ignored = send(*(int *)context, &r, sizeof r, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored; /* no room: the monitor looks by itself now and then */
+}
+
+/* One that somebody else's may have to follow: it waits as long as another has the spool. */
+static int ship_in_turn(const struct uplink_config *u, struct error *e)
+{
+    int code;
+    while ((code = uplink_run(u, e)) == ERROR_BUSY)
+        usleep(TURN_US);
+    return code;
 }
 
 static void ship(const struct agent_config *c, int fd, bool captures)
@@ -42,9 +52,11 @@ static void ship(const struct agent_config *c, int fd, bool captures)
         .context = &fd,
         .monitor_fd = captures ? fd : -1,
     };
+    if (!captures && agent_config_log_level(c) == LOG_LEVEL_INFO) /* a command says by itself how it goes */
+        log_setup("fleetdump-agent", LOG_LEVEL_WARN);
     int code = privileges_drop(c->ship_user, c->ship_user, &e);
     if (!code)
-        code = uplink_run(&u, &e);
+        code = captures ? uplink_run(&u, &e) : ship_in_turn(&u, &e);
     if (code)
         log_error("%s", e.text);
     _exit(code ? EXIT_FAILED : EXIT_OK);
@@ -73,9 +85,9 @@ int shipper_spawn(struct shipper *s, const struct agent_config *c, bool captures
 int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e)
 {
     *s = (struct shipper){.config = c, .fd = -1};
-    if (!start || spool_shipped(c->spool))
+    if (!start)
         return 0;
-    int code = recovery_all(c, e);
+    int code = spool_shipped(c->spool) ? 0 : recovery_all(c, e);
     return code ? code : shipper_spawn(s, c, false, e);
 }
 

@@ -11,21 +11,22 @@
 
 struct shipper {
     const struct agent_config *config;
-    pid_t pid; /* of our own; 0 if somebody else ships, or nobody */
+    pid_t pid; /* of our own; 0 if there is none */
     int fd;    /* of our own: requests come and reports go there (order.h); else -1 */
 };
 
-/* Sees whether somebody ships this spool, and starts a process that does if not and `start` is set. Call it before threads are started. */
+/* If `start` is set, starts a process that ships this spool as long as nobody else does: it takes over when another shipper ends. Call it
+ * before threads are started. */
 MUST_CHECK int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e);
 
-/* Starts ours whether or not somebody ships; it ends with EXIT_FAILED if somebody does. `captures`: a monitor is behind `fd`; else what the collector
- * orders is refused. */
+/* Starts ours. `captures`: a monitor is behind `fd`, and it ends with EXIT_FAILED if somebody else ships; else it waits until nobody does, and what
+ * the collector orders is refused. */
 MUST_CHECK int shipper_spawn(struct shipper *s, const struct agent_config *c, bool captures, struct error *e);
 
 /* Ours has ended, and was waited for. */
 void shipper_forget(struct shipper *s);
 
-/* Whether anybody ships. Takes note if ours has ended. */
+/* Whether anybody ships, or ours waits for its turn. Takes note if ours has ended. */
 bool shipper_runs(struct shipper *s);
 
 /* Ends ours, if there is one, and waits for it. */

@@ -83,6 +83,8 @@ void uplink_stop(struct uplink *u)
     if (u->stopping)
         return;
     u->stopping = true;
+    if (u->control.state == LINK_UP)
+        status_send(u); /* the last word: how we left the spool */
     link_stop(&u->control);
     link_stop(&u->data);
     commands_stop(u);

@@ -136,6 +136,8 @@ def check_rows(rows, frames, count):
 
 def check_sums(lines, capture):
     items = [line for line in lines if "item" in line]
+    if not items:  # what cannot be opened makes no capture
+        return None if not capture.packets and (capture.damage or capture.refused) else "no chunks and no end"
     chunks, end = [i for i in items if i["kind"] == 1], items[-1]
     if [i["item"] for i in items] != list(range(len(items))) or end["kind"] != 3:
         return "the stream has holes or no end"
