@@ -29,13 +29,14 @@ static const struct argp_option table[] = {
 static const char doc[] =
     "Captures packets on this host and ships them, with what it knows of their flows, to the fleetdump collector.\v"
     "Examples:\n"
-    "  fleetdump-agent                                   run, as /etc/fleetdump/agent.conf says\n"
-    "  fleetdump-agent --read monday.pcapng              take in a file, named \"monday\"\n"
-    "  fleetdump-agent --read a.pcap.gz b.pcap.zst --capture site-b --filter 'not port 22'\n"
+    "  fleetdump-agent                          run, as the configuration says\n"
+    "  fleetdump-agent --read monday.pcapng     take in a file, named \"monday\"\n"
+    "  fleetdump-agent --read a.pcap.gz b.pcap.zst --capture site-b --filter tcp\n"
     "  tcpdump -w - | fleetdump-agent --read - --capture now\n"
-    "  fleetdump-agent --read big.pcap --out chunks      files for no collector: zstd -dc chunks/*.pcapng.zst\n"
+    "  fleetdump-agent --read big.pcap --out chunks     for no collector; then\n"
+    "  zstd -dc chunks/*.pcapng.zst | tcpdump -nr -\n"
     "\n"
-    "Exit status: 0 done, 1 something failed (what was readable is kept), 2 wrong usage.\n";
+    "Exit status: 0 done, 1 something failed (what was readable is kept), 2 wrong use.\n";
 
 const char *argp_program_version = "fleetdump-agent " FLEETDUMP_VERSION;
 

@@ -96,17 +96,17 @@ static int run(int argc, char **argv, struct cli *cli, struct error *e)
 }
 
 static const struct argp_child children[] = {{&cli_argp, 0, NULL, 0}, {0}};
-static const struct argp argp = {
-    options,
-    parse,
-    "CHUNK",
-    "One chunk as it is stored: a valid .pcapng.zst file.\v"
-    "Examples:\n"
-    "  fleetdump chunks --capture monday\n"
-    "  fleetdump export 00112233445566778899aabbccddeeff.7 -w - | zstd -dc | tcpdump -nr -\n",
-    children,
-    NULL,
-    NULL};
+static const struct argp argp = {options,
+                                 parse,
+                                 "CHUNK",
+                                 "One chunk as it is stored: a valid .pcapng.zst file.\v"
+                                 "Examples:\n"
+                                 "  fleetdump chunks --capture monday\n"
+                                 "  fleetdump export 00112233445566778899aabbccddeeff.7 -w chunk.zst\n"
+                                 "  zstd -dc chunk.zst | tcpdump -nr -\n",
+                                 children,
+                                 NULL,
+                                 NULL};
 
 const struct command command_export = {
     .name = "export",

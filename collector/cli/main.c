@@ -163,7 +163,7 @@ static int run_help(int argc, char **argv, struct error *e)
         return run(command, 2, of, e);
     if (argc > 1 && strcmp(argv[1], "filter") == 0)
         return question_help(e);
-    if (argc > 1)
+    if (argc > 1 && !is_one_of(argv[1], help_words))
         return unknown(NULL, argv[1], e);
     put_usage(stdout);
     return 0;

@@ -108,8 +108,8 @@ static const struct argp argp = {
     "without exactly the packets that match.\n\n"
     "Examples:\n"
     "  fleetdump pull 'host 10.0.0.5 and port 80' -w out.pcapng\n"
-    "  fleetdump pull 'from 10.0.0.5 and to port 80' --since 15m -w - | wireshark -k -i -\n"
-    "  fleetdump pull --capture monday --vantage all -w all.pcapng --manifest all.json\n\n"
+    "  fleetdump pull 'from 10.0.0.5 and to port 80' -w - | wireshark -k -i -\n"
+    "  fleetdump pull --capture monday -w all.pcapng --manifest all.json\n\n"
     "`fleetdump help filter` lists the words of filters.\n",
     children,
     NULL,

@@ -4,7 +4,9 @@
 import csv
 import io
 import json
+import os
 import struct
+import subprocess
 import sys
 
 import fleet
@@ -62,13 +64,24 @@ def packets_of_a_pull_are_told(system):
     assert " ago" in done.stdout or " now " in done.stdout, done.stdout
 
 
+def examples_in_help_can_be_copied(system):
+    """No line of an example is broken."""
+    done = system.run("complete", "commands")
+    helps = [["fleetdump", name, "--help"] for name in done.stdout.split()] + [["fleetdump-agent", "--help"], ["fleetdump-collector", "--help"]]
+    for program, *rest in helps:
+        text = subprocess.run([os.path.join(fleet.BIN, program), *rest], stdout=subprocess.PIPE, text=True, check=True).stdout
+        block = text.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+        assert block and all(line.startswith("  ") and len(line) < 80 for line in block), (program, rest, block)
+
+
 def main():
     with fleet.Fleet() as system:
         capture = system.path("monday.pcap")
         make_capture(capture)
         system.read("web-1", capture)
         system.read("web-1", capture, capture="friday", options=["--filter", "udp port 53"])
-        for story in (one_answer_in_all_formats, columns_sort_limit, nothing_explains_itself, packets_of_a_pull_are_told):
+        for story in (one_answer_in_all_formats, columns_sort_limit, nothing_explains_itself, packets_of_a_pull_are_told,
+                      examples_in_help_can_be_copied):
             story(system)
             print(story.__name__.replace("_", " ") + ": right")
 
