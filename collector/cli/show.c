@@ -154,7 +154,6 @@ static int ask_elsewhere(struct show *s, struct error *e)
     q.filter = filter;
     q.names = NULL;
     q.name_count = 0;
-    q.fresh_ms = 0;
     int r = ask_which(s, &q, &all, e);
     for (uint32_t i = 0; r == 0 && i < all.flow_count; i++)
         if (all.flows[i].row.flow_id == wanted) {
@@ -194,7 +193,6 @@ static int pull(struct show *s, const struct which_flow *vantage, struct error *
     q.filter = (char *)ids.data;
     q.names = NULL;
     q.name_count = 0;
-    q.fresh_ms = 0;
     q.vantage = vantage ? VANTAGE_ALL : VANTAGE_AUTO;
     if (r == 0)
         r = client_query(s->client, &q, "show", take, s, &answer, e);
