@@ -77,7 +77,7 @@ static void lay_out(struct text *t)
     unsigned width = t->d.o->width;
     struct draw_column *ladder = ladder_column(t);
     ladder->width = ladder->width + ARROW_MORE > LADDER_MIN ? ladder->width + ARROW_MORE : LADDER_MIN;
-    for (size_t i = 0; width && i < sizeof least / sizeof least[0] && columns_width(t) > width; i++)
+    for (size_t i = 0; width && i < sizeof least / sizeof least[0] && columns_width(t) > width + 1; i++)
         drop(t, least[i]);
     unsigned used = columns_width(t), spare = width > used ? width - used : 0;
     grow_ladder(ladder_column(t), !width ? LADDER_MOST : spare > SIDE_WISHED ? spare - SIDE_WISHED : 0);

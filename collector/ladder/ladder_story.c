@@ -117,7 +117,7 @@ static void tell_open_both(struct tale *t)
 
 static void tell_open(struct tale *t)
 {
-    unsigned server = t->answer[0] != LADDER_NONE || t->syn[1] != LADDER_NONE ? 0 : 1;
+    unsigned server = t->syn[0] != LADDER_NONE ? 1 : t->syn[1] != LADDER_NONE || t->answer[0] != LADDER_NONE ? 0 : 1;
     uint32_t syn = t->syn[!server], answer = t->answer[server];
     if (syn == LADDER_NONE && answer == LADDER_NONE)
         return;

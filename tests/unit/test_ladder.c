@@ -85,6 +85,21 @@ static const struct {
      "server ends|"
      "5:close 3 of 3"},
 
+    {OPEN "> FA 1 1; < FA 1 2; < R 2 @30; > A 2 2 @40", /* before the last ack */
+     "three-way handshake in 20.0ms, reset by the server after 30.0ms",
+     "0:handshake 1 of 3|1:handshake 2 of 3|2:handshake 3 of 3|3:close 1 of 3: the client ends|4:close 2 of 3: the "
+     "server ends|"
+     "5:reset by the server|6:close 3 of 3"},
+    {"< R 5 @0; > S 0 @1", "three-way handshake not completed, reset by the server after 0ns",
+     "0:reset by the server|1:handshake 1 of 3"},
+    {OPEN "> FA 1 1; < PA 1 1 +50; < A 51 2; < PA 1 2 +50 @900; < FA 51 2; > A 2 52 @910", /* nothing new */
+     "three-way handshake in 20.0ms, four-way close by the client after 910ms",
+     "0:handshake 1 of 3|1:handshake 2 of 3|2:handshake 3 of 3|3:close 1 of 4: the client ends|5:close 2 of 4|7:close "
+     "3 of 4: "
+     "the server ends|8:close 4 of 4"},
+    {"> S 0 @0; < SA 0 1; > SA 0 1; > A 1 1 @20", "three-way handshake in 20.0ms, not closed when last seen",
+     "0:handshake 1 of 3|1:handshake 2 of 3|3:handshake 3 of 3"},
+
     {OPEN "> R 1; > S 9000 @100; < SA 5000 9001 @110; > A 9001 5001 @120", /* the ports again */
      "three-way handshake in 20.0ms, not closed when last seen",
      "0:handshake 1 of 3|1:handshake 2 of 3|2:handshake 3 of 3|3:reset by the client|4:handshake 1 of 3|5:handshake 2 "
@@ -242,6 +257,10 @@ static void test_findings(void **state)
     assert_int_equal(ladder_findings(l, &l->rows[4], 0), 0);
     assert_int_equal(ladder_findings(l, &l->rows[4], 1), TCP_LOST_SEGMENT);
     ladder_free(l);
+    l = ladder_script(
+        BOTH "A > PA 1 1 +9 i4 @20; A > A 10 1 +20 i5 @21; B > A 10 1 +10 i5 @1024; B > A 20 1 +10 i6 @1024.1");
+    assert_int_equal(ladder_findings(l, &l->rows[4], 1), TCP_LOST_SEGMENT); /* of the first part */
+    ladder_free(l);
 }
 
 static void test_parts(void **state)
@@ -255,7 +274,10 @@ static void test_parts(void **state)
     assert_rows(BOTH "A > A 1 1 +20 i10 @20; B > A 1 1 +10 i10 @1023; B > A 11 1 +10 i11 @1023.1;"
                      "A > A 1 1 +20 i20 @5020; B > A 1 1 +10 i20 @6023; B > A 11 1 +10 i21 @6023.1",
                 "A1B1 A2B2 A3B3 A4B4B5 A5B6B7");
-    /* not the whole of it, or not at the same places */
+    /* not the whole of it, or not at the same places, or not in pieces, or long apart */
+    assert_rows(BOTH "A > A 1 1 +20 i10 @20; B > A 1 1 +20 i11 @1023", "A1B1 A2B2 A3B3 A4 B4");
+    assert_rows(BOTH "A > A 1 1 +20 i10 @20; B > A 1 1 +10 i10 @3023; B > A 11 1 +10 i11 @3023.1",
+                "A1B1 A2B2 A3B3 A4 B4 B5");
     assert_rows(BOTH "A > A 1 1 +30 i10 @20; B > A 1 1 +10 i10 @1023; B > A 11 1 +10 i11 @1023.1",
                 "A1B1 A2B2 A3B3 A4 B4 B5");
     assert_rows(BOTH

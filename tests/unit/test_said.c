@@ -277,6 +277,27 @@ static void test_server_hello(void **state)
     buffer_free(&hello);
 }
 
+/* What goes on in the next record is not taken for another message. */
+static void test_message_over_records(void **state)
+{
+    struct buffer content = {0}, records = {0};
+    struct talk t = talk_new();
+    (void)state;
+    server_hello(&records, false, "");
+    put(&content, "0b000010"
+                  "0000000000000000");
+    put_record(&records, 22, &content);
+    buffer_clear(&content);
+    put(&content, "0c00000000000000"
+                  "0e000000");
+    put_record(&records, 22, &content);
+    assert_string_equal(say(&t, 1, records.data, records.len),
+                        "ServerHello, TLS 1.2, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256; Certificate; ServerHelloDone");
+    said_free(t.said);
+    buffer_free(&content);
+    buffer_free(&records);
+}
+
 /* Data records are skipped by their length, over packets and over bytes that were not captured. */
 static void test_data_is_skipped(void **state)
 {
@@ -461,6 +482,7 @@ int main(void)
         cmocka_unit_test(test_hello_in_two_packets),
         cmocka_unit_test(test_hello_that_was_not_captured_whole),
         cmocka_unit_test(test_server_hello),
+        cmocka_unit_test(test_message_over_records),
         cmocka_unit_test(test_data_is_skipped),
         cmocka_unit_test(test_late_segment_is_told),
         cmocka_unit_test(test_reading_goes_on_behind_a_gap),
