@@ -216,6 +216,16 @@ static void test_dull_lines(void **state)
                  (struct draw_options){.ascii = true});
     assert_null(strstr(text, " : ")); /* three are few */
     free(text);
+    text = drawn(draw_text, OPEN "< A 1 1 +100; < A 101 1 +100; < A 101 1 +100 @900; < A 201 1 +100; > A 1 301",
+                 (struct draw_options){.ascii = true});
+    assert_null(strstr(text, " : ")); /* one comes again */
+    free(text);
+    text = drawn(draw_text,
+                 "A > S 0 i1 @0; B > S 0 i1 @1; A > A 1 1 +1 i2 @2; B > A 1 1 +1 i2 @3; A > A 2 1 +1 i3 @4;"
+                 "A > A 3 1 +1 i4 @6; B < A 1 1 i8 @8; A < A 1 1 i8 @9; A > A 4 1 +1 i5 @10; B > A 4 1 +1 i5 @11",
+                 (struct draw_options){.ascii = true});
+    assert_null(strstr(text, " : ")); /* two were not seen at B */
+    free(text);
 }
 
 static void test_limit(void **state)
@@ -387,6 +397,8 @@ static void test_json_of_two_vantages(void **state)
     (void)state;
     assert_string_equal(json_string_value(AT(vantage, "vantage")), "host-b/eth0");
     assert_int_equal(json_integer_value(AT(vantage, "clock_ahead_ns")), 1000000000);
+    assert_false(json_is_true(AT(vantage, "reference")));
+    assert_true(json_is_true(AT(json_array_get(AT(all, "vantages"), 0), "reference")));
     assert_int_equal(json_array_size(packets), 7);
     p = json_array_get(packets, 3);
     assert_string_equal(json_string_value(json_array_get(AT(p, "not_seen_at"), 0)), "host-b/eth0");

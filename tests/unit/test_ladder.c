@@ -195,6 +195,7 @@ static void test_equal_packets(void **state)
     assert_rows(
         "A > S 0 i7 @0; B > S 0 i7 @1; A > A 1 1 i0 @10; A > A 1 1 i0 @100; B > A 1 1 i0 @101; A > A 1 1 i0 @200",
         "A1B1 A2 A3B2 A4");
+    assert_rows("A > A 1 1 i0 @0; A > A 1 1 i0 @1; B > A 1 1 i0 @100; B > A 1 1 i0 @101", "A1B1 A2B2");
 }
 
 /* B's clock is 1000 ms ahead; the way takes 3 ms. */
@@ -231,6 +232,21 @@ static void test_order_of_vantages(void **state)
     ladder_free(l);
     l = ladder_script("A > S 0 i1 h60 @3; B > S 0 i1 h64 @3; B < SA 0 1 i2 h60 @4; A < SA 0 1 i2 h64 @4");
     assert_string_equal(l->vantage[0].name, "host-b/eth0");
+    ladder_free(l);
+}
+
+/* Numbers and times are those of the vantage that saw the handshake, else of the one that saw most. */
+static void test_reference(void **state)
+{
+    struct ladder *l =
+        ladder_script("A > PA 500 1 +9 i4 @1; A < A 1 509 i5 @2.5; A > PA 509 1 +9 i6 @3; A > PA 518 1 +9 i7 @4;"
+                      "B > S 0 i1 @0; B > PA 500 1 +9 i4 @1.5");
+    (void)state;
+    assert_string_equal(l->vantage[l->reference].name, "host-b/eth0");
+    assert_int_equal(ladder_main(l, &l->rows[1])->reading.seq, 500);
+    ladder_free(l);
+    l = ladder_script("A > PA 500 1 +9 i4 @1; B > PA 500 1 +9 i4 @1.5; B > PA 509 1 +9 i6 @3");
+    assert_string_equal(l->vantage[l->reference].name, "host-b/eth0");
     ladder_free(l);
 }
 
@@ -303,10 +319,10 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stories),       cmocka_unit_test(test_client),   cmocka_unit_test(test_same_packets),
-        cmocka_unit_test(test_equal_packets), cmocka_unit_test(test_clocks),   cmocka_unit_test(test_order_of_vantages),
-        cmocka_unit_test(test_missed),        cmocka_unit_test(test_findings), cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_stories),       cmocka_unit_test(test_client), cmocka_unit_test(test_same_packets),
+        cmocka_unit_test(test_equal_packets), cmocka_unit_test(test_clocks), cmocka_unit_test(test_order_of_vantages),
+        cmocka_unit_test(test_reference),     cmocka_unit_test(test_missed), cmocka_unit_test(test_findings),
+        cmocka_unit_test(test_parts),         cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
  */
 #include "collector/ladder/tcp_analysis.h"
 #include "common/base/clock.h"
+#include "tests/unit/packet_build.h"
 #include "tests/unit/support.h"
 
 #include <stdio.h>
@@ -348,6 +349,83 @@ static void test_many_without_ack(void **state)
     end(&r);
 }
 
+/* Options as they stand in a header; `hex` is filled up to 40 bytes with zeros, which end the list. */
+static struct tcp_segment segment_with(const char *hex)
+{
+    struct build b = build_new();
+    struct packet p;
+    struct tcp_segment s;
+    uint8_t *at = build_zero(&b, 40);
+    for (unsigned byte; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+        *at++ = (uint8_t)byte;
+    uint8_t *tcp = build_tcp(&b, 4000, 80, TCP_SYN);
+    tcp[12] = 0xf1; /* 60 bytes, AE */
+    build_ip4(&b, PROTO_TCP, "10.0.0.1", "10.0.0.2");
+    build_ethernet(&b, ETHERTYPE_IP4);
+    packet_decode(1, build_data(&b), build_length(&b), build_length(&b), &p);
+    assert_true(p.has_tcp);
+    tcp_segment_read(&p, 5, 7, &s);
+    assert_true(s.whole);
+    assert_int_equal(s.length, 0);
+    assert_int_equal(s.flags, TCP_SYN | 0x100);
+    return s;
+}
+
+static void test_options(void **state)
+{
+    struct tcp_segment s = segment_with("020405b4"
+                                        "01"
+                                        "030307"
+                                        "080a0000000500000006"
+                                        "0402");
+    (void)state;
+    assert_int_equal(s.mss, 1460);
+    assert_int_equal(s.scale, 7);
+    assert_true(s.has_stamp);
+    assert_int_equal(s.stamp, 5);
+    assert_int_equal(s.echo, 6);
+    assert_int_equal(segment_with("03030f").scale, 14); /* RFC 7323, 2.3 */
+    assert_int_equal(segment_with("03020f").scale, -1); /* of another length */
+    assert_int_equal(segment_with("00"
+                                  "030307")
+                         .scale,
+                     -1); /* behind the end */
+    assert_int_equal(segment_with("0100"
+                                  "030307")
+                         .scale,
+                     -1);
+    assert_int_equal(segment_with("fe01"
+                                  "030307")
+                         .scale,
+                     -1); /* an impossible length ends it */
+    assert_int_equal(segment_with("feff"
+                                  "030307")
+                         .scale,
+                     -1);
+    assert_int_equal(segment_with("fe04ffff"
+                                  "030307")
+                         .scale,
+                     7); /* not known */
+    s = segment_with("0522"
+                     "0000000a00000014"
+                     "0000001e00000028"
+                     "0000003200000033"
+                     "0000003400000040");
+    assert_int_equal(s.sacks, TCP_SACKS_MAX);
+    assert_int_equal(s.sack_bytes, 10 + 10 + 1);
+    assert_int_equal(s.sack_left, 10);
+    assert_int_equal(s.sack_right, 20);
+    assert_int_equal(segment_with("1e0c0081"
+                                  "0102030405060708")
+                         .mptcp,
+                     1);
+    assert_int_equal(segment_with("1e040081").mptcp, 0); /* without a key */
+    assert_int_equal(segment_with("1e082001"
+                                  "01020304")
+                         .mptcp,
+                     1 << 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_rto),
         cmocka_unit_test(test_mptcp),
         cmocka_unit_test(test_many_without_ack),
+        cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
