@@ -35,6 +35,8 @@ bool reader_wants(const struct store_scan *w, const char *agent, const char *cap
 {
     if (w->capture && w->capture[0] && !glob_match(w->capture, capture, strlen(capture)))
         return false;
+    if (w->filter && !filter_may_match_at(w->filter, agent, capture))
+        return false;
     for (size_t i = 0; i < w->agent_count; i++)
         if (glob_match(w->agents[i], agent, strlen(agent)))
             return true;

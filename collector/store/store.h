@@ -117,7 +117,7 @@ struct store_scan {
     const char *capture;         /* glob or NULL */
     const char *const *agents;   /* globs */
     size_t agent_count;
-    const struct filter *filter; /* for postings; NULL: none */
+    const struct filter *filter; /* for postings, and its agents and captures; NULL: none */
     uint64_t from;               /* only chunks with this id or a greater one: ids grow in order of arrival */
     uint64_t *end;               /* NULL, or out: one more than the greatest id there was, whatever was asked for */
 };
@@ -183,7 +183,7 @@ MUST_CHECK int store_each_capture(struct store_reader *r,
                                   int (*each)(void *context, const struct store_capture_info *c), void *context,
                                   struct error *e);
 
-/* Streams that the scan's agents and captures name (times and filter are not looked at). */
+/* Streams that the scan's agents and captures name (of the filter its words agent and capture; times are not looked at). */
 struct store_stream_info {
     uint8_t epoch[EPOCH_SIZE];
     const char *agent, *capture;
@@ -200,7 +200,7 @@ MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan
                                  struct error *e);
 
 /* What was dropped of a stream, flows and packets: of those packet times. Only what the scan's times, agents and captures
- * name (its filter is not looked at). */
+ * name (of the filter its words agent and capture). */
 struct store_dropped_info {
     const char *agent, *capture;
     uint64_t first_ns, last_ns;

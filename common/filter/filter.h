@@ -97,6 +97,9 @@ enum truth { TRUTH_NO = 0, TRUTH_MAYBE = 1, TRUTH_YES = 2 };
  * agent and capture if the row does not have them. TRUTH_NO is sure, and so is TRUTH_YES. */
 enum truth filter_row_part(const struct filter *f, const struct flow_row *row);
 
+/* Could anything that this agent captured in this capture match? Judged on the words agent and capture alone. */
+bool filter_may_match_at(const struct filter *f, const char *agent, const char *capture);
+
 /* Is the flow selected, given the sum of its rows? Maybe only for packet words. The columns agent and capture must
  * be set for words that ask for them. A sum without packets (their rows are gone) is judged as if it had some either
  * way. */

@@ -56,6 +56,8 @@ def expire_all(system):
 def others_are_not_told(system):
     system.run("flows", "", "--capture", "tuesday")
     system.run("flows", "", "--capture", "monday", "--on", "web-2")
+    system.run("flows", "port 53 and not agent web-1", "--capture", "monday")
+    system.run("flows", "agent web-1", "--capture", "monday", check=(3,))
     system.run("flows", "", "--since", "2023-11-15T00:00:00Z", "--until", "2023-11-16T00:00:00Z")
     system.run("flows", "", "--since", "2023-11-14T00:00:00Z", "--until", "2023-11-16T00:00:00Z", check=(3,))
 

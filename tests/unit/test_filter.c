@@ -647,6 +647,35 @@ static void kinds_of_words(void **state)
     check_kind("arp or state S0", filter_has_measures, "state S0");
 }
 
+/* --- Places --- */
+
+static void places_are_judged_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool web_monday, db_monday, web_friday;
+    } list[] = {
+        {"", true, true, true},
+        {"port 80", true, true, true},
+        {"agent 'web-*'", true, false, true},
+        {"not agent 'web-*'", false, true, false},
+        {"agent 'web-*' and capture monday", true, false, false},
+        {"agent 'db-*' or capture friday", false, true, true},
+        {"agent 'db-*' or port 80", true, true, true},
+        {"port 80 and not (agent web-1 or capture friday)", false, true, false},
+        {"not (agent web-1 and port 80)", true, true, true},
+        {"tcp[13] = 2 and capture 'mon*'", true, true, false},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct filter *f = compile(list[i].text, &names);
+        assert_int_equal(filter_may_match_at(f, "web-1", "monday"), list[i].web_monday);
+        assert_int_equal(filter_may_match_at(f, "db-1", "monday"), list[i].db_monday);
+        assert_int_equal(filter_may_match_at(f, "web-1", "friday"), list[i].web_friday);
+        filter_free(f);
+    }
+}
+
 /* --- Folding --- */
 
 static void *fold_leaf(void *context, const struct filter_term *t)
@@ -804,6 +833,7 @@ int main(void)
         cmocka_unit_test(the_limit_of_nodes_and_names),
         cmocka_unit_test(the_empty_filter),
         cmocka_unit_test(kinds_of_words),
+        cmocka_unit_test(places_are_judged_alone),
         cmocka_unit_test(folding_for_indexes),
         cmocka_unit_test(words_have_help),
         cmocka_unit_test(a_packet_without_its_flow),
