@@ -1,9 +1,11 @@
 /*
  * orders_impl: what the files of orders share.
  *
- *   orders.c          the table: what stands and what is over, what each agent is told and tells, time
+ *   orders.c          the table: what stands and what is over, what each agent is told and tells
+ *   orders_time.c     what ends by itself, is forgotten, is to be kept; the baseline
  *   orders_agents.c   an order's agents: who is meant, phases as they are shown
- *   orders_command.c  a COMMAND, from its coming to its DONE: check and start
+ *   orders_command.c  a COMMAND comes, and is answered
+ *   orders_start.c    check and start
  *   orders_stop.c     stop and remove
  *   orders_request.c  whether a request can be an order at all
  *   orders_json.c     orders as people and programs see them
@@ -79,8 +81,14 @@ void order_set_stage(struct order *o, enum order_stage stage);
 void order_stand(struct order *o); /* it is kept: the agents are told */
 void order_end(struct order *o, uint64_t now_ns, const char *why);
 void order_tell(struct order *o); /* its agents get ORDERS anew */
+/* It is over, as its agents know by themselves: those that had too many get another. Others are not told: what has stopped and is
+ * not ordered any more they forget, and with it what they have still to hand over. */
+void order_give_place(struct order *o);
 bool order_time_is_over(const struct order *o, uint64_t now_ns);
 char *order_id_text(const struct order *o, char buf[ORDER_ID_TEXT]);
+
+/* ---------------------------------------------------------------- orders_time.c */
+void orders_tick(uv_timer_t *timer);
 
 /* ---------------------------------------------------------------- orders_agents.c */
 bool order_means(const struct order *o, const struct fleet_agent *a);
@@ -118,7 +126,7 @@ MUST_CHECK int orders_keep_not(struct orders *o, const uint8_t id[16], order_kep
 MUST_CHECK int orders_load(struct orders *o, struct error *e);
 void orders_keep_at_end(struct orders *o); /* the ingest thread is over: on this one */
 
-/* ---------------------------------------------------------------- orders_command.c, orders_stop.c */
+/* ---------------------------------------------------------------- orders_command.c, orders_start.c, orders_stop.c */
 struct command {
     struct orders *orders;
     struct command *next, **link;
@@ -142,6 +150,7 @@ struct command {
 /* Sends the DONE, logs what came of it, and lets go of the order, unless it stands. Takes the manifest. */
 void command_done(struct command *c, int code, const char *text, json_t *manifest);
 void command_unuse(struct command *c);
+void command_start(struct command *c); /* CHECK, too */
 void command_stop(struct command *c);
 void command_remove(struct command *c);
 void commands_answer(struct orders *o, struct fleet_agent *a, const struct message_checked *m); /* m NULL: it is gone */
