@@ -16,6 +16,14 @@
 #define RECOVERY_MEMORY ((rlim_t)2 << 30)
 #define RECOVERY_CPU_S  600
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED false
+#endif
+
 #define LOOK_NS        (60 * NS_PER_S) /* when nobody told of anything */
 #define RETRY_LEAST_NS NS_PER_S        /* when something could not be ended; doubles */
 #define RETRY_MOST_NS  LOOK_NS
@@ -51,9 +59,8 @@ static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH
 {
     struct recovered r;
     struct error e = ERROR_INIT;
-#ifndef __SANITIZE_ADDRESS__ /* whose shadow is larger */
-    limit(RLIMIT_AS, RECOVERY_MEMORY);
-#endif
+    if (!SANITIZED) /* whose shadows are larger */
+        limit(RLIMIT_AS, RECOVERY_MEMORY);
     limit(RLIMIT_CPU, RECOVERY_CPU_S);
     limit(RLIMIT_CORE, 0);
     int code = privileges_drop(c->capture_user, c->ship_user, &e);
