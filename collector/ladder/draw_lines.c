@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DELTA_SIGN_BYTES 1u
-
 /* ------------------------------------------------------------------ lines */
 
 static bool seen_everywhere(const struct ladder *l, const struct ladder_row *row)
@@ -109,11 +107,11 @@ static void head_connection(const struct draw *d, struct buffer *out)
 {
     const struct ladder *l = d->l;
     char ends[2][DRAW_END_MAX], proto[32];
-    const char *said = said_protocol_name(l->protocol);
+    bool above = l->protocol == SAID_HTTP || l->protocol == SAID_TLS || l->protocol == SAID_DNS;
     buffer_printf(out, "%s (client) to %s (server), %s", draw_end_text(&l->end[0], ends[0]),
                   draw_end_text(&l->end[1], ends[1]), proto_text(l, proto, sizeof proto));
-    if (said && strcmp(said, proto) != 0)
-        buffer_printf(out, " %s", said);
+    if (above)
+        buffer_printf(out, " %s", said_protocol_name(l->protocol));
     if (d->o->id)
         buffer_printf(out, ", id %s", d->o->id);
     buffer_printf(out, "\n%u packet%s", l->row_count, l->row_count == 1 ? "" : "s");

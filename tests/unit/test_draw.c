@@ -412,6 +412,18 @@ static void test_json_of_two_vantages(void **state)
     json_decref(all);
 }
 
+/* Flows are known of which no packet is here. */
+static void test_without_packets(void **state)
+{
+    json_t *all = parsed("", (struct draw_options){.id = "7f3a"});
+    char *text = drawn(draw_text, "", (struct draw_options){.id = "7f3a", .width = 80});
+    (void)state;
+    assert_has(text, "0 packets\n");
+    assert_int_equal(json_array_size(AT(all, "packets")), 0);
+    free(text);
+    json_decref(all);
+}
+
 /* What is too large is refused, not cut. */
 static void test_too_large(void **state)
 {
@@ -431,13 +443,21 @@ static void test_too_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_handshake),    cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_half_close),   cmocka_unit_test(test_simultaneous),
-        cmocka_unit_test(test_two_vantages), cmocka_unit_test(test_datagrams),
-        cmocka_unit_test(test_dull_lines),   cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_lines_fit),    cmocka_unit_test(test_narrow),
-        cmocka_unit_test(test_colour),       cmocka_unit_test(test_html_and_svg),
-        cmocka_unit_test(test_json),         cmocka_unit_test(test_json_of_two_vantages),
+        cmocka_unit_test(test_handshake),
+        cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_simultaneous),
+        cmocka_unit_test(test_two_vantages),
+        cmocka_unit_test(test_datagrams),
+        cmocka_unit_test(test_dull_lines),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_lines_fit),
+        cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_colour),
+        cmocka_unit_test(test_html_and_svg),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_of_two_vantages),
+        cmocka_unit_test(test_without_packets),
         cmocka_unit_test(test_too_large),
     };
     setenv("TZ", "UTC0", 1);
