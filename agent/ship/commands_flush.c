@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/glob.h"
+#include "common/base/log.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,31 @@ static bool is_asked(const struct known_order *k, const char *glob)
     return k->used && k->last.magic && runs && (!*glob || glob_match(glob, k->name, strlen(k->name)));
 }
 
+static bool add_stream(struct flush *f, const uint8_t epoch[EPOCH_SIZE], uint64_t next_seq)
+{
+    struct flush_stream *grown = reallocarray(f->streams, f->stream_count + 1, sizeof(*grown));
+    if (!grown)
+        return false;
+    f->streams = grown;
+    memcpy(grown[f->stream_count].epoch, epoch, EPOCH_SIZE);
+    grown[f->stream_count++].next_seq = next_seq;
+    return true;
+}
+
+/* What is in the spool already, also of captures that have ended or failed. */
+static void add_spooled(struct uplink *u, struct flush *f, const char *glob)
+{
+    struct error e = ERROR_INIT;
+    if (outbox_scan(u->outbox, &e) != 0)
+        log_warn("spool: %s", e.text);
+    for (size_t i = 0; i < u->outbox->count; i++) {
+        const struct outbox_stream *t = u->outbox->streams[i];
+        bool asked = t->count && !t->refusal.code && (!*glob || glob_match(glob, t->capture, strlen(t->capture)));
+        if (asked && !add_stream(f, t->epoch, t->items[t->count - 1].last_seq + 1))
+            f->code = ERROR_MEMORY;
+    }
+}
+
 void commands_flush(struct uplink *u, const struct message_flush *m)
 {
     struct commands *c = &u->commands;
@@ -54,6 +80,7 @@ void commands_flush(struct uplink *u, const struct message_flush *m)
     }
     q.token = ++c->next_token;
     *f = (struct flush){.used = true, .token = m->token, .own_token = q.token, .since_ns = clock_mono_ns()};
+    add_spooled(u, f, m->capture ? m->capture : "");
     for (size_t i = 0; c->fd >= 0 && i < COMMANDS_ORDERS; i++) {
         if (!is_asked(&c->known[i], m->capture ? m->capture : ""))
             continue;
@@ -70,14 +97,10 @@ void commands_flushed(struct uplink *u, const struct monitor_report *r)
         struct flush *f = &u->commands.flushes[i];
         if (!f->used || f->own_token != r->token || !f->waiting)
             continue;
-        struct flush_stream *grown = reallocarray(f->streams, f->stream_count + REPORT_STREAMS_MAX, sizeof(*grown));
-        f->code = grown ? f->code : ERROR_MEMORY;
         f->code = r->code ? r->code : f->code;
-        f->streams = grown ? grown : f->streams;
-        for (uint32_t k = 0; grown && k < r->stream_count; k++) {
-            memcpy(grown[f->stream_count].epoch, r->streams[k].epoch, EPOCH_SIZE);
-            grown[f->stream_count++].next_seq = r->streams[k].next_seq;
-        }
+        for (uint32_t k = 0; k < r->stream_count; k++)
+            if (!add_stream(f, r->streams[k].epoch, r->streams[k].next_seq))
+                f->code = ERROR_MEMORY;
         f->waiting--;
     }
     commands_acked(u);
