@@ -93,7 +93,8 @@ static const struct listing list_captures = {
     .choice = {.table = "capture,first,last,packets,bytes,gap_packets,open_streams,agents,filter",
                .wide = "capture,first,last,packets,bytes,stored_bytes,gap_packets,kernel_drops,open_streams,streams,"
                        "chunks,rows,arrived,agents,filter"},
-    .nothing = "no captures are stored: `fleetdump-agent --read FILE --capture NAME` on some host makes one",
+    .nothing = "no captures are stored: `fleetdump capture start` makes one, or `fleetdump-agent --read FILE --capture "
+               "NAME` on some host",
 };
 static const struct listing list_chunks = {
     .kind = QUERY_CHUNKS,

@@ -130,7 +130,7 @@ static int ask_agents(struct client *client, json_t **agents, struct error *e)
 
 int order_request_check(const struct order_options *o, struct error *e)
 {
-    struct capture_request r;
+    struct capture_request r = {0};
     int code = check_words(o->filter ? o->filter : "", e);
     return code ? code : take_times(o, clock_wall_ns(), &r, e);
 }

@@ -146,6 +146,7 @@ static void check(struct print *p, struct argp_state *state)
     if (p->follow && p->p.u.until)
         argp_error(state, "--follow goes on until Ctrl-C: it does not go with --until");
     p->p.all_vantages |= p->follow;
+    p->p.u.goes_on = p->follow;
     if (p->follow && !p->p.u.since && !p->p.u.capture)
         p->p.u.since = FOLLOW_SINCE;
 }

@@ -139,7 +139,9 @@ static void say_times(const struct question *u)
     if (u->since || u->until || !u->capture)
         note(u->cli, "time: %s to %s",
              u->q.since_ns ? units_format_time(u->q.since_ns, since, sizeof since) : "the beginning",
-             open_end ? "now" : units_format_time(u->q.until_ns, until, sizeof until));
+             u->goes_on ? "Ctrl-C"
+             : open_end ? "now"
+                        : units_format_time(u->q.until_ns, until, sizeof until));
 }
 
 static int take_time(const char *text, const char *option, uint64_t now_ns, uint64_t *ns, struct error *e)

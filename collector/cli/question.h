@@ -16,6 +16,7 @@ struct question {
     uint32_t on_count;
     uint64_t deadline_ms;
     uint64_t fresh_ms;
+    bool goes_on; /* it is asked again and again: said so where the time is */
     struct message_query q;
     struct net_name *names; /* owned */
     uint32_t name_count;
