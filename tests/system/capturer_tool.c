@@ -209,7 +209,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", e.text);
         return 2;
     }
-    if (recovery)
-        return recover(&c);
-    return capture(&c, &o, (const char *const *)argv + optind + 1, (size_t)(argc - optind - 1));
+    int status =
+        recovery ? recover(&c) : capture(&c, &o, (const char *const *)argv + optind + 1, (size_t)(argc - optind - 1));
+    agent_config_free(&c);
+    return status;
 }

@@ -320,7 +320,8 @@ int main(int argc, char **argv)
         int r = commands[i].run(argv + 2, &e);
         if (r)
             fprintf(stderr, "%s: %s\n", error_name(r), e.text);
-        return r != 0;
+        fflush(stdout);
+        _exit(r != 0); /* one command, one process: what it holds goes with it, and is no leak */
     }
     fprintf(stderr, "usage: see chunk_tool.c\n");
     return 2;
