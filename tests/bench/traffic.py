@@ -1,4 +1,4 @@
-"""Makes the traffic that tests/bench/path measures with, from the captures in FLEETDUMP_CORPUS. Not a program itself.
+"""Makes the traffic that tests/bench/path and capture measure with, from the captures in FLEETDUMP_CORPUS. Not a program itself.
 
 The larger captures of application traffic are laid side by side, as a host sees them at the same time: each begins at a time of its own,
 silences are shortened, packets are ordered by time. A file is several such copies, one after the other, each laid out in another way and with
