@@ -64,6 +64,9 @@ class Batch:
         self.origin.append((capture, frame))
 
 
+TIME_MOST_NS = 1 << 63  # from 2262 on: differences to packets of other captures would not fit
+
+
 def packets_of(path):
     try:
         interfaces, packets, _ = pcapfile.read(path)
@@ -71,7 +74,7 @@ def packets_of(path):
         return
     for frame, packet in enumerate(packets, 1):
         link = interfaces[packet.interface].link_type
-        if link in packet_corpus.LINK_TYPES and packet.wire < 1 << 31 and 0 <= packet.time_ns < 1 << 64:
+        if link in packet_corpus.LINK_TYPES and packet.wire < 1 << 31 and 0 <= packet.time_ns < TIME_MOST_NS:
             yield frame, link, packet
 
 
