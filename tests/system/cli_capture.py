@@ -326,7 +326,7 @@ def a_signal_stops_it_where_nobody_can_be_asked(fake):
 
 def a_second_signal_ends_the_wait(fake):
     prepare(fake)
-    fake.put("8.data", [order("stopping", agent("web-1", "running", 5))])
+    fake.put("8.data", [RUNNING])
     fake.remove("1.8.data", "2.8.data")
     process = fake.popen("capture", "start", "-A", stderr=subprocess.PIPE, text=True)
     wait_until(lambda: fake.asked(kind=8), "the first question")
