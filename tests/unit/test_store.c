@@ -713,10 +713,9 @@ static void a_store_is_one_collectors(void **state)
     assert_non_null(strstr(p->e.text, "locked by process"));
 }
 
-static void ten_thousand_chunks_open_in_a_moment(void **state)
+static void ten_thousand_chunks_are_there_again(void **state)
 {
     struct place *p = *state;
-    struct timespec a, b;
     for (uint64_t seq = 0; seq < 10000; seq += 500) {
         struct made m[500];
         struct store_part parts[500];
@@ -728,13 +727,8 @@ static void ten_thousand_chunks_open_in_a_moment(void **state)
         for (size_t i = 0; i < 500; i++)
             made_free(&m[i]);
     }
-    clock_gettime(CLOCK_MONOTONIC, &a);
     reopen(p, NULL);
     assert_cursors(p, 1, 10000, 10000);
-    clock_gettime(CLOCK_MONOTONIC, &b);
-    double seconds = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-    print_message("10,000 chunks open in %.3f s\n", seconds);
-    assert_true(seconds < 2.0); /* far below on a quiet machine; sanitizers and busy ones are slow */
 }
 
 int main(void)
@@ -767,7 +761,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(addresses_have_times, make_place, remove_place),
         cmocka_unit_test_setup_teardown(two_hosts_of_one_name_are_told_apart, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_store_is_one_collectors, make_place, remove_place),
-        cmocka_unit_test_setup_teardown(ten_thousand_chunks_open_in_a_moment, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(ten_thousand_chunks_are_there_again, make_place, remove_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
