@@ -24,6 +24,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -358,6 +359,7 @@ int main(int argc, char **argv)
     char port[16];
     if (argc != 2)
         return EXIT_USAGE;
+    (void)signal(SIGPIPE, SIG_IGN); /* whoever asks may go away amid an answer */
     folder = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     uv_loop_init(&loop);
     int r = listener_new(&loop, "127.0.0.1:0", 100, on_accept, NULL, &l, &e);

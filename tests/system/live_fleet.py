@@ -136,6 +136,7 @@ def killed_processes_are_started_again():
         ping(system, 10)
         assert requests(system, "hard") == 10  # flushed: these are safe
         ping(system, 10)
+        fleet.wait_until(lambda: system.order("hard")["packets"] == 20, "the capturer to have them: what is in the ring dies with it")
         [capturer] = pids(system, "web-1", "fleetdump-cap")
         os.kill(capturer, signal.SIGKILL)
         fleet.wait_until(lambda: pids(system, "web-1", "fleetdump-cap") not in ([], [capturer]), "another capturer")
