@@ -335,3 +335,31 @@ int client_document(const struct cli *cli, const struct message_query *q, json_t
     client_close(c);
     return r;
 }
+
+/* ------------------------------------------------------------------ administrators' requests */
+
+static int ask_admin(struct client *c, enum admin_kind kind, char *json, struct client_answer *answer, struct error *e)
+{
+    const struct asking asking = {.answer = answer, .most_interrupts = INTERRUPTS_COMMAND};
+    return ask(c, &(struct message){.type = MESSAGE_ADMIN, .admin = {.kind = (uint8_t)kind, .json = json}}, &asking, e);
+}
+
+int client_admin(const struct cli *cli, enum admin_kind kind, json_t *wants, json_t **answer, struct error *e)
+{
+    struct client *c = NULL;
+    struct client_answer a = {0};
+    char *json = wants ? json_dumps(wants, JSON_COMPACT) : strdup("");
+    json_decref(wants);
+    int r = json ? client_open(cli, &c, e) : error_set(e, ERROR_MEMORY, "no memory for a request");
+    if (r == 0)
+        r = ask_admin(c, kind, json, &a, e);
+    if (r == 0)
+        r = client_conclude(cli, &a, "the answer is", e);
+    *answer = r == 0 ? json_incref(a.manifest) : NULL;
+    if (r == 0 && !*answer)
+        r = error_set(e, ERROR_INVALID, "the answer of the collector at %s cannot be read", cli->collector);
+    client_answer_free(&a);
+    client_close(c);
+    free(json);
+    return r;
+}

@@ -5,6 +5,7 @@
  * Threads: run_query, put on the question's thread; all else on the loop's. They share `pieces`, `finished`, `cancel` under `mutex`.
  */
 #include "collector/query/query.h"
+#include "collector/server/admin.h"
 #include "collector/server/fresh.h"
 #include "collector/server/orders.h"
 #include "collector/server/session.h"
@@ -307,12 +308,14 @@ static void on_orders(struct session *s, const struct message_query *q)
 
 void client_session_message(struct session *s, const struct message *m)
 {
-    if (m->type != MESSAGE_QUERY && m->type != MESSAGE_COMMAND)
-        session_refuse(s, ERROR_INVALID, "a client sends questions and commands only");
+    if (m->type != MESSAGE_QUERY && m->type != MESSAGE_COMMAND && m->type != MESSAGE_ADMIN)
+        session_refuse(s, ERROR_INVALID, "a client sends questions, commands and administrators' requests only");
     else if (s->query || s->commanding)
         session_refuse(s, ERROR_BUSY, "one question at a time on a connection");
     else if (m->type == MESSAGE_COMMAND)
         orders_command(s->server->orders, s, &m->command);
+    else if (m->type == MESSAGE_ADMIN)
+        admin_message(s, &m->admin);
     else if (m->query.kind == QUERY_ORDERS)
         on_orders(s, &m->query);
     else

@@ -274,6 +274,8 @@ static void do_other(struct ingest *i, struct ingest_job *job)
         see_agent(i, job);
     else if (job->kind == INGEST_ORDER)
         keep_order(i, job);
+    else if (job->kind == INGEST_CALL)
+        job->result = job->work(job->owner, i->store, &job->error);
     else
         job->result = store_order_remove(i->store, job->order.id, &job->error);
     finish(i, job);
@@ -379,6 +381,23 @@ void ingest_submit(struct ingest *i, struct ingest_job *job)
     queue_add(&i->todo, job);
     uv_cond_signal(&i->wake_thread);
     uv_mutex_unlock(&i->mutex);
+}
+
+int ingest_call(struct ingest *i, int (*work)(void *owner, struct store *s, struct error *e),
+                void (*worked)(void *owner, int result, const struct error *e), void *owner, struct error *e)
+{
+    uv_mutex_lock(&i->mutex);
+    bool stopping = i->stopping;
+    uv_mutex_unlock(&i->mutex);
+    if (stopping)
+        return error_set(e, ERROR_CANCELLED, "the collector stops");
+    struct ingest_job *job = ingest_job_new(INGEST_CALL, owner);
+    if (!job)
+        return error_set(e, ERROR_MEMORY, "no memory for a job of the store's");
+    job->work = work;
+    job->worked = worked;
+    ingest_submit(i, job);
+    return 0;
 }
 
 /* Whether more than a share (1/`part`) of what may wait does. */

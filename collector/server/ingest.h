@@ -24,7 +24,8 @@ enum ingest_kind {
     INGEST_STATE,
     INGEST_AGENT,
     INGEST_ORDER,
-    INGEST_ORDER_REMOVE
+    INGEST_ORDER_REMOVE,
+    INGEST_CALL
 };
 
 struct ingest_job {
@@ -49,6 +50,9 @@ struct ingest_job {
         uint64_t created_ns, ended_ns;
         char *why, *agents;
     } order;
+    /* CALL: `owner` is what both get */
+    int (*work)(void *owner, struct store *s, struct error *e);
+    void (*worked)(void *owner, int result, const struct error *e);
     /* results */
     int result;
     struct error error;
@@ -67,6 +71,12 @@ struct ingest_job *ingest_job_new(enum ingest_kind kind, void *owner); /* NULL w
 void ingest_job_free(struct ingest_job *job);
 
 void ingest_submit(struct ingest *i, struct ingest_job *job);
+
+/* Lets the thread do something of the caller's to the store (the catalog, that is), behind what was submitted before; `worked` is
+ * then called on the loop: with ERROR_CANCELLED if the collector stops before. */
+MUST_CHECK int ingest_call(struct ingest *i, int (*work)(void *owner, struct store *s, struct error *e),
+                           void (*worked)(void *owner, int result, const struct error *e), void *owner,
+                           struct error *e);
 
 /* Whether more waits than may; and whether so little does (half of it) that sessions may read on. */
 bool ingest_is_full(struct ingest *i);

@@ -214,6 +214,11 @@ void session_job_done(struct ingest_job *job)
         orders_job_done(job);
         return;
     }
+    if (job->kind == INGEST_CALL) {
+        job->worked(job->owner, job->result, &job->error);
+        ingest_job_free(job);
+        return;
+    }
     struct session *s = job->owner;
     if (s->stream && job->kind == INGEST_AGENT)
         agent_seen(s, job);

@@ -22,6 +22,7 @@
  * Client's connection:        HELLO ->          <- WELCOME
  *                             QUERY ->          <- RESULT..., DONE  (close to cancel)
  *                             COMMAND ->        <- DONE          its manifest says what came of it, per agent
+ *                             ADMIN ->          <- DONE          its manifest is the answer
  *
  * A stream has two cursors at the collector: head_next, the seq of the first item it does not have; body_next, the
  * first seq whose body's fate it does not know (= head_next if it knows all). Acks move them; what lies below both is
@@ -48,6 +49,7 @@
 #define NET_STREAMS_MAX  4096u       /* that one data connection may name and that are not over */
 #define NET_AFTER_MAX    (56u << 10) /* bytes of a mark */
 #define NET_ORDERS_MAX   64u         /* captures that one agent runs at once */
+#define ADMIN_JSON_MAX   (64u << 10)
 
 /* What one host accepts of a capture fits into a request of fixed layout (agent/order.h). */
 #define REQUEST_FILTER_MAX     2000u
@@ -80,6 +82,7 @@ enum message_type {
     MESSAGE_FLUSH = 18,
     MESSAGE_FLUSHED = 19,
     MESSAGE_CLOCK = 20,
+    MESSAGE_ADMIN = 21,
 };
 const char *message_type_name(int type);
 
@@ -337,6 +340,23 @@ struct message_clock {
     uint64_t sent_ns, received_ns, replied_ns;
 };
 
+/* Who may connect and what they may do: collector/server/admin.h has what each wants and answers. */
+enum admin_kind {
+    ADMIN_ENROLL = 1,
+    ADMIN_APPROVE = 2,
+    ADMIN_REVOKE = 3,
+    ADMIN_CREDENTIALS = 4,
+    ADMIN_USER_ADD = 5,
+    ADMIN_USER_LIST = 6,
+    ADMIN_USER_REMOVE = 7,
+    ADMIN_AUDIT = 8
+};
+
+struct message_admin {
+    uint8_t kind; /* enum admin_kind */
+    char *json;   /* object of at most ADMIN_JSON_MAX bytes, "" for an empty one */
+};
+
 struct message {
     enum message_type type;
     union {
@@ -360,6 +380,7 @@ struct message {
         struct message_flush flush;
         struct message_flushed flushed;
         struct message_clock clock;
+        struct message_admin admin;
     };
     void *memory; /* owned by message_decode; freed by message_free */
 };

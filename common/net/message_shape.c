@@ -320,6 +320,12 @@ static const struct message_field clock_fields[] = {
     END,
 };
 
+static const struct message_field admin_fields[] = {
+    FIELD(message_admin, Admin, FIELD_U8, kind, ADMIN_ENROLL, ADMIN_AUDIT),
+    FIELD(message_admin, Admin, FIELD_LINES, json, 0, ADMIN_JSON_MAX),
+    END,
+};
+
 #define SHAPE(type, p, check_)                                                                                         \
     [type] = {#p, &fleetdump__##p##__descriptor, sizeof(struct message_##p), p##_fields, check_}
 static const struct message_shape shapes[] = {
@@ -343,6 +349,7 @@ static const struct message_shape shapes[] = {
     SHAPE(MESSAGE_FLUSH, flush, NULL),
     SHAPE(MESSAGE_FLUSHED, flushed, NULL),
     SHAPE(MESSAGE_CLOCK, clock, NULL),
+    SHAPE(MESSAGE_ADMIN, admin, NULL),
 };
 
 const struct message_shape *message_shape(int type)

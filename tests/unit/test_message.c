@@ -209,6 +209,8 @@ static void draw_capture_message(enum message_type type, struct message *m)
         m->flush = (struct message_flush){draw_u64(), draw_text(HEAD_NAME_MAX)};
     } else if (type == MESSAGE_FLUSHED) {
         m->flushed = (struct message_flushed){draw_u64(), -(int32_t)(draw() % 20), draw_text(200)};
+    } else if (type == MESSAGE_ADMIN) {
+        m->admin = (struct message_admin){(uint8_t)(1 + draw() % ADMIN_AUDIT), draw_text(200)};
     } else {
         m->clock = (struct message_clock){draw_u64(), draw_u64(), draw_u64()};
     }
@@ -278,6 +280,7 @@ static void draw_message(enum message_type type, struct message *m)
     case MESSAGE_FLUSH:
     case MESSAGE_FLUSHED:
     case MESSAGE_CLOCK:
+    case MESSAGE_ADMIN:
         draw_capture_message(type, m);
         break;
     }
@@ -433,6 +436,10 @@ static void same_capture_message(const struct message *x, const struct message *
         SAME(token);
         SAME(code);
         SAME_TEXT(text);
+    } else if (x->type == MESSAGE_ADMIN) {
+        const struct message_admin *a = &x->admin, *b = &y->admin;
+        SAME(kind);
+        SAME_TEXT(json);
     } else {
         const struct message_clock *a = &x->clock, *b = &y->clock;
         SAME(sent_ns);
@@ -560,7 +567,7 @@ static void what_goes_in_comes_out(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_CLOCK; type++)
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_ADMIN; type++)
         for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
             struct message in, out;
             struct error e = ERROR_INIT;
@@ -585,7 +592,7 @@ static void every_truncation_is_refused_or_shorter(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_CLOCK; type++) {
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_ADMIN; type++) {
         struct message in, out;
         random_state = 77 + (uint64_t)type;
         draw_message((enum message_type)type, &in);
@@ -611,7 +618,7 @@ static void changed_bytes_do_no_harm(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_CLOCK; type++)
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_ADMIN; type++)
         for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
             struct message in, out;
             random_state = seed * 0x2545f4914f6cdd1du + (uint64_t)type;
