@@ -201,7 +201,7 @@ int client_open(const struct cli *cli, struct client **out, struct error *e)
     c->waiting = true;
     c->asking = (struct asking){.interrupts = interrupt_count(), .most_interrupts = INTERRUPTS_QUERY};
     start_loop(c);
-    int r = stream_connect(&c->loop, cli->collector, CLIENT_CONNECT_MS, &events, c, &c->stream, e);
+    int r = stream_connect(&c->loop, NULL, cli->collector, CLIENT_CONNECT_MS, &events, c, &c->stream, e);
     if (r)
         end(c, r);
     r = wait_until_end(c);

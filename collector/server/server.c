@@ -111,7 +111,8 @@ static void watch_signals(struct running *r)
 
 static int listen_on(struct server *s, struct error *e)
 {
-    int code = listener_new(s->loop, s->config->listen, s->config->max_sessions, session_accept, s, &s->listener, e);
+    int code =
+        listener_new(s->loop, NULL, s->config->listen, s->config->max_sessions, session_accept, s, &s->listener, e);
     if (code == 0 && (code = write_port(s->config, listener_port(s->listener), e)) != 0)
         listener_close(s->listener);
     return code;

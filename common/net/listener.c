@@ -15,6 +15,7 @@ struct listener {
     uv_loop_t *loop;
     listener_accept_fn *on_accept;
     void *context;
+    struct tls *tls; /* referred to; NULL: plain TCP */
     unsigned most;
     uint64_t greeting_ms;
     unsigned streams; /* accepted and not freed; each needs this struct */
@@ -87,7 +88,7 @@ static void offer(struct listener *l, struct stream *s)
 static void on_connection(uv_stream_t *server, int status)
 {
     struct listener *l = server->data;
-    struct stream *s = status ? NULL : stream_alloc(l->loop, &no_events, NULL);
+    struct stream *s = status ? NULL : stream_alloc(l->loop, l->tls, &no_events, NULL);
     if (!s) {
         log_warn("net: cannot accept a connection: %s", uv_strerror(status ? status : UV_ENOMEM));
         return;
@@ -126,15 +127,15 @@ static int resolve(uv_loop_t *loop, const char *address, struct sockaddr_storage
     return 0;
 }
 
-int listener_new(uv_loop_t *loop, const char *address, unsigned most, listener_accept_fn *on_accept, void *context,
-                 struct listener **out, struct error *e)
+int listener_new(uv_loop_t *loop, struct tls *tls, const char *address, unsigned most, listener_accept_fn *on_accept,
+                 void *context, struct listener **out, struct error *e)
 {
     struct sockaddr_storage where = {0};
     int r = resolve(loop, address, &where, e);
     struct listener *l = r ? NULL : calloc(1, sizeof(*l));
     if (!l)
         return r ? r : error_set(e, ERROR_MEMORY, "no memory to listen on %s", address);
-    *l = (struct listener){.loop = loop, .on_accept = on_accept, .context = context, .most = most};
+    *l = (struct listener){.loop = loop, .tls = tls, .on_accept = on_accept, .context = context, .most = most};
     l->greeting_ms = LISTENER_GREETING_MS;
     uv_tcp_init(loop, &l->tcp);
     l->tcp.data = l;

@@ -325,6 +325,11 @@ const char *stream_peer(const struct stream *s)
     return s->peer;
 }
 
+const struct identity *stream_identity(const struct stream *s)
+{
+    return &s->identity;
+}
+
 bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port)
 {
     struct sockaddr_storage name;
@@ -365,12 +370,13 @@ int stream_new_tcp(struct stream *s)
     return 0;
 }
 
-struct stream *stream_alloc(uv_loop_t *loop, const struct stream_events *events, void *context)
+struct stream *stream_alloc(uv_loop_t *loop, struct tls *tls, const struct stream_events *events, void *context)
 {
     struct stream *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
     s->loop = loop;
+    s->tls = tls;
     s->events = events;
     s->context = context;
     s->in.limit = IN_MAX;

@@ -9,6 +9,7 @@
 #ifndef FLEETDUMP_NET_STREAM_H
 #define FLEETDUMP_NET_STREAM_H
 
+#include "common/net/identity.h"
 #include "common/net/message.h"
 #include <uv.h>
 
@@ -16,6 +17,7 @@
 #define STREAM_QUEUE_MAX  (64u << 20) /* more unsent bytes than this close the stream with ERROR_LIMIT */
 
 struct stream;
+struct tls;
 
 struct stream_events {
     /* Connected (outgoing only). */
@@ -28,8 +30,9 @@ struct stream_events {
 };
 
 /* Connects to "address:port", "[v6]:port" or a host name (resolved on libuv's pool). timeout_ms covers resolving and
- * connecting. Errors of form come back here, all others through on_close: they name the address and what to check. */
-MUST_CHECK int stream_connect(uv_loop_t *loop, const char *address, uint64_t timeout_ms,
+ * connecting. Errors of form come back here, all others through on_close: they name the address and what to check.
+ * `tls` (see tls.h) is referred to until the stream is freed; NULL: plain TCP. */
+MUST_CHECK int stream_connect(uv_loop_t *loop, struct tls *tls, const char *address, uint64_t timeout_ms,
                               const struct stream_events *events, void *context, struct stream **out, struct error *e);
 
 /* Queues a message. Errors (encoding) come back; what happens later comes through on_close. */
@@ -43,14 +46,18 @@ const char *stream_peer(const struct stream *s); /* "10.0.0.1:4711" */
 /* The other end's address and port as numbers; false if it has none (any more). */
 bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port);
 
+/* Who the peer is by its certificate: of kind NONE if it has none, or on plain TCP. Known when on_open is called, and
+ * for accepted streams with the first on_message. Valid as long as the stream. */
+const struct identity *stream_identity(const struct stream *s);
+
 struct listener;
 /* Listens on "address:port" (port 0: any free; listener_port tells). on_accept gets each new stream and returns the
  * context for it and its events through the pointers, or false to refuse it. At most `most` streams at once: further
- * ones get a REFUSE with ERROR_BUSY. */
+ * ones get a REFUSE with ERROR_BUSY. `tls` (see tls.h) is referred to as long as the listener lives; NULL: plain TCP. */
 typedef bool listener_accept_fn(void *context, struct stream *s, const struct stream_events **events,
                                 void **stream_context);
-MUST_CHECK int listener_new(uv_loop_t *loop, const char *address, unsigned most, listener_accept_fn *on_accept,
-                            void *context, struct listener **out, struct error *e);
+MUST_CHECK int listener_new(uv_loop_t *loop, struct tls *tls, const char *address, unsigned most,
+                            listener_accept_fn *on_accept, void *context, struct listener **out, struct error *e);
 int listener_port(const struct listener *l);
 
 /* Who connects must send a whole message within that time (LISTENER_GREETING_MS unless said otherwise). */

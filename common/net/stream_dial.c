@@ -142,14 +142,14 @@ static void start(struct stream_dial *d)
         fail_dial(d->stream, status);
 }
 
-int stream_connect(uv_loop_t *loop, const char *address, uint64_t timeout_ms, const struct stream_events *events,
-                   void *context, struct stream **out, struct error *e)
+int stream_connect(uv_loop_t *loop, struct tls *tls, const char *address, uint64_t timeout_ms,
+                   const struct stream_events *events, void *context, struct stream **out, struct error *e)
 {
     struct stream_dial *d = calloc(1, sizeof(*d));
     if (!d)
         return error_set(e, ERROR_MEMORY, "no memory to connect to %s", address);
     int r = net_split(address, d->host, &d->port, e);
-    struct stream *s = r ? NULL : stream_alloc(loop, events, context);
+    struct stream *s = r ? NULL : stream_alloc(loop, tls, events, context);
     if (!s) {
         free(d);
         return r ? r : error_set(e, ERROR_MEMORY, "no memory to connect to %s", address);

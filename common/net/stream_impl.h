@@ -38,10 +38,12 @@ struct stream {
     char peer[STREAM_NAME_SIZE];
     struct stream_dial *dial;  /* owned by stream_dial.c, which outlives the stream if the resolver has it still */
     struct listener *listener; /* of accepted streams */
+    struct tls *tls;           /* referred to; NULL: plain TCP */
+    struct identity identity;  /* of the peer */
 };
 
 /* A stream without a connection, its handles made. NULL without memory. */
-struct stream *stream_alloc(uv_loop_t *loop, const struct stream_events *events, void *context);
+struct stream *stream_alloc(uv_loop_t *loop, struct tls *tls, const struct stream_events *events, void *context);
 
 /* Ends the DIALLING or DRAINING that has begun, after that time; an OPEN one if its first message has not come by then. */
 void stream_time_limit(struct stream *s, uint64_t timeout_ms);

@@ -362,7 +362,7 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* whoever asks may go away amid an answer */
     folder = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     uv_loop_init(&loop);
-    int r = listener_new(&loop, "127.0.0.1:0", 100, on_accept, NULL, &l, &e);
+    int r = listener_new(&loop, NULL, "127.0.0.1:0", 100, on_accept, NULL, &l, &e);
     if (r == 0) {
         snprintf(port, sizeof(port), "%d", listener_port(l));
         r = fs_replace(folder, "port", port, strlen(port), 0644, NULL, &e);

@@ -254,7 +254,7 @@ void fake_start(struct fake_collector *c, uv_loop_t *loop, const char *address)
 {
     struct error e = ERROR_INIT;
     c->loop = loop;
-    if (listener_new(loop, address, 100, on_accept, c, &c->listener, &e) != 0)
+    if (listener_new(loop, NULL, address, 100, on_accept, c, &c->listener, &e) != 0)
         fail_msg("%s", e.text);
     snprintf(c->address, sizeof(c->address), "127.0.0.1:%d", listener_port(c->listener));
 }

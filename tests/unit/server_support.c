@@ -125,7 +125,7 @@ static struct peer *dial(struct world *w, const char *name, uint8_t role, const 
     struct peer *p = &w->peers[w->peer_count++];
     *p = (struct peer){.world = w, .role = role};
     snprintf(p->name, sizeof p->name, "%s", name);
-    if (stream_connect(&w->loop, w->address, 5000, &events, p, &p->stream, &e))
+    if (stream_connect(&w->loop, NULL, w->address, 5000, &events, p, &p->stream, &e))
         fail_msg("%s", e.text);
     p->welcomes = UINT32_MAX;
     UNTIL(w, p->welcomes == 0);
@@ -316,7 +316,7 @@ void world_start(struct world *w)
     check(store_open(&w->config.store, &s->store, &e), &e);
     check(ingest_start(s->loop, s->store, session_job_done, &s->ingest, &e), &e);
     check(server_begin(s, &e), &e);
-    check(listener_new(s->loop, "127.0.0.1:0", 100, session_accept, s, &s->listener, &e), &e);
+    check(listener_new(s->loop, NULL, "127.0.0.1:0", 100, session_accept, s, &s->listener, &e), &e);
     snprintf(w->address, sizeof w->address, "127.0.0.1:%d", listener_port(s->listener));
 }
 

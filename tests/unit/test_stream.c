@@ -131,7 +131,7 @@ static int set_up(void **state)
     w->patience.data = w;
     uv_timer_start(&w->patience, on_patience, PATIENCE_MS, 0);
     uv_unref((uv_handle_t *)&w->patience);
-    assert_int_equal(listener_new(&w->loop, "127.0.0.1:0", MOST_STREAMS, on_accept, w, &w->listener, &e), 0);
+    assert_int_equal(listener_new(&w->loop, NULL, "127.0.0.1:0", MOST_STREAMS, on_accept, w, &w->listener, &e), 0);
     snprintf(w->address, sizeof(w->address), "127.0.0.1:%d", listener_port(w->listener));
     *state = w;
     return 0;
@@ -173,7 +173,7 @@ static void settle(struct world *w)
 static void dial(struct world *w)
 {
     struct error e = ERROR_INIT;
-    if (stream_connect(&w->loop, w->address, 5000, &events, &w->client, &w->client.stream, &e) != 0)
+    if (stream_connect(&w->loop, NULL, w->address, 5000, &events, &w->client, &w->client.stream, &e) != 0)
         fail_msg("%s", e.text);
     assert_int_equal(w->client.opens + w->client.closes, 0);
 }
@@ -311,7 +311,8 @@ static void closed_while_resolving(void **state)
 {
     struct world *w = *state;
     struct error e = ERROR_INIT;
-    assert_int_equal(stream_connect(&w->loop, "localhost:1", 5000, &events, &w->client, &w->client.stream, &e), 0);
+    assert_int_equal(stream_connect(&w->loop, NULL, "localhost:1", 5000, &events, &w->client, &w->client.stream, &e),
+                     0);
     stream_close(w->client.stream);
     RUN_UNTIL(w, w->client.closes);
     settle(w);
@@ -404,11 +405,11 @@ static void nobody_listens(void **state)
     struct error e = ERROR_INIT;
     char address[32];
     struct listener *gone;
-    assert_int_equal(listener_new(&w->loop, "127.0.0.1:0", 1, on_accept, w, &gone, &e), 0);
+    assert_int_equal(listener_new(&w->loop, NULL, "127.0.0.1:0", 1, on_accept, w, &gone, &e), 0);
     snprintf(address, sizeof(address), "127.0.0.1:%d", listener_port(gone));
     listener_close(gone);
     settle(w);
-    assert_int_equal(stream_connect(&w->loop, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
+    assert_int_equal(stream_connect(&w->loop, NULL, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
     RUN_UNTIL(w, w->client.closes);
     assert_int_equal(w->client.opens, 0);
     assert_int_equal(w->client.why.code, ERROR_UNREACHABLE);
@@ -422,7 +423,7 @@ static void a_name_is_resolved_and_all_its_addresses_tried(void **state)
     char address[32];
     snprintf(address, sizeof(address), "localhost:%d", listener_port(w->listener));
     struct error e = ERROR_INIT;
-    assert_int_equal(stream_connect(&w->loop, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
+    assert_int_equal(stream_connect(&w->loop, NULL, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
     RUN_UNTIL(w, w->server[0].messages == 1);
     assert_int_equal(w->client.opens, 1);
 }
@@ -432,7 +433,7 @@ static void a_name_that_does_not_exist(void **state)
     struct world *w = *state;
     struct error e = ERROR_INIT;
     assert_int_equal(
-        stream_connect(&w->loop, "no-such-host.invalid:1", 10000, &events, &w->client, &w->client.stream, &e), 0);
+        stream_connect(&w->loop, NULL, "no-such-host.invalid:1", 10000, &events, &w->client, &w->client.stream, &e), 0);
     RUN_UNTIL(w, w->client.closes);
     assert_int_equal(w->client.why.code, ERROR_UNREACHABLE);
     assert_non_null(strstr(w->client.why.text, "no-such-host.invalid:1"));
@@ -445,12 +446,12 @@ static void errors_of_form_come_back(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct stream *s = NULL;
         struct error e = ERROR_INIT;
-        assert_int_equal(stream_connect(&w->loop, bad[i], 100, &events, &w->client, &s, &e), ERROR_USAGE);
+        assert_int_equal(stream_connect(&w->loop, NULL, bad[i], 100, &events, &w->client, &s, &e), ERROR_USAGE);
         assert_null(s);
     }
     struct listener *l = NULL;
     struct error e = ERROR_INIT;
-    assert_int_equal(listener_new(&w->loop, w->address, 1, on_accept, w, &l, &e), ERROR_SYSTEM);
+    assert_int_equal(listener_new(&w->loop, NULL, w->address, 1, on_accept, w, &l, &e), ERROR_SYSTEM);
     assert_non_null(strstr(e.text, w->address));
 }
 
@@ -560,7 +561,8 @@ static void too_many_are_told_so(void **state)
     struct world *w = *state;
     struct end others[MOST_STREAMS] = {0};
     for (int i = 0; i < MOST_STREAMS; i++)
-        assert_int_equal(stream_connect(&w->loop, w->address, 5000, &events, &others[i], &others[i].stream, NULL), 0);
+        assert_int_equal(stream_connect(&w->loop, NULL, w->address, 5000, &events, &others[i], &others[i].stream, NULL),
+                         0);
     RUN_UNTIL(w, w->accepted == MOST_STREAMS);
     dial(w);
     RUN_UNTIL(w, w->client.closes);
@@ -593,10 +595,10 @@ static void streams_outlive_their_listener(void **state)
 {
     struct world *w = *state;
     struct listener *l;
-    assert_int_equal(listener_new(&w->loop, "[::1]:0", 5, on_accept, w, &l, NULL), 0);
+    assert_int_equal(listener_new(&w->loop, NULL, "[::1]:0", 5, on_accept, w, &l, NULL), 0);
     char address[32];
     snprintf(address, sizeof(address), "[::1]:%d", listener_port(l));
-    assert_int_equal(stream_connect(&w->loop, address, 5000, &events, &w->client, &w->client.stream, NULL), 0);
+    assert_int_equal(stream_connect(&w->loop, NULL, address, 5000, &events, &w->client, &w->client.stream, NULL), 0);
     RUN_UNTIL(w, w->server[0].messages == 1);
     listener_close(l);
     settle(w);

@@ -1,0 +1,51 @@
+/*
+ * tls: the certificate, key and CA with which connections are made (stream.h) and accepted. TLS 1.3 alone, certificates
+ * on both sides; no renegotiation, no early data, no resumption.
+ *
+ * Who connects demands a certificate of kind collector under its CA; host names in it mean nothing. Who accepts takes a
+ * certificate under its CA, or none: such a peer is IDENTITY_NONE and may only ask to join.
+ */
+#ifndef FLEETDUMP_NET_TLS_H
+#define FLEETDUMP_NET_TLS_H
+
+#include "common/net/identity.h"
+
+#include <stdbool.h>
+
+#define TLS_FILE_MAX (64u << 10) /* bytes of each file */
+
+/* In PEM. The key's file must belong to root or to the user of this process, who alone may read it. */
+struct tls_files {
+    const char *ca;   /* certificates that are trusted, at most 16 */
+    const char *cert; /* ours, then those between it and the CA, if any */
+    const char *key;  /* without a password */
+};
+
+#define TLS_CA_NAME   "ca.pem"
+#define TLS_CERT_NAME "cert.pem"
+#define TLS_KEY_NAME  "key.pem"
+
+struct tls;
+
+/* Loads the files (their names are copied). `kind` is what our own certificate must be, IDENTITY_NONE for any.
+ * ERROR_NOT_FOUND if the certificate's file is not there; else ERROR_INVALID or ERROR_REFUSED (modes) say which file is
+ * wrong in what. A certificate whose time is over, or has not come, is taken: the peer will say so. */
+MUST_CHECK int tls_load(const struct tls_files *files, int kind, struct tls **out, struct error *e);
+
+/* The same with ca.pem, cert.pem and key.pem of a folder. */
+MUST_CHECK int tls_load_folder(const char *folder, int kind, struct tls **out, struct error *e);
+
+/* For a first contact: no certificate of ours, and of the other end only the SHA-256 of its CA's certificate (DER) is
+ * known, which it must send along. */
+MUST_CHECK int tls_for_joining(const uint8_t ca_sha256[32], struct tls **out, struct error *e);
+
+/* Reads the files again; connections made from then on use them. After an error all stays as it was. */
+MUST_CHECK int tls_reload(struct tls *t, struct error *e);
+
+/* Who we are: kind NONE for joining. Valid until tls_reload or the last tls_unref. */
+const struct identity *tls_identity(const struct tls *t);
+
+struct tls *tls_ref(struct tls *t); /* NULL is taken, and given back */
+void tls_unref(struct tls *t);      /* NULL is taken */
+
+#endif
