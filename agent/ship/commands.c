@@ -275,8 +275,9 @@ void commands_start(struct uplink *u, int monitor_fd)
     struct commands *c = &u->commands;
     c->fd = monitor_fd > 0 ? monitor_fd : -1;
     uv_timer_init(u->loop, &c->clock_timer);
-    c->clock_timer.data = u;
-    u->open++;
+    uv_timer_init(u->loop, &c->flush_timer);
+    c->clock_timer.data = c->flush_timer.data = u;
+    u->open += 2;
     if (c->fd < 0)
         return;
     uv_poll_init(u->loop, &c->poll, c->fd);
@@ -289,6 +290,7 @@ void commands_stop(struct uplink *u)
 {
     commands_flushes_drop(&u->commands);
     uv_close((uv_handle_t *)&u->commands.clock_timer, on_closed);
+    uv_close((uv_handle_t *)&u->commands.flush_timer, on_closed);
     if (u->commands.fd >= 0)
         uv_close((uv_handle_t *)&u->commands.poll, on_closed);
 }

@@ -5,7 +5,8 @@
  *   commands.c         ORDERS  -> start what is new and meant for this agent (selector.h, judged here again), stop what is not in it any more
  *                      CHECK   -> asked of the monitor; its answer gets the rates of the interfaces and the room in the spool
  *                      reports -> CAPTURE_STATE, as they come; all of them again on each connection
- *   commands_flush.c   FLUSH   -> asked of the monitor; FLUSHED once the collector has acknowledged all that the flush sealed
+ *   commands_flush.c   FLUSH   -> asked of the monitor; FLUSHED once the collector has acknowledged all that the flush sealed, and all
+ *                      that the spool has besides: of captures that have ended, and of capturers that died
  *   commands_clock.c   CLOCK   -> every CLOCK_EVERY_MS; of the last CLOCK_SAMPLES the one with the least round trip tells the offset (RFC 5905, 8
  *                      and 10). In the status: "clock": {"offset_ns": agent minus collector, "uncertainty_ns": half the round trip}
  *
@@ -18,11 +19,12 @@
 #include "agent/ship/rates.h"
 #include <uv.h>
 
-#define CLOCK_EVERY_MS    10000u
-#define CLOCK_SAMPLES     8u
-#define COMMANDS_ORDERS   (2 * NET_ORDERS_MAX) /* known at once: those that run, those that are over */
-#define COMMANDS_FLUSHES  64u
-#define COMMANDS_FLUSH_MS 15000u /* a flush that takes longer is answered as failed */
+#define CLOCK_EVERY_MS      10000u
+#define CLOCK_SAMPLES       8u
+#define COMMANDS_ORDERS     (2 * NET_ORDERS_MAX) /* known at once: those that run, those that are over */
+#define COMMANDS_FLUSHES    64u
+#define COMMANDS_FLUSH_MS   15000u /* a flush that takes longer is answered as failed */
+#define COMMANDS_RECOVER_MS 1000u  /* and one that waits only for what a dead capturer left */
 
 struct uplink;
 
@@ -42,6 +44,7 @@ struct known_order {
 struct flush_stream {
     uint8_t epoch[EPOCH_SIZE];
     uint64_t next_seq;
+    bool until_end; /* its writer died: what it left is waited for, until it has been recovered */
 };
 
 struct flush {
@@ -50,6 +53,7 @@ struct flush {
     uint64_t own_token; /* of the requests to the monitor */
     unsigned waiting;   /* for so many of its reports */
     int code;
+    const char *problem; /* in words, if there is a code */
     struct flush_stream *streams;
     uint32_t stream_count;
     uint64_t since_ns;
@@ -59,6 +63,7 @@ struct commands {
     int fd; /* to the monitor, or -1 */
     uv_poll_t poll;
     uv_timer_t clock_timer;
+    uv_timer_t flush_timer; /* while somebody waits: looks for what takes too long */
     struct known_order known[COMMANDS_ORDERS];
     struct flush flushes[COMMANDS_FLUSHES];
     uint64_t next_token;

@@ -15,6 +15,11 @@
 #include <unistd.h>
 
 /* ------------------------------------------------------------ items of a stream */
+uint64_t outbox_next_seq(const struct outbox_stream *t)
+{
+    return t->count ? t->items[t->count - 1].last_seq + 1 : 0;
+}
+
 struct outbox_item *outbox_item_from(struct outbox_stream *t, uint64_t seq)
 {
     size_t low = 0;
@@ -437,7 +442,7 @@ static int check_cursors(const struct outbox_stream *t, uint64_t head_next, uint
 {
     uint64_t most = t->head_sent;
     if (first)
-        most = t->count ? t->items[t->count - 1].last_seq + 1 : 0;
+        most = outbox_next_seq(t);
     if (head_next > most || body_next > head_next)
         return error_set(e, ERROR_CONFLICT,
                          "stream %s: the collector says it has all up to %llu (bodies %llu), and there is nothing "
@@ -478,7 +483,7 @@ bool outbox_finish(struct outbox *o, struct outbox_stream *t)
 {
     char done[SPOOL_STREAM_SIZE + 5];
     struct error e = ERROR_INIT;
-    if (!t->ended || t->body_next <= t->items[t->count - 1].last_seq || spool_writer_lives(t->dirfd))
+    if (!t->ended || t->body_next < outbox_next_seq(t) || spool_writer_lives(t->dirfd))
         return false;
     snprintf(done, sizeof(done), "%s.done", t->name);
     int r = fs_rename(spool_fd(o->spool), t->name, done, "spool.done", &e);

@@ -128,6 +128,8 @@ void outbox_make_room(struct outbox *o);
 struct outbox_item *outbox_item(struct outbox_stream *t, uint64_t seq);
 /* The first item that ends at or behind seq; t->items + t->count if there is none. */
 struct outbox_item *outbox_item_from(struct outbox_stream *t, uint64_t seq);
+/* One behind all that it has sealed. */
+uint64_t outbox_next_seq(const struct outbox_stream *t);
 MUST_CHECK int outbox_look(struct outbox *o, struct outbox_stream *t, uint64_t seq, struct error *e);
 /* Leaves of a body that was given up nothing but the reason, in at most OUTBOX_WHY_MAX bytes. */
 #define OUTBOX_WHY_MAX 64

@@ -162,7 +162,7 @@ static void watch_stream(struct uplink *u, struct outbox_stream *t)
     u->watching = u->watching && r == 0;
 }
 
-static void tell_abandoned(struct uplink *u, struct outbox_stream *t)
+void uplink_tell_abandoned(struct uplink *u, struct outbox_stream *t)
 {
     if (t->abandoned || t->ended || spool_writer_lives(t->dirfd))
         return;
@@ -183,7 +183,7 @@ static void look(struct uplink *u)
             if (outbox_rescan(u->outbox, t, &e) != 0) /* what came between the scan and the watch */
                 log_warn("spool: %s", e.text);
         }
-        tell_abandoned(u, t);
+        uplink_tell_abandoned(u, t);
     }
     data_retry_refused(u);
     u->changed = true;

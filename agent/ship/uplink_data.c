@@ -204,7 +204,7 @@ static void finish_streams(struct uplink *u)
     bool held = false;
     for (size_t i = u->outbox->count; i-- > 0;) {
         struct outbox_stream *t = u->outbox->streams[i];
-        bool over = t->known && t->ended && t->count && t->body_next > t->items[t->count - 1].last_seq;
+        bool over = t->known && t->ended && t->count && t->body_next >= outbox_next_seq(t);
         held = (over && !outbox_finish(u->outbox, t)) || held;
     }
     if (held)

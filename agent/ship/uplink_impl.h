@@ -74,6 +74,8 @@ struct uplink {
 void uplink_closed(struct uplink *u);
 void uplink_soon(struct uplink *u, uint64_t delay_ms); /* have uplink_pump called */
 void uplink_room_soon(struct uplink *u);
+/* Has a stream whose writer died recovered, if that was not asked before. */
+void uplink_tell_abandoned(struct uplink *u, struct outbox_stream *t);
 
 /* uplink_link.c */
 void link_init(struct link *l, struct uplink *u, uint8_t role, const char *name);

@@ -80,7 +80,7 @@ static void put_stream(struct buffer *b, const struct outbox_stream *t)
     buffer_printf(b, ", \"state\": \"%s\"", t->ended ? "ended" : writing ? "writing" : "abandoned");
     put_number(b, "items", t->count);
     put_number(b, "bytes", bytes);
-    put_number(b, "next_seq", t->count ? t->items[t->count - 1].last_seq + 1 : 0);
+    put_number(b, "next_seq", outbox_next_seq(t));
     put_number(b, "head_next", t->head_next);
     put_number(b, "body_next", t->body_next);
     put_error(b, "refused", &t->refusal);

@@ -192,6 +192,21 @@ static void on_clock(struct stream *s, const struct message_clock *asked)
     assert_int_equal(stream_send(s, &m, NULL), 0);
 }
 
+static void on_flushed(struct fake_collector *c, const struct message_flushed *m)
+{
+    c->flushed++;
+    c->flush_code = m->code;
+    free(c->flush_text);
+    c->flush_text = strdup(m->text ? m->text : "");
+}
+
+void fake_flush(struct fake_collector *c, const char *capture)
+{
+    struct message m = {.type = MESSAGE_FLUSH,
+                        .flush = {.token = c->flushed + 1, .capture = (char *)(uintptr_t)capture}};
+    assert_int_equal(stream_send(c->control, &m, NULL), 0);
+}
+
 static void on_message(void *context, struct stream *s, const struct message *m)
 {
     struct fake_collector *c = context;
@@ -214,6 +229,10 @@ static void on_message(void *context, struct stream *s, const struct message *m)
         break;
     case MESSAGE_BODY_FATE:
         on_fate(c, &m->body_fate);
+        break;
+    case MESSAGE_FLUSHED:
+        assert_ptr_equal(s, c->control);
+        on_flushed(c, &m->flushed);
         break;
     case MESSAGE_CLOCK:
         assert_ptr_equal(s, c->control);
@@ -274,4 +293,5 @@ void fake_free(struct fake_collector *c)
     for (size_t i = 0; i < c->count; i++)
         buffer_free(&c->streams[i].part);
     free(c->status);
+    free(c->flush_text);
 }

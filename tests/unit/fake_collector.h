@@ -46,6 +46,9 @@ struct fake_collector {
     unsigned accepted, hellos, statuses, pieces, orders, announced;
     uint64_t bytes; /* of pieces */
     char *status;   /* the last one */
+    unsigned flushed;
+    int32_t flush_code; /* of the last FLUSHED */
+    char *flush_text;
     char agent[HEAD_NAME_MAX + 1];
     uint8_t install[16];
     uint32_t labels;
@@ -65,6 +68,9 @@ void fake_start(struct fake_collector *c, uv_loop_t *loop, const char *address);
 void fake_stop(struct fake_collector *c); /* run the loop afterwards */
 void fake_free(struct fake_collector *c);
 struct fake_stream *fake_find(struct fake_collector *c, const uint8_t epoch[EPOCH_SIZE]); /* NULL if it did not come */
+
+/* Asks the agent to hand over what it has of the captures that fit the glob. */
+void fake_flush(struct fake_collector *c, const char *capture);
 
 /* Acks what is stored, after no_acks. */
 void fake_ack_all(struct fake_collector *c);

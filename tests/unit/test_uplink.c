@@ -586,6 +586,57 @@ static void a_stream_whose_writer_died_is_told_once(void **state)
     spool_stream_close(living);
 }
 
+/* ------------------------------------------------------------ flushes */
+static void flush(struct world *w, const char *capture)
+{
+    unsigned before = w->collector.flushed;
+    fake_flush(&w->collector, capture);
+    RUN_UNTIL(w, w->collector.flushed > before);
+}
+
+static void a_flush_waits_for_what_a_dead_writer_left(void **state)
+{
+    struct world *w = *state;
+    struct spool_stream *t = new_stream(w, 1, EVICT_OLDEST);
+    uint8_t epoch[EPOCH_SIZE];
+    epoch_of(1, epoch);
+    add_chunk(t, 1, 0, 1000, 0);
+    start(w);
+    RUN_UNTIL(w, all_here(w, 1, 1) && w->collector.control);
+    flush(w, "");
+    assert_int_equal(w->collector.flush_code, 0); /* its writer lives, and hands over by itself */
+    spool_stream_close(t);
+    flush(w, "capture-2");
+    assert_int_equal(w->collector.flush_code, 0); /* another capture */
+    assert_int_equal(w->abandoned, 0);
+    flush(w, "");
+    assert_int_equal(w->collector.flush_code, ERROR_BUSY); /* nobody recovers it */
+    assert_non_null(strstr(w->collector.flush_text, "a capturer died"));
+    assert_int_equal(w->abandoned, 1);
+    assert_int_equal(spool_stream_adopt(w->spool, epoch, &t, NULL), 0);
+    fake_flush(&w->collector, "capture-1");
+    run_for(w, 100);
+    assert_int_equal(w->collector.flushed, 3); /* while it is recovered */
+    add_chunk(t, 1, 1, NO_BODY, 0);
+    add_end(t, 1, 2);
+    spool_stream_close(t);
+    RUN_UNTIL(w, w->collector.flushed == 4);
+    assert_int_equal(w->collector.flush_code, 0);
+    assert_true(all_here(w, 1, 3));
+}
+
+static void a_flush_names_what_is_refused(void **state)
+{
+    struct world *w = *state;
+    epoch_of(1, w->collector.refuse_epoch);
+    add_stream(w, 1, 2, 1000);
+    start(w);
+    RUN_UNTIL(w, w->collector.status && strstr(w->collector.status, "\"refused\"") && w->collector.control);
+    flush(w, "");
+    assert_int_equal(w->collector.flush_code, ERROR_CONFLICT);
+    assert_non_null(strstr(w->collector.flush_text, "refuses"));
+}
+
 /* ------------------------------------------------------------ damage */
 static void damage(struct world *w, uint8_t number, uint64_t seq, const char *suffix)
 {
@@ -1021,6 +1072,8 @@ int main(int argc, char **argv)
         TEST(only_so_much_is_under_way),
         TEST(there_is_one_shipper),
         TEST(a_stream_whose_writer_died_is_told_once),
+        TEST(a_flush_waits_for_what_a_dead_writer_left),
+        TEST(a_flush_names_what_is_refused),
         TEST(damage_costs_what_is_damaged),
         TEST(damaged_files_are_bounded),
         TEST(a_damaged_page_does_not_stop_a_stream),
