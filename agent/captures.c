@@ -70,23 +70,13 @@ static bool has_interface(const struct capture *c, unsigned index)
     return false;
 }
 
-static size_t glob_list(const struct order *o, const char *globs[REQUEST_INTERFACES_MAX])
-{
-    size_t n = 0;
-    while (n < REQUEST_INTERFACES_MAX && o->interfaces[n][0]) {
-        globs[n] = o->interfaces[n];
-        n++;
-    }
-    return n;
-}
-
 /* Interfaces that the order means and no capturer has; malloc'ed. */
 static int missing_interfaces(const struct capture *c, struct ring_choice **missing, size_t *count, struct error *e)
 {
     const char *globs[REQUEST_INTERFACES_MAX];
     size_t n = 0;
     *count = 0;
-    int code = ring_choose(globs, glob_list(&c->order, globs), missing, &n, e);
+    int code = ring_choose(globs, order_globs(&c->order, globs), missing, &n, e);
     for (size_t i = 0; !code && i < n; i++)
         if (!has_interface(c, (*missing)[i].index))
             (*missing)[(*count)++] = (*missing)[i];

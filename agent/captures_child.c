@@ -168,13 +168,9 @@ static int check(const struct order *o, struct monitor_report *r, struct error *
 {
     const char *globs[REQUEST_INTERFACES_MAX];
     struct ring_choice *chosen = NULL;
-    size_t count = 0, named = 0;
+    size_t count = 0, named = order_globs(o, globs);
     struct ring_options ring = {
         .filter = o->filter, .companions = o->companions, .snaplen = o->snaplen, .ring_bytes = 1u << 20};
-    while (named < REQUEST_INTERFACES_MAX && o->interfaces[named][0]) {
-        globs[named] = o->interfaces[named];
-        named++;
-    }
     int code = privileges_check_capture(e);
     if (!code)
         code = ring_choose(globs, named, &chosen, &count, e);

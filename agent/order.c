@@ -72,6 +72,16 @@ int order_check(const struct order *o, struct error *e)
     return field ? error_set(e, ERROR_INVALID, "an order whose field %s is not sound", field) : 0;
 }
 
+size_t order_globs(const struct order *o, const char *globs[REQUEST_INTERFACES_MAX])
+{
+    size_t n = 0;
+    while (n < REQUEST_INTERFACES_MAX && o->interfaces[n][0]) {
+        globs[n] = o->interfaces[n];
+        n++;
+    }
+    return n;
+}
+
 /* ---------------------------------------------------------------- from the wire */
 
 static bool copy(char *to, size_t size, const char *from)

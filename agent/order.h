@@ -47,6 +47,9 @@ struct order {
 /* Checks every field: texts terminated and clean, values within their ranges. ERROR_INVALID names the field. */
 MUST_CHECK int order_check(const struct order *o, struct error *e);
 
+/* The globs of its interfaces; returns how many. They are the order's. */
+size_t order_globs(const struct order *o, const char *globs[REQUEST_INTERFACES_MAX]);
+
 /* From a request that came over the wire, with the times that remain (net_order); ERROR_LIMIT for what does not fit. */
 MUST_CHECK int order_from_request(const struct capture_request *r, uint64_t wait_ns, uint64_t left_ns,
                                   uint64_t now_wall_ns, struct order *o, struct error *e);
