@@ -118,6 +118,18 @@ static int listen_on(struct server *s, struct error *e)
     return code;
 }
 
+/* With the port that it is, also where any free one was asked for. */
+static void say_listening(const struct server *s)
+{
+    char host[256] = "";
+    uint16_t port;
+    if (net_split(s->config->listen, host, &port, NULL))
+        return;
+    bool v6 = strchr(host, ':');
+    log_info("collector %s listens on %s%s%s:%d, data in %s", s->config->name, v6 ? "[" : "", host, v6 ? "]" : "",
+             listener_port(s->listener), s->config->store.path);
+}
+
 static int serve(struct running *r, struct error *e)
 {
     struct server *s = &r->server;
@@ -129,8 +141,7 @@ static int serve(struct running *r, struct error *e)
         code = listen_on(s, e);
     if (code == 0) {
         watch_signals(r);
-        log_info("collector %s listens on %s (port %d), data in %s", s->config->name, s->config->listen,
-                 listener_port(s->listener), s->config->store.path);
+        say_listening(s);
     } else {
         s->listener = NULL;
         server_stop(s);

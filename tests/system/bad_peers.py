@@ -101,6 +101,12 @@ def folder_in_use(system):
     assert done.returncode == 1 and str(system.collector.pid) in done.stderr, done.stderr
 
 
+def it_says_where_it_listens(system):
+    with open(system.path("collector.log")) as log:
+        said = log.read()
+    assert " listens on %s, data in %s" % (system.address, system.path("store")) in said, said
+
+
 def folder_of_others(system):
     """Nothing is made where something else is, and nothing is checked where no store is."""
     folder = system.path("photos")
@@ -144,7 +150,7 @@ def wrong_command_lines(system):
 
 def main():
     with fleet.Fleet() as system:
-        for story in (garbage_at_the_port, hundred_at_once, not_a_collector, nobody_there, folder_in_use, folder_of_others, plain_text_stays_at_home, wrong_command_lines):
+        for story in (garbage_at_the_port, hundred_at_once, not_a_collector, nobody_there, it_says_where_it_listens, folder_in_use, folder_of_others, plain_text_stays_at_home, wrong_command_lines):
             story(system)
             print(story.__name__.replace("_", " ") + ": right")
 
