@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define AWAY_MS       10000u /* a collector that does not answer is asked again for so long: a capture is to be stopped */
+#define AWAY_RETRY_MS 500u
+
 struct stop {
     struct cli *cli;
     const char *which;
@@ -117,14 +120,34 @@ static int stopped(struct stop *s, json_t **orders, struct error *e)
     return r == 0 && !over ? still_running(*orders, e) : r;
 }
 
+/* Also a stop whose answer got lost is told again: it does no harm. */
+static int tell(struct stop *s, struct client_answer *answer, struct error *e)
+{
+    uint64_t end_ns = clock_mono_ns() + AWAY_MS * NS_PER_MS;
+    for (bool said = false;; said = true) {
+        struct error why = ERROR_INIT;
+        int r = s->client ? 0 : client_open(s->cli, &s->client, &why);
+        if (r == 0)
+            r = watch_stop(s->client, s->which, answer, &why);
+        if (r != ERROR_UNREACHABLE)
+            return r ? error_set(e, r, "%s", why.text) : 0;
+        client_answer_free(answer);
+        client_close(s->client);
+        s->client = NULL;
+        if (clock_mono_ns() >= end_ns)
+            return error_set(e, r, "nothing was stopped: %s", why.text);
+        if (!said)
+            note(s->cli, "%s; trying again for %u s", why.text, AWAY_MS / 1000);
+        (void)interrupt_wait(AWAY_RETRY_MS, -1);
+    }
+}
+
 static int run_stop(int argc, char **argv, struct cli *cli, struct error *e)
 {
     struct stop s = {.cli = cli};
     struct client_answer answer = {0};
     cli_parse(&command_capture_stop, argc, argv, &s);
-    int r = client_open(cli, &s.client, e);
-    if (r == 0)
-        r = watch_stop(s.client, s.which, &answer, e);
+    int r = tell(&s, &answer, e);
     if (r == 0 && answer.text[0])
         note(cli, "%s", answer.text);
     json_t *orders = json_incref(answer.manifest);
@@ -168,7 +191,9 @@ static const struct argp stop_argp = {
     parse,
     "NAME|ID",
     "Stops captures, waits until all agents have stopped, and says what they captured.\v"
-    "NAME may be a glob, ID the beginning of one. An agent that is away stops when it comes back.\n\n"
+    "NAME may be a glob, ID the beginning of one. An agent that is away stops when it comes back; a collector that "
+    "does\n"
+    "not answer is asked again for 10 s.\n\n"
     "Examples:\n"
     "  fleetdump capture stop slow\n"
     "  fleetdump capture stop 'slow-*'\n"

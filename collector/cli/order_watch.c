@@ -15,6 +15,7 @@ struct watching {
     struct order_live *live;
     unsigned interrupts; /* of which is known */
     bool asking, stopping, detached, impatient;
+    bool untold;       /* it is to stop, and the collector does not know */
     bool away;         /* the collector does not answer */
     uint64_t ended_ns; /* when that was seen, or 0 */
 };
@@ -90,26 +91,39 @@ static void stop_asking(struct watching *w)
     order_live_below(w->live, NULL);
 }
 
-static int stop(struct watching *w, struct error *e)
+static int was_not_stopped(int code, const char *why, struct error *e)
+{
+    return error_set(e, code, "the capture was not stopped: %s", why);
+}
+
+/* While the collector is away it is told again with each question. */
+static int tell_stop(struct watching *w, struct error *e)
 {
     struct client_answer answer = {0};
     struct error why = ERROR_INIT;
-    stop_asking(w);
-    w->stopping = true;
-    order_live_below(w->live, "stopping ...");
     int r = connect_again(w, &why);
     if (r == 0)
         r = watch_stop(*w->client, w->w->id, &answer, &why);
     client_answer_free(&answer);
-    if (r)
-        return error_set(e, r, "the capture was not stopped: %s", why.text);
-    return 0;
+    w->untold = r != 0;
+    r = r ? let_go(w, r, &why) : 0;
+    return r ? was_not_stopped(r, why.text, e) : 0;
+}
+
+static int stop(struct watching *w, struct error *e)
+{
+    stop_asking(w);
+    w->stopping = true;
+    order_live_below(w->live, "stopping ...");
+    return tell_stop(w, e);
 }
 
 static int on_interrupt(struct watching *w, struct error *e)
 {
     unsigned count = interrupt_count(), more = count - w->interrupts;
     w->interrupts = count;
+    if (w->stopping && w->untold)
+        return was_not_stopped(ERROR_UNREACHABLE, "the collector does not answer", e);
     if (w->stopping) {
         w->impatient = true;
         return 0;
@@ -153,6 +167,8 @@ static int watch(struct watching *w, struct error *e)
     int r = 0;
     while (r == 0 && !w->detached && !w->impatient) {
         r = ask(w, e);
+        if (r == 0 && w->untold && !w->away)
+            r = tell_stop(w, e);
         if (r == 0 && w->w->order && w->w->step)
             r = w->w->step(w->w->context, w->w->order, e);
         if (r == 0 && is_over(w))

@@ -577,6 +577,28 @@ def list_and_show(fake):
     assert "did you mean 'slow'?" in fake.run("capture", "show", "slwo", check=(1,)).stderr
 
 
+def a_stop_is_told_again_to_a_collector_that_was_away(fake):
+    prepare(fake)
+    fake.put(STOP + ".manifest", [OVER])
+    fake.put("1.away", "")
+    done = fake.run("capture", "stop", "slow")
+    assert "trying again for 10 s" in done.stderr and "slow: 2 agents" in done.stderr, done.stderr
+    assert [c["which"] for c in fake.asked(command=3)] == ["slow", "slow"], fake.asked()
+    prepare(fake)
+    fake.put("8.data", [RUNNING])
+    fake.remove("1.8.data", "2.8.data")
+    process = fake.popen("capture", "start", "-A", stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: fake.asked(kind=8), "the first question")
+    count = len(fake.asked())
+    for number in range(count + 1, count + 5):
+        fake.put("%d.away" % number, "")
+    process.send_signal(signal.SIGINT)
+    wait_until(lambda: len(fake.asked()) > count + 5 and fake.asked(command=3), "the stop")
+    fake.put("8.data", [OVER])
+    assert process.wait(WAIT_S) == 0, process.stderr.read()
+    assert "2 agents, 120 packets" in process.stderr.read()
+
+
 def stop_waits_and_rm_forgets(fake):
     prepare(fake)
     fake.put(STOP + ".manifest", [RUNNING])
@@ -642,7 +664,7 @@ def main():
              a_signal_stops_it_where_nobody_can_be_asked, a_second_signal_ends_the_wait,
              a_terminal_shows_a_line_for_each_agent, many_agents_fit_a_small_terminal, evil_texts_do_not_reach_the_terminal,
              control_c_asks, a_file_is_written_at_the_end, a_pipe_gets_packets_as_they_come,
-             a_pipe_that_nobody_reads_stops_the_capture, a_dry_run_is_a_table, list_and_show, stop_waits_and_rm_forgets,
+             a_pipe_that_nobody_reads_stops_the_capture, a_dry_run_is_a_table, list_and_show, a_stop_is_told_again_to_a_collector_that_was_away, stop_waits_and_rm_forgets,
              questions_are_fresh, shells_can_complete]
     wanted = sys.argv[1:]
     with Fake() as fake:
