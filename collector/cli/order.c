@@ -1,4 +1,5 @@
 #include "collector/cli/order.h"
+#include "common/base/glob.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -70,6 +71,30 @@ bool order_is_over(const json_t *order)
             return false;
     }
     return ended || json_array_size(agents) > 0;
+}
+
+static bool fits_one(char *const *globs, uint32_t count, const char *name)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (glob_match(globs[i], name, strlen(name)))
+            return true;
+    return count == 0;
+}
+
+bool order_feeds(const json_t *order, const struct message_query *q)
+{
+    bool named = q->capture && q->capture[0];
+    size_t i;
+    json_t *a;
+    if (order_is_over(order) || strcmp(order_text(order, "keep"), capture_keep_name(KEEP_FLOWS)) == 0 ||
+        !fits_one(&q->capture, named, order_text(order, "capture")))
+        return false;
+    json_array_foreach(json_object_get(order, "agents"), i, a)
+    {
+        if (!order_agent_is_final(a) && fits_one(q->agents, q->agent_count, order_text(a, "agent")))
+            return true;
+    }
+    return false;
 }
 
 char *order_words(const json_t *o, const char *key, char *buf, size_t len)

@@ -3,6 +3,7 @@
  */
 #include "collector/cli/follow.h"
 #include "collector/cli/interrupt.h"
+#include "collector/cli/order.h"
 #include "collector/cli/pulling.h"
 #include "collector/cli/tcpdump.h"
 #include "common/base/units.h"
@@ -103,12 +104,32 @@ static void say_sum(const struct cli *cli, const struct follow *f)
          units_format(UNIT_BYTES, follow_bytes(f), bytes, sizeof bytes));
 }
 
+/* Files may be read in all the same. */
+static void say_if_nothing_comes(const struct print *p)
+{
+    struct client *c = NULL;
+    json_t *orders = NULL, *one;
+    bool any = false;
+    size_t i;
+    int r = client_open(p->p.u.cli, &c, NULL);
+    if (r == 0)
+        r = order_fetch(c, "", &orders, NULL);
+    json_array_foreach(orders, i, one) any = any || order_feeds(one, &p->p.u.q);
+    if (r == 0 && !any)
+        note(p->p.u.cli,
+             "no capture runs that could bring such packets (`fleetdump capture start` begins one): waiting");
+    json_decref(orders);
+    client_close(c);
+}
+
 static int print_on(struct print *p, struct error *e)
 {
     struct follow *f = NULL;
     int r = interrupt_watch(e);
     if (r == 0)
         r = follow_new(p->p.u.cli, &p->p.u.q, take_followed, p->tcpdump, &f, e);
+    if (r == 0)
+        say_if_nothing_comes(p);
     if (r == 0)
         r = finish(p, go_on(p, f, e), e);
     if (r == 0) {

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+import wire
 from fleet import BIN, WAIT_S, Fleet, wait_until
 
 
@@ -125,6 +126,32 @@ def tcpdump_gets_its_options(fleet, files):
     assert re.match(r"web-0/part-0 IP 10.0.0.1.1024 > ", done.stdout) and "abcd" in done.stdout, done.stdout
 
 
+def said_before_packets(fleet, *options):
+    """What is said before the first of those comes that are stored already."""
+    follower = Follower(fleet, "--since", "1h", *options)
+    follower.wait_for(1)
+    return follower.end()
+
+
+def it_says_that_nothing_captures(fleet, files):
+    silence, path = "no capture runs that could bring such packets", fleet.path("now.pcap")
+    write_pcap(path, [(time.time_ns(), 53)])
+    for name in ("live-9", "web-9"):
+        fleet.read(name, path, capture=name + "-old")
+    assert silence in said_before_packets(fleet)
+    with wire.Agent(fleet, "live-1"), wire.Client(fleet.address) as client:
+        assert client.command("start", wire.request("live-flows", on=["live-1"], keep=2))["code"] == 0
+        assert silence in said_before_packets(fleet)
+        assert client.command("start", wire.request("live-dns", on=["live-1"]))["code"] == 0
+        for fits in ([], ["--capture", "live-*"], ["--on", "live-*"]):
+            assert silence not in said_before_packets(fleet, *fits), fits
+        for other in (["--capture", "web*"], ["--on", "web-*"]):
+            assert silence in said_before_packets(fleet, *other), other
+        assert client.command("stop", which="*")["code"] == 0
+        wait_until(lambda: client.order("live-dns")["state"] == "over", "the end")
+        assert silence in said_before_packets(fleet)
+
+
 def wrong_use(fleet, files):
     assert "does not go with --until" in fleet.run("print", "--follow", "--until", "now", check=(2,)).stderr
     assert "judged afterwards" in fleet.run("print", "--follow", "--vantage", "auto", check=(2,)).stderr
@@ -147,7 +174,7 @@ def a_reader_that_leaves_ends_it(fleet, files):
 def main():
     with Fleet() as fleet:
         files = make_files(fleet, 1_700_000_000 * 10**9)
-        for test in (each_packet_comes_once, the_collector_may_be_restarted, from_when_on, tcpdump_gets_its_options, wrong_use,
+        for test in (each_packet_comes_once, the_collector_may_be_restarted, from_when_on, tcpdump_gets_its_options, it_says_that_nothing_captures, wrong_use,
                      a_reader_that_leaves_ends_it):
             test(fleet, files)
             print("ok", test.__name__, flush=True)
