@@ -101,12 +101,24 @@ static void put_orders(const struct cli *cli, const struct command *of)
     put_texts(cli, QUERY_ORDERS, "capture");
 }
 
+static void put_users(const struct cli *cli, const struct command *of)
+{
+    json_t *list = NULL, *item;
+    size_t i;
+    (void)of;
+    if (client_admin(cli, ADMIN_USER_LIST, NULL, &list, NULL))
+        return;
+    json_array_foreach(list, i, item) printf("%s\n", json_string_value(json_object_get(item, "user")));
+    json_decref(list);
+}
+
 static const struct kind {
     const char *name;
     void (*put)(const struct cli *cli, const struct command *of);
 } kinds[] = {
-    {"commands", put_commands}, {"options", put_options},   {"columns", put_columns}, {"words", put_words},
-    {"agents", put_agents},     {"captures", put_captures}, {"orders", put_orders},   {"labels", put_labels},
+    {"commands", put_commands}, {"options", put_options}, {"columns", put_columns},
+    {"words", put_words},       {"agents", put_agents},   {"captures", put_captures},
+    {"orders", put_orders},     {"labels", put_labels},   {"users", put_users},
 };
 
 static const struct kind *kind_named(const char *name)
@@ -137,15 +149,26 @@ static const struct {
     {"for", "10s 60s 5m 1h ever", NULL},
     {"bytes", "100M 1G 10G none", NULL},
     {"fresh", "500ms 1500ms 5s no", NULL},
+    {"role", "viewer analyst operator admin", NULL},
 };
 
 /* What stands on the place of a command's own arguments. */
 static const struct {
     const char *command, *values;
 } arguments[] = {
-    {"flows", "words"},         {"pull", "words"},          {"print", "words"},         {"chunks", "words"},
-    {"show", "words"},          {"capture start", "words"}, {"capture list", "orders"}, {"capture show", "orders"},
-    {"capture stop", "orders"}, {"capture rm", "orders"},   {"help", "commands"},
+    {"flows", "words"},
+    {"pull", "words"},
+    {"print", "words"},
+    {"chunks", "words"},
+    {"show", "words"},
+    {"capture start", "words"},
+    {"capture list", "orders"},
+    {"capture show", "orders"},
+    {"capture stop", "orders"},
+    {"capture rm", "orders"},
+    {"help", "commands"},
+    {"admin user add", "users"},
+    {"admin user remove", "users"},
 };
 
 static void put_values(const struct cli *cli, const char *list, const struct command *of)

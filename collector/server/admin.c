@@ -1,6 +1,6 @@
 #include "collector/server/admin.h"
 
-#include "common/base/log.h"
+#include "collector/server/rights.h"
 #include "common/base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,8 @@ static const struct kind {
 } kinds[] = {
     [ADMIN_ENROLL] = {"enroll", NULL},           [ADMIN_APPROVE] = {"approve", NULL},
     [ADMIN_REVOKE] = {"revoke", NULL},           [ADMIN_CREDENTIALS] = {"list credentials", NULL},
-    [ADMIN_USER_ADD] = {"add user", NULL},       [ADMIN_USER_LIST] = {"list users", NULL},
-    [ADMIN_USER_REMOVE] = {"remove user", NULL}, [ADMIN_AUDIT] = {"read audit", NULL},
+    [ADMIN_USER_ADD] = {"add user", rights_user_add},       [ADMIN_USER_LIST] = {"list users", rights_user_list},
+    [ADMIN_USER_REMOVE] = {"remove user", rights_user_remove}, [ADMIN_AUDIT] = {"read audit", NULL},
 };
 #define KIND_COUNT (int)(sizeof kinds / sizeof kinds[0])
 

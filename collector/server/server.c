@@ -1,6 +1,7 @@
 #include "collector/server/server.h"
 #include "collector/server/fresh.h"
 #include "collector/server/orders.h"
+#include "collector/server/rights.h"
 #include "collector/server/session.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
@@ -59,6 +60,8 @@ static void on_signal(uv_signal_t *signal, int number)
 int server_begin(struct server *s, struct error *e)
 {
     int r = fleet_open(s->store, &s->fleet, e);
+    if (r == 0)
+        r = rights_open(s, &s->rights, e);
     if (r == 0 && !(s->fresh = fresh_new(s)))
         r = error_set(e, ERROR_MEMORY, "no memory to ask agents for what they have");
     if (r == 0)
@@ -70,6 +73,7 @@ void server_end(struct server *s)
 {
     orders_close(s->orders);
     fresh_free(s->fresh);
+    rights_close(s->rights);
     fleet_close(s->fleet);
 }
 

@@ -8,6 +8,12 @@
 
 #define SOFTWARE "fleetdump " FLEETDUMP_VERSION
 
+const struct identity *session_identity(const struct session *s)
+{
+    static const struct identity nobody;
+    return s->stream ? stream_identity(s->stream) : &nobody;
+}
+
 void session_send(struct session *s, const struct message *m)
 {
     struct error e = ERROR_INIT;

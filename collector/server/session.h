@@ -9,6 +9,7 @@
 #include "collector/server/fleet.h"
 #include "collector/server/ingest.h"
 #include "collector/server/server.h"
+#include "common/net/identity.h"
 #include "common/net/stream.h"
 
 #define BODY_BYTES_MAX (128u << 20) /* of one body */
@@ -26,6 +27,7 @@ struct server {
     struct fleet *fleet;
     struct orders *orders;
     struct fresh *fresh;
+    struct rights *rights;
     unsigned queries;
     bool stopping;
 };
@@ -80,6 +82,9 @@ void session_submit(struct session *s, struct ingest_job *job);
 
 /* Sends, and closes the session if that fails. */
 void session_send(struct session *s, const struct message *m);
+
+/* Who it is, by its certificate; never NULL (IDENTITY_NONE). */
+const struct identity *session_identity(const struct session *s);
 
 /* A job or question that referred to the session is over. */
 void session_unref(struct session *s);

@@ -103,6 +103,16 @@ static void rescue_orders(struct checking *c, struct store *s, struct db *old, c
                   path, (unsigned long long)orders);
 }
 
+static void rescue_users(struct checking *c, struct store *s, struct db *old, const char *path)
+{
+    bool whole = true;
+    uint64_t users = copy_rows(old, s->catalog, CATALOG_USER_LIST, CATALOG_USER_PASTE, &whole);
+    if (!whole)
+        check_say(
+            c, "%s: damaged: %llu users could be read, others are lost, and have no rights until they are added again",
+            path, (unsigned long long)users);
+}
+
 static int rescue(struct checking *c, struct store *s, const char *name, struct error *e)
 {
     struct error why = ERROR_INIT;
@@ -118,6 +128,7 @@ static int rescue(struct checking *c, struct store *s, const char *name, struct 
             check_say(c, "%s: damaged: %llu agents and %llu cursors of old streams could be read; the rest is lost",
                       path, (unsigned long long)agents, (unsigned long long)streams);
         rescue_orders(c, s, old, path);
+        rescue_users(c, s, old, path);
     } else if (!r) {
         whole = false;
         check_say(c, "%s/%s cannot be read: agents, their addresses and cursors of old streams are lost", s->path,
@@ -126,6 +137,8 @@ static int rescue(struct checking *c, struct store *s, const char *name, struct 
                   "%s/%s cannot be read: all captures that were ordered are lost; agents end them when they connect: "
                   "order them again",
                   s->path, CATALOG_NAME);
+        check_say(c, "%s/%s cannot be read: all users are lost, and have no rights until they are added again", s->path,
+                  CATALOG_NAME);
     }
     if (!r && !whole)
         r = catalog_add_meta(s->catalog, "lost_cursors", 1, e);

@@ -107,6 +107,11 @@ const struct db_kind partition_kind = {
     "ended_ns INT NOT NULL," /* 0: it stands */                                                                        \
     "why TEXT NOT NULL, agents TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 
+/* Who may ask what; role and bounds are the server's. Since version 3. */
+#define USERS_TABLE                                                                                                    \
+    "CREATE TABLE users (name TEXT PRIMARY KEY, role TEXT NOT NULL, bounds TEXT NOT NULL, created_ns INT NOT NULL,"    \
+    "created_by TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+
 static const char catalog_schema[] =
     /* id is never given twice, and the folder's name ends in it. */
     "CREATE TABLE partition ("
@@ -142,9 +147,9 @@ static const char catalog_schema[] =
     "INT, "
     "PRIMARY KEY (agent, family, addr, from_ns)) STRICT, WITHOUT ROWID;"
 
-    ORDERS_TABLE;
+    ORDERS_TABLE USERS_TABLE;
 
-static const char *const catalog_steps[CATALOG_VERSION] = {[1] = ORDERS_TABLE};
+static const char *const catalog_steps[CATALOG_VERSION] = {[1] = ORDERS_TABLE, [2] = USERS_TABLE};
 
 #define SUMS_COLUMNS                                                                                                   \
     "chunks, rows, packets, head_bytes, body_bytes, bodies, database_bytes, heads, since_ns, until_ns, "               \
@@ -214,6 +219,12 @@ static const char *const catalog_sql[] = {
     [CATALOG_ORDER_LIST] = "SELECT id, request, created_ns, ended_ns, why, agents FROM orders ORDER BY created_ns, id",
     [CATALOG_ORDER_PASTE] = "INSERT OR IGNORE INTO orders (id, request, created_ns, ended_ns, why, agents) VALUES "
                             "(?, ?, ?, ?, ?, ?)",
+    [CATALOG_USER_PUT] =
+        "INSERT OR REPLACE INTO users (name, role, bounds, created_ns, created_by) VALUES (?, ?, ?, ?, ?)",
+    [CATALOG_USER_REMOVE] = "DELETE FROM users WHERE name = ?",
+    [CATALOG_USER_LIST] = "SELECT name, role, bounds, created_ns, created_by FROM users ORDER BY name",
+    [CATALOG_USER_PASTE] =
+        "INSERT OR IGNORE INTO users (name, role, bounds, created_ns, created_by) VALUES (?, ?, ?, ?, ?)",
 };
 
 const struct db_kind catalog_kind = {

@@ -8,7 +8,7 @@
 #include "collector/store/db.h"
 
 #define PARTITION_VERSION 1u
-#define CATALOG_VERSION   2u
+#define CATALOG_VERSION   3u
 
 /* Statements on a flows.db; their values and results stand beside the texts. */
 enum partition_sql {
@@ -69,6 +69,10 @@ enum catalog_sql {
     CATALOG_ORDER_REMOVE,
     CATALOG_ORDER_LIST,
     CATALOG_ORDER_PASTE,
+    CATALOG_USER_PUT,
+    CATALOG_USER_REMOVE,
+    CATALOG_USER_LIST,
+    CATALOG_USER_PASTE,
     CATALOG_SQL_COUNT
 };
 extern const struct db_kind catalog_kind;

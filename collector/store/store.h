@@ -2,7 +2,7 @@
  * store: everything the collector keeps, on disk: chunks (packs), rows (partitions), names (catalog).
  *
  *   DATA/lock                      held by the one collector
- *   DATA/catalog.db                agents and their addresses over time, orders, streams and their cursors, partitions
+ *   DATA/catalog.db                agents and their addresses over time, orders, users, streams and their cursors, partitions
  *   DATA/partitions/<hour>-<n>/    one per hour of arrival, never reused: "20261122T03-000017"
  *       flows.db                   heads, row blocks, postings (store_schema.h)
  *       <class>.<n>.pack           append-only: heads with their bodies (pack.h), one retention class a file
@@ -96,6 +96,17 @@ MUST_CHECK int store_order_put(struct store *s, const struct store_order *o, str
 MUST_CHECK int store_order_remove(struct store *s, const uint8_t id[16],
                                   struct error *e); /* one that is not there is fine */
 
+/* Who may ask what: the store keeps them, and what role and bounds mean is the server's. Put replaces the one of the same name. */
+struct store_user {
+    const char *name;
+    const char *role;
+    const char *bounds; /* JSON */
+    uint64_t created_ns;
+    const char *created_by;
+};
+MUST_CHECK int store_user_put(struct store *s, const struct store_user *u, struct error *e);
+MUST_CHECK int store_user_remove(struct store *s, const char *name, struct error *e); /* one that is not there is fine */
+
 /* Retention, closing of partitions that are over (postings to disk), copying of cursors: what is due at now_ns. Called now and then. */
 MUST_CHECK int store_maintain(struct store *s, uint64_t now_ns, struct error *e);
 
@@ -166,6 +177,10 @@ MUST_CHECK int store_each_known(struct store_reader *r, int (*each)(void *contex
 /* Orders, the oldest first. A nonzero return ends the list and is returned. */
 MUST_CHECK int store_each_order(struct store_reader *r, int (*each)(void *context, const struct store_order *o),
                                 void *context, struct error *e);
+
+/* Users, by name; likewise. */
+MUST_CHECK int store_each_user(struct store_reader *r, int (*each)(void *context, const struct store_user *u),
+                               void *context, struct error *e);
 
 /* Whether a stream of this capture is stored. */
 MUST_CHECK int store_has_capture(struct store_reader *r, const char *capture, bool *has, struct error *e);

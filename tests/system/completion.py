@@ -23,6 +23,9 @@ CASES = (
     (["fleetdump", "pull", "--on", "web-1,db"], ["web-1,db-1"]),
     (["fleetdump", "flows", "port"], ["port", "portrange"]),
     (["fleetdump", "flows", "--since", ""], []),
+    (["fleetdump", "admin", "user", "a"], ["add"]),
+    (["fleetdump", "admin", "user", "add", "x", "--role", "=", "an"], ["analyst"]),
+    (["fleetdump", "admin", "user", "remove", ""], ["ann"]),
 )
 
 
@@ -41,6 +44,7 @@ def main():
             file.write(bytes.fromhex("d4c3b2a1020004000000000000000000000004000100000000000000000000000e0000000e000000") + bytes(14))
         for agent in ("web-1", "db-1"):
             system.read(agent, capture)
+        assert system.run("admin", "user", "add", "ann", "--role", "admin").returncode == 0
         for words, expected in CASES:
             found = completions(system, words)
             assert set(expected) <= set(found) and (expected or not found), (words, found)

@@ -87,6 +87,45 @@ static void orders_are_kept_changed_and_removed(void **state)
     assert_orders(p, "0202 web 20-25 stopped []; ");
 }
 
+static void put_user(struct place *p, const char *name, const char *role, const char *bounds)
+{
+    const struct store_user u = {.name = name, .role = role, .bounds = bounds, .created_ns = 5, .created_by = "root"};
+    assert_int_equal(store_user_put(p->s, &u, &p->e), 0);
+}
+
+static int note_user(void *context, const struct store_user *u)
+{
+    buffer_printf(context, "%s %s %s %llu %s; ", u->name, u->role, u->bounds, (unsigned long long)u->created_ns,
+                  u->created_by);
+    return 0;
+}
+
+static void assert_users(struct place *p, const char *expected)
+{
+    struct store_reader *r = NULL;
+    struct buffer text = {0};
+    assert_int_equal(store_reader_open(p->s, &r, &p->e), 0);
+    assert_int_equal(store_each_user(r, note_user, &text, &p->e), 0);
+    buffer_u8(&text, 0);
+    assert_string_equal((char *)text.data, expected);
+    buffer_free(&text);
+    store_reader_close(r);
+}
+
+static void users_are_kept_changed_and_removed(void **state)
+{
+    struct place *p = *state;
+    put_user(p, "bob", "viewer", "{}");
+    put_user(p, "ann", "admin", "{}");
+    put_user(p, "bob", "analyst", "{\"snaplen\":96}");
+    reopen(p);
+    assert_users(p, "ann admin {} 5 root; bob analyst {\"snaplen\":96} 5 root; ");
+    assert_int_equal(store_user_remove(p->s, "ann", &p->e), 0);
+    assert_int_equal(store_user_remove(p->s, "ann", &p->e), 0);
+    reopen(p);
+    assert_users(p, "bob analyst {\"snaplen\":96} 5 root; ");
+}
+
 /* ------------------------------------------------------------------ other catalogs */
 
 static void change_catalog(struct place *p, const char *sql)
@@ -102,7 +141,7 @@ static void an_older_catalog_is_brought_up_to_date(void **state)
     struct place *p = *state;
     commit_chunk(p->s, &(struct wish){.stream = 1}, T0);
     store_close(p->s);
-    change_catalog(p, "DROP TABLE orders; PRAGMA user_version=1");
+    change_catalog(p, "DROP TABLE orders; DROP TABLE users; PRAGMA user_version=1");
     struct store_report report;
     assert_int_equal(store_check(p->path, NULL, NULL, &report, &p->e), ERROR_VERSION);
     assert_non_null(strstr(p->e.text, "start the collector once"));
@@ -126,7 +165,7 @@ static void a_newer_catalog_is_left_alone(void **state)
     change_catalog(p, "PRAGMA user_version=99");
     assert_int_equal(store_open(&config, &s, &p->e), ERROR_VERSION);
     assert_non_null(strstr(p->e.text, "version 99"));
-    change_catalog(p, "PRAGMA user_version=2");
+    change_catalog(p, "PRAGMA user_version=3");
     p->s = open_store(p->path, NULL);
 }
 
@@ -168,9 +207,11 @@ static void reindex_keeps_orders_or_says_that_they_are_lost(void **state)
     struct place *p = *state;
     struct buffer said = {0};
     put(p, 1, "dns", 10, 0);
+    put_user(p, "ann", "admin", "{}");
     store_close(p->s);
     damage_table(p, "address");
     reindex(p, &said);
+    assert_users(p, "ann admin {} 5 root; ");
     assert_orders(p, "0101 dns 10-0  []; ");
     assert_null(strstr((char *)said.data, "ordered"));
     store_close(p->s);
@@ -178,6 +219,12 @@ static void reindex_keeps_orders_or_says_that_they_are_lost(void **state)
     reindex(p, &said);
     assert_orders(p, "");
     assert_non_null(strstr((char *)said.data, "captures that were ordered could be read, others are lost"));
+    assert_users(p, "ann admin {} 5 root; ");
+    store_close(p->s);
+    damage_table(p, "users");
+    reindex(p, &said);
+    assert_users(p, "");
+    assert_non_null(strstr((char *)said.data, "0 users could be read, others are lost"));
     put(p, 2, "web", 20, 0);
     store_close(p->s);
     int fd = open(support_path(p->path, "catalog.db"), O_WRONLY | O_CLOEXEC);
@@ -272,6 +319,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
     const struct CMUnitTest tests[] = {
         TEST(orders_are_kept_changed_and_removed),
+        TEST(users_are_kept_changed_and_removed),
         TEST(an_older_catalog_is_brought_up_to_date),
         TEST(a_newer_catalog_is_left_alone),
         TEST(reindex_keeps_orders_or_says_that_they_are_lost),

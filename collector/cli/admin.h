@@ -1,0 +1,12 @@
+/*
+ * admin: the subcommands of `fleetdump admin`.
+ */
+#ifndef FLEETDUMP_COLLECTOR_CLI_ADMIN_H
+#define FLEETDUMP_COLLECTOR_CLI_ADMIN_H
+
+#include "collector/cli/listing.h"
+
+extern const struct command command_admin_user;
+extern const struct command command_admin_user_add, command_admin_user_list, command_admin_user_remove;
+
+#endif

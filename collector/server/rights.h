@@ -1,0 +1,65 @@
+/*
+ * rights: who may ask the collector for what. Users with a role, and bounds within it; one table of requests and the least role for each; one place of judgement, before
+ * anything is done. All on the loop's thread.
+ *
+ * Who a client is, its certificate says (stream_identity). Only users ask: a certificate of an agent or a collector has no rights here, and a user whom the catalog does not
+ * know has none. Where connections are plain TCP (insecure_plaintext) nobody is known, and everybody is an administrator.
+ */
+#ifndef FLEETDUMP_COLLECTOR_SERVER_RIGHTS_H
+#define FLEETDUMP_COLLECTOR_SERVER_RIGHTS_H
+
+#include "collector/server/admin.h"
+
+#define RIGHTS_USERS_MAX  10000u
+#define RIGHTS_LABELS_MAX 16u
+#define RIGHTS_FILTER_MAX 1024u
+
+/* Each may what those before it may. */
+enum rights_role { RIGHTS_NONE = 0, RIGHTS_VIEWER = 1, RIGHTS_ANALYST = 2, RIGHTS_OPERATOR = 3, RIGHTS_ADMIN = 4 };
+
+const char *rights_role_name(int role);
+/* RIGHTS_NONE for a name that is none. */
+enum rights_role rights_role_named(const char *name);
+
+/* What a user is bound to. Nothing set: all that the role may. */
+struct rights_bounds {
+    char **labels; /* of agents, as capture_request's: each "role=web,dc=fra", one of the strings is enough */
+    uint32_t label_count;
+    char *filter;      /* what every packet and every flow must match, "" for none; without names and measures */
+    uint32_t snaplen;  /* most bytes of a packet; 0: all */
+    uint64_t range_ns; /* no older than that; 0: any age */
+};
+
+struct rights_user {
+    char *name;
+    enum rights_role role;
+    struct rights_bounds bounds;
+    uint64_t created_ns;
+    char *created_by;
+};
+
+struct rights;
+
+/* Reads the users of the store. */
+MUST_CHECK int rights_open(struct server *server, struct rights **out, struct error *e);
+void rights_close(struct rights *r); /* NULL is fine */
+
+/* NULL: there is no user of this name. Valid until the loop goes on. */
+const struct rights_user *rights_user(const struct rights *r, const char *name);
+
+/* Whether the bounds make sense (filter and labels are checked, too): a row for the store of it, `row` texts owned by the caller and freed by rights_row_free. For those
+ * who make users where no collector runs. created_ns is now. */
+struct rights_row {
+    char *role, *bounds; /* as struct store_user */
+};
+MUST_CHECK int rights_row_of(const char *name, enum rights_role role, const struct rights_bounds *bounds,
+                             struct rights_row *row, struct error *e);
+void rights_row_free(struct rights_row *row);
+
+/* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns"} (a user of that name gets these instead of what he had; nobody
+ * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {...}}; [{...}]; {"removed": NAME}. */
+void rights_user_add(struct admin_call *c);
+void rights_user_list(struct admin_call *c);
+void rights_user_remove(struct admin_call *c);
+
+#endif

@@ -1,0 +1,240 @@
+/*
+ * The users: in memory by name, and in the catalog. A change is first durable, then in memory, then answered.
+ */
+#include "collector/server/rights_impl.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Where it is, or belongs. */
+static size_t place_of(const struct rights *r, const char *name)
+{
+    size_t low = 0, high = r->count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (strcmp(r->users[mid]->name, name) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+const struct rights_user *rights_user(const struct rights *r, const char *name)
+{
+    size_t at = place_of(r, name);
+    return at < r->count && strcmp(r->users[at]->name, name) == 0 ? r->users[at] : NULL;
+}
+
+static int make_room(struct rights *r, struct error *e)
+{
+    if (r->count >= RIGHTS_USERS_MAX)
+        return error_set(e, ERROR_LIMIT, "there are %u users, which is the most", RIGHTS_USERS_MAX);
+    struct rights_user **more = realloc(r->users, (r->count + 1) * sizeof(struct rights_user *));
+    if (!more)
+        return error_set(e, ERROR_MEMORY, "no memory for a user");
+    r->users = more;
+    return 0;
+}
+
+/* Takes u, which replaces the one of its name; there is room. */
+static void take_user(struct rights *r, struct rights_user *u)
+{
+    size_t at = place_of(r, u->name);
+    if (at < r->count && strcmp(r->users[at]->name, u->name) == 0) {
+        rights_user_free(r->users[at]);
+    } else {
+        memmove(&r->users[at + 1], &r->users[at], (r->count - at) * sizeof(struct rights_user *));
+        r->count++;
+    }
+    r->users[at] = u;
+}
+
+static void drop_user(struct rights *r, const char *name)
+{
+    size_t at = place_of(r, name);
+    if (at >= r->count || strcmp(r->users[at]->name, name) != 0)
+        return;
+    rights_user_free(r->users[at]);
+    r->count--;
+    memmove(&r->users[at], &r->users[at + 1], (r->count - at) * sizeof(struct rights_user *));
+}
+
+struct loading {
+    struct rights *rights;
+    struct error *e;
+};
+
+/* A user that cannot be read has no rights; the others have theirs. */
+static int load(void *context, const struct store_user *row)
+{
+    struct loading *l = context;
+    struct error why = ERROR_INIT;
+    struct rights_user *u = NULL;
+    json_t *bounds = json_loads(row->bounds, 0, NULL);
+    int r = json_is_object(bounds)
+                ? rights_user_new(row->name, row->role, bounds, row->created_by, row->created_ns, &u, &why)
+                : error_set(&why, ERROR_INVALID, "no JSON object");
+    json_decref(bounds);
+    if (r == ERROR_MEMORY)
+        return error_set(l->e, r, "%s", why.text);
+    if (r) {
+        log_error("user %s cannot be read from the catalog, and has no rights until he is added again: %s", row->name,
+                  why.text);
+        return 0;
+    }
+    r = make_room(l->rights, l->e);
+    if (r)
+        rights_user_free(u);
+    else
+        take_user(l->rights, u);
+    return r;
+}
+
+int rights_open(struct server *server, struct rights **out, struct error *e)
+{
+    struct rights *rights = calloc(1, sizeof *rights);
+    struct loading l = {rights, e};
+    struct store_reader *reader = NULL;
+    int r = rights ? store_reader_open(server->store, &reader, e) : error_set(e, ERROR_MEMORY, "no memory for users");
+    if (r == 0)
+        r = store_each_user(reader, load, &l, e);
+    store_reader_close(reader);
+    if (r) {
+        rights_close(rights);
+        return r;
+    }
+    rights->server = server;
+    *out = rights;
+    return 0;
+}
+
+void rights_close(struct rights *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->count; i++)
+        rights_user_free(r->users[i]);
+    free(r->users);
+    free(r);
+}
+
+/* ------------------------------------------------------------------ administrators' requests */
+
+static bool is_self(const struct admin_call *c, const char *name)
+{
+    const struct identity *who = session_identity(c->session);
+    return who->kind == IDENTITY_USER && strcmp(who->name, name) == 0;
+}
+
+static int put_work(struct admin_call *c, struct store *s, struct error *e)
+{
+    const struct rights_user *u = c->context;
+    struct rights_row row;
+    int r = rights_row_of(u->name, u->role, &u->bounds, &row, e);
+    const struct store_user user = {.name = u->name,
+                                    .role = row.role,
+                                    .bounds = row.bounds,
+                                    .created_ns = u->created_ns,
+                                    .created_by = u->created_by};
+    if (r == 0)
+        r = store_user_put(s, &user, e);
+    rights_row_free(&row);
+    return r;
+}
+
+static void put_done(struct admin_call *c, int result, const struct error *e)
+{
+    struct rights *rights = c->server->rights;
+    struct rights_user *u = c->context;
+    struct error why = ERROR_INIT;
+    int r = result ? result : make_room(rights, &why);
+    if (r) {
+        rights_user_free(u);
+        admin_fail(c, result ? e : &why);
+        return;
+    }
+    json_t *answer = json_pack("{s:o}", "user", rights_user_json(u));
+    take_user(rights, u);
+    admin_answer(c, answer);
+}
+
+void rights_user_add(struct admin_call *c)
+{
+    struct error e = ERROR_INIT;
+    const char *name = NULL, *role = NULL;
+    struct rights_user *u = NULL;
+    const struct identity *who = session_identity(c->session);
+    int r = admin_need_text(c, "name", HEAD_NAME_MAX, &name, &e);
+    if (r == 0)
+        r = admin_need_text(c, "role", 16, &role, &e);
+    if (r == 0)
+        r = rights_user_new(name, role, c->wants, who->kind ? who->name : "", clock_wall_ns(), &u, &e);
+    if (r == 0 && is_self(c, name)) {
+        rights_user_free(u);
+        r = error_set(&e, ERROR_REFUSED, "nobody changes his own rights: another administrator can");
+    }
+    if (r) {
+        admin_fail(c, &e);
+        return;
+    }
+    c->context = u;
+    admin_store(c, put_work, put_done);
+}
+
+void rights_user_list(struct admin_call *c)
+{
+    const struct rights *rights = c->server->rights;
+    json_t *list = json_array();
+    for (size_t i = 0; i < rights->count; i++)
+        json_array_append_new(list, rights_user_json(rights->users[i]));
+    admin_answer(c, list);
+}
+
+static int remove_work(struct admin_call *c, struct store *s, struct error *e)
+{
+    return store_user_remove(s, c->context, e);
+}
+
+/* Whoever is connected as this user is not any more. */
+static void disconnect(struct server *server, const char *name)
+{
+    for (struct session *s = server->sessions, *next; s; s = next) {
+        next = s->next;
+        const struct identity *who = session_identity(s);
+        if (s->stream && who->kind == IDENTITY_USER && strcmp(who->name, name) == 0)
+            session_refuse(s, ERROR_REFUSED, "this user was removed");
+    }
+}
+
+static void remove_done(struct admin_call *c, int result, const struct error *e)
+{
+    char *name = c->context;
+    if (result) {
+        admin_fail(c, e);
+    } else {
+        drop_user(c->server->rights, name);
+        disconnect(c->server, name);
+        admin_answer(c, json_pack("{s:s}", "removed", name));
+    }
+    free(name);
+}
+
+void rights_user_remove(struct admin_call *c)
+{
+    struct error e = ERROR_INIT;
+    const char *name = NULL;
+    int r = admin_need_text(c, "name", HEAD_NAME_MAX, &name, &e);
+    if (r == 0 && !rights_user(c->server->rights, name))
+        r = error_set(&e, ERROR_NOT_FOUND, "there is no user %s (`fleetdump admin user list` lists them)", name);
+    if (r == 0 && is_self(c, name))
+        r = error_set(&e, ERROR_REFUSED, "nobody removes himself: another administrator can");
+    if (r == 0 && !(c->context = strdup(name)))
+        r = error_set(&e, ERROR_MEMORY, "no memory for a name");
+    if (r)
+        admin_fail(c, &e);
+    else
+        admin_store(c, remove_work, remove_done);
+}
