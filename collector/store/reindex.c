@@ -113,6 +113,25 @@ static void rescue_users(struct checking *c, struct store *s, struct db *old, co
             path, (unsigned long long)users);
 }
 
+static void rescue_credentials(struct checking *c, struct store *s, struct db *old, const char *path)
+{
+    bool whole = true;
+    uint64_t revocations = copy_rows(old, s->catalog, CATALOG_REVOCATION_LIST, CATALOG_REVOCATION_PUT, &whole);
+    if (!whole)
+        check_say(c,
+                  "%s: damaged: %llu revocations could be read, others are lost: revoke what was revoked again, "
+                  "or make a new authority",
+                  path, (unsigned long long)revocations);
+    whole = true;
+    copy_rows(old, s->catalog, CATALOG_TOKEN_LIST, CATALOG_TOKEN_PASTE, &whole);
+    uint64_t credentials = copy_rows(old, s->catalog, CATALOG_CREDENTIAL_LIST, CATALOG_CREDENTIAL_PASTE, &whole);
+    if (!whole)
+        check_say(c,
+                  "%s: damaged: %llu certificates could be read, others and tokens are lost; certificates stay good, "
+                  "tokens are to be made again",
+                  path, (unsigned long long)credentials);
+}
+
 static int rescue(struct checking *c, struct store *s, const char *name, struct error *e)
 {
     struct error why = ERROR_INIT;
@@ -129,10 +148,15 @@ static int rescue(struct checking *c, struct store *s, const char *name, struct 
                       path, (unsigned long long)agents, (unsigned long long)streams);
         rescue_orders(c, s, old, path);
         rescue_users(c, s, old, path);
+        rescue_credentials(c, s, old, path);
     } else if (!r) {
         whole = false;
         check_say(c, "%s/%s cannot be read: agents, their addresses and cursors of old streams are lost", s->path,
                   CATALOG_NAME);
+        check_say(c,
+                  "%s/%s cannot be read: all tokens and revocations are lost: revoke what was revoked again, or make a "
+                  "new authority",
+                  s->path, CATALOG_NAME);
         check_say(c,
                   "%s/%s cannot be read: all captures that were ordered are lost; agents end them when they connect: "
                   "order them again",

@@ -112,6 +112,18 @@ const struct db_kind partition_kind = {
     "CREATE TABLE users (name TEXT PRIMARY KEY, role TEXT NOT NULL, bounds TEXT NOT NULL, created_ns INT NOT NULL,"    \
     "created_by TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 
+/* Who may connect: tokens that were given out, certificates that were made, and what was revoked. Since version 4. */
+#define CREDENTIAL_TABLES                                                                                              \
+    "CREATE TABLE token (hash BLOB PRIMARY KEY," /* SHA-256 of the secret */                                           \
+    "kind INT NOT NULL, name TEXT NOT NULL, labels TEXT NOT NULL, role TEXT NOT NULL, created_by TEXT NOT NULL,"       \
+    "created_ns INT NOT NULL, expires_ns INT NOT NULL, used_ns INT NOT NULL) STRICT, WITHOUT ROWID;"                   \
+    "CREATE TABLE credential (serial TEXT PRIMARY KEY, kind INT NOT NULL, name TEXT NOT NULL, labels TEXT NOT NULL,"   \
+    "key_sha256 BLOB NOT NULL, made_ns INT NOT NULL, not_before_ns INT NOT NULL, not_after_ns INT NOT NULL,"           \
+    "how TEXT NOT NULL, peer TEXT NOT NULL) STRICT, WITHOUT ROWID;"                                                    \
+    "CREATE TABLE revocation (id INTEGER PRIMARY KEY, kind INT NOT NULL, name TEXT NOT NULL,"                          \
+    "serial TEXT NOT NULL," /* '': all of the name that were made until then */                                        \
+    "revoked_ns INT NOT NULL, revoked_by TEXT NOT NULL) STRICT;"
+
 static const char catalog_schema[] =
     /* id is never given twice, and the folder's name ends in it. */
     "CREATE TABLE partition ("
@@ -147,13 +159,17 @@ static const char catalog_schema[] =
     "INT, "
     "PRIMARY KEY (agent, family, addr, from_ns)) STRICT, WITHOUT ROWID;"
 
-    ORDERS_TABLE USERS_TABLE;
+    ORDERS_TABLE USERS_TABLE CREDENTIAL_TABLES;
 
-static const char *const catalog_steps[CATALOG_VERSION] = {[1] = ORDERS_TABLE, [2] = USERS_TABLE};
+static const char *const catalog_steps[CATALOG_VERSION] = {
+    [1] = ORDERS_TABLE, [2] = USERS_TABLE, [3] = CREDENTIAL_TABLES};
 
 #define SUMS_COLUMNS                                                                                                   \
     "chunks, rows, packets, head_bytes, body_bytes, bodies, database_bytes, heads, since_ns, until_ns, "               \
     "last_arrived_ns"
+
+#define TOKEN_COLUMNS      "hash, kind, name, labels, role, created_by, created_ns, expires_ns, used_ns"
+#define CREDENTIAL_COLUMNS "serial, kind, name, labels, key_sha256, made_ns, not_before_ns, not_after_ns, how, peer"
 
 static const char *const catalog_sql[] = {
     [CATALOG_PARTITION_LIST] = "SELECT id, rank, name, begin_ns, end_ns, state, settled, bodies_expired, " SUMS_COLUMNS
@@ -225,6 +241,22 @@ static const char *const catalog_sql[] = {
     [CATALOG_USER_LIST] = "SELECT name, role, bounds, created_ns, created_by FROM users ORDER BY name",
     [CATALOG_USER_PASTE] =
         "INSERT OR IGNORE INTO users (name, role, bounds, created_ns, created_by) VALUES (?, ?, ?, ?, ?)",
+    [CATALOG_TOKEN_PUT] = "INSERT OR REPLACE INTO token (" TOKEN_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [CATALOG_TOKEN_FIND] = "SELECT " TOKEN_COLUMNS " FROM token WHERE hash = ?",
+    [CATALOG_TOKEN_USE] = "UPDATE token SET used_ns = ? WHERE hash = ?",
+    [CATALOG_TOKEN_LIST] = "SELECT " TOKEN_COLUMNS " FROM token ORDER BY created_ns, hash",
+    [CATALOG_TOKEN_FORGET] = "DELETE FROM token WHERE expires_ns < ?",
+    [CATALOG_TOKEN_VOID] = "DELETE FROM token WHERE kind = ? AND name = ? AND used_ns = 0",
+    [CATALOG_TOKEN_PASTE] = "INSERT OR IGNORE INTO token (" TOKEN_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [CATALOG_CREDENTIAL_PUT] = "INSERT INTO credential (" CREDENTIAL_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [CATALOG_CREDENTIAL_FIND] = "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE serial = ?",
+    [CATALOG_CREDENTIAL_LIST] = "SELECT " CREDENTIAL_COLUMNS " FROM credential ORDER BY kind, name, made_ns, serial",
+    [CATALOG_CREDENTIAL_FORGET] = "DELETE FROM credential WHERE kind = ? AND name = ? AND not_after_ns < ?",
+    [CATALOG_CREDENTIAL_PASTE] =
+        "INSERT OR IGNORE INTO credential (" CREDENTIAL_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [CATALOG_REVOCATION_PUT] =
+        "INSERT INTO revocation (kind, name, serial, revoked_ns, revoked_by) VALUES (?, ?, ?, ?, ?)",
+    [CATALOG_REVOCATION_LIST] = "SELECT kind, name, serial, revoked_ns, revoked_by FROM revocation ORDER BY id",
 };
 
 const struct db_kind catalog_kind = {

@@ -8,7 +8,7 @@
 #include "collector/store/db.h"
 
 #define PARTITION_VERSION 1u
-#define CATALOG_VERSION   3u
+#define CATALOG_VERSION   4u
 
 /* Statements on a flows.db; their values and results stand beside the texts. */
 enum partition_sql {
@@ -73,6 +73,20 @@ enum catalog_sql {
     CATALOG_USER_REMOVE,
     CATALOG_USER_LIST,
     CATALOG_USER_PASTE,
+    CATALOG_TOKEN_PUT,
+    CATALOG_TOKEN_FIND,
+    CATALOG_TOKEN_USE,
+    CATALOG_TOKEN_LIST,
+    CATALOG_TOKEN_FORGET,
+    CATALOG_TOKEN_VOID,
+    CATALOG_TOKEN_PASTE,
+    CATALOG_CREDENTIAL_PUT,
+    CATALOG_CREDENTIAL_FIND,
+    CATALOG_CREDENTIAL_LIST,
+    CATALOG_CREDENTIAL_FORGET,
+    CATALOG_CREDENTIAL_PASTE,
+    CATALOG_REVOCATION_PUT,
+    CATALOG_REVOCATION_LIST,
     CATALOG_SQL_COUNT
 };
 extern const struct db_kind catalog_kind;

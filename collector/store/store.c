@@ -42,7 +42,7 @@ static int open_folder(const struct store *s, const char *name, struct error *e)
 /* What a store may find in a folder that it makes its own. */
 static bool is_own(const char *name)
 {
-    static const char *const names[] = {".", "..", "lost+found", "lock", "trash"};
+    static const char *const names[] = {".", "..", "lost+found", "lock", "trash", "tls"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (strcmp(name, names[i]) == 0)
             return true;

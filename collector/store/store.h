@@ -2,7 +2,7 @@
  * store: everything the collector keeps, on disk: chunks (packs), rows (partitions), names (catalog).
  *
  *   DATA/lock                      held by the one collector
- *   DATA/catalog.db                agents and their addresses over time, orders, users, streams and their cursors, partitions
+ *   DATA/catalog.db                agents and their addresses over time, orders, users, certificates, streams and their cursors, partitions
  *   DATA/partitions/<hour>-<n>/    one per hour of arrival, never reused: "20261122T03-000017"
  *       flows.db                   heads, row blocks, postings (store_schema.h)
  *       <class>.<n>.pack           append-only: heads with their bodies (pack.h), one retention class a file
@@ -23,6 +23,11 @@
 #include "common/filter/filter.h"
 #include <stdbool.h>
 #include <stdint.h>
+
+#define STORE_LABELS_MAX    1023u
+#define STORE_ROLE_MAX      31u
+#define STORE_SERIAL_MAX    40u
+#define STORE_TOKEN_KEPT_NS (UINT64_C(30) * 86400 * 1000000000)
 
 struct store_config {
     const char *path;
@@ -105,7 +110,58 @@ struct store_user {
     const char *created_by;
 };
 MUST_CHECK int store_user_put(struct store *s, const struct store_user *u, struct error *e);
-MUST_CHECK int store_user_remove(struct store *s, const char *name, struct error *e); /* one that is not there is fine */
+MUST_CHECK int store_user_remove(struct store *s, const char *name,
+                                 struct error *e); /* one that is not there is fine */
+
+/* ---- who may connect (writing). What kinds, roles and labels mean is the server's. */
+
+/* A token that was given out: its secret is not kept. */
+struct store_token {
+    uint8_t hash[32]; /* SHA-256 of the secret */
+    uint8_t kind;     /* enum identity_kind */
+    char name[HEAD_NAME_MAX + 1];
+    char labels[STORE_LABELS_MAX + 1]; /* "role=web,dc=fra" */
+    char role[STORE_ROLE_MAX + 1];     /* that the user gets; "": as is */
+    char created_by[HEAD_NAME_MAX + 1];
+    uint64_t created_ns, expires_ns;
+    uint64_t used_ns; /* 0: not yet */
+};
+/* Also forgets those that were over STORE_TOKEN_KEPT_NS before this one was made. */
+MUST_CHECK int store_token_put(struct store *s, const struct store_token *t, struct error *e);
+MUST_CHECK int store_token_find(struct store *s, const uint8_t hash[32], struct store_token *out,
+                                struct error *e); /* ERROR_NOT_FOUND */
+
+/* A certificate that was made here. */
+struct store_credential {
+    char serial[STORE_SERIAL_MAX + 1];
+    uint8_t kind;
+    char name[HEAD_NAME_MAX + 1];
+    char labels[STORE_LABELS_MAX + 1];
+    uint8_t key_sha256[32];
+    uint64_t made_ns, not_before_ns, not_after_ns;
+    char how[STORE_ROLE_MAX + 1]; /* "token", "approval", "renewal" */
+    char peer[HEAD_NAME_MAX + 1]; /* who asked for it */
+};
+/* Keeps it and, with a token's hash (may be NULL), marks that as used: both or none. ERROR_CONFLICT if it was used. Forgets
+ * certificates of that name that ended STORE_TOKEN_KEPT_NS before. */
+MUST_CHECK int store_credential_put(struct store *s, const struct store_credential *c, const uint8_t *token_hash,
+                                    struct error *e);
+MUST_CHECK int store_credential_find(struct store *s, const char *serial, struct store_credential *out,
+                                     struct error *e); /* ERROR_NOT_FOUND */
+
+/* All certificates of a name that were made before (its tokens that were not used go, too), or the one of this serial
+ * number. Kept for ever. */
+struct store_revocation {
+    uint8_t kind;
+    const char *name;
+    const char *serial; /* "": all of the name */
+    uint64_t revoked_ns;
+    const char *revoked_by;
+};
+MUST_CHECK int store_revoke(struct store *s, const struct store_revocation *r, struct error *e);
+
+/* Puts a token into the catalog of a store that a collector may be using at the same time (SQLite arbitrates). */
+MUST_CHECK int store_token_put_beside(const char *path, const struct store_token *t, struct error *e);
 
 /* Retention, closing of partitions that are over (postings to disk), copying of cursors: what is due at now_ns. Called now and then. */
 MUST_CHECK int store_maintain(struct store *s, uint64_t now_ns, struct error *e);
@@ -181,6 +237,16 @@ MUST_CHECK int store_each_order(struct store_reader *r, int (*each)(void *contex
 /* Users, by name; likewise. */
 MUST_CHECK int store_each_user(struct store_reader *r, int (*each)(void *context, const struct store_user *u),
                                void *context, struct error *e);
+/* Who may connect: certificates by kind, name and time; tokens by time; revocations in the order in which they were made.
+ * A nonzero return ends the list and is returned. */
+MUST_CHECK int store_each_credential(struct store_reader *r,
+                                     int (*each)(void *context, const struct store_credential *c), void *context,
+                                     struct error *e);
+MUST_CHECK int store_each_token(struct store_reader *r, int (*each)(void *context, const struct store_token *t),
+                                void *context, struct error *e);
+MUST_CHECK int store_each_revocation(struct store_reader *r,
+                                     int (*each)(void *context, const struct store_revocation *v), void *context,
+                                     struct error *e);
 
 /* Whether a stream of this capture is stored. */
 MUST_CHECK int store_has_capture(struct store_reader *r, const char *capture, bool *has, struct error *e);

@@ -23,6 +23,10 @@
  *                             QUERY ->          <- RESULT..., DONE  (close to cancel)
  *                             COMMAND ->        <- DONE          its manifest says what came of it, per agent
  *                             ADMIN ->          <- DONE          its manifest is the answer
+ * Of somebody without a certificate, as the first and only message:
+ *                             ENROLL ->         <- ENROLLED      then the connection is closed
+ * Of an agent (control) or client that was welcomed, to renew its certificate:
+ *                             ENROLL ->         <- ENROLLED
  *
  * A stream has two cursors at the collector: head_next, the seq of the first item it does not have; body_next, the
  * first seq whose body's fate it does not know (= head_next if it knows all). Acks move them; what lies below both is
@@ -50,6 +54,8 @@
 #define NET_AFTER_MAX    (56u << 10) /* bytes of a mark */
 #define NET_ORDERS_MAX   64u         /* captures that one agent runs at once */
 #define ADMIN_JSON_MAX   (64u << 10)
+#define ENROLL_PEM_MAX   (32u << 10) /* a request; certificates, each */
+#define ENROLL_SECRET    16u         /* bytes */
 
 /* What one host accepts of a capture fits into a request of fixed layout (agent/order.h). */
 #define REQUEST_FILTER_MAX     2000u
@@ -83,6 +89,8 @@ enum message_type {
     MESSAGE_FLUSHED = 19,
     MESSAGE_CLOCK = 20,
     MESSAGE_ADMIN = 21,
+    MESSAGE_ENROLL = 22,
+    MESSAGE_ENROLLED = 23,
 };
 const char *message_type_name(int type);
 
@@ -357,6 +365,24 @@ struct message_admin {
     char *json;   /* object of at most ADMIN_JSON_MAX bytes, "" for an empty one */
 };
 
+/* Asks for a certificate (collector/server/enroll.h). With a secret: that of a token. Without: to be approved, or, on a
+ * connection whose certificate says who we are, the same with a later end. */
+struct message_enroll {
+    const uint8_t *secret; /* ENROLL_SECRET bytes, or none */
+    uint32_t secret_length;
+    char *request; /* PKCS #10, PEM */
+};
+
+struct message_enrolled {
+    int32_t code;      /* 0, ERROR_BUSY (again_ms), or why not */
+    char *text;        /* the sentence for the user if code != 0 */
+    char *certificate; /* PEM; what stands between it and the authority follows it */
+    char *ca;          /* PEM */
+    char **labels;     /* agents: "role=web", as the administrator said */
+    uint32_t label_count;
+    uint64_t again_ms; /* it waits to be approved: ask again then, on a new connection */
+};
+
 struct message {
     enum message_type type;
     union {
@@ -381,6 +407,8 @@ struct message {
         struct message_flushed flushed;
         struct message_clock clock;
         struct message_admin admin;
+        struct message_enroll enroll;
+        struct message_enrolled enrolled;
     };
     void *memory; /* owned by message_decode; freed by message_free */
 };

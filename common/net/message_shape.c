@@ -326,6 +326,28 @@ static const struct message_field admin_fields[] = {
     END,
 };
 
+static const char *check_enroll(const void *plain)
+{
+    uint32_t length = ((const struct message_enroll *)plain)->secret_length;
+    return length == 0 || length == ENROLL_SECRET ? NULL : "a secret of another length";
+}
+
+static const struct message_field enroll_fields[] = {
+    BYTES(message_enroll, Enroll, secret, secret_length, 0, ENROLL_SECRET),
+    FIELD(message_enroll, Enroll, FIELD_LINES, request, 0, ENROLL_PEM_MAX),
+    END,
+};
+
+static const struct message_field enrolled_fields[] = {
+    FIELD(message_enrolled, Enrolled, FIELD_I32, code, 0, 0),
+    FIELD(message_enrolled, Enrolled, FIELD_TEXT, text, 0, MESSAGE_TEXT_MAX),
+    FIELD(message_enrolled, Enrolled, FIELD_LINES, certificate, 0, ENROLL_PEM_MAX),
+    FIELD(message_enrolled, Enrolled, FIELD_LINES, ca, 0, ENROLL_PEM_MAX),
+    MANY(message_enrolled, Enrolled, FIELD_NAMES, labels, label_count, NET_STRINGS_MAX, NULL),
+    FIELD(message_enrolled, Enrolled, FIELD_U64, again_ms, 0, 0),
+    END,
+};
+
 #define SHAPE(type, p, check_)                                                                                         \
     [type] = {#p, &fleetdump__##p##__descriptor, sizeof(struct message_##p), p##_fields, check_}
 static const struct message_shape shapes[] = {
@@ -350,6 +372,8 @@ static const struct message_shape shapes[] = {
     SHAPE(MESSAGE_FLUSHED, flushed, NULL),
     SHAPE(MESSAGE_CLOCK, clock, NULL),
     SHAPE(MESSAGE_ADMIN, admin, NULL),
+    SHAPE(MESSAGE_ENROLL, enroll, check_enroll),
+    SHAPE(MESSAGE_ENROLLED, enrolled, NULL),
 };
 
 const struct message_shape *message_shape(int type)

@@ -211,6 +211,15 @@ static void draw_capture_message(enum message_type type, struct message *m)
         m->flushed = (struct message_flushed){draw_u64(), -(int32_t)(draw() % 20), draw_text(200)};
     } else if (type == MESSAGE_ADMIN) {
         m->admin = (struct message_admin){(uint8_t)(1 + draw() % ADMIN_AUDIT), draw_text(200)};
+    } else if (type == MESSAGE_ENROLL) {
+        m->enroll = (struct message_enroll){data, draw() % 2 ? ENROLL_SECRET : 0, draw_text(200)};
+    } else if (type == MESSAGE_ENROLLED) {
+        m->enrolled = (struct message_enrolled){.code = -(int32_t)(draw() % 20), .text = draw_text(200)};
+        m->enrolled.certificate = draw_text(200);
+        m->enrolled.ca = draw_text(200);
+        m->enrolled.labels = lists[0];
+        m->enrolled.label_count = draw_list(lists[0]);
+        m->enrolled.again_ms = draw_u64();
     } else {
         m->clock = (struct message_clock){draw_u64(), draw_u64(), draw_u64()};
     }
@@ -281,6 +290,8 @@ static void draw_message(enum message_type type, struct message *m)
     case MESSAGE_FLUSHED:
     case MESSAGE_CLOCK:
     case MESSAGE_ADMIN:
+    case MESSAGE_ENROLL:
+    case MESSAGE_ENROLLED:
         draw_capture_message(type, m);
         break;
     }
@@ -440,6 +451,20 @@ static void same_capture_message(const struct message *x, const struct message *
         const struct message_admin *a = &x->admin, *b = &y->admin;
         SAME(kind);
         SAME_TEXT(json);
+    } else if (x->type == MESSAGE_ENROLL) {
+        const struct message_enroll *a = &x->enroll, *b = &y->enroll;
+        SAME(secret_length);
+        if (a->secret_length)
+            assert_memory_equal(a->secret, b->secret, a->secret_length);
+        SAME_TEXT(request);
+    } else if (x->type == MESSAGE_ENROLLED) {
+        const struct message_enrolled *a = &x->enrolled, *b = &y->enrolled;
+        SAME(code);
+        SAME_TEXT(text);
+        SAME_TEXT(certificate);
+        SAME_TEXT(ca);
+        same_list(a->labels, a->label_count, b->labels, b->label_count);
+        SAME(again_ms);
     } else {
         const struct message_clock *a = &x->clock, *b = &y->clock;
         SAME(sent_ns);
@@ -567,7 +592,7 @@ static void what_goes_in_comes_out(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_ADMIN; type++)
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_ENROLLED; type++)
         for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
             struct message in, out;
             struct error e = ERROR_INIT;
@@ -592,7 +617,7 @@ static void every_truncation_is_refused_or_shorter(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_ADMIN; type++) {
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_ENROLLED; type++) {
         struct message in, out;
         random_state = 77 + (uint64_t)type;
         draw_message((enum message_type)type, &in);
@@ -618,7 +643,7 @@ static void changed_bytes_do_no_harm(void **state)
 {
     (void)state;
     struct buffer frame = {0};
-    for (int type = MESSAGE_HELLO; type <= MESSAGE_ADMIN; type++)
+    for (int type = MESSAGE_HELLO; type <= MESSAGE_ENROLLED; type++)
         for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
             struct message in, out;
             random_state = seed * 0x2545f4914f6cdd1du + (uint64_t)type;

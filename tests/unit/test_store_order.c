@@ -141,7 +141,8 @@ static void an_older_catalog_is_brought_up_to_date(void **state)
     struct place *p = *state;
     commit_chunk(p->s, &(struct wish){.stream = 1}, T0);
     store_close(p->s);
-    change_catalog(p, "DROP TABLE orders; DROP TABLE users; PRAGMA user_version=1");
+    change_catalog(p, "DROP TABLE orders; DROP TABLE users; DROP TABLE token; DROP TABLE credential; "
+                      "DROP TABLE revocation; PRAGMA user_version=1");
     struct store_report report;
     assert_int_equal(store_check(p->path, NULL, NULL, &report, &p->e), ERROR_VERSION);
     assert_non_null(strstr(p->e.text, "start the collector once"));
@@ -165,7 +166,7 @@ static void a_newer_catalog_is_left_alone(void **state)
     change_catalog(p, "PRAGMA user_version=99");
     assert_int_equal(store_open(&config, &s, &p->e), ERROR_VERSION);
     assert_non_null(strstr(p->e.text, "version 99"));
-    change_catalog(p, "PRAGMA user_version=3");
+    change_catalog(p, "PRAGMA user_version=4");
     p->s = open_store(p->path, NULL);
 }
 
