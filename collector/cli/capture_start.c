@@ -150,7 +150,8 @@ static int command(struct start *s, struct client_answer *answer, struct error *
     struct order_request request = {0};
     int r = client_open(s->cli, &s->client, e);
     if (r == 0)
-        r = order_request_make(s->cli, s->client, &s->options, &request, e);
+        r = order_request_make(s->cli, s->client, &s->options, s->dry_run ? SIGNATURE_CHECK : SIGNATURE_ORDER, &request,
+                               e);
     const struct message_command m = {.kind = s->dry_run ? COMMAND_CHECK : COMMAND_START,
                                       .request = &request.request,
                                       .request_count = 1,

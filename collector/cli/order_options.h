@@ -5,6 +5,7 @@
 #define FLEETDUMP_COLLECTOR_CLI_ORDER_OPTIONS_H
 
 #include "collector/cli/client.h"
+#include "collector/cli/sign.h"
 #include "common/base/clock.h"
 
 #define ORDER_SNAPLEN_DEFAULT 262144u
@@ -40,6 +41,8 @@ struct order_request {
     struct capture_request request;
     char *filter; /* addresses in place of names; owned */
     char who[ORDER_WHO_MAX];
+    char name[9]; /* if none was said: that of a signed one cannot be the collector's choice */
+    uint8_t signature[REQUEST_SIGNATURE_MAX];
 };
 
 /* "user@host", of this process. Returns buf, of ORDER_WHO_MAX bytes. */
@@ -48,10 +51,10 @@ char *order_who(char *buf);
 /* What is wrong with filter and times, as far as that is known without the collector. */
 MUST_CHECK int order_request_check(const struct order_options *o, struct error *e);
 
-/* Makes the request; nothing is sent but a question for the agents. A selector that means none of those that the
+/* Makes the request, signed for this purpose if the user has a key; nothing is sent but a question for the agents. A selector that means none of those that the
  * collector knows is ERROR_NOT_FOUND, with near names. Notes say which addresses were taken for names. */
 MUST_CHECK int order_request_make(const struct cli *cli, struct client *client, const struct order_options *o,
-                                  struct order_request *out, struct error *e);
+                                  enum signature_purpose purpose, struct order_request *out, struct error *e);
 void order_request_free(struct order_request *r);
 
 #endif

@@ -97,7 +97,9 @@ static int take_names(const struct order_options *o, struct order_request *out, 
     struct capture_request *r = &out->request;
     if (getrandom(r->id, sizeof r->id, 0) != sizeof r->id || getrandom(r->nonce, sizeof r->nonce, 0) != sizeof r->nonce)
         return error_sys(e, errno, "no random numbers");
-    r->name = (char *)(uintptr_t)o->name; /* none: the collector names it after its id */
+    for (size_t i = 0; i < sizeof out->name / 2; i++)
+        snprintf(out->name + 2 * i, 3, "%02x", r->id[i]);
+    r->name = (char *)(uintptr_t)o->name; /* none: the collector names it after its id, if nobody signed that */
     r->who = order_who(out->who);
     return 0;
 }
@@ -136,7 +138,7 @@ int order_request_check(const struct order_options *o, struct error *e)
 }
 
 int order_request_make(const struct cli *cli, struct client *client, const struct order_options *o,
-                       struct order_request *out, struct error *e)
+                       enum signature_purpose purpose, struct order_request *out, struct error *e)
 {
     json_t *agents = NULL;
     uint64_t now_ns = clock_wall_ns() + (uint64_t)client_clock_offset_ns(client);
@@ -151,6 +153,8 @@ int order_request_make(const struct cli *cli, struct client *client, const struc
     if (r == 0)
         r = take_filter(cli, agents, o->filter ? o->filter : "", out, e);
     json_decref(agents);
+    if (r == 0)
+        r = sign_request(purpose, out->name, &out->request, out->signature, e);
     if (r == 0 && !out->request.end_ns && !o->bytes_said)
         note(cli, "it ends for each agent after 1 GiB all the same: --bytes none lifts that");
     return r;

@@ -248,6 +248,31 @@ int message_encode(const struct message *m, struct buffer *out, struct error *e)
     return r;
 }
 
+static int append_packed(const ProtobufCMessage *wire, struct buffer *out, struct error *e)
+{
+    size_t len = protobuf_c_message_get_packed_size(wire);
+    uint8_t *p = len > NET_FRAME_MAX ? NULL : buffer_grow(out, len);
+    if (!p)
+        return error_set(e, ERROR_LIMIT, "a request of %zu bytes is too long", len);
+    protobuf_c_message_pack(wire, p);
+    return 0;
+}
+
+int message_encode_request(const struct capture_request *r, struct buffer *out, struct error *e)
+{
+    struct capture_request bare = *r;
+    struct arena arena = {.left = MEMORY_MAX};
+    struct conversion c = {.arena = &arena, .shape = message_request_shape(), .e = e};
+    ProtobufCMessage *wire = arena_alloc(&arena, c.shape->wire->sizeof_message);
+    bare.signature = NULL;
+    bare.signature_length = 0;
+    int code = wire ? to_wire(&c, &bare, wire) : error_set(e, ERROR_MEMORY, "no memory for a request");
+    if (!code)
+        code = append_packed(wire, out, e);
+    arena_free(&arena);
+    return code;
+}
+
 /* ------------------------------------------------------------ wire -> plain */
 static int from_wire(struct conversion *c, const void *wire, void *plain);
 
@@ -427,6 +452,42 @@ int message_decode(int type, const void *payload, size_t len, struct message *m,
     int r =
         wire ? from_wire(&c, wire, &m->hello)
              : error_set(e, ERROR_INVALID, "message %s of %zu bytes: not a valid protobuf message", shape->name, len);
+    if (r)
+        message_free(m);
+    return r;
+}
+
+static int decode_request(struct arena *arena, const void *bytes, size_t len, struct message *m, struct error *e)
+{
+    struct conversion c = {.arena = arena, .shape = message_request_shape(), .e = e};
+    ProtobufCAllocator allocator = {.alloc = wire_alloc, .free = wire_free, .allocator_data = arena};
+    const ProtobufCMessage *wire =
+        len > NET_FRAME_MAX ? NULL : protobuf_c_message_unpack(c.shape->wire, &allocator, len, bytes);
+    m->check.request = arena_alloc(arena, c.shape->size);
+    m->check.request_count = 1;
+    if (!wire || !m->check.request)
+        return error_set(e, ERROR_INVALID, "a request of %zu bytes: not a valid protobuf message", len);
+    return from_wire(&c, wire, m->check.request);
+}
+
+static int is_canonical(const struct capture_request *r, const void *bytes, size_t len, struct error *e)
+{
+    struct buffer again = {.limit = NET_FRAME_MAX};
+    int code = message_encode_request(r, &again, e);
+    if (!code && (again.len != len || memcmp(again.data, bytes, len) != 0))
+        code = error_set(e, ERROR_VERSION, "the request has fields that this version does not know: update this agent");
+    buffer_free(&again);
+    return code;
+}
+
+int message_decode_request(const void *bytes, size_t len, struct message *m, struct error *e)
+{
+    *m = (struct message){.type = MESSAGE_CHECK};
+    m->memory = arena_new();
+    int r =
+        m->memory ? decode_request(m->memory, bytes, len, m, e) : error_set(e, ERROR_MEMORY, "no memory for a request");
+    if (!r)
+        r = is_canonical(m->check.request, bytes, len, e);
     if (r)
         message_free(m);
     return r;

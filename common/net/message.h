@@ -61,6 +61,7 @@
 #define REQUEST_FILTER_MAX     2000u
 #define REQUEST_INTERFACES_MAX 16u
 #define REQUEST_SIGNATURE_MAX  256u
+#define REQUEST_SIGNED_MAX     3584u /* bytes that are signed, without the signature */
 
 /* Frame header, 8 bytes: 'F' 'D' | version u8 (NET_PROTOCOL) | type u8 (enum message_type) | payload length u32
  * little-endian */
@@ -420,6 +421,15 @@ MUST_CHECK int message_encode(const struct message *m, struct buffer *out, struc
  * field. piece.data and result.data point into memory that belongs to m. */
 MUST_CHECK int message_decode(int type, const void *payload, size_t len, struct message *m, struct error *e);
 void message_free(struct message *m);
+
+/* The bytes of a request alone, without its signature: what is signed. Fields stand in the order of their numbers, those
+ * that are 0 or empty are left out but for ids; so the same request always makes the same bytes. */
+MUST_CHECK int message_encode_request(const struct capture_request *r, struct buffer *out, struct error *e);
+
+/* The way back: `m` becomes a CHECK with that request and token 0. ERROR_VERSION if these are not the bytes that
+ * message_encode_request would make, as when a newer program signed fields that are not known here: they might say that less
+ * was meant. */
+MUST_CHECK int message_decode_request(const void *bytes, size_t len, struct message *m, struct error *e);
 
 /* A copy that owns all it points to, as one that was decoded. */
 MUST_CHECK int message_copy(const struct message *m, struct message *copy, struct error *e);

@@ -383,6 +383,11 @@ const struct message_shape *message_shape(int type)
     return &shapes[type];
 }
 
+const struct message_shape *message_request_shape(void)
+{
+    return &request_shape;
+}
+
 const char *message_type_name(int type)
 {
     const struct message_shape *s = message_shape(type);

@@ -48,4 +48,7 @@ struct message_shape {
 /* By enum message_type; NULL for numbers that are none. */
 const struct message_shape *message_shape(int type);
 
+/* That of a capture_request. */
+const struct message_shape *message_request_shape(void);
+
 #endif

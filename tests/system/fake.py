@@ -25,7 +25,7 @@ class Fake:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="fleetdump-test.")
         self.process = None
-        self.environment = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", TERM="xterm")
+        self.environment = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", TERM="xterm", FLEETDUMP_HOME=os.path.join(self.folder, "home"))
 
     def __enter__(self):
         self.start()

@@ -54,7 +54,7 @@ class Fleet:
         self.folder = tempfile.mkdtemp(prefix="fleetdump-test.", dir=memory_folder() if memory else None)
         os.chmod(self.folder, 0o755)
         self.collector_options = list(collector_options)
-        self.environment = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", **(environment or {}))
+        self.environment = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", **{"FLEETDUMP_HOME": self.path("home"), **(environment or {})})
         self.collector = None
         self.agents = {}
         self.address = None
