@@ -58,7 +58,11 @@ static int reindex(const struct collector_config *c, struct error *e)
         printf("reindexed: %llu partitions, %llu packs, %llu chunks, %llu rows; %llu things could not be restored\n",
                (unsigned long long)report.partitions, (unsigned long long)report.packs,
                (unsigned long long)report.chunks, (unsigned long long)report.rows, (unsigned long long)report.damaged);
-    return r;
+    if (r || report.damaged == 0)
+        return r;
+    return error_set(e, ERROR_INCOMPLETE,
+                     "%s is usable again, but %llu things could not be restored: they stand above, each in a line",
+                     c->data, (unsigned long long)report.damaged);
 }
 
 static int set_log(const struct collector_config *c, const struct collector_options *o, struct error *e)

@@ -163,7 +163,7 @@ static int commit_head(struct group *g, struct stream *t, struct store_part *par
                       epoch, (unsigned long long)part->seq);
     if (part->seq < t->head_next)
         return judge_again(g, t, part, e);
-    if (t->ended)
+    if (t->ended && !t->restored) /* else its END may be still to come */
         return REFUSE(part, ERROR_INVALID, "stream %s (agent %s, capture %s) ended with item %llu: %llu cannot follow",
                       epoch, t->agent, t->capture, (unsigned long long)t->head_next - 1, (unsigned long long)part->seq);
     if (t->agent && (strcmp(t->agent, h->agent) != 0 || strcmp(t->capture, h->capture) != 0))

@@ -361,6 +361,8 @@ static int insert(struct rebuild *b, const struct chunk_head *h, const void *dat
     portion->head_next = head_next > portion->head_next ? head_next : portion->head_next;
     portion->first_seq = h->seq < portion->first_seq ? h->seq : portion->first_seq;
     portion->restored = true;
+    if (h->kind == HEAD_CHUNK && (h->seal == SEAL_END || h->seal == SEAL_RECOVERED))
+        portion->ended = true; /* behind it comes the END alone, which has no body and so stood in flows.db alone */
     if (row.body != BODY_ON_AGENT)
         return 0;
     enum body_state state = f->pack && f->body_whole ? BODY_STORED : f->body;
