@@ -3,6 +3,7 @@
 #include "agent/capture/ring.h"
 #include "agent/capturer.h"
 #include "agent/privileges.h"
+#include "common/base/buffer.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include <signal.h>
@@ -13,6 +14,8 @@
 
 #define PAUSE_LEAST_NS NS_PER_S
 #define PAUSE_MOST_NS  (60 * NS_PER_S)
+#define UNTOLD_NS      (50 * NS_PER_MS)
+#define LEFT_OUT_NAMED 4u
 
 void capture_set(struct captures *s, struct capture *c, uint32_t phase, const char *fmt, ...)
 {
@@ -83,6 +86,12 @@ static int missing_interfaces(const struct capture *c, struct ring_choice **miss
     return code;
 }
 
+static int no_place(struct error *e)
+{
+    return error_set(e, ERROR_LIMIT, "%u processes capture for it already, which is the most; a new capture has them",
+                     CAPTURES_CAPTURERS);
+}
+
 /* Whether one more capturer on `count` interfaces keeps within the agent's memory. */
 static int check_memory(const struct captures *s, size_t count, struct error *e)
 {
@@ -111,15 +120,37 @@ static void fail(struct captures *s, struct capture *c, const char *why)
     c->pause_ns = c->pause_ns * 2 > PAUSE_MOST_NS ? PAUSE_MOST_NS : c->pause_ns * 2;
 }
 
+/* "left out: eth1, eth2: why"; a look at the interfaces may find place later. */
+static void leave_out(struct captures *s, struct capture *c, const struct ring_choice *missing, size_t count,
+                      const char *why)
+{
+    struct buffer b = {.limit = sizeof c->left_out - 1};
+    buffer_printf(&b, "left out: ");
+    for (size_t i = 0; i < count && i < LEFT_OUT_NAMED; i++)
+        buffer_printf(&b, "%s%.15s", i ? ", " : "", missing[i].name);
+    buffer_printf(&b, "%s: %.120s", count > LEFT_OUT_NAMED ? ", ..." : "", why);
+    snprintf(c->left_out, sizeof c->left_out, "%.*s", (int)b.len, b.data ? (const char *)b.data : "left out: some");
+    buffer_free(&b);
+    c->retry_ns = clock_mono_ns() + PAUSE_MOST_NS;
+    log_warn("capture %s: %s", c->order.name, c->left_out);
+    tell_state(s, c);
+}
+
 void capture_launch(struct captures *s, struct capture *c)
 {
     struct error e = ERROR_INIT;
     struct ring_choice *missing = NULL;
     size_t count = 0;
     c->retry_ns = 0;
+    c->left_out[0] = 0;
     int code = missing_interfaces(c, &missing, &count, &e);
-    if (!code && count && !capture_runs(c))
-        code = check_memory(s, count, &e);
+    if (!code && count)
+        code = capture_has_place(c) ? check_memory(s, count, &e) : no_place(&e);
+    if (code == ERROR_LIMIT && capture_runs(c)) {
+        leave_out(s, c, missing, count, e.text);
+        free(missing);
+        return;
+    }
     if (!code && count)
         code = capturer_start(s, c, missing, count, &e); /* takes the list */
     else
@@ -199,7 +230,7 @@ static void forget(struct captures *s, struct capture *c)
     struct error e = ERROR_INIT;
     if (order_remove(s->config->spool, c->order.id, &e))
         log_warn("capture %s: %s", c->order.name, e.text);
-    c->used = false;
+    c->used = c->untold; /* its last state is told before */
 }
 
 void capture_stop(struct captures *s, struct capture *c, const char *why)
@@ -303,11 +334,27 @@ static uint64_t due(struct captures *s, struct capture *c)
     return c->order.end_ns && !capture_runs(c) ? mono_of(c->order.end_ns) : UINT64_MAX;
 }
 
+/* Returns when to try again. */
+static uint64_t tell_again(struct captures *s, struct capture *c)
+{
+    tell_state(s, c);
+    if (c->untold)
+        return clock_mono_ns() + UNTOLD_NS;
+    if (c->forget && is_over(c))
+        c->used = false;
+    return UINT64_MAX;
+}
+
 uint64_t captures_tick(struct captures *s)
 {
     uint64_t next = UINT64_MAX;
     for (size_t i = 0; i < CAPTURES_MAX; i++) {
-        uint64_t at = s->captures[i].used ? due(s, &s->captures[i]) : UINT64_MAX;
+        struct capture *c = &s->captures[i];
+        uint64_t at = c->used ? due(s, c) : UINT64_MAX;
+        if (c->used && c->untold) {
+            uint64_t again = tell_again(s, c);
+            at = again < at ? again : at;
+        }
         next = at < next ? at : next;
     }
     return next;
@@ -324,8 +371,8 @@ void captures_interfaces_changed(struct captures *s)
 
 /* ---------------------------------------------------------------- beginning and end */
 
-int captures_new(const struct agent_config *c, void (*tell)(void *context, const struct monitor_report *r),
-                 void *context, struct captures **out, struct error *e)
+int captures_new(const struct agent_config *c, captures_tell_fn *tell, void *context, struct captures **out,
+                 struct error *e)
 {
     struct captures *s = calloc(1, sizeof *s);
     *out = s;

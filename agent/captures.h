@@ -3,7 +3,7 @@
  * capturers report. It sees no packet and speaks to no network.
  *
  * A capture has one capturer for the interfaces that were there when it began, and one more for those that came later (a capturer cannot open any
- * further one: it has no privileges left). A capturer that died is started again, after a pause that doubles; what it used up is in its counter page.
+ * further one: it has no privileges left); interfaces for which there is no place or no memory are left out, and its state says so. A capturer that died is started again, after a pause that doubles; what it used up is in its counter page.
  *
  *   START -> waiting (for its time, for an interface) -> running -> stopped (a limit, its end, STOP)
  *                 ^------------- failed <--------------|        \-> refused (cannot be run at all)
@@ -26,9 +26,12 @@
 #define CAPTURES_FLOW_BYTES 512u /* about what one flow takes, for the budget */
 
 struct captures;
-/* Loads the orders that are kept. `tell` gets every report that is for the shipper. */
-MUST_CHECK int captures_new(const struct agent_config *c, void (*tell)(void *context, const struct monitor_report *r),
-                            void *context, struct captures **out, struct error *e);
+/* Gets every report that is for the shipper; false if it does not take it at the moment: a capture's state is told again then. */
+typedef bool captures_tell_fn(void *context, const struct monitor_report *r);
+
+/* Loads the orders that are kept. */
+MUST_CHECK int captures_new(const struct agent_config *c, captures_tell_fn *tell, void *context, struct captures **out,
+                            struct error *e);
 /* Stops all capturers (orders stay on disk) and waits for them. */
 void captures_free(struct captures *s);
 

@@ -46,6 +46,14 @@ static struct capturer *unused(struct capture *c)
     return NULL;
 }
 
+bool capture_has_place(const struct capture *c)
+{
+    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
+        if (!c->capturers[i].pid)
+            return true;
+    return false;
+}
+
 static _Noreturn void run(const struct captures *s, const struct capture *c, const struct ring_choice *interfaces,
                           size_t count, int fd)
 {
@@ -59,12 +67,8 @@ static _Noreturn void run(const struct captures *s, const struct capture *c, con
 
 int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count, struct error *e)
 {
-    struct capturer *p = unused(c);
+    struct capturer *p = unused(c); /* capture_has_place was asked */
     int fds[2];
-    if (!p) { /* the interfaces wait until one of them ends */
-        free(interfaces);
-        return 0;
-    }
     int code = pair(fds, e);
     pid_t pid = code ? -1 : process_fork(fds[1], "fleetdump-cap");
     if (pid == 0)
@@ -231,7 +235,7 @@ static void hear_check(struct captures *s, struct check *k)
     if (n <= 0 || !monitor_report_is_sound(&r, (size_t)n) || r.kind != REPORT_CHECKED || r.token != k->token)
         return;
     k->told = true;
-    s->tell(s->context, &r);
+    (void)s->tell(s->context, &r);
 }
 
 static void check_ended(struct captures *s, struct check *k)

@@ -27,8 +27,10 @@ struct capture {
     bool begun;     /* its time to start has come */
     uint32_t phase; /* enum capture_phase */
     char text[ORDER_TEXT_MAX];
-    bool stopping; /* its capturers were told to end; text says why */
-    bool forget;   /* when they have: by STOP */
+    bool stopping;                     /* its capturers were told to end; text says why */
+    bool forget;                       /* when they have: by STOP */
+    bool untold;                       /* its state: the shipper did not take it */
+    char left_out[ORDER_TEXT_MAX / 2]; /* interfaces, and why; "": none */
     struct capturer capturers[CAPTURES_CAPTURERS];
     uint64_t drops[2], own; /* kernel's, others', own: of capturers that are over */
     uint64_t retry_ns, pause_ns;
@@ -49,7 +51,7 @@ struct check {
 
 struct captures {
     const struct agent_config *config;
-    void (*tell)(void *context, const struct monitor_report *r);
+    captures_tell_fn *tell;
     void *context;
     struct capture captures[CAPTURES_MAX];
     struct check checks[CAPTURES_CHECKS];
@@ -70,6 +72,7 @@ MUST_CHECK int capturer_start(struct captures *s, struct capture *c, struct ring
 void capturer_tell(struct capturer *p, const struct monitor_request *r);
 void check_start(struct captures *s, const struct monitor_request *r);
 bool capture_runs(const struct capture *c);
+bool capture_has_place(const struct capture *c); /* for one more capturer */
 
 /* captures_tell.c */
 void tell_state(struct captures *s, struct capture *c);

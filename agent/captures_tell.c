@@ -16,7 +16,10 @@ void tell_state(struct captures *s, struct capture *c)
     struct monitor_report r = {
         .magic = ORDER_MAGIC, .kind = REPORT_STATE, .phase = c->phase, .end_ns = c->order.end_ns};
     memcpy(r.id, c->order.id, sizeof r.id);
-    snprintf(r.text, sizeof r.text, "%s", c->text);
+    if (c->left_out[0])
+        snprintf(r.text, sizeof r.text, "%.240s%s%s", c->text, c->text[0] ? "; " : "", c->left_out);
+    else
+        snprintf(r.text, sizeof r.text, "%s", c->text);
     r.packets = c->order.used_packets;
     r.bytes = c->order.used_bytes;
     r.kernel_drops = c->drops[0];
@@ -35,7 +38,7 @@ void tell_state(struct captures *s, struct capture *c)
         r.own += p->own;
         add_interfaces(&r, p);
     }
-    s->tell(s->context, &r);
+    c->untold = !s->tell(s->context, &r);
 }
 
 void captures_tell_all(struct captures *s)
@@ -50,7 +53,7 @@ void tell_checked(struct captures *s, const struct monitor_request *q, int code,
     struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_CHECKED, .token = q->token, .code = code};
     memcpy(r.id, q->order.id, sizeof r.id);
     snprintf(r.text, sizeof r.text, "%.*s", (int)sizeof r.text - 1, text);
-    s->tell(s->context, &r);
+    (void)s->tell(s->context, &r); /* whoever asked has a time limit, as for flushes */
 }
 
 /* ---------------------------------------------------------------- flushes */
@@ -58,7 +61,7 @@ void tell_checked(struct captures *s, const struct monitor_request *q, int code,
 static void flush_told(struct captures *s, struct capture *c, size_t i)
 {
     c->flushes[i].token = 0;
-    s->tell(s->context, &c->flushes[i].report);
+    (void)s->tell(s->context, &c->flushes[i].report);
 }
 
 void flush_begin(struct captures *s, struct capture *c, uint64_t token)
@@ -72,7 +75,7 @@ void flush_begin(struct captures *s, struct capture *c, uint64_t token)
         memcpy(r.id, c->order.id, sizeof r.id);
     if (!c || !capture_runs(c) || i == FLUSHES_MAX) {
         r.code = i == FLUSHES_MAX ? ERROR_BUSY : 0;
-        s->tell(s->context, &r);
+        (void)s->tell(s->context, &r);
         return;
     }
     c->flushes[i].token = token;

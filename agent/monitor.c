@@ -73,12 +73,12 @@ static void open_links(struct monitor *m)
 
 /* ---------------------------------------------------------------- the shipper */
 
-static void tell_shipper(void *context, const struct monitor_report *r)
+/* One that is gone needs nothing: the next one is told all. */
+static bool tell_shipper(void *context, const struct monitor_report *r)
 {
     struct monitor *m = context;
-    if (m->shipper.fd >= 0 && send(m->shipper.fd, r, sizeof *r, MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof *r &&
-        errno != EPIPE)
-        log_debug("the shipper does not take a report: %s", strerror(errno));
+    return m->shipper.fd < 0 || send(m->shipper.fd, r, sizeof *r, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *r ||
+           (errno != EAGAIN && errno != ENOBUFS);
 }
 
 static void start_shipper(struct monitor *m)
