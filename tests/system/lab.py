@@ -14,8 +14,19 @@ import subprocess
 import time
 
 import fleet
+import pcapfile
 
 HUB = "hub"
+HUB_MAC = "02:00:00:00:00:fe"
+MARK_TYPE = b"\x88\xb5"  # an EtherType for local experiments: nobody's traffic
+MARK_EVERY_S = 0.2
+INJECT = """
+import binascii, socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind((sys.argv[1], 0))
+for line in sys.stdin:
+    s.send(binascii.unhexlify(line.strip()))
+"""
 
 
 class Lab(fleet.Fleet):
@@ -51,7 +62,7 @@ class Lab(fleet.Fleet):
 
     def make_network(self):
         self.add_namespace(HUB)
-        self.ip_in(HUB, "link", "add", "br0", "address", "02:00:00:00:00:fe", "type", "bridge")  # else it changes with its ports
+        self.ip_in(HUB, "link", "add", "br0", "address", HUB_MAC, "type", "bridge")  # else it changes with its ports
         self.ip_in(HUB, "address", "add", self.listen + "/16", "dev", "br0")
         self.ip_in(HUB, "link", "set", "br0", "up")
         for name in self.hosts:
@@ -93,8 +104,17 @@ class Lab(fleet.Fleet):
     # ------------------------------------------------------------- programs
     def host(self, host, *command, check=True, **more):
         """Runs a command on the host and waits for it."""
-        return subprocess.run(self.inside(host) + list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, errors="replace", timeout=300, check=check, **more)
+        given = {} if "input" in more else {"stdin": subprocess.DEVNULL}
+        return subprocess.run(self.inside(host) + list(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              errors="replace", timeout=300, check=check, **given, **more)
+
+    def inject(self, host, frames, interface="eth0"):
+        """Sends frames from the host's interface as they are."""
+        self.host(host, "python3", "-c", INJECT, interface, input="".join(frame.hex() + "\n" for frame in frames))
+
+    def wait_for_port(self, host, port):
+        """Until some program on the host has the port, of TCP or UDP."""
+        fleet.wait_until(lambda: self.host(host, "ss", "-Hltun", "sport", "=", ":%d" % port).stdout.strip(), "port %d" % port)
 
     def spawn(self, host, *command, log=None, **more):
         """Starts a command on the host; it is ended with the lab."""
@@ -105,15 +125,44 @@ class Lab(fleet.Fleet):
         self.children.append(child)
         return child
 
-    def tcpdump(self, host, path, *filter_and_options, interface="eth0"):
-        """tcpdump with nanoseconds on the host, once it listens; ended by lab.end_tcpdump, which returns (captured, dropped)."""
-        log = os.path.basename(path) + ".tcpdump"
+    def tcpdump(self, host, path, filter_text, *options, interface="eth0"):
+        """tcpdump with nanoseconds on the host, once it listens; to be ended by end_tcpdump, its packets are read by lab.dumped."""
+        log = self.path(os.path.basename(path) + ".tcpdump")
         child = self.spawn(host, "tcpdump", "-i", interface, "--time-stamp-precision=nano", "-U", "-B", "65536", "-Z", "root", "-s", "0", "-w",
-                           path, *filter_and_options, log=log)
-        fleet.wait_until(lambda: "listening on" in open(self.path(log)).read() or child.poll() is not None, "tcpdump to listen")
-        assert child.poll() is None, open(self.path(log)).read()
-        child.log = self.path(log)
+                           path, *options, "ether proto 0x%s or (%s)" % (MARK_TYPE.hex(), filter_text), log=os.path.basename(log))
+        fleet.wait_until(lambda: "listening on" in open(log).read() or child.poll() is not None, "tcpdump to listen")
+        assert child.poll() is None, open(log).read()
+        child.dump = host, interface, path, log
         return child
+
+    def end_tcpdump(self, child):
+        """Ends tcpdump once all that has passed until now is in its file: a mark that is sent now stands there, too (it writes packets in
+        the order in which they came, and each at once). A mark may be dropped like any packet, so it is sent again and again. Returns how
+        many packets it captured, and how many the kernel dropped."""
+        host, interface, path, log = child.dump
+        mark = os.urandom(16)
+        frame = bytes.fromhex(HUB_MAC.replace(":", "")) + self.mac(host) + MARK_TYPE + mark.ljust(46, b"\0")
+        unread, sent = os.path.getsize(path), float("-inf")
+
+        def is_marked():
+            nonlocal unread, sent
+            if time.monotonic() - sent >= MARK_EVERY_S:
+                self.inject(host, [frame], interface)
+                sent = time.monotonic()
+            with open(path, "rb") as file:
+                file.seek(unread)
+                tail = file.read()
+            unread += max(0, len(tail) - len(frame))
+            return frame in tail or child.poll() is not None
+
+        fleet.wait_until(is_marked, "tcpdump to write the mark")
+        assert child.poll() is None, open(log).read()
+        stop(child, signal.SIGINT)
+        with open(log) as file:
+            words = file.read()
+        captured = int(words.split(" packets captured")[0].split()[-1])
+        dropped = int(words.split(" packets dropped by kernel")[0].split()[-1])
+        return captured, dropped
 
     def nginx(self, host, folder=None):
         """nginx on port 80 of the host, serving a folder."""
@@ -154,15 +203,11 @@ class Lab(fleet.Fleet):
         return {a["agent"] for a in self.json("agents")}
 
 
-def end_tcpdump(child):
-    """Stops tcpdump, after all that passed was written; returns how many packets it captured and how many the kernel dropped."""
-    time.sleep(0.2)  # its ring gives up a block that is not full only after a while
-    stop(child, signal.SIGINT)
-    with open(child.log) as file:
-        words = file.read()
-    captured = int(words.split(" packets captured")[0].split()[-1])
-    dropped = int(words.split(" packets dropped by kernel")[0].split()[-1])
-    return captured, dropped
+def dumped(path):
+    """The packets in the file of a tcpdump, without the marks of its end."""
+    _, packets, damage = pcapfile.read(path)
+    assert damage is None, damage
+    return [p for p in packets if p.data[12:14] != MARK_TYPE]
 
 
 def stop(child, how=signal.SIGTERM):

@@ -62,7 +62,7 @@ class Lines:
 def a_file_holds_what_tcpdump_saw():
     with lab.Lab("web-1", "web-2", "client") as system:
         system.start_agents("web-1", "web-2")
-        beside = {name: system.tcpdump(name, system.path(name + ".pcap"), "--immediate-mode", "icmp") for name in ("web-1", "web-2")}
+        beside = {name: system.tcpdump(name, system.path(name + ".pcap"), "icmp") for name in ("web-1", "web-2")}
         start = Lines(popen(system, "capture", "start", "--on", "web-*", "--for", "10m", "--name", "file", "-w", system.path("out.pcapng"),
                             "--vantage", "all", "icmp", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         wait_for_phase(system, "file", "running", 2)
@@ -71,12 +71,12 @@ def a_file_holds_what_tcpdump_saw():
         code, said = start.end(signal.SIGINT)
         assert code == 0, said
         for child in beside.values():
-            lab.end_tcpdump(child)
+            system.end_tcpdump(child)
         interfaces, packets, damage = pcapfile.read(system.path("out.pcapng"))
         assert damage is None
         for name in beside:
             ours = [(p.time_ns, p.data) for p in packets if interfaces[p.interface].name == name + "/eth0"]
-            theirs = [(p.time_ns, p.data) for p in pcapfile.read(system.path(name + ".pcap"))[1]]
+            theirs = [(p.time_ns, p.data) for p in lab.dumped(system.path(name + ".pcap"))]
             assert sorted(ours) == sorted(theirs), (name, len(ours), len(theirs))
         assert [p.time_ns for p in packets] == sorted(p.time_ns for p in packets)
         assert "file: 2 agents, 300 packets" in said and "fleetdump pull --capture file" in said, said
