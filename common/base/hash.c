@@ -1,5 +1,6 @@
 #include "common/base/hash.h"
 
+#include <openssl/evp.h>
 #include <xxhash.h>
 
 uint64_t hash64(const void *data, size_t len)
@@ -34,4 +35,13 @@ uint64_t hash_stream_value(const struct hash_stream *s)
 void hash_stream_free(struct hash_stream *s)
 {
     XXH3_freeState((XXH3_state_t *)s);
+}
+
+bool hash_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[HASH_SHA256_SIZE])
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    bool good = c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(c, a, a_len) == 1 &&
+                EVP_DigestUpdate(c, b, b_len) == 1 && EVP_DigestFinal_ex(c, out, NULL) == 1;
+    EVP_MD_CTX_free(c);
+    return good;
 }

@@ -1,10 +1,10 @@
 /*
- * hash: xxHash (XXH3) under names of ours. Checksums of files and frames are hash64; ids are hash128 or random.
- * Neither is cryptographic.
+ * hash: xxHash (XXH3) under names of ours, for checksums of files and frames: not cryptographic. And SHA-256, which is.
  */
 #ifndef FLEETDUMP_BASE_HASH_H
 #define FLEETDUMP_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,5 +17,9 @@ struct hash_stream *hash_stream_new(void);
 void hash_stream_add(struct hash_stream *s, const void *data, size_t len);
 uint64_t hash_stream_value(const struct hash_stream *s);
 void hash_stream_free(struct hash_stream *s);
+
+/* SHA-256 (FIPS 180-4) over both pieces, the second behind the first. False without memory. */
+#define HASH_SHA256_SIZE 32u
+bool hash_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[HASH_SHA256_SIZE]);
 
 #endif

@@ -36,12 +36,28 @@ static void pieces_hash_as_the_whole(void **state)
     }
 }
 
+static void sha256_is_over_both_pieces(void **state)
+{
+    (void)state;
+    static const uint8_t
+        abc
+            [] =
+                {
+                    0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
+                    0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
+                    0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad}; /* FIPS 180-4's own example */
+    uint8_t out[HASH_SHA256_SIZE];
+    assert_true(hash_sha256("a", 1, "bc", 2, out));
+    assert_memory_equal(out, abc, sizeof abc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_xxh3),
         cmocka_unit_test(a_seed_changes_the_value),
         cmocka_unit_test(pieces_hash_as_the_whole),
+        cmocka_unit_test(sha256_is_over_both_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
