@@ -1,6 +1,6 @@
 #include "common/net/ca_pem.h"
+#include "common/net/identity_x509.h"
 
-#include <ctype.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -48,15 +48,6 @@ static bool add_subject(X509 *x, const char *unit, const char *name)
     if (strlen(name) <= CN_MAX) /* a longer one stands in the alternative name alone */
         good = good && X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, cn, -1, -1, 0) == 1;
     return good;
-}
-
-static uint64_t time_of(const ASN1_TIME *t)
-{
-    struct tm tm;
-    if (ASN1_TIME_to_tm(t, &tm) != 1)
-        return 0;
-    time_t seconds = timegm(&tm);
-    return seconds < 0 ? 0 : (uint64_t)seconds < UINT64_MAX / NS_PER_S ? (uint64_t)seconds * NS_PER_S : UINT64_MAX;
 }
 
 static int put_certificate(BIO *bio, void *x)
@@ -140,8 +131,8 @@ static const char *const units[] = {
 static bool set_life(X509 *x, const struct ca *ca, const struct ca_grant *g)
 {
     uint64_t from_ns = begin_ns(g->now_ns, g->life_ns), to_ns = g->now_ns + g->life_ns;
-    uint64_t least_ns = time_of(X509_get0_notBefore(ca->certificate));
-    uint64_t most_ns = time_of(X509_get0_notAfter(ca->certificate));
+    uint64_t least_ns = identity_time_ns(X509_get0_notBefore(ca->certificate));
+    uint64_t most_ns = identity_time_ns(X509_get0_notAfter(ca->certificate));
     least_ns = g->earliest_ns > least_ns ? g->earliest_ns : least_ns;
     return set_times(x, from_ns > least_ns ? from_ns : least_ns, to_ns < most_ns ? to_ns : most_ns);
 }
@@ -169,14 +160,12 @@ static bool fill(X509 *x, const struct ca *ca, EVP_PKEY *key, const struct ca_gr
            add_extension(x, &c, NID_authority_key_identifier, "keyid") && X509_sign(x, ca->key, ca_digest(ca->key)) > 0;
 }
 
-static int read_identity(X509 *x, struct identity *out, struct error *e);
-
 static int sign(const struct ca *ca, EVP_PKEY *key, const struct ca_grant *g, struct buffer *out, struct identity *is,
                 struct error *e)
 {
     X509 *x = X509_new();
-    int r =
-        x && fill(x, ca, key, g) ? read_identity(x, is, e) : ca_fail(e, ERROR_SYSTEM, "a certificate cannot be made");
+    int r = x && fill(x, ca, key, g) ? identity_from_x509(x, is, e)
+                                     : ca_fail(e, ERROR_SYSTEM, "a certificate cannot be made");
     if (r == 0 && is->not_after_ns <= g->now_ns)
         r = error_set(e, ERROR_REFUSED, "the authority's own certificate is at its end: make a new one");
     if (r == 0)
@@ -204,57 +193,12 @@ int ca_sign(const struct ca *ca, struct ca_text request_pem, const struct ca_gra
 
 /* ------------------------------------------------------------------ reading */
 
-static bool read_serial(const X509 *x, char serial[IDENTITY_SERIAL_MAX + 1])
-{
-    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
-    char *hex = number ? BN_bn2hex(number) : NULL;
-    bool good = hex && strlen(hex) <= IDENTITY_SERIAL_MAX;
-    for (size_t i = 0; good && i <= strlen(hex); i++)
-        serial[i] = (char)tolower((unsigned char)hex[i]);
-    OPENSSL_free(hex);
-    BN_free(number);
-    return good;
-}
-
-/* Of a certificate whose authority cannot write our URI: OU says the kind, CN the name. */
-static bool read_subject(const X509 *x, struct identity *out)
-{
-    const X509_NAME *subject = X509_get_subject_name(x);
-    char unit[64] = "";
-    if (X509_NAME_get_text_by_NID((X509_NAME *)(uintptr_t)subject, NID_organizationalUnitName, unit, sizeof unit) < 0 ||
-        X509_NAME_get_text_by_NID((X509_NAME *)(uintptr_t)subject, NID_commonName, out->name, sizeof out->name) < 0)
-        return false;
-    for (uint8_t k = IDENTITY_AGENT; k <= IDENTITY_COLLECTOR; k++)
-        if (strcmp(unit, units[k]) == 0)
-            out->kind = k;
-    return out->kind != IDENTITY_NONE && identity_check_name(out->name, NULL) == 0;
-}
-
-static int read_identity(X509 *x, struct identity *out, struct error *e)
-{
-    *out = (struct identity){.kind = IDENTITY_NONE};
-    GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-    bool named = names && ca_names_read(names, &out->kind, out->name);
-    GENERAL_NAMES_free(names);
-    if (!named && !read_subject(x, out))
-        return ca_fail(e, ERROR_INVALID,
-                       "the certificate does not say who it is of: neither fleetdump://agent/NAME (or user, collector) "
-                       "among its alternative names, nor OU = fleetdump-agent (-user, -collector) and CN = NAME");
-    if (!read_serial(x, out->serial))
-        return ca_fail(e, ERROR_INVALID, "the certificate's serial number is longer than 20 bytes");
-    out->not_before_ns = time_of(X509_get0_notBefore(x));
-    out->not_after_ns = time_of(X509_get0_notAfter(x));
-    EVP_PKEY *key = X509_get0_pubkey(x);
-    return key ? ca_hash_key(key, out->key_sha256, e)
-               : ca_fail(e, ERROR_INVALID, "the certificate has no key that can be read");
-}
-
 int ca_read_certificate(struct ca_text certificate_pem, struct identity *out, struct error *e)
 {
     X509 *x = ca_load_certificate(certificate_pem, e);
     if (!x)
         return ERROR_INVALID;
-    int r = read_identity(x, out, e);
+    int r = identity_from_x509(x, out, e);
     X509_free(x);
     return r;
 }

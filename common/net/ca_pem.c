@@ -146,30 +146,3 @@ GENERAL_NAMES *ca_names_of(uint8_t kind, const char *name)
     GENERAL_NAME_set0_value(one, GEN_URI, text);
     return names;
 }
-
-static bool read_uri(const unsigned char *uri, size_t length, uint8_t *kind, char name[HEAD_NAME_MAX + 1])
-{
-    for (uint8_t k = IDENTITY_AGENT; k <= IDENTITY_COLLECTOR; k++) {
-        size_t prefix = strlen(prefixes[k]);
-        if (length <= prefix || length - prefix > HEAD_NAME_MAX || memcmp(uri, prefixes[k], prefix) != 0)
-            continue;
-        memcpy(name, uri + prefix, length - prefix);
-        name[length - prefix] = 0;
-        *kind = k;
-        return strlen(name) == length - prefix && identity_check_name(name, NULL) == 0;
-    }
-    return false;
-}
-
-bool ca_names_read(const GENERAL_NAMES *names, uint8_t *kind, char name[HEAD_NAME_MAX + 1])
-{
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        int type = 0;
-        const ASN1_IA5STRING *uri = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
-        if (type == GEN_URI && read_uri(ASN1_STRING_get0_data(uri), (size_t)ASN1_STRING_length(uri), kind, name))
-            return true;
-    }
-    *kind = IDENTITY_NONE;
-    name[0] = 0;
-    return false;
-}

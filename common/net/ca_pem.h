@@ -29,8 +29,7 @@ const EVP_MD *ca_digest(const EVP_PKEY *key);
 /* SHA-256 of the SubjectPublicKeyInfo. */
 MUST_CHECK int ca_hash_key(EVP_PKEY *key, uint8_t sha256[32], struct error *e);
 
-/* "URI:..." of the identity, among alternative names; back: false if none of the names is one. */
+/* "URI:..." of the identity, among alternative names. */
 GENERAL_NAMES *ca_names_of(uint8_t kind, const char *name);
-bool ca_names_read(const GENERAL_NAMES *names, uint8_t *kind, char name[HEAD_NAME_MAX + 1]);
 
 #endif

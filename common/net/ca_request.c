@@ -2,6 +2,7 @@
  * Keys, and requests to sign them.
  */
 #include "common/net/ca_pem.h"
+#include "common/net/identity_x509.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -82,8 +83,10 @@ static void read_wish(X509_REQ *request, struct ca_request *out)
 {
     STACK_OF(X509_EXTENSION) *extensions = X509_REQ_get_extensions(request);
     GENERAL_NAMES *names = X509V3_get_d2i(extensions, NID_subject_alt_name, NULL, NULL);
-    if (names)
-        (void)ca_names_read(names, &out->kind, out->name);
+    if (identity_from_names(names, &out->kind, out->name, NULL)) {
+        out->kind = IDENTITY_NONE;
+        out->name[0] = 0;
+    }
     GENERAL_NAMES_free(names);
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
 }

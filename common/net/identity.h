@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/chunk/head.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define IDENTITY_SERIAL_MAX 40u /* digits; RFC 5280, 4.1.2.2: at most 20 bytes */
@@ -34,7 +35,9 @@ const char *identity_kind_name(int kind);
  * '*', '?', '%' or leading '@'. ERROR_USAGE says what is wrong. */
 MUST_CHECK int identity_check_name(const char *name, struct error *e);
 
-/* The identity in a certificate (DER). Only read, not verified: that is TLS's. ERROR_INVALID says what is wrong with it;
+#define IDENTITY_DER_MAX (64u << 10) /* bytes of a certificate */
+
+/* The identity in a certificate (DER, at most IDENTITY_DER_MAX bytes). Only read, not verified: that is TLS's. ERROR_INVALID says what is wrong with it;
  * *out is zeroed then. */
 MUST_CHECK int identity_from_der(const void *der, size_t length, struct identity *out, struct error *e);
 

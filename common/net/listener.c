@@ -26,8 +26,10 @@ static const struct stream_events no_events;
 
 static void free_if_done(struct listener *l)
 {
-    if (l->closed && l->streams == 0)
-        free(l);
+    if (!l->closed || l->streams)
+        return;
+    tls_unref(l->tls);
+    free(l);
 }
 
 void listener_forget(struct listener *l)
@@ -135,7 +137,7 @@ int listener_new(uv_loop_t *loop, struct tls *tls, const char *address, unsigned
     struct listener *l = r ? NULL : calloc(1, sizeof(*l));
     if (!l)
         return r ? r : error_set(e, ERROR_MEMORY, "no memory to listen on %s", address);
-    *l = (struct listener){.loop = loop, .tls = tls, .on_accept = on_accept, .context = context, .most = most};
+    *l = (struct listener){.loop = loop, .tls = tls_ref(tls), .on_accept = on_accept, .context = context, .most = most};
     l->greeting_ms = LISTENER_GREETING_MS;
     uv_tcp_init(loop, &l->tcp);
     l->tcp.data = l;

@@ -9,6 +9,7 @@
  * reset, which may overtake what we sent last.
  */
 #include "common/net/stream_impl.h"
+#include "common/net/tls_impl.h"
 
 #include "common/base/fault.h"
 #include "common/packet/packet.h"
@@ -22,12 +23,14 @@
 #include <sys/socket.h>
 
 #define READ_SIZE       ((size_t)64 << 10)
-#define IN_MAX          (NET_HEADER_SIZE + (size_t)NET_FRAME_MAX + READ_SIZE)
+#define IN_MAX          (NET_HEADER_SIZE + (size_t)NET_FRAME_MAX + 2 * READ_SIZE) /* TLS may have held back some */
 #define IN_KEPT         (4 * READ_SIZE) /* an idle stream keeps no larger buffer */
 #define DRAIN_MS        2000
 #define KEEPALIVE_S     20
 #define KEEPALIVE_TRIES 3
 #define USER_TIMEOUT_MS 30000
+#define TLS_HINT        " (it speaks TLS, and insecure_plaintext is said here)"
+#define SECURING_HINT   " (before TLS was agreed on: does the other side speak it, or does it say insecure_plaintext?)"
 
 struct outgoing {
     uv_write_t request;
@@ -46,6 +49,7 @@ static void handle_closed(uv_handle_t *handle)
         s->events->on_close(s->context, s, &s->why);
     if (s->listener)
         listener_forget(s->listener);
+    stream_tls_free(s);
     buffer_free(&s->in);
     free(s->tcp);
     free(s);
@@ -56,6 +60,8 @@ void stream_abort(struct stream *s)
     if (s->state == STREAM_CLOSED)
         return;
     s->state = STREAM_CLOSED;
+    if (s->link)
+        stream_tls_end(s);
     uv_close((uv_handle_t *)s->tcp, handle_closed);
     uv_close((uv_handle_t *)&s->timer, handle_closed);
     uv_close((uv_handle_t *)&s->later, handle_closed);
@@ -70,13 +76,20 @@ void stream_fail(struct stream *s, int code, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    error_set(&s->why, code, "%s", text);
+    if (!s->why.code)
+        error_set(&s->why, code, "%s", text);
     stream_abort(s);
 }
 
 static void fail_broken(struct stream *s, int status)
 {
-    stream_fail(s, ERROR_UNREACHABLE, "the connection with %s broke: %s", s->peer, uv_strerror(status));
+    stream_fail(s, ERROR_UNREACHABLE, "the connection with %s broke: %s%s", s->peer, uv_strerror(status),
+                s->state == STREAM_SECURING ? SECURING_HINT : "");
+}
+
+static bool is_up(const struct stream *s)
+{
+    return s->state == STREAM_SECURING || s->state == STREAM_OPEN;
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
@@ -96,6 +109,9 @@ static void on_timer(uv_timer_t *timer)
     struct stream *s = timer->data;
     if (s->state == STREAM_DIALLING)
         stream_dial_timeout(s);
+    else if (s->state == STREAM_SECURING)
+        stream_fail(s, ERROR_UNREACHABLE, "the peer %s did not agree on TLS in time%s", s->peer,
+                    s->listener ? "" : SECURING_HINT);
     else if (s->state == STREAM_OPEN)
         stream_fail(s, ERROR_UNREACHABLE, "the peer %s did not say who it is", s->peer);
     else if (s->queued)
@@ -111,7 +127,12 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf);
 static void give_room(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     (void)suggested;
+    static _Thread_local char sealed[READ_SIZE]; /* decrypted before the next read, of whichever stream */
     struct stream *s = handle->data;
+    if (s->link) {
+        *buf = uv_buf_init(sealed, sizeof(sealed));
+        return;
+    }
     if (s->state != STREAM_OPEN)
         buffer_clear(&s->in); /* to be dropped */
     void *p = buffer_reserve(&s->in, READ_SIZE);
@@ -142,7 +163,7 @@ static bool next_frame(struct stream *s)
     if (!r)
         r = message_decode(type, p + NET_HEADER_SIZE, length, &m, &why);
     if (r) {
-        stream_fail(s, r, "the peer %s: %s", s->peer, why.text);
+        stream_fail(s, r, "the peer %s: %s%s", s->peer, why.text, !s->link && tls_is_record(p[0]) ? TLS_HINT : "");
         return false;
     }
     if (!s->greeted)
@@ -167,27 +188,32 @@ static void compact(struct stream *s)
         buffer_free(&s->in);
 }
 
-static void read_frames(struct stream *s)
+void stream_read_frames(struct stream *s)
 {
     while (next_frame(s))
         ;
     compact(s);
+    if (s->link && s->link->ended && s->state == STREAM_OPEN && !s->paused)
+        stream_ended(s);
 }
 
-static void on_end(struct stream *s)
+void stream_ended(struct stream *s)
 {
     s->ended = true;
     if (s->state == STREAM_DRAINING && !s->shut)
         uv_read_stop((uv_stream_t *)s->tcp); /* it may still take what is queued */
     else if (s->state == STREAM_OPEN && s->in.len > 0)
         stream_fail(s, ERROR_TRUNCATED, "the connection with %s ended in the middle of a message", s->peer);
+    else if (s->state == STREAM_OPEN && s->link && !s->link->ended)
+        stream_fail(s, ERROR_TRUNCATED, "the connection with %s was cut off: its end was not announced", s->peer);
+    else if (s->state == STREAM_SECURING && (s->link->begun || !s->listener))
+        stream_fail(s, ERROR_TRUNCATED, "%s closed the connection%s", s->peer, SECURING_HINT);
     else
         stream_abort(s);
 }
 
 static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 {
-    (void)buf;
     struct stream *s = tcp->data;
     int sys = n > 0 ? FAULT("net.receive") : 0;
     if (s->state == STREAM_CLOSED || n == 0)
@@ -195,14 +221,16 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
     if (sys)
         n = uv_translate_sys_error(sys);
     if (n == UV_EOF) {
-        on_end(s);
+        stream_ended(s);
     } else if (n == UV_ENOBUFS) {
         stream_fail(s, ERROR_MEMORY, "no memory to read from %s", s->peer);
     } else if (n < 0) {
         fail_broken(s, (int)n);
+    } else if (s->link) {
+        stream_tls_received(s, buf->base, (size_t)n);
     } else if (s->state == STREAM_OPEN) {
         s->in.len += (size_t)n;
-        read_frames(s);
+        stream_read_frames(s);
     }
 }
 
@@ -219,10 +247,9 @@ static void on_later(uv_idle_t *later)
 {
     struct stream *s = later->data;
     uv_idle_stop(later);
-    if (s->paused || s->state != STREAM_OPEN)
-        return;
-    read_frames(s);
-    if (!s->paused && s->state == STREAM_OPEN)
+    if (s->state == STREAM_OPEN && !s->paused)
+        stream_read_frames(s);
+    if (!s->paused && is_up(s))
         start_reading(s);
 }
 
@@ -231,7 +258,7 @@ void stream_resume(struct stream *s)
     if (!s->paused)
         return;
     s->paused = false;
-    if (s->state == STREAM_OPEN)
+    if (is_up(s))
         uv_idle_start(&s->later, on_later);
 }
 
@@ -248,10 +275,13 @@ static void on_written(uv_write_t *request, int status)
     int sys = status ? 0 : FAULT("net.send.done");
     if (sys)
         status = uv_translate_sys_error(sys);
-    if (status)
+    if (status) {
         fail_broken(s, status);
-    else if (s->queued == 0 && s->state == STREAM_OPEN && s->events->on_drain)
-        s->events->on_drain(s->context, s);
+    } else if (s->queued == 0 && s->drains && s->state == STREAM_OPEN) {
+        s->drains = false;
+        if (s->events->on_drain)
+            s->events->on_drain(s->context, s);
+    }
 }
 
 static int write_out(struct stream *s, struct outgoing *o)
@@ -263,60 +293,81 @@ static int write_out(struct stream *s, struct outgoing *o)
     return uv_write(&o->request, (uv_stream_t *)s->tcp, &buf, 1, on_written);
 }
 
-/* Takes over o if it returns 0. */
-static int queue(struct stream *s, struct outgoing *o, struct error *e)
+int stream_write(struct stream *s, struct buffer *data)
 {
-    o->stream = s;
-    o->request.data = o;
-    if (s->queued + o->data.len > STREAM_QUEUE_MAX) {
+    struct outgoing *o = calloc(1, sizeof(*o));
+    int status = UV_ENOMEM;
+    if (s->queued + data->len > STREAM_QUEUE_MAX) {
         stream_fail(s, ERROR_LIMIT, "%s takes nothing any more, and %zu bytes wait for it", s->peer, s->queued);
-        return error_set(e, ERROR_LIMIT, "%s", s->why.text);
+        free(o);
+        return s->why.code;
     }
-    int status = write_out(s, o);
+    if (o) {
+        *o = (struct outgoing){.stream = s, .data = *data};
+        o->request.data = o;
+        status = write_out(s, o);
+    }
     if (status) {
+        free(o);
         fail_broken(s, status);
-        return error_set(e, ERROR_UNREACHABLE, "%s", s->why.text);
+        return s->why.code;
     }
-    s->queued += o->data.len;
+    s->queued += data->len;
+    *data = (struct buffer){.limit = data->limit};
     return 0;
 }
 
 int stream_send(struct stream *s, const struct message *m, struct error *e)
 {
-    if (s->state != STREAM_OPEN)
+    struct buffer data = {0};
+    if (s->state != STREAM_OPEN && !(s->state == STREAM_SECURING && s->listener))
         return error_set(e, ERROR_UNREACHABLE, "the connection with %s is not open", s->peer);
-    struct outgoing *o = calloc(1, sizeof(*o));
-    if (!o)
-        return error_set(e, ERROR_MEMORY, "no memory to send a message");
-    int r = message_encode(m, &o->data, e);
-    if (!r)
-        r = queue(s, o, e);
-    if (r) {
-        buffer_free(&o->data);
-        free(o);
+    int r = message_encode(m, &data, e);
+    if (r == 0) {
+        s->drains = true;
+        if (s->tls)
+            r = stream_tls_send(s, &data, e);
+        else if (stream_write(s, &data) != 0)
+            r = error_set(e, s->why.code, "%s", s->why.text);
     }
+    buffer_free(&data);
     return r;
 }
 
 size_t stream_queued(const struct stream *s)
 {
-    return s->queued;
+    return s->queued + s->early.len;
+}
+
+/* ------------------------------------------------------------ the end that we want */
+static void begin_draining(struct stream *s)
+{
+    s->state = STREAM_DRAINING;
+    uv_idle_stop(&s->later);
+    stream_time_limit(s, DRAIN_MS);
+    start_reading(s);
+}
+
+void stream_drain(struct stream *s)
+{
+    begin_draining(s);
+    s->shutdown.data = s;
+    int status = s->state == STREAM_CLOSED ? 0 : uv_shutdown(&s->shutdown, (uv_stream_t *)s->tcp, on_shutdown);
+    if (status)
+        fail_broken(s, status);
 }
 
 void stream_close(struct stream *s)
 {
-    if (s->state == STREAM_DIALLING) {
+    if (s->state == STREAM_DIALLING || (s->state == STREAM_SECURING && s->early.len == 0)) {
         stream_abort(s);
+    } else if (s->state == STREAM_SECURING) {
+        begin_draining(s);
     } else if (s->state == STREAM_OPEN) {
-        s->state = STREAM_DRAINING;
-        uv_idle_stop(&s->later);
-        stream_time_limit(s, DRAIN_MS);
-        s->shutdown.data = s;
-        int status = uv_shutdown(&s->shutdown, (uv_stream_t *)s->tcp, on_shutdown);
-        if (status)
-            fail_broken(s, status);
-        else
-            start_reading(s);
+        if (s->link)
+            stream_tls_end(s);
+        if (s->state == STREAM_OPEN)
+            stream_drain(s);
     }
 }
 
@@ -376,7 +427,7 @@ struct stream *stream_alloc(uv_loop_t *loop, struct tls *tls, const struct strea
     if (!s)
         return NULL;
     s->loop = loop;
-    s->tls = tls;
+    s->tls = tls_ref(tls);
     s->events = events;
     s->context = context;
     s->in.limit = IN_MAX;
@@ -420,11 +471,15 @@ void stream_begin(struct stream *s)
 {
     struct sockaddr_storage peer;
     int len = sizeof(peer);
-    s->state = STREAM_OPEN;
-    uv_timer_stop(&s->timer);
     if (uv_tcp_getpeername(s->tcp, (struct sockaddr *)&peer, &len) == 0)
         net_format((struct sockaddr *)&peer, s->peer);
     set_options(s);
-    if (!s->paused)
+    if (s->tls) {
+        stream_tls_begin(s);
+    } else {
+        s->state = STREAM_OPEN;
+        uv_timer_stop(&s->timer);
+    }
+    if (!s->paused && is_up(s))
         start_reading(s);
 }

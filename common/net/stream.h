@@ -1,10 +1,13 @@
 /*
- * stream: a connection that carries messages, on libuv. TLS will be added here and nowhere else.
+ * stream: a connection that carries messages, on libuv; over TLS (tls.h), or over plain TCP where that was asked for.
  *
  * One thread, the loop's. Callbacks run on it and never from inside the call that caused them. After stream_close no
  * callback but on_close comes; the stream is freed after on_close returns. Each side may send as much as it likes;
  * stream_queued says what waits, and on_drain comes when that fell to 0: senders of bulk data stop at STREAM_QUEUE_HIGH
  * and go on then. The first message of each side has at most NET_HELLO_MAX bytes (the other side closes otherwise).
+ *
+ * Over TLS an end that the other side did not announce is ERROR_TRUNCATED: somebody may have cut the connection. Whoever
+ * accepts sees a client that it does not trust as a stream that is closed before its first message, with the reason.
  */
 #ifndef FLEETDUMP_NET_STREAM_H
 #define FLEETDUMP_NET_STREAM_H
@@ -20,7 +23,7 @@ struct stream;
 struct tls;
 
 struct stream_events {
-    /* Connected (outgoing only). */
+    /* Connected, and the peer is known (outgoing only). */
     void (*on_open)(void *context, struct stream *s);
     /* A message came; it is freed after the call. Reading goes on when it returns, unless stream_pause was called. */
     void (*on_message)(void *context, struct stream *s, const struct message *m);

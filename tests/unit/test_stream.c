@@ -1,7 +1,9 @@
 /*
- * Streams: messages go both ways, and each end, however it comes about, is told once and with a reason.
+ * Streams: messages go both ways, and each end, however it comes about, is told once and with a reason; on plain TCP, and
+ * likewise over TLS.
  */
 #include "tests/unit/support.h"
+#include "tests/unit/tls_support.h"
 
 #include "common/net/stream.h"
 
@@ -29,6 +31,7 @@ struct end {
 
 struct world {
     uv_loop_t loop;
+    struct tls *ours, *theirs; /* of the client, of the listener; NULL: plain TCP */
     uv_timer_t patience;
     struct listener *listener;
     char address[32];
@@ -121,20 +124,53 @@ static void on_patience(uv_timer_t *timer)
     w->ran_out = true;
 }
 
-static int set_up(void **state)
+static struct tls *agent_tls, *collector_tls;
+
+static int make_certificates(void **state)
+{
+    struct test_ca ca;
+    (void)state;
+    test_ca_make(&ca, "test");
+    agent_tls = test_tls(&ca, &ca, IDENTITY_AGENT, "web-1");
+    collector_tls = test_tls(&ca, &ca, IDENTITY_COLLECTOR, "hub");
+    test_ca_free(&ca);
+    return 0;
+}
+
+static int drop_certificates(void **state)
+{
+    (void)state;
+    tls_unref(agent_tls);
+    tls_unref(collector_tls);
+    return 0;
+}
+
+static int begin_world(void **state, struct tls *ours, struct tls *theirs)
 {
     struct world *w = calloc(1, sizeof(*w));
     struct error e = ERROR_INIT;
     assert_non_null(w);
+    w->ours = ours;
+    w->theirs = theirs;
     assert_int_equal(uv_loop_init(&w->loop), 0);
     uv_timer_init(&w->loop, &w->patience);
     w->patience.data = w;
     uv_timer_start(&w->patience, on_patience, PATIENCE_MS, 0);
     uv_unref((uv_handle_t *)&w->patience);
-    assert_int_equal(listener_new(&w->loop, NULL, "127.0.0.1:0", MOST_STREAMS, on_accept, w, &w->listener, &e), 0);
+    assert_int_equal(listener_new(&w->loop, w->theirs, "127.0.0.1:0", MOST_STREAMS, on_accept, w, &w->listener, &e), 0);
     snprintf(w->address, sizeof(w->address), "127.0.0.1:%d", listener_port(w->listener));
     *state = w;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return begin_world(state, NULL, NULL);
+}
+
+static int set_up_tls(void **state)
+{
+    return begin_world(state, agent_tls, collector_tls);
 }
 
 static int tear_down(void **state)
@@ -173,7 +209,7 @@ static void settle(struct world *w)
 static void dial(struct world *w)
 {
     struct error e = ERROR_INIT;
-    if (stream_connect(&w->loop, NULL, w->address, 5000, &events, &w->client, &w->client.stream, &e) != 0)
+    if (stream_connect(&w->loop, w->ours, w->address, 5000, &events, &w->client, &w->client.stream, &e) != 0)
         fail_msg("%s", e.text);
     assert_int_equal(w->client.opens + w->client.closes, 0);
 }
@@ -311,7 +347,7 @@ static void closed_while_resolving(void **state)
 {
     struct world *w = *state;
     struct error e = ERROR_INIT;
-    assert_int_equal(stream_connect(&w->loop, NULL, "localhost:1", 5000, &events, &w->client, &w->client.stream, &e),
+    assert_int_equal(stream_connect(&w->loop, w->ours, "localhost:1", 5000, &events, &w->client, &w->client.stream, &e),
                      0);
     stream_close(w->client.stream);
     RUN_UNTIL(w, w->client.closes);
@@ -405,11 +441,11 @@ static void nobody_listens(void **state)
     struct error e = ERROR_INIT;
     char address[32];
     struct listener *gone;
-    assert_int_equal(listener_new(&w->loop, NULL, "127.0.0.1:0", 1, on_accept, w, &gone, &e), 0);
+    assert_int_equal(listener_new(&w->loop, w->theirs, "127.0.0.1:0", 1, on_accept, w, &gone, &e), 0);
     snprintf(address, sizeof(address), "127.0.0.1:%d", listener_port(gone));
     listener_close(gone);
     settle(w);
-    assert_int_equal(stream_connect(&w->loop, NULL, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
+    assert_int_equal(stream_connect(&w->loop, w->ours, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
     RUN_UNTIL(w, w->client.closes);
     assert_int_equal(w->client.opens, 0);
     assert_int_equal(w->client.why.code, ERROR_UNREACHABLE);
@@ -423,7 +459,7 @@ static void a_name_is_resolved_and_all_its_addresses_tried(void **state)
     char address[32];
     snprintf(address, sizeof(address), "localhost:%d", listener_port(w->listener));
     struct error e = ERROR_INIT;
-    assert_int_equal(stream_connect(&w->loop, NULL, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
+    assert_int_equal(stream_connect(&w->loop, w->ours, address, 5000, &events, &w->client, &w->client.stream, &e), 0);
     RUN_UNTIL(w, w->server[0].messages == 1);
     assert_int_equal(w->client.opens, 1);
 }
@@ -433,7 +469,8 @@ static void a_name_that_does_not_exist(void **state)
     struct world *w = *state;
     struct error e = ERROR_INIT;
     assert_int_equal(
-        stream_connect(&w->loop, NULL, "no-such-host.invalid:1", 10000, &events, &w->client, &w->client.stream, &e), 0);
+        stream_connect(&w->loop, w->ours, "no-such-host.invalid:1", 10000, &events, &w->client, &w->client.stream, &e),
+        0);
     RUN_UNTIL(w, w->client.closes);
     assert_int_equal(w->client.why.code, ERROR_UNREACHABLE);
     assert_non_null(strstr(w->client.why.text, "no-such-host.invalid:1"));
@@ -446,12 +483,12 @@ static void errors_of_form_come_back(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct stream *s = NULL;
         struct error e = ERROR_INIT;
-        assert_int_equal(stream_connect(&w->loop, NULL, bad[i], 100, &events, &w->client, &s, &e), ERROR_USAGE);
+        assert_int_equal(stream_connect(&w->loop, w->ours, bad[i], 100, &events, &w->client, &s, &e), ERROR_USAGE);
         assert_null(s);
     }
     struct listener *l = NULL;
     struct error e = ERROR_INIT;
-    assert_int_equal(listener_new(&w->loop, NULL, w->address, 1, on_accept, w, &l, &e), ERROR_SYSTEM);
+    assert_int_equal(listener_new(&w->loop, w->theirs, w->address, 1, on_accept, w, &l, &e), ERROR_SYSTEM);
     assert_non_null(strstr(e.text, w->address));
 }
 
@@ -561,8 +598,8 @@ static void too_many_are_told_so(void **state)
     struct world *w = *state;
     struct end others[MOST_STREAMS] = {0};
     for (int i = 0; i < MOST_STREAMS; i++)
-        assert_int_equal(stream_connect(&w->loop, NULL, w->address, 5000, &events, &others[i], &others[i].stream, NULL),
-                         0);
+        assert_int_equal(
+            stream_connect(&w->loop, w->ours, w->address, 5000, &events, &others[i], &others[i].stream, NULL), 0);
     RUN_UNTIL(w, w->accepted == MOST_STREAMS);
     dial(w);
     RUN_UNTIL(w, w->client.closes);
@@ -595,10 +632,10 @@ static void streams_outlive_their_listener(void **state)
 {
     struct world *w = *state;
     struct listener *l;
-    assert_int_equal(listener_new(&w->loop, NULL, "[::1]:0", 5, on_accept, w, &l, NULL), 0);
+    assert_int_equal(listener_new(&w->loop, w->theirs, "[::1]:0", 5, on_accept, w, &l, NULL), 0);
     char address[32];
     snprintf(address, sizeof(address), "[::1]:%d", listener_port(l));
-    assert_int_equal(stream_connect(&w->loop, NULL, address, 5000, &events, &w->client, &w->client.stream, NULL), 0);
+    assert_int_equal(stream_connect(&w->loop, w->ours, address, 5000, &events, &w->client, &w->client.stream, NULL), 0);
     RUN_UNTIL(w, w->server[0].messages == 1);
     listener_close(l);
     settle(w);
@@ -636,6 +673,10 @@ static void addresses_are_split(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define OVER_TLS(name)                                                                                                 \
+    {                                                                                                                  \
+#name " over TLS", name, set_up_tls, tear_down, NULL                                                           \
+    }
 
 int main(void)
 {
@@ -667,7 +708,26 @@ int main(void)
         TEST(too_many_are_told_so),
         TEST(the_owner_may_refuse),
         TEST(streams_outlive_their_listener),
+        OVER_TLS(messages_go_both_ways),
+        OVER_TLS(all_is_sent_before_a_close),
+        OVER_TLS(a_pause_holds_messages_back),
+        OVER_TLS(a_queue_has_a_limit),
+        OVER_TLS(bulk_goes_on_at_drain),
+        OVER_TLS(closed_while_connecting),
+        OVER_TLS(closed_while_resolving),
+        OVER_TLS(closed_when_open),
+        OVER_TLS(aborted_when_open),
+        OVER_TLS(aborted_inside_a_message),
+        OVER_TLS(closed_twice_is_closed_once),
+        OVER_TLS(closed_while_paused),
+        OVER_TLS(a_close_does_not_wait_for_ever),
+        OVER_TLS(nobody_listens),
+        OVER_TLS(a_name_is_resolved_and_all_its_addresses_tried),
+        OVER_TLS(a_reset_is_told),
+        OVER_TLS(too_many_are_told_so),
+        OVER_TLS(the_owner_may_refuse),
+        OVER_TLS(streams_outlive_their_listener),
         cmocka_unit_test(addresses_are_split),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_certificates, drop_certificates);
 }
