@@ -4,14 +4,13 @@
 #include "common/base/log.h"
 #include "common/net/stream.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define AT(member) offsetof(struct agent_config, member)
 
-static const struct config_key keys[] = {
+const struct config_key agent_config_keys[] = {
     {"name", CONFIG_STRING, UNIT_NONE, AT(name), NULL, 0, 0, "the agent's name; the host's name if not given"},
     {"collector", CONFIG_STRING, UNIT_NONE, AT(collector), "127.0.0.1:4741", 0, 0, "address:port of the collector"},
     {"insecure_plaintext", CONFIG_BOOL, UNIT_NONE, AT(insecure_plaintext), "no", 0, 0,
@@ -99,15 +98,15 @@ static int check(const char *path, struct agent_config *c, struct error *e)
 int agent_config_load(const char *path, bool optional, struct agent_config *c, struct error *e)
 {
     *c = (struct agent_config){0};
-    int code = config_load(keys, path, c, e);
+    int code = config_load(agent_config_keys, path, c, e);
     if (code == ERROR_NOT_FOUND && optional)
-        code = config_parse(keys, path, NULL, 0, c, e);
+        code = config_parse(agent_config_keys, path, NULL, 0, c, e);
     return code ? code : check(path, c, e);
 }
 
 void agent_config_free(struct agent_config *c)
 {
-    config_free(keys, c);
+    config_free(agent_config_keys, c);
 }
 
 int agent_config_check_collector(const struct agent_config *c, struct error *e)
@@ -122,11 +121,4 @@ int agent_config_check_collector(const struct agent_config *c, struct error *e)
         "collector %s is another host, and the connection is not encrypted: everything captured could be read "
         "on the way; say 'insecure_plaintext = yes' if that is meant",
         c->collector);
-}
-
-void agent_config_help(void)
-{
-    for (const struct config_key *k = keys; k->name; k++)
-        printf("  %-20s %s%s%s%s\n", k->name, k->help, k->fallback ? " (" : "", k->fallback ? k->fallback : "",
-               k->fallback ? ")" : "");
 }

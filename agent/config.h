@@ -23,6 +23,8 @@ struct agent_config {
     char *log_level;
 };
 
+extern const struct config_key agent_config_keys[]; /* of struct agent_config */
+
 /* Reads the file and checks it: names, addresses and levels, too. Without a name the host's is taken. If the file is not there
  * and `optional`, the defaults hold. Freed by agent_config_free also after an error. */
 MUST_CHECK int agent_config_load(const char *path, bool optional, struct agent_config *c, struct error *e);
@@ -33,8 +35,5 @@ int agent_config_log_level(const struct agent_config *c);
 
 /* Whether the collector's address may be used: plain TCP leaves the host only if insecure_plaintext says so. */
 MUST_CHECK int agent_config_check_collector(const struct agent_config *c, struct error *e);
-
-/* Prints the keys with their defaults and meanings. */
-void agent_config_help(void);
 
 #endif

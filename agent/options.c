@@ -2,6 +2,7 @@
 #include "agent/options.h"
 #include "agent/config.h"
 #include "common/base/error.h"
+#include "common/base/manual.h"
 #include "common/chunk/head.h"
 #include "common/packet/packet.h"
 #include <argp.h>
@@ -23,6 +24,7 @@ static const struct argp_option table[] = {
     {"keep", KEY_KEEP, "packets|flows", 0, "Keep the packets and their flows, or the flows alone (packets)", 1},
     {"out", KEY_OUT, "DIR", 0, "Only write chunk files into DIR, for no collector", 1},
     {"no-wait", KEY_NO_WAIT, NULL, 0, "Do not wait until the collector has everything", 1},
+    MANUAL_OPTION,
     {0},
 };
 
@@ -114,6 +116,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_CHECK:
         o->mode = AGENT_CHECK;
         return 0;
+    case MANUAL_OPTION_KEY:
+        manual_print(arg, "fleetdump-agent", state, agent_config_keys);
     case ARGP_KEY_ARGS:
         o->files = state->argv + state->next;
         o->file_count = (size_t)(state->argc - state->next);

@@ -1,4 +1,5 @@
 #include "collector/collector_options.h"
+#include "common/base/manual.h"
 #include <argp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static const struct argp_option options[] = {
      "allow unencrypted connections on an address that is not of the loopback", 0},
     {"port-file", OPTION_PORT_FILE, "FILE", 0, "write the port listened on there", 0},
     {"verbose", 'v', NULL, 0, "log what is only of use for finding faults, too", 0},
+    MANUAL_OPTION,
     {0},
 };
 
@@ -107,6 +109,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case 'v':
         o->verbose = true;
         return 0;
+    case MANUAL_OPTION_KEY:
+        manual_print(arg, "fleetdump-collector", state, collector_keys);
     case ARGP_KEY_ARG:
         take_command(arg, state, o);
         return 0;

@@ -6,6 +6,7 @@
  *   complete line -- WORD... WORD  what may stand in place of the last word of a command line (without "fleetdump")
  */
 #include "collector/cli/client.h"
+#include "collector/cli/manual.h"
 #include "common/filter/filter.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,9 +117,19 @@ static const struct kind {
     const char *name;
     void (*put)(const struct cli *cli, const struct command *of);
 } kinds[] = {
-    {"commands", put_commands}, {"options", put_options}, {"columns", put_columns},
-    {"words", put_words},       {"agents", put_agents},   {"captures", put_captures},
-    {"orders", put_orders},     {"labels", put_labels},   {"users", put_users},
+    {"commands", put_commands},
+    {"options", put_options},
+    {"columns", put_columns},
+    {"words", put_words},
+    {"agents", put_agents},
+    {"captures", put_captures},
+    {"orders", put_orders},
+    {"labels", put_labels},
+    {"users", put_users},
+    {"manual-commands", manual_put_commands},
+    {"manual-shared", manual_put_shared},
+    {"manual-words", manual_put_words},
+    {"manual-fields", manual_put_fields},
 };
 
 static const struct kind *kind_named(const char *name)
