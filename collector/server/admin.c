@@ -1,5 +1,6 @@
 #include "collector/server/admin.h"
 
+#include "collector/server/enroll.h"
 #include "collector/server/rights.h"
 #include "common/base/utf8.h"
 #include <stdlib.h>
@@ -10,8 +11,8 @@ static const struct kind {
     const char *name;
     void (*run)(struct admin_call *c);
 } kinds[] = {
-    [ADMIN_ENROLL] = {"enroll", NULL},           [ADMIN_APPROVE] = {"approve", NULL},
-    [ADMIN_REVOKE] = {"revoke", NULL},           [ADMIN_CREDENTIALS] = {"list credentials", NULL},
+    [ADMIN_ENROLL] = {"enroll", enroll_admin_enroll},           [ADMIN_APPROVE] = {"approve", enroll_admin_approve},
+    [ADMIN_REVOKE] = {"revoke", enroll_admin_revoke},           [ADMIN_CREDENTIALS] = {"list credentials", enroll_admin_list},
     [ADMIN_USER_ADD] = {"add user", rights_user_add},       [ADMIN_USER_LIST] = {"list users", rights_user_list},
     [ADMIN_USER_REMOVE] = {"remove user", rights_user_remove}, [ADMIN_AUDIT] = {"read audit", NULL},
 };

@@ -56,6 +56,10 @@ MUST_CHECK int rights_row_of(const char *name, enum rights_role role, const stru
                              struct rights_row *row, struct error *e);
 void rights_row_free(struct rights_row *row);
 
+/* From now on the user has that role, or the greater one that he has: of somebody who logs in with a token that says so
+ * (the host's root had it made). */
+void rights_user_at_least(struct rights *r, const char *name, enum rights_role role);
+
 /* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns"} (a user of that name gets these instead of what he had; nobody
  * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {...}}; [{...}]; {"removed": NAME}. */
 void rights_user_add(struct admin_call *c);

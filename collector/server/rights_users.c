@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,72 @@ void rights_close(struct rights *r)
         rights_user_free(r->users[i]);
     free(r->users);
     free(r);
+}
+
+/* ------------------------------------------------------------------ who logs in as an administrator */
+
+struct raising {
+    struct rights *rights;
+    struct rights_row row;
+    char name[HEAD_NAME_MAX + 1];
+    uint64_t created_ns;
+};
+
+static int raise_work(void *owner, struct store *s, struct error *e)
+{
+    const struct raising *w = owner;
+    const struct store_user user = {
+        .name = w->name, .role = w->row.role, .bounds = w->row.bounds, .created_ns = w->created_ns, .created_by = ""};
+    return store_user_put(s, &user, e);
+}
+
+static void raised(void *owner, int result, const struct error *e)
+{
+    struct raising *w = owner;
+    if (result)
+        log_error("user %s: the role %s is not kept: %s", w->name, w->row.role ? w->row.role : "", e->text);
+    else
+        log_info("user %s is %s", w->name, w->row.role);
+    rights_row_free(&w->row);
+    free(w);
+}
+
+static int raise_user(struct rights *r, const char *name, enum rights_role role, struct error *e)
+{
+    static const struct rights_bounds none;
+    struct rights_user *u = NULL;
+    struct raising *w = calloc(1, sizeof *w);
+    json_t *bounds = rights_bounds_json(&none);
+    int code = w ? 0 : error_set(e, ERROR_MEMORY, "no memory for a user");
+    if (code == 0)
+        code = rights_user_new(name, rights_role_name((int)role), bounds, "", clock_wall_ns(), &u, e);
+    json_decref(bounds);
+    if (code == 0)
+        code = rights_row_of(name, role, &none, &w->row, e);
+    if (code == 0)
+        code = make_room(r, e);
+    if (code) {
+        rights_user_free(u);
+        free(w);
+        return code;
+    }
+    snprintf(w->name, sizeof w->name, "%s", name);
+    w->rights = r;
+    w->created_ns = u->created_ns;
+    take_user(r, u);
+    struct error why = ERROR_INIT;
+    code = ingest_call(r->server->ingest, raise_work, raised, w, &why);
+    if (code)
+        raised(w, code, &why);
+    return 0;
+}
+
+void rights_user_at_least(struct rights *r, const char *name, enum rights_role role)
+{
+    const struct rights_user *u = rights_user(r, name);
+    struct error e = ERROR_INIT;
+    if ((!u || u->role < role) && raise_user(r, name, role, &e))
+        log_error("user %s: %s", name, e.text);
 }
 
 /* ------------------------------------------------------------------ administrators' requests */

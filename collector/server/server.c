@@ -1,4 +1,5 @@
 #include "collector/server/server.h"
+#include "collector/server/enroll.h"
 #include "collector/server/fresh.h"
 #include "collector/server/orders.h"
 #include "collector/server/rights.h"
@@ -34,6 +35,7 @@ void server_stop(struct server *s)
         listener_close(s->listener);
     if (s->orders)
         orders_stop(s->orders);
+    enroll_stop(s->enroll);
     close_sessions(s, false);
     ingest_stop(s->ingest);
 }
@@ -62,6 +64,8 @@ int server_begin(struct server *s, struct error *e)
     int r = fleet_open(s->store, &s->fleet, e);
     if (r == 0)
         r = rights_open(s, &s->rights, e);
+    if (r == 0)
+        r = enroll_open(s, &s->enroll, e);
     if (r == 0 && !(s->fresh = fresh_new(s)))
         r = error_set(e, ERROR_MEMORY, "no memory to ask agents for what they have");
     if (r == 0)
@@ -73,6 +77,7 @@ void server_end(struct server *s)
 {
     orders_close(s->orders);
     fresh_free(s->fresh);
+    enroll_close(s->enroll);
     rights_close(s->rights);
     fleet_close(s->fleet);
 }

@@ -10,6 +10,16 @@
 #include "collector/store/store.h"
 #include "common/base/error.h"
 
+/* Who gets certificates: enroll.h. */
+struct enroll_config {
+    const char *ca, *ca_key; /* files; a key that is NULL or not there: the authority is an organisation's own */
+    const char *cert, *key;  /* the collector's own */
+    const char *address;     /* that tokens name; NULL or "": it is guessed */
+    uint64_t life_ns;        /* of agents' and users' certificates */
+    uint64_t own_life_ns;    /* of the collector's */
+    bool approve;            /* hosts may ask without a token */
+};
+
 struct server_config {
     const char *name;        /* what agents and clients are told */
     const char *listen;      /* "address:port" */
@@ -20,6 +30,7 @@ struct server_config {
     uint64_t query_deadline_ns; /* a question that takes longer is cut off with an error */
     const char *
         port_file; /* the port listened on is written here (for tests and scripts that let the system choose), or NULL */
+    struct enroll_config enroll;
     struct store_config store;
 };
 

@@ -1,4 +1,5 @@
 #include "collector/server/session.h"
+#include "collector/server/enroll.h"
 #include "collector/server/fresh.h"
 #include "collector/server/orders.h"
 #include "common/base/clock.h"
@@ -153,6 +154,12 @@ static void control_down(struct session *s)
 static void greet(struct session *s, const struct message *m)
 {
     const struct message_hello *h = &m->hello;
+    struct error e = ERROR_INIT;
+    if (m->type == MESSAGE_ENROLL) {
+        s->greeted = true;
+        enroll_message(s, &m->enroll);
+        return;
+    }
     if (m->type != MESSAGE_HELLO) {
         session_refuse(s, ERROR_INVALID, "a connection begins with a HELLO");
         return;
@@ -161,6 +168,10 @@ static void greet(struct session *s, const struct message *m)
         session_refuse(s, ERROR_VERSION,
                        "this collector (" SOFTWARE
                        ") speaks another version of the protocol: use the same release on both sides");
+        return;
+    }
+    if (enroll_judge(s->server->enroll, session_identity(s), &e)) {
+        session_refuse(s, e.code, e.text);
         return;
     }
     s->greeted = true;
@@ -279,6 +290,8 @@ static void on_message(void *context, struct stream *stream, const struct messag
         greet(s, m);
     else if (!s->welcomed)
         session_refuse(s, ERROR_INVALID, "a message came before the WELCOME was answered");
+    else if (m->type == MESSAGE_ENROLL && s->role != ROLE_AGENT_DATA)
+        enroll_message(s, &m->enroll);
     else if (s->role == ROLE_CLIENT)
         client_session_message(s, m);
     else if (s->role == ROLE_AGENT_DATA)

@@ -28,6 +28,7 @@ struct server {
     struct orders *orders;
     struct fresh *fresh;
     struct rights *rights;
+    struct enroll *enroll;
     unsigned queries;
     bool stopping;
 };

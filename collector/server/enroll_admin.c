@@ -1,0 +1,369 @@
+/*
+ * What administrators say about who may connect.
+ */
+#include "collector/server/enroll_impl.h"
+
+#include "common/base/log.h"
+#include "common/base/units.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *who_asks(const struct admin_call *c)
+{
+    const struct identity *who = session_identity(c->session);
+    return who->kind ? who->name : "";
+}
+
+/* ------------------------------------------------------------------ ENROLL */
+
+struct giving {
+    struct store_token row;
+    char text[TOKEN_TEXT_MAX];
+};
+
+static int give_work(struct admin_call *c, struct store *s, struct error *e)
+{
+    const struct giving *g = c->context;
+    return store_token_put(s, &g->row, e);
+}
+
+static void given(struct admin_call *c, int result, const struct error *e)
+{
+    struct giving *g = c->context;
+    struct token t;
+    char until[40];
+    if (result == 0 && token_parse(g->text, &t, NULL) == 0)
+        admin_answer(c, json_pack("{s:s, s:s, s:s, s:s}", "token", g->text, "name", t.name, "collector", t.collector,
+                                  "expires", units_rfc3339(g->row.expires_ns, until, sizeof until)));
+    else
+        admin_fail(c, e);
+    explicit_bzero(g->text, sizeof g->text);
+    free(g);
+}
+
+static int make_token(struct admin_call *c, struct giving *g, struct error *e)
+{
+    struct enroll_wish w = {.kind = IDENTITY_AGENT, .by = who_asks(c)};
+    char labels[STORE_LABELS_MAX + 1];
+    int r = admin_need_text(c, "name", HEAD_NAME_MAX, &w.name, e);
+    if (r == 0)
+        r = admin_text(c, "collector", TOKEN_ADDRESS_MAX, &w.collector, e);
+    if (r == 0)
+        r = admin_number(c, "ttl_ns", &w.ttl_ns, e);
+    if (r == 0)
+        r = enroll_wanted_labels(c, labels, e);
+    if (r == 0)
+        r = enroll_new_token(c->server->enroll, &w, &g->row, g->text, e);
+    if (r == 0)
+        memcpy(g->row.labels, labels, sizeof labels);
+    return r;
+}
+
+void enroll_admin_enroll(struct admin_call *c)
+{
+    struct error e = ERROR_INIT;
+    struct giving *g = calloc(1, sizeof *g);
+    int r = g ? make_token(c, g, &e) : error_set(&e, ERROR_MEMORY, "no memory for a token");
+    if (r) {
+        free(g);
+        admin_fail(c, &e);
+        return;
+    }
+    c->context = g;
+    admin_store(c, give_work, given);
+}
+
+/* ------------------------------------------------------------------ APPROVE */
+
+static bool key_begins(const struct enroll_pending *p, const char *key)
+{
+    char text[CA_HASH_TEXT];
+    return !key || strncmp(ca_format_hash(p->key_sha256, text), key, strlen(key)) == 0;
+}
+
+static struct enroll_pending *find_pending(const struct admin_call *c, const char *name, const char *key,
+                                           struct error *e)
+{
+    struct enroll_pending *found = NULL;
+    for (struct enroll_pending *p = c->server->enroll->pending; p; p = p->next) {
+        if (p->approved || strcmp(p->name, name) != 0 || !key_begins(p, key))
+            continue;
+        if (found) {
+            (void)error_set(
+                e, ERROR_CONFLICT,
+                "more than one host asks to be %s: say which by its key (`fleetdump admin list --pending`, then "
+                "`fleetdump admin approve %s --key FINGERPRINT`)",
+                name, name);
+            return NULL;
+        }
+        found = p;
+    }
+    if (!found)
+        (void)error_set(e, ERROR_NOT_FOUND,
+                        "nobody of that name%s waits to be approved (`fleetdump admin list --pending` lists them)",
+                        key ? " and key" : "");
+    return found;
+}
+
+void enroll_admin_approve(struct admin_call *c)
+{
+    struct error e = ERROR_INIT;
+    const char *name = NULL, *key = NULL;
+    char labels[STORE_LABELS_MAX + 1], text[CA_HASH_TEXT];
+    int r = enroll_can_sign(c->server->enroll, &e);
+    if (r == 0)
+        r = admin_need_text(c, "name", HEAD_NAME_MAX, &name, &e);
+    if (r == 0)
+        r = admin_text(c, "key", CA_HASH_TEXT - 1, &key, &e);
+    if (r == 0)
+        r = enroll_wanted_labels(c, labels, &e);
+    struct enroll_pending *p = r ? NULL : find_pending(c, name, key, &e);
+    if (!p) {
+        admin_fail(c, &e);
+        return;
+    }
+    p->approved = true;
+    memcpy(p->labels, labels, sizeof labels);
+    log_info("%s at %s was approved by %s", p->name, p->peer, who_asks(c));
+    admin_answer(c, json_pack("{s:s, s:s}", "name", p->name, "key", ca_format_hash(p->key_sha256, text)));
+}
+
+/* ------------------------------------------------------------------ REVOKE */
+
+struct revoking {
+    struct store_revocation v;
+    char name[HEAD_NAME_MAX + 1], serial[STORE_SERIAL_MAX + 1], by[HEAD_NAME_MAX + 1];
+};
+
+static int revoke_work(struct admin_call *c, struct store *s, struct error *e)
+{
+    const struct revoking *r = c->context;
+    return store_revoke(s, &r->v, e);
+}
+
+/* At once: what waits to be sent is not. */
+static unsigned close_revoked(struct server *server)
+{
+    unsigned closed = 0;
+    struct error e = ERROR_INIT;
+    for (struct session *s = server->sessions, *next; s; s = next) {
+        next = s->next;
+        if (!s->stream || enroll_judge(server->enroll, session_identity(s), &e) == 0)
+            continue;
+        closed++;
+        if (stream_queued(s->stream) == 0 && !s->closing) {
+            session_refuse(s, ERROR_REFUSED, e.text);
+            continue;
+        }
+        log_warn("%s: %s", s->peer, e.text);
+        s->closing = true;
+        stream_abort(s->stream);
+    }
+    return closed;
+}
+
+static void revoked(struct admin_call *c, int result, const struct error *e)
+{
+    struct revoking *r = c->context;
+    struct error why = ERROR_INIT;
+    int added = result ? result : enroll_add_revoked(c->server->enroll, &r->v, &why);
+    if (added) {
+        admin_fail(c, result ? e : &why);
+        free(r);
+        return;
+    }
+    const char *what = r->serial[0] ? r->serial : r->name;
+    log_info("%s was revoked by %s", what, r->by);
+    admin_answer(c, json_pack("{s:s, s:i}", "revoked", what, "sessions", (int)close_revoked(c->server)));
+    free(r);
+}
+
+static int read_serial(const struct admin_call *c, struct revoking *r, const char *serial, struct error *e)
+{
+    size_t length = strlen(serial);
+    (void)c;
+    if (length == 0 || length > STORE_SERIAL_MAX || strspn(serial, "0123456789abcdef") != length)
+        return error_set(e, ERROR_USAGE, "serial '%.60s': up to %u hex digits, as `fleetdump admin list` shows them",
+                         serial, STORE_SERIAL_MAX);
+    memcpy(r->serial, serial, length + 1);
+    return 0;
+}
+
+static int read_name(const struct admin_call *c, struct revoking *r, struct error *e)
+{
+    const char *name = NULL, *kind = NULL;
+    int code = admin_need_text(c, "name", HEAD_NAME_MAX, &name, e);
+    if (code == 0)
+        code = admin_need_text(c, "kind", 16, &kind, e);
+    if (code)
+        return code;
+    r->v.kind = strcmp(kind, "agent") == 0 ? IDENTITY_AGENT : strcmp(kind, "user") == 0 ? IDENTITY_USER : IDENTITY_NONE;
+    if (r->v.kind == IDENTITY_NONE)
+        return error_set(e, ERROR_USAGE, "kind is to be agent or user");
+    snprintf(r->name, sizeof r->name, "%s", name);
+    return identity_check_name(name, e);
+}
+
+void enroll_admin_revoke(struct admin_call *c)
+{
+    struct error e = ERROR_INIT;
+    const char *serial = NULL;
+    struct revoking *r = calloc(1, sizeof *r);
+    int code = r ? admin_text(c, "serial", 64, &serial, &e) : error_set(&e, ERROR_MEMORY, "no memory to revoke");
+    if (code == 0)
+        code = serial ? read_serial(c, r, serial, &e) : read_name(c, r, &e);
+    if (code) {
+        free(r);
+        admin_fail(c, &e);
+        return;
+    }
+    snprintf(r->by, sizeof r->by, "%s", who_asks(c));
+    r->v.name = r->name;
+    r->v.serial = r->serial;
+    r->v.revoked_by = r->by;
+    r->v.revoked_ns = clock_wall_ns();
+    c->context = r;
+    admin_store(c, revoke_work, revoked);
+}
+
+/* ------------------------------------------------------------------ CREDENTIALS */
+
+#define LIST_KEY_SIZE (HEAD_NAME_MAX + 12) /* of a kind and a name */
+
+struct listed {
+    struct enroll *enroll;
+    char after[LIST_KEY_SIZE]; /* "1web-1": kind and name; "": from the first */
+    char next[LIST_KEY_SIZE];
+    size_t names;
+    json_t *credentials, *tokens, *pending;
+    struct store_credential last; /* the newest of its name so far */
+    bool has_last;
+    uint64_t now_ns;
+};
+
+static void key_of(const struct store_credential *c, char key[LIST_KEY_SIZE])
+{
+    snprintf(key, LIST_KEY_SIZE, "%u%s", c->kind, c->name);
+}
+
+static const char *state_of(const struct listed *l, const struct store_credential *c)
+{
+    struct identity who = {.kind = c->kind, .not_before_ns = c->not_before_ns, .not_after_ns = c->not_after_ns};
+    memcpy(who.name, c->name, sizeof who.name);
+    memcpy(who.serial, c->serial, sizeof who.serial);
+    uv_mutex_lock(&l->enroll->lock);
+    int judged = enroll_judge(l->enroll, &who, NULL);
+    uv_mutex_unlock(&l->enroll->lock);
+    return judged ? "revoked" : l->now_ns > c->not_after_ns ? "expired" : "good";
+}
+
+static void put_last(struct listed *l)
+{
+    const struct store_credential *c = &l->last;
+    char key[CA_HASH_TEXT], made[40], until[40];
+    if (!l->has_last)
+        return;
+    l->has_last = false;
+    l->names++;
+    key_of(c, l->next);
+    json_array_append_new(
+        l->credentials,
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kind", identity_kind_name(c->kind), "name",
+                  c->name, "state", state_of(l, c), "until", units_rfc3339(c->not_after_ns, until, sizeof until),
+                  "made", units_rfc3339(c->made_ns, made, sizeof made), "how", c->how, "from", c->peer, "labels",
+                  c->labels, "serial", c->serial, "key", ca_format_hash(c->key_sha256, key)));
+}
+
+static int list_credential(void *context, const struct store_credential *c)
+{
+    struct listed *l = context;
+    char key[LIST_KEY_SIZE], last[LIST_KEY_SIZE];
+    key_of(c, key);
+    key_of(&l->last, last);
+    if (l->after[0] && strcmp(key, l->after) <= 0)
+        return 0;
+    if (l->has_last && strcmp(key, last) != 0)
+        put_last(l);
+    if (l->names == ENROLL_LIST_MAX)
+        return 1;
+    l->last = *c;
+    l->has_last = true;
+    return 0;
+}
+
+static int list_token(void *context, const struct store_token *t)
+{
+    struct listed *l = context;
+    char created[40], until[40];
+    if (t->used_ns || json_array_size(l->tokens) >= ENROLL_LIST_MAX)
+        return 0;
+    json_array_append_new(l->tokens,
+                          json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kind", identity_kind_name(t->kind), "name",
+                                    t->name, "state", l->now_ns > t->expires_ns ? "expired" : "unused", "until",
+                                    units_rfc3339(t->expires_ns, until, sizeof until), "created",
+                                    units_rfc3339(t->created_ns, created, sizeof created), "created_by", t->created_by,
+                                    "labels", t->labels));
+    return 0;
+}
+
+static int list_work(struct admin_call *c, struct store *s, struct error *e)
+{
+    struct listed *l = c->context;
+    struct store_reader *reader = NULL;
+    int r = store_reader_open(s, &reader, e);
+    if (r == 0)
+        r = store_each_credential(reader, list_credential, l, e);
+    bool more = r > 0;
+    if (r == 0)
+        put_last(l);
+    if (r >= 0 && !l->after[0])
+        r = store_each_token(reader, list_token, l, e);
+    if (!more)
+        l->next[0] = 0;
+    store_reader_close(reader);
+    return r < 0 ? r : 0;
+}
+
+static void list_done(struct admin_call *c, int result, const struct error *e)
+{
+    struct listed *l = c->context;
+    if (result == 0) {
+        json_t *answer =
+            json_pack("{s:O, s:O, s:O}", "credentials", l->credentials, "tokens", l->tokens, "pending", l->pending);
+        if (l->next[0])
+            json_object_set_new(answer, "next", json_string(l->next));
+        admin_answer(c, answer);
+    } else {
+        admin_fail(c, e);
+    }
+    json_decref(l->credentials);
+    json_decref(l->tokens);
+    json_decref(l->pending);
+    free(l);
+}
+
+void enroll_admin_list(struct admin_call *c)
+{
+    struct error e = ERROR_INIT;
+    const char *after = NULL;
+    int r = admin_text(c, "after", LIST_KEY_SIZE - 1, &after, &e);
+    struct listed *l = r ? NULL : calloc(1, sizeof *l);
+    if (!l) {
+        if (r == 0)
+            (void)error_set(&e, ERROR_MEMORY, "no memory for a list");
+        admin_fail(c, &e);
+        return;
+    }
+    l->enroll = c->server->enroll;
+    l->now_ns = clock_wall_ns();
+    l->credentials = json_array();
+    l->tokens = json_array();
+    l->pending = enroll_pending_json(l->enroll);
+    snprintf(l->after, sizeof l->after, "%s", after ? after : "");
+    c->context = l;
+    if (json_is_true(json_object_get(c->wants, "pending")))
+        list_done(c, 0, &e);
+    else
+        admin_work(c, list_work, list_done);
+}

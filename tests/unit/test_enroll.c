@@ -1,0 +1,320 @@
+/*
+ * Who asks for a certificate: a token buys one once; guesses are few; what is revoked is refused, and what is made later is
+ * not.
+ */
+#include "collector/server/enroll_impl.h"
+#include "common/packet/packet.h"
+#include "tests/unit/server_support.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT(s) ((char *)(uintptr_t)(s))
+
+static void write_pem(struct world *w, const char *name, const struct buffer *pem)
+{
+    support_write(w->path, name, pem->data, pem->len);
+}
+
+/* A collector with an authority. */
+static int set_up(void **state)
+{
+    world_set_up(state);
+    struct world *w = *state;
+    struct buffer key = {0}, root = {0};
+    world_stop(w);
+    assert_int_equal(ca_new_key(&key, NULL), 0);
+    assert_int_equal(ca_new_root(ca_text_of(&key), "test", clock_wall_ns(), CA_ROOT_LIFE_NS, &root, NULL), 0);
+    write_pem(w, "ca.pem", &root);
+    write_pem(w, "ca.key", &key);
+    w->config.enroll = (struct enroll_config){.ca = strdup(support_path(w->path, "ca.pem")),
+                                              .ca_key = strdup(support_path(w->path, "ca.key")),
+                                              .address = "10.1.2.3",
+                                              .life_ns = 3600 * NS_PER_S};
+    w->config.insecure_plaintext = false;
+    world_start(w);
+    buffer_free(&key);
+    buffer_free(&root);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    free(TEXT(w->config.enroll.ca));
+    free(TEXT(w->config.enroll.ca_key));
+    return world_tear_down(state);
+}
+
+/* ------------------------------------------------------------------ who joins */
+
+struct joiner {
+    struct world *w;
+    struct stream *stream;
+    struct message_enroll ask;
+    bool answered, closed;
+    int code;
+    char text[ERROR_TEXT_MAX], labels[256];
+    uint64_t again_ms;
+    struct identity got;
+};
+
+static void on_open(void *context, struct stream *s)
+{
+    struct joiner *j = context;
+    assert_int_equal(stream_send(s, &(struct message){.type = MESSAGE_ENROLL, .enroll = j->ask}, NULL), 0);
+}
+
+static void on_message(void *context, struct stream *s, const struct message *m)
+{
+    struct joiner *j = context;
+    (void)s;
+    assert_int_equal(m->type, MESSAGE_ENROLLED);
+    const struct message_enrolled *e = &m->enrolled;
+    j->answered = true;
+    j->code = e->code;
+    j->again_ms = e->again_ms;
+    snprintf(j->text, sizeof j->text, "%s", e->text);
+    for (uint32_t i = 0; i < e->label_count; i++)
+        snprintf(j->labels + strlen(j->labels), sizeof j->labels - strlen(j->labels), "%s ", e->labels[i]);
+    if (e->code == 0)
+        assert_int_equal(ca_read_certificate(ca_text_string(e->certificate), &j->got, NULL), 0);
+}
+
+static void on_close(void *context, struct stream *s, const struct error *why)
+{
+    (void)s;
+    (void)why;
+    ((struct joiner *)context)->closed = true;
+}
+
+static struct joiner ask(struct world *w, const uint8_t *secret, const char *request)
+{
+    static const struct stream_events events = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
+    struct joiner j = {.w = w, .ask = {.secret = secret, .secret_length = secret ? 16 : 0, .request = TEXT(request)}};
+    assert_int_equal(stream_connect(&w->loop, NULL, w->address, 5000, &events, &j, &j.stream, NULL), 0);
+    UNTIL(w, j.closed);
+    assert_true(j.answered);
+    return j;
+}
+
+static char *new_request(uint8_t kind, const char *name)
+{
+    struct buffer key = {0}, request = {0};
+    assert_int_equal(ca_new_key(&key, NULL), 0);
+    assert_int_equal(ca_new_request(ca_text_of(&key), kind, name, &request, NULL), 0);
+    buffer_u8(&request, 0);
+    buffer_free(&key);
+    return (char *)request.data;
+}
+
+static struct token give(struct world *w, uint8_t kind, const char *name, uint64_t ttl_ns)
+{
+    static const char *const labels[] = {"role=web", "dc=fra"};
+    struct enroll_wish wish = {.kind = kind, .name = name, .by = "root", .ttl_ns = ttl_ns};
+    struct store_token row;
+    struct token t;
+    char text[TOKEN_TEXT_MAX];
+    if (kind == IDENTITY_AGENT) {
+        wish.labels = labels;
+        wish.label_count = 2;
+    }
+    assert_int_equal(enroll_new_token(w->server.enroll, &wish, &row, text, NULL), 0);
+    if (ttl_ns == 1)
+        row.expires_ns = row.created_ns - 1;
+    assert_int_equal(store_token_put_beside(w->path, &row, NULL), 0);
+    assert_int_equal(token_parse(text, &t, NULL), 0);
+    return t;
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void a_token_buys_one_certificate(void **state)
+{
+    struct world *w = *state;
+    struct token t = give(w, IDENTITY_AGENT, "web-1", 0);
+    char *request = new_request(IDENTITY_USER, "root"); /* what it wishes does not matter */
+    assert_string_equal(t.collector, "10.1.2.3:4741");
+    struct joiner j = ask(w, t.secret, request);
+    assert_int_equal(j.code, 0);
+    assert_int_equal(j.got.kind, IDENTITY_AGENT);
+    assert_string_equal(j.got.name, "web-1");
+    assert_string_equal(j.labels, "role=web dc=fra ");
+    j = ask(w, t.secret, request);
+    assert_int_equal(j.code, ERROR_CONFLICT);
+    assert_non_null(strstr(j.text, "used already"));
+    free(request);
+}
+
+static void tokens_are_refused_with_a_reason(void **state)
+{
+    struct world *w = *state;
+    char *request = new_request(IDENTITY_AGENT, "web-1");
+    static const uint8_t nobodys[16];
+    struct token late = give(w, IDENTITY_AGENT, "web-1", 1), good = give(w, IDENTITY_AGENT, "web-1", 0);
+    struct joiner j = ask(w, late.secret, request);
+    assert_int_equal(j.code, ERROR_REFUSED);
+    assert_non_null(strstr(j.text, "time is over"));
+    j = ask(w, nobodys, request);
+    assert_int_equal(j.code, ERROR_NOT_FOUND);
+    j = ask(w, good.secret, "nonsense");
+    assert_int_equal(j.code, ERROR_INVALID);
+    j = ask(w, good.secret, request); /* which did not use it up */
+    assert_int_equal(j.code, 0);
+    j = ask(w, NULL, request);
+    assert_int_equal(j.code, ERROR_REFUSED);
+    assert_non_null(strstr(j.text, "with a token only"));
+    free(request);
+}
+
+static void guesses_are_few(void **state)
+{
+    struct world *w = *state;
+    char *request = new_request(IDENTITY_AGENT, "web-1");
+    struct token good = give(w, IDENTITY_AGENT, "web-1", 0);
+    uint8_t secret[16] = {0};
+    for (unsigned i = 0; i < GUESSES_MOST; i++) {
+        secret[0] = (uint8_t)i;
+        assert_int_equal(ask(w, secret, request).code, ERROR_NOT_FOUND);
+    }
+    struct joiner j = ask(w, good.secret, request);
+    assert_int_equal(j.code, ERROR_REFUSED);
+    assert_non_null(strstr(j.text, "wait a minute"));
+    memset(&w->server.enroll->guesses, 0, sizeof w->server.enroll->guesses); /* it is over */
+    assert_int_equal(ask(w, good.secret, request).code, 0);
+    free(request);
+}
+
+static void guesses_are_counted_by_address(void **state)
+{
+    static struct guesses g;
+    struct net_address a = {.family = FAMILY_IP4, .addr = {10, 0, 0, 1}}, b = {.family = FAMILY_IP6, .addr = {0x20, 1}};
+    (void)state;
+    memset(&g, 0, sizeof g);
+    for (unsigned i = 0; i < GUESSES_MOST; i++) {
+        assert_true(guesses_may(&g, &b, NS_PER_S));
+        b.addr[15]++; /* another host of the same net */
+        guesses_wrong(&g, &b, NS_PER_S);
+    }
+    assert_false(guesses_may(&g, &b, 60 * NS_PER_S));
+    assert_true(guesses_may(&g, &a, 60 * NS_PER_S));
+    assert_true(guesses_may(&g, &b, 62 * NS_PER_S));
+    for (unsigned i = 0; i < 2 * GUESSES_ADDRESSES; i++) { /* many: the least recent are forgotten */
+        memcpy(a.addr, &i, sizeof i);
+        guesses_wrong(&g, &a, 2 * NS_PER_S + i);
+    }
+    assert_true(guesses_may(&g, &b, 2 * NS_PER_S));
+}
+
+static void approval(void **state)
+{
+    struct world *w = *state;
+    char *request = new_request(IDENTITY_AGENT, "web-7"), *user = new_request(IDENTITY_USER, "eve");
+    w->config.enroll.approve = true;
+    assert_int_equal(ask(w, NULL, user).code, ERROR_REFUSED);
+    struct joiner j = ask(w, NULL, request);
+    assert_int_equal(j.code, ERROR_BUSY);
+    assert_true(j.again_ms > 0);
+    assert_int_equal(w->server.enroll->pending_count, 1);
+    assert_int_equal(ask(w, NULL, request).code, ERROR_BUSY);
+    assert_int_equal(w->server.enroll->pending_count, 1);
+    w->server.enroll->pending->approved = true;
+    strcpy(w->server.enroll->pending->labels, "dc=ams");
+    j = ask(w, NULL, request);
+    assert_int_equal(j.code, 0);
+    assert_string_equal(j.got.name, "web-7");
+    assert_string_equal(j.labels, "dc=ams ");
+    assert_int_equal(ask(w, NULL, request).code, ERROR_BUSY); /* an approval is good for once */
+    free(request);
+    free(user);
+}
+
+static void few_wait_from_one_address(void **state)
+{
+    struct world *w = *state;
+    w->config.enroll.approve = true;
+    for (unsigned i = 0; i <= ENROLL_PENDING_EACH; i++) {
+        char *request = new_request(IDENTITY_AGENT, "web-1");
+        assert_int_equal(ask(w, NULL, request).code, i < ENROLL_PENDING_EACH ? ERROR_BUSY : ERROR_LIMIT);
+        free(request);
+    }
+}
+
+static void what_is_revoked_is_refused_and_what_comes_later_is_not(void **state)
+{
+    struct world *w = *state;
+    struct enroll *en = w->server.enroll;
+    uint64_t now_ns = clock_wall_ns();
+    struct identity who = {.kind = IDENTITY_AGENT, .name = "web-1", .serial = "ab", .not_before_ns = now_ns};
+    struct identity other = {.kind = IDENTITY_USER, .name = "web-1", .serial = "cd", .not_before_ns = now_ns};
+    assert_int_equal(enroll_judge(en, &who, NULL), 0);
+    assert_int_equal(
+        enroll_add_revoked(
+            en,
+            &(struct store_revocation){
+                .kind = IDENTITY_AGENT, .name = "web-1", .serial = "", .revoked_ns = now_ns, .revoked_by = "root"},
+            NULL),
+        0);
+    assert_int_equal(enroll_judge(en, &who, NULL), ERROR_REFUSED);
+    assert_int_equal(enroll_judge(en, &other, NULL), 0);
+    struct token t = give(w, IDENTITY_AGENT, "web-1", 0);
+    char *request = new_request(IDENTITY_AGENT, "web-1");
+    struct joiner j = ask(w, t.secret, request);
+    assert_int_equal(j.code, 0);
+    assert_int_equal(enroll_judge(en, &j.got, NULL), 0);
+    assert_int_equal(
+        enroll_add_revoked(en, &(struct store_revocation){.name = "", .serial = "cd", .revoked_by = ""}, NULL), 0);
+    assert_int_equal(enroll_judge(en, &other, NULL), ERROR_REFUSED);
+    free(request);
+}
+
+static void without_a_key_nothing_is_signed(void **state)
+{
+    struct world *w = *state;
+    struct error e = ERROR_INIT;
+    char text[TOKEN_TEXT_MAX];
+    struct store_token row;
+    world_stop(w);
+    assert_int_equal(remove(w->config.enroll.ca_key), 0);
+    world_start(w);
+    const struct enroll_wish wish = {.kind = IDENTITY_AGENT, .name = "web-1"};
+    assert_int_equal(enroll_new_token(w->server.enroll, &wish, &row, text, &e), ERROR_UNSUPPORTED);
+    assert_non_null(strstr(e.text, "whose key is not here"));
+    char *request = new_request(IDENTITY_AGENT, "web-1");
+    static const uint8_t secret[16];
+    assert_int_equal(ask(w, secret, request).code, ERROR_UNSUPPORTED);
+    free(request);
+}
+
+static void labels_are_checked(void **state)
+{
+    struct world *w = *state;
+    static const char *const bad[] = {"", "role", "=web", "a=b,c=d", "a=b c", "a=\"b\"", "a=\n"};
+    char out[STORE_LABELS_MAX + 1], text[TOKEN_TEXT_MAX];
+    struct store_token row;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(enroll_join_labels(&bad[i], 1, out, NULL), ERROR_USAGE);
+    const struct enroll_wish odd = {.kind = IDENTITY_AGENT, .name = "a b"};
+    const struct enroll_wish longest = {.kind = IDENTITY_AGENT, .name = "a", .ttl_ns = ENROLL_TTL_MOST_NS + 1};
+    assert_int_equal(enroll_new_token(w->server.enroll, &odd, &row, text, NULL), ERROR_USAGE);
+    assert_int_equal(enroll_new_token(w->server.enroll, &longest, &row, text, NULL), ERROR_USAGE);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_token_buys_one_certificate),
+        TEST(tokens_are_refused_with_a_reason),
+        TEST(guesses_are_few),
+        cmocka_unit_test(guesses_are_counted_by_address),
+        TEST(approval),
+        TEST(few_wait_from_one_address),
+        TEST(what_is_revoked_is_refused_and_what_comes_later_is_not),
+        TEST(without_a_key_nothing_is_signed),
+        TEST(labels_are_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
