@@ -9,6 +9,7 @@
 #include "agent/capture/file.h"
 #include "agent/intake.h"
 #include "agent/progress.h"
+#include "agent/recovery.h"
 #include "agent/shipper.h"
 #include "common/base/clock.h"
 #include "common/filter/capture_filter.h"
@@ -317,6 +318,14 @@ static int run(struct reading *r, struct error *e)
     return r->spool && r->options->wait ? wait_shipped(r, e) : 0;
 }
 
+/* What was written of the last chunk is shipped, too, and gives the room back to those who wait. */
+static void seal_rest(const struct reading *r)
+{
+    struct error e = ERROR_INIT;
+    if (recovery_all(r->config, &e))
+        fprintf(stderr, "fleetdump-agent: %s\n", e.text);
+}
+
 int agent_read(const struct agent_options *o, const struct agent_config *c)
 {
     struct error e = ERROR_INIT;
@@ -328,6 +337,8 @@ int agent_read(const struct agent_options *o, const struct agent_config *c)
     if (code)
         fprintf(stderr, "fleetdump-agent: %s\n", e.text);
     release(&r);
+    if (code == ERROR_FULL && r.spool)
+        seal_rest(&r);
     shipper_stop(&r.shipper);
     spool_close(r.spool);
     if (code)

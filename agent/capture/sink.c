@@ -1,5 +1,6 @@
 /* sink: the two kinds. */
 #include "agent/capture/sink.h"
+#include "common/base/clock.h"
 #include "common/base/fs.h"
 #include <dirent.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #define FOLDER_MODE  0750
 #define NAME_SIZE    40
 #define WAIT_STEP_US 100000
+#define STUCK_NS     (3 * NS_PER_S) /* so long nothing moves before one gives up; the next one waits as long again */
 
 /* ---------------------------------------------------------------- a folder */
 
@@ -129,7 +131,8 @@ struct spool_sink {
     struct spool_stream *stream;
     struct sink_wait wait;
     bool may_wait;
-    bool waiting; /* was said, and not yet that it is over */
+    bool waiting;      /* was said, and not yet that it is over */
+    uint64_t stuck_ns; /* since when the spool is stuck; 0: it is not */
 };
 
 static int spool_sink_open_body(struct sink *s, uint64_t seq, struct error *e)
@@ -150,6 +153,29 @@ static int nobody_ships(const struct error *why, struct error *e)
                      why->text);
 }
 
+/* Of streams that are given up nothing of; others are made room for. */
+static bool is_stuck(struct spool_sink *p)
+{
+    const struct counter_page *page = p->sink.page;
+    unsigned ahead = 0;
+    uint64_t now = clock_mono_ns();
+    if (atomic_load_explicit(&page->evict, memory_order_relaxed) != EVICT_NEVER ||
+        !spool_is_stuck(p->spool, page->epoch, &ahead))
+        p->stuck_ns = 0;
+    else if (!p->stuck_ns)
+        p->stuck_ns = now;
+    return p->stuck_ns && now - p->stuck_ns > STUCK_NS * (ahead + 1);
+}
+
+static int stuck(const struct error *why, struct error *e)
+{
+    return error_set(
+        e, ERROR_FULL,
+        "%s. All of it are chunks that several commands are writing at once, so that none can go on: what was "
+        "read until here is kept; read fewer files at once, or raise the quota",
+        why->text);
+}
+
 static int spool_sink_full(struct sink *s, const struct error *why, struct error *e)
 {
     struct spool_sink *p = (struct spool_sink *)s;
@@ -159,6 +185,8 @@ static int spool_sink_full(struct sink *s, const struct error *why, struct error
         return error_set(e, ERROR_CANCELLED, "stopped while waiting for room in the spool");
     if (!p->wait.somebody_ships(p->wait.context))
         return nobody_ships(why, e);
+    if (is_stuck(p))
+        return stuck(why, e);
     if (!p->waiting)
         p->wait.waiting(p->wait.context, why);
     p->waiting = true;
@@ -181,6 +209,7 @@ static int spool_sink_room(struct sink *s, uint64_t need, struct error *e)
     if (p->waiting && p->wait.over)
         p->wait.over(p->wait.context);
     p->waiting = false;
+    p->stuck_ns = 0;
     return 0;
 }
 

@@ -412,6 +412,22 @@ static int remove_item(struct outbox_stream *t, const struct outbox_item *item, 
     return r;
 }
 
+/* Where the stream goes on its head says alone. */
+static int forget_newest_body(struct outbox *o, struct outbox_stream *t, struct error *e)
+{
+    char name[SPOOL_NAME_SIZE];
+    struct outbox_item *newest = t->count ? &t->items[t->count - 1] : NULL;
+    if (!newest || !newest->has_body || newest->last_seq >= t->body_next)
+        return 0;
+    int r = fs_unlink(t->dirfd, spool_file_name(SPOOL_FILE_BODY, newest->seq, name), "spool.unlink", e);
+    if (r)
+        return r;
+    spool_gained(o->spool, newest->body_cost);
+    newest->has_body = false;
+    newest->body_cost = 0;
+    return 0;
+}
+
 /* Removals are not synced: what a power cut brings back is found acked, and removed again. */
 static int forget(struct outbox *o, struct outbox_stream *t, struct error *e)
 {
@@ -425,7 +441,7 @@ static int forget(struct outbox *o, struct outbox_stream *t, struct error *e)
         n++;
     }
     drop_items(o, t, 0, n);
-    return r;
+    return r ? r : forget_newest_body(o, t, e);
 }
 
 static void land_acked(struct outbox *o, struct outbox_stream *t)

@@ -2,7 +2,7 @@
  * outbox: the shipper's side of the spool: what is there to be shipped, and what becomes of it. Knows no network; the uplink (uplink.h) moves the cursors.
  *
  * Each stream has four: head_next and body_next are the collector's (message.h), head_sent and body_sent where the present connection is. What lies below body_next is
- * removed, but for the newest item of a stream that goes on (spool.h). A stream is over when its END and all before it are known to the collector and its writer has let go.
+ * removed, but for the newest head of a stream that goes on (spool.h). A stream is over when its END and all before it are known to the collector and its writer has let go.
  *
  * Damage costs what is damaged and needs nobody's hand. A head that does not decode becomes a GAP (GAP_DAMAGED), a body that does not fit its head becomes one that will not
  * come; the files are set aside in SPOOL/damaged (the newest OUTBOX_DAMAGED_MAX of them, and OUTBOX_DAMAGED_BYTES). A seq that is missing becomes a GAP as well.

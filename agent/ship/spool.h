@@ -52,6 +52,11 @@ MUST_CHECK int spool_room(struct spool *s, uint64_t need, int *gap, struct error
  * others captured. For streams of EVICT_NEVER (counter_page.h). */
 void spool_set_patient(struct spool *s);
 
+/* Whether waiting for room has no end: what fills the spool are bodies that are being written by processes that wait for room themselves, so that
+ * none of them can be sealed and shipped. *ahead: how many of those come before this stream, in an order that all see alike: they are to
+ * give up first. May be so for a moment; only what lasts counts. */
+bool spool_is_stuck(struct spool *s, const uint8_t epoch[EPOCH_SIZE], unsigned *ahead);
+
 /* Bytes used by all streams (of the last look, at most some 100 ms old). */
 uint64_t spool_used(struct spool *s);
 

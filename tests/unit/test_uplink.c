@@ -603,6 +603,8 @@ static void a_flush_waits_for_what_a_dead_writer_left(void **state)
     add_chunk(t, 1, 0, 1000, 0);
     start(w);
     RUN_UNTIL(w, all_here(w, 1, 1) && w->collector.control);
+    RUN_UNTIL(w, !has_file(w, 1, 0, ".pcapng.zst")); /* it needs no room any more */
+    assert_true(has_file(w, 1, 0, ".head"));
     flush(w, "");
     assert_int_equal(w->collector.flush_code, 0); /* its writer lives, and hands over by itself */
     spool_stream_close(t);
