@@ -13,6 +13,8 @@
 const struct config_key agent_config_keys[] = {
     {"name", CONFIG_STRING, UNIT_NONE, AT(name), NULL, 0, 0, "the agent's name; the host's name if not given"},
     {"collector", CONFIG_STRING, UNIT_NONE, AT(collector), "127.0.0.1:4741", 0, 0, "address:port of the collector"},
+    {"tls", CONFIG_STRING, UNIT_NONE, AT(tls), "/var/lib/fleetdump-agent/tls", 0, 0,
+     "folder of this host's certificate and key, which `fleetdump-agent join` makes"},
     {"insecure_plaintext", CONFIG_BOOL, UNIT_NONE, AT(insecure_plaintext), "no", 0, 0,
      "allow a collector on another host although nothing is encrypted"},
     {"spool", CONFIG_STRING, UNIT_NONE, AT(spool), "/var/lib/fleetdump-agent/spool", 0, 0,

@@ -11,6 +11,7 @@
 struct agent_config {
     char *name;
     char *collector;
+    char *tls; /* folder of ca.pem, cert.pem, key.pem */
     bool insecure_plaintext;
     char *spool;
     uint64_t quota;
