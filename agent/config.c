@@ -3,6 +3,7 @@
 #include "agent/capture/flow_table.h"
 #include "common/base/log.h"
 #include "common/net/stream.h"
+#include "common/net/tls.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ const struct config_key agent_config_keys[] = {
     {"tls", CONFIG_STRING, UNIT_NONE, AT(tls), "/var/lib/fleetdump-agent/tls", 0, 0,
      "folder of this host's certificate and key, which `fleetdump-agent join` makes"},
     {"insecure_plaintext", CONFIG_BOOL, UNIT_NONE, AT(insecure_plaintext), "no", 0, 0,
-     "allow a collector on another host although nothing is encrypted"},
+     "no encryption, and any collector is believed; the collector must say so, too"},
     {"spool", CONFIG_STRING, UNIT_NONE, AT(spool), "/var/lib/fleetdump-agent/spool", 0, 0,
      "folder of what waits to be shipped"},
     {"quota", CONFIG_NUMBER, UNIT_BYTES, AT(quota), "10G", 64u << 20, UINT64_MAX, "most that the spool may hold"},
@@ -60,16 +61,6 @@ static int default_name(struct agent_config *c, struct error *e)
     return c->name ? 0 : error_set(e, ERROR_MEMORY, "no memory for a name");
 }
 
-static int check_name(const char *path, const struct agent_config *c, struct error *e)
-{
-    size_t length = strlen(c->name);
-    if (length <= HEAD_NAME_MAX && strcspn(c->name, " \t\r\n/*?'\"") == length && c->name[0] != '@')
-        return 0;
-    return error_set(e, ERROR_USAGE,
-                     "%s: name '%.80s': at most %u characters, no spaces, quotes, slashes, '*', '?' or leading '@'",
-                     path, c->name, HEAD_NAME_MAX);
-}
-
 static int check_labels(const char *path, const struct agent_config *c, struct error *e)
 {
     for (size_t i = 0; i < c->labels.count; i++) {
@@ -85,8 +76,8 @@ static int check(const char *path, struct agent_config *c, struct error *e)
     char host[256];
     uint16_t port;
     int code = default_name(c, e);
-    if (!code)
-        code = check_name(path, c, e);
+    if (!code && (code = identity_check_name(c->name, e)))
+        code = error_prefix(e, "%s", path);
     if (!code)
         code = check_labels(path, c, e);
     if (!code && agent_config_log_level(c) < 0)
@@ -113,14 +104,13 @@ void agent_config_free(struct agent_config *c)
 
 int agent_config_check_collector(const struct agent_config *c, struct error *e)
 {
-    char host[256];
-    uint16_t port;
-    int code = net_split(c->collector, host, &port, e);
-    if (code || c->insecure_plaintext || net_is_loopback(host))
-        return code;
-    return error_set(
-        e, ERROR_USAGE,
-        "collector %s is another host, and the connection is not encrypted: everything captured could be read "
-        "on the way; say 'insecure_plaintext = yes' if that is meant",
-        c->collector);
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", c->tls, TLS_CERT_NAME);
+    if (c->insecure_plaintext || access(path, F_OK) == 0 || errno == EACCES) /* ship_user's alone */
+        return 0;
+    return error_set(e, ERROR_NOT_FOUND,
+                     "there is no %s: this host has not joined a fleet. `fleetdump-agent join TOKEN` does (the token "
+                     "comes from `fleetdump admin enroll`); where nothing is secret say insecure_plaintext = yes, here "
+                     "and on the collector",
+                     path);
 }

@@ -34,7 +34,7 @@ void agent_config_free(struct agent_config *c);
 /* The log level as enum log_level. */
 int agent_config_log_level(const struct agent_config *c);
 
-/* Whether the collector's address may be used: plain TCP leaves the host only if insecure_plaintext says so. */
+/* Whether there is a way to the collector: this host has joined, or insecure_plaintext is said. */
 MUST_CHECK int agent_config_check_collector(const struct agent_config *c, struct error *e);
 
 #endif

@@ -19,7 +19,10 @@
 #ifndef FLEETDUMP_AGENT_JOIN_H
 #define FLEETDUMP_AGENT_JOIN_H
 
-/* argv[0] is "join". Returns the exit status; says on stderr what went wrong. */
-int agent_join(int argc, char **argv);
+#include "agent/config.h"
+#include "agent/options.h"
+
+/* Returns the exit status; says on stderr what went wrong. */
+int agent_join(const struct agent_options *o, const struct agent_config *c);
 
 #endif

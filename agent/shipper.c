@@ -37,6 +37,20 @@ static int ship_in_turn(const struct uplink_config *u, struct error *e)
     return code;
 }
 
+/* As ship_user, who alone may read the key. */
+static int load_tls(const struct agent_config *c, struct tls **out, struct error *e)
+{
+    if (c->insecure_plaintext)
+        return 0;
+    int code = tls_load_folder(c->tls, IDENTITY_AGENT, out, e);
+    if (code || strcmp(tls_identity(*out)->name, c->name) == 0)
+        return code;
+    return error_set(e, ERROR_CONFLICT,
+                     "the certificate in %s is that of agent %s, and this is agent %s: set name = %s, or join anew "
+                     "(`fleetdump-agent join`)",
+                     c->tls, tls_identity(*out)->name, c->name, tls_identity(*out)->name);
+}
+
 static void ship(const struct agent_config *c, int fd, bool captures)
 {
     struct error e = ERROR_INIT;
@@ -55,6 +69,8 @@ static void ship(const struct agent_config *c, int fd, bool captures)
     if (!captures && agent_config_log_level(c) == LOG_LEVEL_INFO) /* a command says by itself how it goes */
         log_setup("fleetdump-agent", LOG_LEVEL_WARN);
     int code = privileges_drop(c->ship_user, c->ship_user, &e);
+    if (!code)
+        code = load_tls(c, &u.tls, &e);
     if (!code)
         code = captures ? uplink_run(&u, &e) : ship_in_turn(&u, &e);
     if (code)

@@ -1,6 +1,7 @@
 #include "collector/collector_options.h"
 #include "common/base/manual.h"
 #include <argp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,8 +21,12 @@ const struct config_key collector_keys[] = {
     KEY(name, CONFIG_STRING, UNIT_NONE, NULL, 0, 0, "what agents and clients are told; the host's name if empty"),
     KEY(listen, CONFIG_STRING, UNIT_NONE, "127.0.0.1:4741", 0, 0, "address and port for agents and clients"),
     KEY(data, CONFIG_STRING, UNIT_NONE, "/var/lib/fleetdump-collector", 0, 0, "folder of the store"),
+    KEY(tls_ca, CONFIG_STRING, UNIT_NONE, NULL, 0, 0,
+        "certificates of the authorities that agents and users must have theirs from (ca.pem in `data`/tls)"),
+    KEY(tls_cert, CONFIG_STRING, UNIT_NONE, NULL, 0, 0, "the collector's own certificate (cert.pem there)"),
+    KEY(tls_key, CONFIG_STRING, UNIT_NONE, NULL, 0, 0, "and its key (key.pem there)"),
     KEY(insecure_plaintext, CONFIG_BOOL, UNIT_NONE, "no", 0, 0,
-        "allow unencrypted connections on an address that is not of the loopback"),
+        "no encryption, and everybody is an administrator; agents and users must say so, too"),
     KEY(baseline, CONFIG_BOOL, UNIT_NONE, "no", 0, 0,
         "capture the flows (no packets) of all agents, always, also of those that come later"),
     NUMBER("retain_age", retain_age_ns, UNIT_NS, "30d", 0, 0,
@@ -52,7 +57,7 @@ static const struct argp_option options[] = {
     {"data", 'd', "FOLDER", 0, "folder of the store, instead of the configuration's", 0},
     {"listen", 'l', "ADDRESS:PORT", 0, "instead of the configuration's; port 0: any free one", 0},
     {"insecure-plaintext", OPTION_INSECURE, NULL, 0,
-     "allow unencrypted connections on an address that is not of the loopback", 0},
+     "no encryption, and everybody is an administrator; agents and users must say so, too", 0},
     {"port-file", OPTION_PORT_FILE, "FILE", 0, "write the port listened on there", 0},
     {"verbose", 'v', NULL, 0, "log what is only of use for finding faults, too", 0},
     MANUAL_OPTION,
@@ -148,6 +153,25 @@ static int default_name(struct collector_config *c, struct error *e)
     return set_text(&c->name, host, e);
 }
 
+static int default_tls(struct collector_config *c, struct error *e)
+{
+    const struct {
+        char **path;
+        const char *name;
+    } files[] = {{&c->tls_ca, TLS_CA_NAME}, {&c->tls_cert, TLS_CERT_NAME}, {&c->tls_key, TLS_KEY_NAME}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[4096];
+        if (*files[i].path && **files[i].path)
+            continue;
+        if (snprintf(path, sizeof path, "%s/tls/%s", c->data, files[i].name) >= (int)sizeof path)
+            return error_set(e, ERROR_USAGE, "data = %.80s...: too long", c->data);
+        int r = set_text(files[i].path, path, e);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
 int collector_config_load(const struct collector_options *o, struct collector_config *c, struct error *e)
 {
     int r;
@@ -164,6 +188,8 @@ int collector_config_load(const struct collector_options *o, struct collector_co
         r = set_text(&c->listen, o->listen, e);
     if (r == 0)
         r = default_name(c, e);
+    if (r == 0)
+        r = default_tls(c, e);
     c->insecure_plaintext = c->insecure_plaintext || o->insecure_plaintext;
     if (r)
         config_free(collector_keys, c);

@@ -13,6 +13,7 @@
 /* Keys of collector.conf, in the order of the sample; struct collector_config by collector_keys. */
 struct collector_config {
     char *name, *listen, *data, *log_level;
+    char *tls_ca, *tls_cert, *tls_key; /* within `data` unless said otherwise */
     bool insecure_plaintext, baseline;
     uint64_t retain_age_ns, retain_bytes, retain_packet_bytes, floor_bytes, partition_ns;
     uint64_t max_sessions, max_queries, query_deadline_ns;

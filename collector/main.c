@@ -19,6 +19,7 @@ static int serve(const struct collector_config *c, const struct collector_option
         .name = c->name,
         .listen = c->listen,
         .insecure_plaintext = c->insecure_plaintext,
+        .tls = {.ca = c->tls_ca, .cert = c->tls_cert, .key = c->tls_key},
         .baseline = c->baseline,
         .max_sessions = (unsigned)c->max_sessions,
         .max_queries = (unsigned)c->max_queries,

@@ -19,6 +19,7 @@
 #define FLEETDUMP_AGENT_SHIP_UPLINK_H
 
 #include "agent/ship/spool.h"
+#include "common/net/tls.h"
 #include <uv.h>
 
 #define UPLINK_STATUS_STREAMS 500u
@@ -27,6 +28,7 @@ struct uplink_config {
     const char *spool_path;
     struct spool_limits limits;
     const char *collector;     /* address, as stream_connect takes it */
+    struct tls *tls;           /* NULL: plain TCP; its files are read again before each attempt to connect */
     const char *agent;         /* our name */
     const char *const *labels; /* "role=web" */
     uint32_t label_count;

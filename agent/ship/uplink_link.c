@@ -168,7 +168,9 @@ void link_dial(struct link *l)
     const struct uplink_config *c = &l->u->config;
     struct error e = ERROR_INIT;
     l->state = LINK_DIALLING;
-    if (stream_connect(l->u->loop, NULL, c->collector, c->greeting_ms, &events, l, &l->stream, &e) == 0) {
+    if (c->tls && tls_reload(c->tls, &e)) /* it may have been renewed; else what was read before is good */
+        log_debug("uplink: %s", e.text);
+    if (stream_connect(l->u->loop, c->tls, c->collector, c->greeting_ms, &events, l, &l->stream, &e) == 0) {
         l->u->open++;
     } else {
         tell(l, e.text);

@@ -12,8 +12,8 @@
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Common options:", GROUP},
     {"collector", 'C', "ADDRESS", 0,
-     "address of the collector (default: $FLEETDUMP_COLLECTOR, else `collector` of ~/.config/fleetdump/client.conf or "
-     "/etc/fleetdump/client.conf, else 127.0.0.1:4741)",
+     "address of the collector (default: $FLEETDUMP_COLLECTOR, else where `fleetdump login` was, else `collector` of "
+     "~/.config/fleetdump/client.conf or /etc/fleetdump/client.conf, else 127.0.0.1:4741)",
      GROUP},
     {"utc", 'u', NULL, 0, "times in UTC, read and written", GROUP},
     {"quiet", 'q', NULL, 0, "no notes on stderr, errors only", GROUP},

@@ -1,7 +1,9 @@
 #include "collector/cli/client.h"
+#include "collector/cli/home.h"
 #include "collector/cli/interrupt.h"
 #include "common/base/clock.h"
 #include "common/net/stream.h"
+#include "common/net/tls.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@ struct asking {
 
 struct client {
     const struct cli *cli;
+    struct tls *tls;       /* NULL: plain TCP */
     struct stream *stream; /* NULL: gone */
     uv_loop_t loop;
     uv_timer_t progress, patience;
@@ -188,6 +191,25 @@ static void start_loop(struct client *c)
         uv_poll_start(&c->interrupt, UV_READABLE, on_interrupt);
 }
 
+/* This user's certificate, or the word that there is none. */
+static int load_tls(struct client *c, struct error *e)
+{
+    char folder[HOME_PATH_MAX];
+    if (c->cli->insecure_plaintext)
+        return 0;
+    int r = home_path("", folder, e);
+    if (r == 0)
+        r = tls_load_folder(folder, IDENTITY_USER, &c->tls, e);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(
+            e, r,
+            "there is no certificate of yours in %s: `fleetdump login TOKEN` gets one (the token comes from "
+            "`fleetdump-collector init` or an administrator); where nothing is secret say "
+            "insecure_plaintext = yes in %s/client.conf, and on the collector",
+            folder, folder);
+    return r;
+}
+
 int client_open(const struct cli *cli, struct client **out, struct error *e)
 {
     static const struct stream_events events = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
@@ -201,7 +223,9 @@ int client_open(const struct cli *cli, struct client **out, struct error *e)
     c->waiting = true;
     c->asking = (struct asking){.interrupts = interrupt_count(), .most_interrupts = INTERRUPTS_QUERY};
     start_loop(c);
-    int r = stream_connect(&c->loop, NULL, cli->collector, CLIENT_CONNECT_MS, &events, c, &c->stream, e);
+    int r = load_tls(c, e);
+    if (r == 0)
+        r = stream_connect(&c->loop, c->tls, cli->collector, CLIENT_CONNECT_MS, &events, c, &c->stream, e);
     if (r)
         end(c, r);
     r = wait_until_end(c);
@@ -225,6 +249,7 @@ void client_close(struct client *c)
         uv_close((uv_handle_t *)&c->interrupt, NULL);
     uv_run(&c->loop, UV_RUN_DEFAULT);
     uv_loop_close(&c->loop);
+    tls_unref(c->tls);
     free(c);
 }
 

@@ -2,6 +2,7 @@
  * fleetdump: finds the subcommand, runs it, says what went wrong.
  */
 #include "collector/cli/cli.h"
+#include "collector/cli/home.h"
 #include "collector/cli/question.h"
 #include "common/base/config.h"
 #include "common/base/suggest.h"
@@ -12,8 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ADDRESS_DEFAULT "127.0.0.1:4741"
-#define CONFIG_SYSTEM   "/etc/fleetdump/client.conf"
+#define ADDRESS_DEFAULT  "127.0.0.1:4741"
+#define ADDRESS_FILE_MAX 1024u
+#define CONFIG_SYSTEM    "/etc/fleetdump/client.conf"
 
 const char *argp_program_version = "fleetdump " FLEETDUMP_VERSION;
 
@@ -21,6 +23,7 @@ const char *argp_program_version = "fleetdump " FLEETDUMP_VERSION;
 
 struct client_config {
     char *collector;
+    bool insecure_plaintext;
 };
 
 static const struct config_key config_keys[] = {
@@ -28,30 +31,61 @@ static const struct config_key config_keys[] = {
      .type = CONFIG_STRING,
      .offset = offsetof(struct client_config, collector),
      .help = "address of the collector"},
+    {.name = "insecure_plaintext",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct client_config, insecure_plaintext),
+     .fallback = "no",
+     .help = "no encryption, and any collector is believed; the collector must say so, too"},
     {0},
 };
 
 /* The first of the user's and the system's file that exists. */
 static int load_config(struct client_config *c, struct error *e)
 {
-    char path[4096] = "";
-    const char *home = getenv("HOME"), *base = getenv("XDG_CONFIG_HOME");
-    if (base && base[0])
-        snprintf(path, sizeof path, "%s/fleetdump/client.conf", base);
-    else if (home)
-        snprintf(path, sizeof path, "%s/.config/fleetdump/client.conf", home);
-    if (path[0] && access(path, F_OK) == 0)
+    char path[HOME_PATH_MAX];
+    if (home_path("client.conf", path, NULL) == 0 && access(path, F_OK) == 0)
         return config_load(config_keys, path, c, e);
     if (access(CONFIG_SYSTEM, F_OK) == 0)
         return config_load(config_keys, CONFIG_SYSTEM, c, e);
     return 0;
 }
 
+/* Where `fleetdump login` found the collector: one line. NULL if there is none; freed by the caller. */
+static char *logged_in(void)
+{
+    char path[HOME_PATH_MAX], *text = NULL;
+    size_t length;
+    if (home_path("collector", path, NULL) || home_read(path, false, ADDRESS_FILE_MAX, &text, &length, NULL))
+        return NULL;
+    text[strcspn(text, "\r\n")] = 0;
+    return text;
+}
+
+/* The first of them that says anything. */
+static const char *choose_address(const char *login, const struct client_config *c)
+{
+    const char *said[] = {getenv("FLEETDUMP_COLLECTOR"), login, c->collector, ADDRESS_DEFAULT};
+    size_t i = 0;
+    while (!said[i] || !said[i][0])
+        i++;
+    return said[i];
+}
+
 /* ------------------------------------------------------------------ commands */
 
-const struct command *const commands[] = {
-    &command_agents, &command_captures, &command_capture, &command_flows, &command_pull, &command_print, &command_show,
-    &command_status, &command_chunks,   &command_export,  &command_login, &command_key,  &command_admin, NULL};
+const struct command *const commands[] = {&command_agents,
+                                          &command_captures,
+                                          &command_capture,
+                                          &command_flows,
+                                          &command_pull,
+                                          &command_print,
+                                          &command_show,
+                                          &command_status,
+                                          &command_chunks,
+                                          &command_export,
+                                          &command_key,
+                                          &command_admin,
+                                          NULL};
 
 const char *command_word(const struct command *c)
 {
@@ -177,12 +211,14 @@ static int run(const struct command *command, int argc, char **argv, struct erro
     int r = load_config(&config, e);
     if (r)
         return r;
-    const char *env = getenv("FLEETDUMP_COLLECTOR");
-    cli.collector = env && env[0] ? env : config.collector && config.collector[0] ? config.collector : ADDRESS_DEFAULT;
+    char *login = logged_in();
+    cli.collector = choose_address(login, &config);
+    cli.insecure_plaintext = config.insecure_plaintext;
     snprintf(name, sizeof name, "fleetdump %s", command->name);
     argv[0] = name;
     r = command->run(argc, argv, &cli, e);
     config_free(config_keys, &config);
+    free(login);
     return r;
 }
 

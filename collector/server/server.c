@@ -15,7 +15,7 @@
 
 struct running {
     struct server server;
-    uv_signal_t term, interrupt;
+    uv_signal_t term, interrupt, hangup;
     uv_timer_t patience;
 };
 
@@ -55,6 +55,7 @@ static void on_signal(uv_signal_t *signal, int number)
     server_stop(&r->server);
     uv_close((uv_handle_t *)&r->term, NULL);
     uv_close((uv_handle_t *)&r->interrupt, NULL);
+    uv_close((uv_handle_t *)&r->hangup, NULL);
     uv_timer_start(&r->patience, out_of_patience, STOP_MS, 0);
     uv_unref((uv_handle_t *)&r->patience);
 }
@@ -82,20 +83,34 @@ void server_end(struct server *s)
     fleet_close(s->fleet);
 }
 
-static int may_listen(const struct server_config *c, struct error *e)
+/* Encrypted, or said to be not. */
+static int load_tls(const struct server_config *c, struct tls **out, struct error *e)
 {
-    char host[256];
-    uint16_t port;
-    int r = net_split(c->listen, host, &port, e);
-    if (r || c->insecure_plaintext || net_is_loopback(host))
-        return r;
-    return error_set(e, ERROR_REFUSED,
-                     "listen = %s: that address is not of the loopback, and connections are not encrypted: whoever is "
-                     "on the path reads all captured "
-                     "traffic and may send chunks of his own. Listen on 127.0.0.1 (and use a tunnel), or say "
-                     "--insecure-plaintext if the network is "
-                     "trusted",
-                     c->listen);
+    *out = NULL;
+    if (c->insecure_plaintext) {
+        log_warn("insecure_plaintext: connections are NOT encrypted; everybody on the way reads what is captured, and "
+                 "whoever connects is believed to be who he says, and is an administrator");
+        return 0;
+    }
+    int r = tls_load(&c->tls, IDENTITY_COLLECTOR, out, e);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(e, r,
+                         "there is no %s: this collector has no certificate. `fleetdump-collector init` makes one; an "
+                         "organisation's own goes by tls_ca, tls_cert and tls_key; where nothing is secret say "
+                         "insecure_plaintext = yes, there and on all agents",
+                         c->tls.cert);
+    return r;
+}
+
+static void on_reload(uv_signal_t *signal, int number)
+{
+    struct running *r = signal->data;
+    struct error e = ERROR_INIT;
+    (void)number;
+    if (r->server.tls && tls_reload(r->server.tls, &e))
+        log_error("SIGHUP: %s; what was read before goes on being used", e.text);
+    else if (r->server.tls)
+        log_info("SIGHUP: certificates read again, for connections that are made from now on");
 }
 
 static int write_port(const struct server_config *c, int port, struct error *e)
@@ -111,17 +126,19 @@ static void watch_signals(struct running *r)
 {
     uv_signal_init(r->server.loop, &r->term);
     uv_signal_init(r->server.loop, &r->interrupt);
+    uv_signal_init(r->server.loop, &r->hangup);
     uv_timer_init(r->server.loop, &r->patience);
-    r->term.data = r->interrupt.data = r->patience.data = r;
+    r->term.data = r->interrupt.data = r->hangup.data = r->patience.data = r;
     uv_signal_start(&r->term, on_signal, SIGTERM);
     uv_signal_start(&r->interrupt, on_signal, SIGINT);
+    uv_signal_start(&r->hangup, on_reload, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
 }
 
 static int listen_on(struct server *s, struct error *e)
 {
     int code =
-        listener_new(s->loop, NULL, s->config->listen, s->config->max_sessions, session_accept, s, &s->listener, e);
+        listener_new(s->loop, s->tls, s->config->listen, s->config->max_sessions, session_accept, s, &s->listener, e);
     if (code == 0 && (code = write_port(s->config, listener_port(s->listener), e)) != 0)
         listener_close(s->listener);
     return code;
@@ -169,9 +186,9 @@ int server_run(const struct server_config *config, struct error *e)
 {
     struct running r = {.server = {.config = config}};
     uv_loop_t loop;
-    int code = may_listen(config, e);
-    if (code == 0)
-        code = store_open(&config->store, &r.server.store, e);
+    int code = load_tls(config, &r.server.tls, e);
+    if (code == 0 && (code = store_open(&config->store, &r.server.store, e)))
+        tls_unref(r.server.tls);
     if (code)
         return code;
     fs_allow_many_files(); /* each connection, and each body under way, is one */
@@ -180,5 +197,6 @@ int server_run(const struct server_config *config, struct error *e)
     code = serve(&r, e);
     uv_loop_close(&loop);
     store_close(r.server.store);
+    tls_unref(r.server.tls);
     return code;
 }

@@ -9,6 +9,7 @@
 
 #include "collector/store/store.h"
 #include "common/base/error.h"
+#include "common/net/tls.h"
 
 /* Who gets certificates: enroll.h. */
 struct enroll_config {
@@ -23,7 +24,8 @@ struct enroll_config {
 struct server_config {
     const char *name;        /* what agents and clients are told */
     const char *listen;      /* "address:port" */
-    bool insecure_plaintext; /* plain TCP on an address that is not of the loopback */
+    bool insecure_plaintext; /* plain TCP: whoever connects is who he says, and administrator */
+    struct tls_files tls;    /* unless insecure_plaintext; SIGHUP reads them again */
     bool baseline;           /* flows of all agents are captured, always */
     unsigned max_sessions;
     unsigned max_queries;       /* running at once; more wait for none: they are refused as busy */

@@ -4,6 +4,7 @@
 #include "collector/server/orders.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,25 +152,33 @@ static void control_down(struct session *s)
     s->known = NULL;
 }
 
+/* What a certificate allows its owner to say in a HELLO. */
+static bool may_say(struct session *s, const struct message_hello *h)
+{
+    const struct identity *is = session_identity(s);
+    bool client = h->role == ROLE_CLIENT;
+    char text[ERROR_TEXT_MAX];
+    if (!s->server->tls || (client && is->kind == IDENTITY_USER) ||
+        (!client && is->kind == IDENTITY_AGENT && strcmp(is->name, h->agent ? h->agent : "") == 0))
+        return true;
+    snprintf(text, sizeof text, "the certificate is that of %s %s, which may not speak for %s %.255s",
+             identity_kind_name(is->kind), is->name, client ? "a user" : "agent", client || !h->agent ? "" : h->agent);
+    session_refuse(s, ERROR_REFUSED, text);
+    return false;
+}
+
 static void greet(struct session *s, const struct message *m)
 {
     const struct message_hello *h = &m->hello;
     struct error e = ERROR_INIT;
-    if (m->type == MESSAGE_ENROLL) {
-        s->greeted = true;
-        enroll_message(s, &m->enroll);
-        return;
-    }
-    if (m->type != MESSAGE_HELLO) {
-        session_refuse(s, ERROR_INVALID, "a connection begins with a HELLO");
-        return;
-    }
     if (h->protocol != NET_PROTOCOL) {
         session_refuse(s, ERROR_VERSION,
                        "this collector (" SOFTWARE
                        ") speaks another version of the protocol: use the same release on both sides");
         return;
     }
+    if (!may_say(s, h))
+        return;
     if (enroll_judge(s->server->enroll, session_identity(s), &e)) {
         session_refuse(s, e.code, e.text);
         return;
@@ -185,6 +194,40 @@ static void greet(struct session *s, const struct message *m)
         return;
     }
     see_agent(s, NULL);
+}
+
+static void enroll(struct session *s, const struct message *m)
+{
+    s->greeted = true;
+    enroll_message(s, &m->enroll);
+}
+
+/* What a connection may begin with. A stranger is a peer without a certificate, where connections are encrypted. */
+static const struct {
+    enum message_type type;
+    bool from_stranger;
+    void (*take)(struct session *s, const struct message *m);
+} beginnings[] = {
+    {MESSAGE_HELLO, false, greet},
+    {MESSAGE_ENROLL, true, enroll},
+};
+
+static void begin(struct session *s, const struct message *m)
+{
+    bool stranger = s->server->tls && session_identity(s)->kind == IDENTITY_NONE;
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+        if (beginnings[i].type != m->type)
+            continue;
+        if (stranger && !beginnings[i].from_stranger)
+            session_refuse(
+                s, ERROR_REFUSED,
+                "no certificate came: a host has to join first (`fleetdump-agent join TOKEN`), a user to log "
+                "in (`fleetdump login TOKEN`)");
+        else
+            beginnings[i].take(s, m);
+        return;
+    }
+    session_refuse(s, ERROR_INVALID, "a connection begins with a HELLO");
 }
 
 /* Of two control connections of one agent the newer one counts: the older is one that the agent has lost. */
@@ -287,7 +330,7 @@ static void on_message(void *context, struct stream *stream, const struct messag
     uint64_t now_ns = clock_wall_ns();
     (void)stream;
     if (!s->greeted)
-        greet(s, m);
+        begin(s, m);
     else if (!s->welcomed)
         session_refuse(s, ERROR_INVALID, "a message came before the WELCOME was answered");
     else if (m->type == MESSAGE_ENROLL && s->role != ROLE_AGENT_DATA)

@@ -22,6 +22,7 @@ struct server {
     uv_loop_t *loop;
     struct store *store;
     struct ingest *ingest;
+    struct tls *tls; /* NULL: plain TCP */
     struct listener *listener;
     struct session *sessions;
     struct fleet *fleet;

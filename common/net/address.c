@@ -46,17 +46,6 @@ int net_split(const char *address, char host[HOST_SIZE], uint16_t *port, struct 
     return r ? r : parse_port(colon + 1, port, address, e);
 }
 
-bool net_is_loopback(const char *address)
-{
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, address, &v4) == 1)
-        return ntohl(v4.s_addr) >> 24 == 127;
-    if (inet_pton(AF_INET6, address, &v6) == 1)
-        return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
-    return strcmp(address, "localhost") == 0;
-}
-
 const char *net_format(const struct sockaddr *address, char buf[STREAM_NAME_SIZE])
 {
     char text[INET6_ADDRSTRLEN] = "?";

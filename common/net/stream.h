@@ -69,9 +69,6 @@ void listener_set_greeting(struct listener *l, uint64_t ms);
 
 void listener_close(struct listener *l); /* stops accepting; open streams go on */
 
-/* Whether an address (without port) is of the loopback: plain TCP is allowed there without being asked for. */
-bool net_is_loopback(const char *address);
-
 /* Splits "address:port" / "[v6]:port" / "address" (then NET_PORT_DEFAULT); host must have 256 bytes. */
 MUST_CHECK int net_split(const char *address, char host[256], uint16_t *port, struct error *e);
 

@@ -75,7 +75,7 @@ def examples_in_help_can_be_copied(system):
 
 
 def main():
-    with fleet.Fleet() as system:
+    with fleet.Fleet(tls=True) as system:
         capture = system.path("monday.pcap")
         make_capture(capture)
         system.read("web-1", capture)

@@ -93,7 +93,8 @@ def nobody_there(system):
 
 
 def folder_in_use(system):
-    done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-collector"), "--data", system.path("store"), "--listen", "127.0.0.1:0"],
+    done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-collector"), "--data", system.path("store"), "--listen", "127.0.0.1:0",
+                           "--insecure-plaintext"],
                           capture_output=True, text=True, timeout=60, env=system.environment)
     assert done.returncode == 1 and str(system.collector.pid) in done.stderr and "store" in done.stderr, done.stderr
     done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-collector"), "check", "--data", system.path("store")],
@@ -116,23 +117,30 @@ def folder_of_others(system):
             os.unlink(os.path.join(folder, name))
         for name in there:
             open(os.path.join(folder, name), "w").close()
-        done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-collector"), *command, "--data", folder, "--listen", "127.0.0.1:0"],
+        done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-collector"), *command, "--data", folder, "--listen", "127.0.0.1:0",
+                               "--insecure-plaintext"],
                               capture_output=True, text=True, timeout=60, env=system.environment)
         assert done.returncode == 1 and folder in done.stderr and word in done.stderr, done.stderr
         assert os.listdir(folder) == there, os.listdir(folder)
 
 
-def plain_text_stays_at_home(system):
+def plain_text_has_to_be_asked_for(system):
     for options, allowed in (((), False), (("--insecure-plaintext",), True)):
         port_file = system.path("port.%d" % allowed)
-        process = subprocess.Popen([os.path.join(fleet.BIN, "fleetdump-collector"), "--data", system.path("other"), "--listen", "0.0.0.0:0",
+        process = subprocess.Popen([os.path.join(fleet.BIN, "fleetdump-collector"), "--data", system.path("other"), "--listen", "127.0.0.1:0",
                                     "--port-file", port_file, *options], stderr=subprocess.PIPE, text=True, env=system.environment)
         if allowed:
             fleet.wait_until(lambda: os.path.exists(port_file) or process.poll() is not None, "the collector")
             assert process.poll() is None, process.communicate()[1]
             process.terminate()
         said = process.communicate(timeout=60)[1]
-        assert allowed or (process.returncode == 1 and "--insecure-plaintext" in said), said
+        assert "NOT encrypted" in said if allowed else process.returncode == 1 and "fleetdump-collector init" in said, said
+        assert os.path.isdir(system.path("other")) == allowed  # nothing was made before
+    done = system.run("status", check=(1,), environment={"FLEETDUMP_HOME": system.path("nowhere")})
+    assert "fleetdump login" in done.stderr and system.path("nowhere") in done.stderr, done.stderr
+    done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-agent"), "--config", system.agent_config("stray", insecure_plaintext="no", tls=system.path("none"))],
+                          capture_output=True, text=True, timeout=60, env=system.environment)
+    assert done.returncode == 1 and "fleetdump-agent join" in done.stdout + done.stderr and system.path("none") in done.stdout + done.stderr, done
 
 
 def wrong_command_lines(system):
@@ -150,7 +158,7 @@ def wrong_command_lines(system):
 
 def main():
     with fleet.Fleet() as system:
-        for story in (garbage_at_the_port, hundred_at_once, not_a_collector, nobody_there, it_says_where_it_listens, folder_in_use, folder_of_others, plain_text_stays_at_home, wrong_command_lines):
+        for story in (garbage_at_the_port, hundred_at_once, not_a_collector, nobody_there, it_says_where_it_listens, folder_in_use, folder_of_others, plain_text_has_to_be_asked_for, wrong_command_lines):
             story(system)
             print(story.__name__.replace("_", " ") + ": right")
 

@@ -79,7 +79,7 @@ def everything_once(system):
 
 
 def main():
-    with fleet.Fleet() as system:
+    with fleet.Fleet(tls=True) as system:
         system.stop_collector()
         system.config["partition"] = "1s"
         system.start_collector()

@@ -184,10 +184,10 @@ class Lanes:
 
     def shared(self):
         if not getattr(self.own, "system", None):
-            self.own.system = fleet.Fleet(memory=True)
-            self.own.system.start_collector()
             with self.lock:
+                self.own.system = fleet.Fleet(memory=True, tls=not self.open)  # one lane of them
                 self.open.append(self.own.system)
+            self.own.system.start_collector()
         return self.own.system
 
     def drop_shared(self):

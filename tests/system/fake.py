@@ -39,6 +39,9 @@ class Fake:
         return os.path.join(self.folder, *names)
 
     def start(self):
+        os.makedirs(self.path("home"), mode=0o700, exist_ok=True)
+        with open(self.path("home", "client.conf"), "w") as conf:
+            conf.write("insecure_plaintext = yes\n")
         self.process = subprocess.Popen([os.path.join(BIN, "fake_answers"), self.folder], stdin=subprocess.DEVNULL)
         wait_until(lambda: os.path.exists(self.path("port")), "the fake collector")
         with open(self.path("port")) as file:

@@ -1,4 +1,5 @@
-"""A collector, agents and the command line in a folder of their own, for system tests. Not a test itself.
+"""A collector, agents and the command line in a folder of their own, for system tests. Not a test itself. They speak plain text, but for
+Fleet(tls=True): then all have certificates of an authority of this fleet's own, and the user is an administrator.
 
 with Fleet() as fleet:
     fleet.read("web-1", "a.pcap", capture="monday")
@@ -9,10 +10,13 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+
+import certificates
 
 BIN = os.environ.get("FLEETDUMP_BIN", "")
 WAIT_S = 60  # for what should happen at once, on a busy machine
@@ -49,12 +53,17 @@ def memory_folder():
 
 
 class Fleet:
-    def __init__(self, collector_options=(), environment=None, memory=False):
+    def __init__(self, collector_options=(), environment=None, memory=False, tls=False):
         """With `memory` its files lie in memory, if they can: for tests that start very many."""
         self.folder = tempfile.mkdtemp(prefix="fleetdump-test.", dir=memory_folder() if memory else None)
         os.chmod(self.folder, 0o755)
         self.collector_options = list(collector_options)
         self.environment = dict(os.environ, TZ="UTC", LC_ALL="C.UTF-8", **{"FLEETDUMP_HOME": self.path("home"), **(environment or {})})
+        self.authority, self.administered = None, False
+        if tls:
+            self.authority = self.certify()
+        else:
+            self.say_plaintext()
         self.collector = None
         self.agents = {}
         self.address = None
@@ -83,14 +92,47 @@ class Fleet:
     def path(self, *names):
         return os.path.join(self.folder, *names)
 
+    # ------------------------------------------------------------- certificates
+    def say_plaintext(self):
+        os.makedirs(self.path("home"), mode=0o700)
+        with open(self.path("home", "client.conf"), "w") as conf:
+            conf.write("insecure_plaintext = yes\n")
+
+    def certify(self):
+        """For the collector and the user; those of agents are made with their configurations."""
+        authority = certificates.Authority(self.path("authority"))
+        authority.issue("collector", "hub", self.path("tls-collector"))
+        authority.issue("user", "tester", self.path("home"))
+        return authority
+
+    def make_administrator(self):
+        self.administered = True
+        self.start_collector()
+        self.stop_collector()
+        with sqlite3.connect(self.path("store", "catalog.db")) as catalog:
+            catalog.execute("INSERT INTO users (name, role, bounds, created_ns, created_by) VALUES ('tester', 'admin', '{}', 1, 'test')")
+
+    def security(self, agent=None):
+        """Lines of a configuration, as a dict: of an agent, or of the collector."""
+        if not self.authority:
+            return {"insecure_plaintext": "yes"}
+        if not agent:
+            return {"tls_%s" % name: self.path("tls-collector", name + ".pem") for name in ("ca", "cert", "key")}
+        folder = self.path("tls-" + agent)
+        if not os.path.isdir(folder):
+            self.authority.issue("agent", agent, folder, owner=certificates.ship_user())
+        return {"tls": folder}
+
     # ------------------------------------------------------------- collector
     def start_collector(self, environment=None, wait=True):
+        if self.authority and not self.administered:
+            self.make_administrator()
         port_file = self.path("port")
         if os.path.exists(port_file):
             os.unlink(port_file)
         with open(self.path("collector.conf"), "w") as conf:
             conf.write("data = %s\nfloor = 0\n" % self.path("store"))
-            for key, value in self.config.items():
+            for key, value in {**self.security(), **self.config}.items():
                 conf.write("%s = %s\n" % (key, value))
         listen = self.address or self.listen + ":0"  # the same port again, so that agents find it
         log = open(self.path("collector.log"), "a")
@@ -119,7 +161,7 @@ class Fleet:
         path = self.path(name + ".conf")
         with open(path, "w") as conf:
             conf.write("name = %s\ncollector = %s\nspool = %s\n" % (name, self.address or "127.0.0.1:1", self.path("spool-" + name)))
-            for key, value in {"floor": "0", **more}.items():
+            for key, value in {"floor": "0", **self.security(name), **more}.items():
                 conf.write("%s = %s\n" % (key, value))
         return path
 
@@ -152,10 +194,10 @@ class Fleet:
         return done
 
     # ------------------------------------------------------------- command line
-    def run(self, *arguments, check=(0,), binary=False, **more):
+    def run(self, *arguments, check=(0,), binary=False, environment=None, **more):
         """fleetdump ARGUMENTS; returns the finished process; its exit status must be one of `check` (None: any)."""
         done = subprocess.run(self.inside("client") + [os.path.join(BIN, "fleetdump"), *arguments],
-                              env=dict(self.environment, FLEETDUMP_COLLECTOR=self.address or "127.0.0.1:1"),
+                              env=dict(self.environment, FLEETDUMP_COLLECTOR=self.address or "127.0.0.1:1", **(environment or {})),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, **more)
         if not binary:
             done.stdout = done.stdout.decode(errors="replace")

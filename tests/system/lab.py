@@ -36,7 +36,6 @@ class Lab(fleet.Fleet):
         super().__init__(**more)
         self.hosts = {name: number for number, name in enumerate(hosts, 1)}
         self.listen = "10.66.255.254"
-        self.collector_options += ["--insecure-plaintext"]
         self.children = []
         self.tag = "fd%d-%s" % (os.getpid(), os.path.basename(self.folder)[-6:])
         self.made = []
@@ -186,7 +185,7 @@ class Lab(fleet.Fleet):
     def start_agents(self, *names, **more):
         """Starts agents and waits until the collector knows them."""
         for name in names:
-            self.start_agent(name, insecure_plaintext="yes", **more)
+            self.start_agent(name, **more)
         fleet.wait_until(lambda: set(names) <= self.connected(), "agents to connect")
 
     def order(self, name):

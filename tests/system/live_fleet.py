@@ -79,7 +79,7 @@ def limits_end_it():
 
 
 def an_agent_that_comes_later_takes_part():
-    with lab.Lab("web-1", "web-2", "client") as system:
+    with lab.Lab("web-1", "web-2", "client", tls=True) as system:
         system.start_agents("web-1", "web-2")
         system.stop_agent("web-2")
         start(system, "late", "--on", "web-*", "--for", "10m", "icmp")
@@ -224,7 +224,7 @@ def a_full_disk_is_said_and_survived():
 
 def what_is_not_allowed_is_named():
     with lab.Lab("web-1", "client") as system:
-        config = system.agent_config("web-1", insecure_plaintext="yes")
+        config = system.agent_config("web-1")
         os.chmod(system.folder, 0o777)
         agent = system.spawn("web-1", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all",
                              os.path.join(fleet.BIN, "fleetdump-agent"), "--config", config, log="web-1.log")
