@@ -19,10 +19,7 @@
 #ifndef FLEETDUMP_AGENT_JOIN_H
 #define FLEETDUMP_AGENT_JOIN_H
 
-#include "agent/config.h"
-#include "agent/options.h"
-
-/* Returns the exit status; says on stderr what went wrong. */
-int agent_join(const struct agent_options *o, const struct agent_config *c);
+/* argv[0] is "join". Returns the exit status; says on stderr what went wrong. */
+int agent_join(int argc, char **argv);
 
 #endif

@@ -1,12 +1,14 @@
 /*
- * fleetdump-agent: reads its configuration, then is one of: the daemon (monitor.c), --read (read.c), --check.
+ * fleetdump-agent: joins a fleet (join.c), or reads its configuration, then is one of: the daemon (monitor.c), --read (read.c), --check.
  */
 #include "agent/config.h"
+#include "agent/join.h"
 #include "agent/monitor.h"
 #include "agent/options.h"
 #include "agent/read.h"
 #include "common/base/log.h"
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static int check(const struct agent_options *o, const struct agent_config *c)
@@ -27,6 +29,8 @@ int main(int argc, char **argv)
     struct agent_config c;
     struct error e = ERROR_INIT;
     (void)umask(0007); /* what the agent's users share is their group's */
+    if (argc > 1 && strcmp(argv[1], "join") == 0)
+        return agent_join(argc - 1, argv + 1);
     agent_options_parse(argc, argv, &o);
     log_setup("fleetdump-agent", LOG_LEVEL_INFO);
     int code = agent_config_load(o.config, !o.config_given, &c, &e);

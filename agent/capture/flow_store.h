@@ -1,6 +1,6 @@
 /*
  * flow_store: the flows of a table in memory: slabs, found by key, and in buckets by the second in which they may have to end.
- * Private to flow_table.c.
+ * Private to the files of flow_table.
  *
  * A flow is named by its index, which stays the same for its life. Index 0 is never used: it means none.
  */

@@ -16,13 +16,17 @@ const struct command command_admin_user = {
                 "  fleetdump admin user remove ann\n",
 };
 
-static const struct command *const subcommands[] = {&command_admin_user, NULL};
+static const struct command *const subcommands[] = {&command_admin_enroll, &command_admin_approve,
+                                                    &command_admin_revoke, &command_admin_list,
+                                                    &command_admin_user,   NULL};
 
 const struct command command_admin = {
     .name = "admin",
     .summary = "says who may connect, and what they may do",
     .subcommands = subcommands,
     .examples = "Examples:\n"
+                "  fleetdump admin enroll --name web-1 --label role=web\n"
+                "  fleetdump admin revoke web-1\n"
                 "  fleetdump admin user add ann --role analyst --label role=web\n"
                 "  fleetdump admin user list\n",
 };

@@ -6,6 +6,7 @@
 
 #include "collector/cli/listing.h"
 
+extern const struct command command_admin_enroll, command_admin_approve, command_admin_revoke, command_admin_list;
 extern const struct command command_admin_user;
 extern const struct command command_admin_user_add, command_admin_user_list, command_admin_user_remove;
 

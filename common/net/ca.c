@@ -215,6 +215,18 @@ int ca_check_pair(struct ca_text certificate_pem, struct ca_text key_pem, struct
     return r;
 }
 
+int ca_check_signed(struct ca_text certificate_pem, struct ca_text ca_pem, struct error *e)
+{
+    X509 *x = ca_load_certificate(certificate_pem, e);
+    X509 *root = x ? ca_load_certificate(ca_pem, e) : NULL;
+    int r = root ? 0 : ERROR_INVALID;
+    if (r == 0 && X509_verify(x, X509_get0_pubkey(root)) != 1)
+        r = ca_fail(e, ERROR_CONFLICT, "the certificate was not signed by the authority");
+    X509_free(root);
+    X509_free(x);
+    return r;
+}
+
 uint64_t ca_renewal_ns(const struct identity *of)
 {
     uint64_t life_ns = of->not_after_ns > of->not_before_ns ? of->not_after_ns - of->not_before_ns : 0;

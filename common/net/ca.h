@@ -75,6 +75,9 @@ MUST_CHECK int ca_read_certificate(struct ca_text certificate_pem, struct identi
 /* ERROR_CONFLICT if the certificate is not that of the key. */
 MUST_CHECK int ca_check_pair(struct ca_text certificate_pem, struct ca_text key_pem, struct error *e);
 
+/* ERROR_CONFLICT if the certificate was not signed by the other one's key. */
+MUST_CHECK int ca_check_signed(struct ca_text certificate_pem, struct ca_text ca_pem, struct error *e);
+
 /* SHA-256 of the certificate (DER), by which people and tokens know an authority; as 64 hex digits and back (also with
  * colons, capitals, and "SHA256:" in front). */
 MUST_CHECK int ca_fingerprint(struct ca_text certificate_pem, uint8_t sha256[32], struct error *e);

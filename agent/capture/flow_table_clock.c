@@ -1,0 +1,137 @@
+/*
+ * flow_table_clock: ends flows by the clock of the packets, which is the greatest packet time so far. A flow waits in the bucket of the second in
+ * which it would end had it no more packets; when that second passes, a flow that had some moves on to a later bucket. So a packet of a living
+ * flow touches no list. Whether a flow has ended is judged exactly at its next packet, whatever its bucket says; so what flows there are
+ * depends on the packets alone.
+ */
+#include "agent/capture/flow_table_impl.h"
+#include "common/base/clock.h"
+
+/* After this many packets in a row that are far older than the clock, it was the clock that was wrong. */
+#define BEHIND_PACKETS 1000u
+#define BEHIND_SECONDS 300u
+
+const uint64_t flow_timeout_ns[FLOW_TIMER_COUNT] = {
+    [FLOW_TIMER_TCP_ATTEMPT] = 60 * NS_PER_S, [FLOW_TIMER_TCP] = 300 * NS_PER_S, [FLOW_TIMER_TCP_CLOSED] = 5 * NS_PER_S,
+    [FLOW_TIMER_UDP] = 60 * NS_PER_S,         [FLOW_TIMER_ICMP] = 60 * NS_PER_S, [FLOW_TIMER_OTHER] = 60 * NS_PER_S,
+};
+
+void flow_end(struct flow_table *t, uint32_t index, uint8_t reason)
+{
+    struct flow *f = flow_at(&t->store, index);
+    flow_touch(t, index);
+    f->end_reason = reason;
+    f->loss_end = flow_loss_of(t, f->key.interface);
+    if (t->last == index)
+        t->last = 0;
+    flow_store_end(&t->store, index);
+}
+
+uint8_t flow_end_reason(const struct flow *f)
+{
+    return f->timer == FLOW_TIMER_TCP_CLOSED ? FLOW_END_DETECTED : FLOW_END_IDLE;
+}
+
+void flow_schedule(struct flow_table *t, uint32_t index)
+{
+    const struct flow *f = flow_at(&t->store, index);
+    uint64_t second = (f->last_ns + flow_timeout_ns[f->timer]) / NS_PER_S + 1;
+    if (second <= t->second || second > t->second + FLOW_BUCKETS - 1)
+        second = t->second + 1;
+    flow_store_schedule(&t->store, index, second);
+}
+
+/* Ends or moves on all flows of the bucket; false if the chunk is full. */
+static bool bucket_done(struct flow_table *t, uint64_t second, uint64_t now_ns)
+{
+    uint32_t next;
+    for (uint32_t i = t->store.buckets[second % FLOW_BUCKETS]; i; i = next) {
+        struct flow *f = flow_at(&t->store, i);
+        next = f->next;
+        if (!flow_is_over(f, now_ns)) {
+            flow_schedule(t, i);
+            continue;
+        }
+        if (flow_rows_full(t))
+            return false;
+        flow_end(t, i, flow_end_reason(f));
+    }
+    return true;
+}
+
+/* The clock was set back: every flow is looked at within the next second. */
+static void clock_back(struct flow_table *t, uint64_t second)
+{
+    t->second = second;
+    t->behind = 0;
+    for (uint32_t b = 0; b < FLOW_BUCKETS; b++) {
+        uint32_t i = t->store.buckets[b];
+        while (i && b != (second + 1) % FLOW_BUCKETS) {
+            uint32_t next = flow_at(&t->store, i)->next;
+            flow_store_schedule(&t->store, i, second + 1);
+            i = next;
+        }
+    }
+}
+
+bool flow_table_advance(struct flow_table *t, uint64_t time_ns)
+{
+    uint64_t second = time_ns / NS_PER_S;
+    if (flow_rows_full(t))
+        return false;
+    if (!t->started) {
+        t->second = second;
+        t->started = true;
+    }
+    if (second == t->second)
+        return true;
+    if (second + BEHIND_SECONDS < t->second) {
+        if (++t->behind >= BEHIND_PACKETS)
+            clock_back(t, second);
+        return true;
+    }
+    t->behind = 0;
+    if (second > t->second + FLOW_BUCKETS)
+        t->second = second - FLOW_BUCKETS; /* all buckets once are enough */
+    while (t->second < second) {
+        uint64_t due = t->second + 1;
+        t->second = due; /* what moves on goes behind it */
+        if (!bucket_done(t, due, time_ns)) {
+            t->second = due - 1;
+            return false;
+        }
+    }
+    return !flow_rows_full(t);
+}
+
+void flow_end_nearest(struct flow_table *t)
+{
+    for (uint64_t second = t->second + 1; second <= t->second + FLOW_BUCKETS; second++) {
+        uint32_t next;
+        for (uint32_t i = t->store.buckets[second % FLOW_BUCKETS]; i; i = next) {
+            struct flow *f = flow_at(&t->store, i);
+            next = f->next;
+            uint64_t due = (f->last_ns + flow_timeout_ns[f->timer]) / NS_PER_S + 1;
+            if (due > second && due < t->second + FLOW_BUCKETS) {
+                flow_schedule(t, i); /* it had packets since */
+                continue;
+            }
+            flow_end(t, i, FLOW_END_RESOURCES);
+            t->resources++;
+            return;
+        }
+    }
+}
+
+bool flow_table_end(struct flow_table *t, uint8_t reason)
+{
+    for (uint32_t b = 0; b < FLOW_BUCKETS; b++)
+        while (t->store.buckets[b]) {
+            if (flow_rows_full(t))
+                return false;
+            uint32_t i = t->store.buckets[b];
+            const struct flow *f = flow_at(&t->store, i);
+            flow_end(t, i, f->timer == FLOW_TIMER_TCP_CLOSED ? (uint8_t)FLOW_END_DETECTED : reason);
+        }
+    return true;
+}

@@ -1,0 +1,262 @@
+/* flow_table_rows: which flows have a row in the open chunk, the frames of each, and the rows themselves. */
+#include "agent/capture/flow_table_impl.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- flows with a row */
+
+void flow_touch(struct flow_table *t, uint32_t index)
+{
+    struct flow *f = flow_at(&t->store, index);
+    if (f->row)
+        return;
+    if (t->touched_count == t->touched_room) {
+        uint32_t room = t->touched_room ? t->touched_room * 2 : 1024;
+        uint32_t *grown = realloc(t->touched, room * sizeof *grown);
+        if (!grown) {
+            t->failed = true;
+            return;
+        }
+        t->touched = grown;
+        t->touched_room = room;
+    }
+    t->touched[t->touched_count++] = index;
+    f->row = t->touched_count;
+    f->first_ns = f->row_last_ns = f->last_ns;
+}
+
+static uint32_t node_add(struct flow_table *t)
+{
+    if (t->node_count + 1 >= t->node_room) {
+        uint32_t room = t->node_room ? t->node_room * 2 : 1024;
+        struct frame_node *grown = realloc(t->nodes, room * sizeof *grown);
+        if (!grown) {
+            t->failed = true;
+            return 0;
+        }
+        t->nodes = grown;
+        t->node_room = room;
+    }
+    t->nodes[++t->node_count].next = 0;
+    return t->node_count;
+}
+
+void flow_add_frame(struct flow_table *t, struct flow *f, uint32_t frame)
+{
+    if (frame == FLOW_FRAME_NONE || (f->frame_count && f->last_frame == frame))
+        return;
+    uint32_t at = f->frame_count % FRAME_NODE_SIZE;
+    if (at == 0) {
+        uint32_t node = node_add(t);
+        if (!node)
+            return;
+        if (f->frame_count)
+            t->nodes[f->frames_last].next = node;
+        else
+            f->frames_first = node;
+        f->frames_last = node;
+    }
+    t->nodes[f->frames_last].items[at] = frame;
+    f->frame_count++;
+    f->last_frame = frame;
+}
+
+bool flow_rows_full(const struct flow_table *t)
+{
+    return t->touched_count + FLOW_TABLE_ROWS_SPARE > t->options.max_rows;
+}
+
+bool flow_table_has_rows(const struct flow_table *t)
+{
+    return t->touched_count > 0;
+}
+
+bool flow_table_loss(struct flow_table *t, uint32_t interface, uint64_t n)
+{
+    if (interface >= t->loss_room) {
+        uint32_t room = interface + 8;
+        uint64_t *grown = realloc(t->loss, room * sizeof *grown);
+        if (!grown)
+            return false;
+        memset(grown + t->loss_room, 0, (room - t->loss_room) * sizeof *grown);
+        t->loss = grown;
+        t->loss_room = room;
+    }
+    t->loss[interface] += n;
+    return true;
+}
+
+/* ---------------------------------------------------------------- rows */
+
+static const uint8_t columns_all[] = {
+    FLOW_ADDR_0,        FLOW_ADDR_1,     FLOW_PORT_0,        FLOW_PORT_1,      FLOW_INTERFACE,    FLOW_TUNNEL_ID,
+    FLOW_VLAN_0,        FLOW_VLAN_1,     FLOW_ETHERTYPE,     FLOW_FAMILY,      FLOW_PROTO,        FLOW_TUNNEL,
+    FLOW_HAS_PORTS,     FLOW_ID,         FLOW_START,         FLOW_FIRST,       FLOW_LAST,         FLOW_PACKETS_0,
+    FLOW_PACKETS_1,     FLOW_BYTES_0,    FLOW_BYTES_1,       FLOW_PAYLOAD_0,   FLOW_PAYLOAD_1,    FLOW_ORIGINATOR,
+    FLOW_ORIGINATOR_BY, FLOW_END_REASON, FLOW_PRIOR_PACKETS, FLOW_PRIOR_BYTES, FLOW_CAPTURE_LOSS,
+};
+static const uint8_t columns_ip[] = {FLOW_LATER_FRAGMENTS_0, FLOW_LATER_FRAGMENTS_1, FLOW_STATE, FLOW_ICMP_ERRORS};
+static const uint8_t columns_tcp[] = {FLOW_SYN_0, FLOW_SYN_1, FLOW_FIN_0,       FLOW_FIN_1,
+                                      FLOW_RST_0, FLOW_RST_1, FLOW_TCP_FLAGS_0, FLOW_TCP_FLAGS_1};
+
+static void add_columns(struct column_set *has, const uint8_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        column_add(has, ids[i]);
+}
+
+static bool is_ip(const struct flow_key *key)
+{
+    return (key->family == FAMILY_IP4 || key->family == FAMILY_IP6) && key->ethertype != ETHERTYPE_ARP &&
+           key->ethertype != ETHERTYPE_RARP;
+}
+
+static enum flow_state state_of(const struct flow *f)
+{
+    if (!is_ip(&f->key))
+        return FLOW_STATE_UNKNOWN;
+    if (!flow_has_history(&f->key))
+        return FLOW_STATE_OTH;
+    if (f->key.proto == PROTO_TCP)
+        return tcp_state_name(&f->tcp, f->originator, &f->history);
+    bool asked = f->sent >> f->originator & 1, answered = f->sent >> !f->originator & 1;
+    if (asked)
+        return answered ? FLOW_STATE_SF : FLOW_STATE_S0;
+    return answered ? FLOW_STATE_SHR : FLOW_STATE_OTH;
+}
+
+static void fill_columns(const struct flow *f, struct flow_row *r)
+{
+    add_columns(&r->has, columns_all, sizeof columns_all);
+    if (is_ip(&f->key))
+        add_columns(&r->has, columns_ip, sizeof columns_ip);
+    if (is_ip(&f->key) && f->key.proto == PROTO_TCP && f->key.has_ports)
+        add_columns(&r->has, columns_tcp, sizeof columns_tcp);
+    if (f->history.length)
+        column_add(&r->has, FLOW_HISTORY);
+    if (f->frame_count)
+        column_add(&r->has, FLOW_FRAMES);
+    if (f->icmp_errors) {
+        column_add(&r->has, FLOW_ICMP_ERROR_TYPE);
+        column_add(&r->has, FLOW_ICMP_ERROR_CODE);
+    }
+}
+
+static uint64_t row_loss(const struct flow_table *t, const struct flow *f)
+{
+    return (f->life == FLOW_ENDED ? f->loss_end : flow_loss_of(t, f->key.interface)) - f->loss_from;
+}
+
+static void fill_row(const struct flow_table *t, const struct flow *f, struct flow_row *r)
+{
+    *r = (struct flow_row){
+        .key = f->key,
+        .flow_id = f->id,
+        .start_ns = f->start_ns,
+        .first_ns = f->first_ns,
+        .last_ns = f->row_last_ns,
+        .originator = f->originator,
+        .originator_by = f->originator_by,
+        .state = (uint8_t)state_of(f),
+        .end_reason = f->end_reason,
+        .history = {f->history.letters, f->history.length},
+        .prior_packets = f->prior_packets,
+        .prior_bytes = f->prior_bytes,
+        .capture_loss = row_loss(t, f),
+        .icmp_errors = f->icmp_errors,
+        .icmp_error_type = f->icmp_error_type,
+        .icmp_error_code = f->icmp_error_code,
+    };
+    for (int i = 0; i < 2; i++) {
+        r->packets[i] = f->packets[i];
+        r->bytes[i] = f->bytes[i];
+        r->payload[i] = f->payload[i];
+        r->later_fragments[i] = f->later_fragments[i];
+        r->syn[i] = f->syn[i];
+        r->fin[i] = f->fin[i];
+        r->rst[i] = f->rst[i];
+        r->tcp_flags[i] = f->tcp_flags[i];
+    }
+    fill_columns(f, r);
+}
+
+static void fill_frames(const struct flow_table *t, const struct flow *f, struct flow_row *r, uint32_t *frames)
+{
+    r->frames = (struct list){frames, f->frame_count};
+    uint32_t node = f->frames_first;
+    for (uint32_t i = 0; i < f->frame_count; i++) {
+        if (i && i % FRAME_NODE_SIZE == 0)
+            node = t->nodes[node].next;
+        frames[i] = t->nodes[node].items[i % FRAME_NODE_SIZE];
+    }
+}
+
+static bool rows_reserve(struct flow_table *t, size_t frames)
+{
+    if (t->touched_count > t->rows_room) {
+        free(t->rows);
+        t->rows_room = t->touched_count;
+        t->rows = malloc(t->rows_room * sizeof *t->rows);
+    }
+    if (frames >= t->frames_room) { /* one more: there is an array also for none */
+        free(t->frames);
+        t->frames_room = frames + 1;
+        t->frames = malloc(t->frames_room * sizeof *t->frames);
+    }
+    if ((!t->rows && t->rows_room) || (!t->frames && t->frames_room)) {
+        t->rows_room = t->rows ? t->rows_room : 0;
+        t->frames_room = t->frames ? t->frames_room : 0;
+        return false;
+    }
+    return true;
+}
+
+int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e)
+{
+    *rows = NULL;
+    *count = 0;
+    size_t frames = 0;
+    for (uint32_t i = 0; i < t->touched_count; i++)
+        frames += flow_at(&t->store, t->touched[i])->frame_count;
+    if (t->failed || !rows_reserve(t, frames))
+        return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
+    uint32_t *at = t->frames;
+    for (uint32_t i = 0; i < t->touched_count; i++) {
+        const struct flow *f = flow_at(&t->store, t->touched[i]);
+        fill_row(t, f, &t->rows[i]);
+        fill_frames(t, f, &t->rows[i], at);
+        at += f->frame_count;
+    }
+    *rows = t->rows;
+    *count = t->touched_count;
+    return 0;
+}
+
+static void next_row(struct flow_table *t, struct flow *f)
+{
+    f->prior_packets += (uint64_t)f->packets[0] + f->packets[1];
+    f->prior_bytes += f->bytes[0] + f->bytes[1];
+    f->loss_from = flow_loss_of(t, f->key.interface);
+    f->row = 0;
+    f->icmp_errors = 0;
+    f->frame_count = 0;
+    for (int i = 0; i < 2; i++) {
+        f->packets[i] = f->later_fragments[i] = f->syn[i] = f->fin[i] = f->rst[i] = 0;
+        f->bytes[i] = f->payload[i] = 0;
+        f->tcp_flags[i] = 0;
+    }
+}
+
+void flow_table_next(struct flow_table *t)
+{
+    for (uint32_t i = 0; i < t->touched_count; i++) {
+        uint32_t index = t->touched[i];
+        struct flow *f = flow_at(&t->store, index);
+        if (f->life == FLOW_ENDED)
+            flow_store_reuse(&t->store, index);
+        else
+            next_row(t, f);
+    }
+    t->touched_count = 0;
+    t->node_count = 0;
+}
