@@ -105,6 +105,8 @@ static int open_builder(struct live *l, struct error *e)
         .rate = o->rate,
         .own_family = o->collector_family,
         .own_port = o->collector_port,
+        .payload = o->payload,
+        .forbid = l->forbid,
     };
     memcpy(b.epoch, l->epoch, EPOCH_SIZE);
     memcpy(b.own_address, o->collector_address, sizeof b.own_address);
@@ -376,12 +378,13 @@ static int begin(struct live *l, struct error *e)
     return code ? code : open_builder(l, e);
 }
 
-void capturer_run(const struct agent_config *config, const struct order *o, const char *const *interfaces, size_t count,
-                  int fd)
+void capturer_run(const struct agent_config *config, const struct order *o, const struct forbid *forbid,
+                  const char *const *interfaces, size_t count, int fd)
 {
     struct error e = ERROR_INIT;
     struct live l = {.config = config,
                      .order = o,
+                     .forbid = forbid,
                      .fd = fd,
                      .cut_ns = o->end_ns ? o->end_ns : UINT64_MAX,
                      .full_mutex = PTHREAD_MUTEX_INITIALIZER,
