@@ -55,8 +55,7 @@ struct live_flush {
 struct live {
     const struct agent_config *config;
     const struct order *order;
-    const struct forbid *forbid; /* or NULL */
-    int fd;                      /* to the monitor */
+    int fd; /* to the monitor */
     int signal_fd, watch_fd;
     int wake_fd; /* the sink has news */
     struct pollfd *fds;

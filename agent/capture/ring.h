@@ -11,7 +11,6 @@
 #ifndef FLEETDUMP_AGENT_CAPTURE_RING_H
 #define FLEETDUMP_AGENT_CAPTURE_RING_H
 
-#include "agent/forbid.h"
 #include "common/base/error.h"
 #include "common/chunk/pcapng.h"
 #include <stdbool.h>
@@ -20,8 +19,7 @@
 #define RING_RETIRE_MS 50 /* a packet waits so long at most in a block that is not full */
 
 struct ring_options {
-    const char *filter;          /* pcap-filter(7); "" for all */
-    const struct forbid *forbid; /* left out by the kernel, as far as it sees that (outermost headers); NULL: nothing */
+    const char *filter; /* pcap-filter(7); "" for all */
     bool companions;
     uint32_t snaplen;    /* 0: PACKET_SNAPLEN_MAX */
     uint32_t ring_bytes; /* of each interface; rounded up to blocks of 256 KiB */

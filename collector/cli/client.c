@@ -94,6 +94,35 @@ static int on_result(struct client *c, const struct message_result *r)
     return c->asking.take(c->asking.context, r, c->e);
 }
 
+/* What whoever asks is bound to, in words; once, however often it is answered. */
+static void say_bounds(const struct cli *cli, const json_t *bounds)
+{
+    static char said[ERROR_TEXT_MAX];
+    struct buffer text = {.limit = ERROR_TEXT_MAX - 1};
+    const char *labels = json_string_value(json_object_get(bounds, "labels"));
+    const char *filter = json_string_value(json_object_get(bounds, "filter"));
+    const char *since = json_string_value(json_object_get(bounds, "since"));
+    long long snaplen = json_integer_value(json_object_get(bounds, "snaplen"));
+    long long left_out = json_integer_value(json_object_get(bounds, "flows_left_out"));
+    if (labels)
+        buffer_printf(&text, "; agents with %s", labels);
+    if (filter)
+        buffer_printf(&text, "; what matches '%s'", filter);
+    if (snaplen)
+        buffer_printf(&text, "; %lld bytes of each packet", snaplen);
+    if (since)
+        buffer_printf(&text, "; nothing before %.19sZ", since);
+    if (left_out)
+        buffer_printf(&text, ". %lld connection%s left out, of which only a part may be seen", left_out,
+                      left_out == 1 ? " is" : "s are");
+    buffer_u8(&text, 0);
+    if (!text.failed && text.len > 2 && strcmp(said, (const char *)text.data) != 0) {
+        snprintf(said, sizeof said, "%s", (const char *)text.data);
+        note(cli, "you may see only: %s", said + 2);
+    }
+    buffer_free(&text);
+}
+
 static int on_done(struct client *c, const struct message_done *d)
 {
     struct client_answer *answer = c->asking.answer;
@@ -101,6 +130,7 @@ static int on_done(struct client *c, const struct message_done *d)
     snprintf(answer->text, sizeof answer->text, "%s", d->text ? d->text : "");
     json_decref(answer->manifest);
     answer->manifest = d->manifest ? json_loads(d->manifest, 0, NULL) : NULL;
+    say_bounds(c->cli, json_object_get(answer->manifest, "bounds"));
     end(c, 0);
     return 0;
 }

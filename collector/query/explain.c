@@ -44,7 +44,7 @@ static int add_capture(void *context, const struct store_capture_info *c)
 static void explain_nothing_captured(struct store_reader *r, char text[ERROR_TEXT_MAX])
 {
     struct known k = {0};
-    int result = store_each_capture(r, add_capture, &k, NULL);
+    int result = store_each_capture(r, NULL, add_capture, &k, NULL);
     buffer_u8(&k.text, 0);
     const char *list = k.text.failed || k.text.len == 0 ? "" : (const char *)k.text.data;
     if (result || k.count == 0)

@@ -258,7 +258,12 @@ static void account(struct plan *p, const struct flow_row *row)
 static int refuse_packet_words(struct plan *p, struct error *e)
 {
     const char *what = NULL;
-    if (!filter_has_packet_words(p->filter, &what))
+    if (p->forced && filter_has_packet_words(p->forced, &what))
+        return error_set(e, ERROR_REFUSED,
+                         "'%.80s', which you are bound to, is judged packet by packet, and flows do not remember that: "
+                         "you may ask for packets (`fleetdump pull`, `print`), not for flows",
+                         what ? what : "a word of the filter");
+    if (!filter_has_packet_words(p->asked, &what))
         return 0;
     return error_set(e, ERROR_USAGE,
                      "'%.80s' is judged packet by packet, which flows do not remember: use `fleetdump pull` (or "
@@ -289,6 +294,30 @@ static int collect(struct plan *p, struct groups *g, const struct flow_row ***ou
     return r;
 }
 
+/* A flow is shown as a whole: with packets among it that may not be seen, it may not. */
+static void leave_out_parts(struct plan *p)
+{
+    for (size_t i = 0; p->forced && i < flow_set_count(p->flows); i++) {
+        struct flow_set_entry *f = flow_set_at(p->flows, i);
+        if (!f->selected || filter_row_whole(p->forced, &f->sum) == TRUTH_YES)
+            continue;
+        f->selected = false;
+        p->selected--;
+        p->flows_left_out++;
+    }
+}
+
+/* What rows say of the time before them. */
+static void forget_before(struct plan *p)
+{
+    for (size_t i = 0; p->bounds->since_ns && i < flow_set_count(p->flows); i++) {
+        struct flow_row *row = &flow_set_at(p->flows, i)->sum;
+        column_remove(&row->has, FLOW_PRIOR_PACKETS);
+        column_remove(&row->has, FLOW_PRIOR_BYTES);
+        row->prior_packets = row->prior_bytes = 0;
+    }
+}
+
 int answer_flows(struct plan *p, struct error *e)
 {
     struct groups g = {0};
@@ -300,14 +329,18 @@ int answer_flows(struct plan *p, struct error *e)
         r = take_order(p->q, &order, e);
     if (r == 0)
         r = plan_sum(p, e);
-    if (r == 0)
+    if (r == 0) {
+        leave_out_parts(p);
+        forget_before(p);
         r = covered_unselect(p, false, e);
+    }
     if (r == 0)
         r = collect(p, &g, &rows, &count, e);
     if (r == 0) {
         uint64_t limit = p->q->limit ? p->q->limit : QUERY_ROWS_DEFAULT;
         qsort_r(rows, count, sizeof(struct flow_row *), compare, &order);
-        r = write_rows(p, rows, count < limit ? count : (size_t)limit, e);
+        p->rows = count < limit ? count : limit;
+        r = write_rows(p, rows, (size_t)p->rows, e);
     }
     free(rows);
     groups_free(&g);

@@ -3,6 +3,7 @@
  * (status).
  */
 #include "collector/query/answers.h"
+#include "common/base/glob.h"
 #include "common/base/units.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -70,9 +71,30 @@ static bool is_connected(const struct query_live *live, const char *name)
     return live->connected_count && bsearch(name, live->connected, live->connected_count, sizeof(char *), by_name);
 }
 
+static bool is_seen(const struct plan *p, const char *agent)
+{
+    for (size_t i = 0; i < p->scan.agent_count; i++)
+        if (glob_match(p->scan.agents[i], agent, strlen(agent)))
+            return true;
+    return p->scan.agent_count == 0;
+}
+
+/* What an agent has captured, as numbers. */
+static void set_volumes(json_t *o, const struct store_agent_info *a)
+{
+    json_t *status =
+        a->status_json && a->status_json[0] ? json_loads(a->status_json, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_object_set_new(o, "chunks", number(a->chunks));
+    json_object_set_new(o, "packets", number(a->packets));
+    json_object_set_new(o, "bytes", number(a->bytes));
+    json_object_set_new(o, "status", status ? status : json_null());
+}
+
 static int add_agent(void *context, const struct store_agent_info *a)
 {
     struct agents *x = context;
+    if (!is_seen(x->plan, a->name))
+        return 0;
     bool connected = is_connected(x->plan->live, a->name);
     json_t *o = json_object();
     json_object_set_new(o, "agent", string(a->name));
@@ -82,13 +104,9 @@ static int add_agent(void *context, const struct store_agent_info *a)
     json_object_set_new(o, "first_seen", time_of(a->first_seen_ns));
     json_object_set_new(o, "connected", json_boolean(connected));
     json_object_set_new(o, "last_seen", time_of(connected ? x->plan->live->asked_ns : a->last_seen_ns));
-    json_object_set_new(o, "chunks", number(a->chunks));
-    json_object_set_new(o, "packets", number(a->packets));
-    json_object_set_new(o, "bytes", number(a->bytes));
     json_object_set_new(o, "addresses", addresses_json(a));
-    json_t *status =
-        a->status_json && a->status_json[0] ? json_loads(a->status_json, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    json_object_set_new(o, "status", status ? status : json_null());
+    if (!plan_hides_numbers(x->plan))
+        set_volumes(o, a);
     json_array_append_new(x->list, o);
     return 0;
 }
@@ -105,17 +123,13 @@ int answer_agents(struct plan *p, struct error *e)
 
 /* ------------------------------------------------------------------ captures */
 
-static int add_capture(void *context, const struct store_capture_info *c)
+struct captures {
+    const struct plan *plan;
+    json_t *list;
+};
+
+static void set_totals(json_t *o, const struct store_capture_info *c)
 {
-    json_t *o = json_object();
-    json_object_set_new(o, "capture", string(c->name));
-    json_object_set_new(o, "filter", string(c->filter));
-    json_object_set_new(o, "agents", string(c->agents));
-    json_object_set_new(o, "first", c->first_ns <= c->last_ns ? time_of(c->first_ns) : json_null());
-    json_object_set_new(o, "last", c->first_ns <= c->last_ns ? time_of(c->last_ns) : json_null());
-    json_object_set_new(o, "arrived", time_of(c->last_arrived_ns));
-    json_object_set_new(o, "streams", number(c->streams));
-    json_object_set_new(o, "open_streams", number(c->open_streams));
     json_object_set_new(o, "chunks", number(c->chunks));
     json_object_set_new(o, "rows", number(c->rows));
     json_object_set_new(o, "packets", number(c->packets));
@@ -126,17 +140,33 @@ static int add_capture(void *context, const struct store_capture_info *c)
     for (int i = 0; i < COUNTER_COUNT; i++)
         json_object_set_new(counters, counter_table[i].name, number(c->totals.value[i]));
     json_object_set_new(o, "counters", counters);
-    json_array_append_new(context, o);
+}
+
+static int add_capture(void *context, const struct store_capture_info *c)
+{
+    struct captures *x = context;
+    json_t *o = json_object();
+    json_object_set_new(o, "capture", string(c->name));
+    json_object_set_new(o, "filter", string(c->filter));
+    json_object_set_new(o, "agents", string(c->agents));
+    json_object_set_new(o, "first", c->first_ns <= c->last_ns ? time_of(c->first_ns) : json_null());
+    json_object_set_new(o, "last", c->first_ns <= c->last_ns ? time_of(c->last_ns) : json_null());
+    json_object_set_new(o, "arrived", time_of(c->last_arrived_ns));
+    json_object_set_new(o, "streams", number(c->streams));
+    json_object_set_new(o, "open_streams", number(c->open_streams));
+    if (!plan_hides_numbers(x->plan))
+        set_totals(o, c);
+    json_array_append_new(x->list, o);
     return 0;
 }
 
 int answer_captures(struct plan *p, struct error *e)
 {
-    json_t *list = json_array();
-    int r = store_each_capture(p->reader, add_capture, list, e);
+    struct captures x = {p, json_array()};
+    int r = store_each_capture(p->reader, &p->scan, add_capture, &x, e);
     if (r == 0)
-        return write_json(p, list, e);
-    json_decref(list);
+        return write_json(p, x.list, e);
+    json_decref(x.list);
     return r;
 }
 
@@ -219,11 +249,25 @@ int answer_chunks(struct plan *p, struct error *e)
 
 /* ------------------------------------------------------------------ export */
 
+/* A chunk of an agent that may not be seen is not there. */
+static int may_export(const struct plan *p, struct error *e)
+{
+    struct store_chunk *c = NULL;
+    int r = p->bounds->agents ? store_chunk_get(p->reader, p->q->epoch, p->q->seq, &c, e) : 0;
+    if (c && !is_seen(p, c->head.agent))
+        r = error_set(e, ERROR_NOT_FOUND, "there is no such chunk among the agents that you are bound to");
+    if (c)
+        store_chunk_free(c);
+    return r;
+}
+
 int answer_export(struct plan *p, struct error *e)
 {
     struct store_body *body = NULL;
     struct body_source source;
-    int r = store_body_open(p->reader, p->q->epoch, p->q->seq, &body, &source, e);
+    int r = may_export(p, e);
+    if (r == 0)
+        r = store_body_open(p->reader, p->q->epoch, p->q->seq, &body, &source, e);
     if (r)
         return r;
     uint8_t *piece = malloc(NET_PIECE_MAX);

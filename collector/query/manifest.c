@@ -65,6 +65,21 @@ void manifest_damaged(struct manifest_agent *a, const struct error *why)
         snprintf(a->problem, sizeof a->problem, "%.250s", why->text);
 }
 
+void manifest_hide_counters(struct counters *c)
+{
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        if (!counter_table[i].is_loss)
+            c->value[i] = 0;
+}
+
+void manifest_hide_numbers(struct manifest *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        manifest_hide_counters(&m->agents[i].counters);
+        m->agents[i].missing_packets = m->agents[i].chunks = 0;
+    }
+}
+
 static uint64_t bodies_missing(const struct manifest_agent *a)
 {
     uint64_t n = 0;

@@ -45,6 +45,10 @@ void manifest_open(struct manifest_agent *a, uint64_t reaches_ns, const char *wh
 /* A chunk that could not be read: it costs itself only. */
 void manifest_damaged(struct manifest_agent *a, const struct error *why);
 
+/* For those who may not see all that was counted: leaves what is missing (losses), not how much passed. */
+void manifest_hide_numbers(struct manifest *m);
+void manifest_hide_counters(struct counters *c);
+
 /* Whether nothing inside the question is missing. */
 bool manifest_complete(const struct manifest *m);
 

@@ -12,7 +12,12 @@ int plan_cancelled(const struct plan *p, struct error *e)
     return 0;
 }
 
-int plan_write(const struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e)
+bool plan_hides_numbers(const struct plan *p)
+{
+    return p->bounds->filter || p->bounds->since_ns;
+}
+
+int plan_write(struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e)
 {
     const uint8_t *at = data;
     do {
@@ -20,6 +25,7 @@ int plan_write(const struct plan *p, const void *data, size_t len, bool end_of_b
         int r = p->sink->write(p->sink->context, at, n, end_of_block && n == len, e);
         if (r)
             return r;
+        p->bytes += n;
         at += n;
         len -= n;
     } while (len > 0);
@@ -51,20 +57,47 @@ static int take_names(struct plan *p, struct filter_names *names, struct error *
     return 0;
 }
 
-int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_live *live,
-              const struct query_sink *sink, const atomic_bool *cancel, struct error *e)
+/* What the question is bound to is another tree beside its own: neither's text can change what the other means. */
+static int bind(struct plan *p, const struct filter_names *names, struct error *e)
 {
-    *p = (struct plan){.q = q, .live = live, .sink = sink, .cancel = cancel};
+    struct filter *asked = NULL, *forced = NULL;
+    int r = filter_compile(p->bounds->filter, NULL, &p->forced, e);
+    if (r == 0)
+        r = filter_compile(p->bounds->filter, NULL, &forced, e);
+    if (r == 0 && (r = filter_compile(p->q->filter ? p->q->filter : "", names, &asked, e)) != 0)
+        filter_free(forced);
+    return r ? r : filter_join(forced, asked, &p->filter, e);
+}
+
+static int compile(struct plan *p, struct error *e)
+{
     struct filter_names names;
     int r = take_names(p, &names, e);
     if (r == 0)
-        r = filter_compile(q->filter ? q->filter : "", &names, &p->filter, e);
+        r = filter_compile(p->q->filter ? p->q->filter : "", &names, &p->asked, e);
+    if (r)
+        return r;
+    if (p->bounds->filter)
+        return bind(p, &names, e);
+    p->filter = p->asked;
+    return 0;
+}
+
+int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_bounds *bounds,
+              const struct query_live *live, const struct query_sink *sink, const atomic_bool *cancel, struct error *e)
+{
+    static const struct query_bounds none;
+    *p = (struct plan){.question = *q, .bounds = bounds ? bounds : &none, .live = live, .sink = sink, .cancel = cancel};
+    p->q = &p->question;
+    if (p->question.since_ns < p->bounds->since_ns)
+        p->question.since_ns = p->bounds->since_ns;
+    int r = compile(p, e);
     if (r == 0)
         r = store_reader_open(s, &p->reader, e);
     if (r == 0 && !(p->flows = flow_set_new(QUERY_FLOWS_MAX)))
         r = error_set(e, ERROR_MEMORY, "no memory for a query");
     p->scan = (struct store_scan){
-        .since_ns = q->since_ns,
+        .since_ns = p->q->since_ns,
         .until_ns = q->until_ns,
         .capture = q->capture && q->capture[0] ? q->capture : NULL,
         .agents = (const char *const *)q->agents,
@@ -85,7 +118,10 @@ void plan_close(struct plan *p)
     flow_set_free(p->flows);
     after_free(p->after);
     store_reader_close(p->reader);
-    filter_free(p->filter);
+    if (p->filter != p->asked)
+        filter_free(p->filter);
+    filter_free(p->asked);
+    filter_free(p->forced);
     buffer_free(&p->explain.captured);
     free(p->names);
     free(p->addresses);
@@ -187,6 +223,10 @@ static int sum_row(void *context, const struct store_chunk *c, const struct flow
     struct plan *p = context;
     (void)c;
     p->rows_seen++;
+    if (row->first_ns < p->bounds->since_ns && !p->manifest.counts_packets) { /* packets have their own times */
+        p->rows_left_out++;
+        return 0;
+    }
     if (filter_row_part(p->filter, row) == TRUTH_NO)
         return 0;
     return flow_set_add(p->flows, row, e);

@@ -13,14 +13,18 @@
 #include "collector/query/query.h"
 
 struct plan {
-    const struct message_query *q;
+    struct message_query question;     /* as it was asked, but no older than the bounds */
+    const struct message_query *q;     /* it */
+    const struct query_bounds *bounds; /* never NULL */
     const struct query_live *live;
     const struct query_sink *sink;
     const atomic_bool *cancel;
     struct store_reader *reader;
     struct filter_address *addresses; /* of names */
     struct filter_name *names;
-    struct filter *filter;
+    struct filter *filter; /* the question's, and what it is bound to */
+    struct filter *asked;  /* the question's alone; it is `filter` where there are no bounds */
+    struct filter *forced; /* what it is bound to alone; NULL: nothing */
     struct store_scan scan;
     struct after *after; /* of a question that goes on; NULL: it takes all */
     struct flow_set *flows;
@@ -31,10 +35,13 @@ struct plan {
     uint64_t selected;               /* flows */
     uint64_t packets, duplicates; /* of a pull: written; left out because another capture on the interface has them */
     uint64_t several_vantages;    /* of a pull: connections taken from one of several vantages */
+    uint64_t flows_left_out, rows_left_out, packets_cut; /* for the bounds' sake */
+    uint64_t rows, bytes;                                /* written: rows of flows; bytes */
 };
 
 /* Compiles the filter and opens a reader. */
-MUST_CHECK int plan_open(struct plan *p, struct store *s, const struct message_query *q, const struct query_live *live,
+MUST_CHECK int plan_open(struct plan *p, struct store *s, const struct message_query *q,
+                         const struct query_bounds *bounds, const struct query_live *live,
                          const struct query_sink *sink, const atomic_bool *cancel, struct error *e);
 void plan_close(struct plan *p);
 
@@ -50,7 +57,10 @@ typedef int plan_row_fn(void *context, const struct store_chunk *c, const struct
 MUST_CHECK int plan_rows(struct plan *p, struct store_chunk *c, const uint8_t *columns, plan_row_fn *each,
                          void *context, struct error *e);
 
+/* Whether numbers that count more than the asker may see are to be left out. */
+bool plan_hides_numbers(const struct plan *p);
+
 /* Writes through the sink in pieces of at most NET_PIECE_MAX; the last one ends the block. */
-MUST_CHECK int plan_write(const struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e);
+MUST_CHECK int plan_write(struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e);
 
 #endif

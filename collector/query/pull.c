@@ -40,6 +40,7 @@ struct pull {
     uint32_t interfaces;
     struct buffer out;
     uint64_t packets, duplicates;
+    uint32_t snaplen; /* of the file */
 };
 
 /* ------------------------------------------------------------------ second pass: which frames */
@@ -195,6 +196,10 @@ static void section_comment(struct pull *u, struct buffer *out)
     if (q->capture && q->capture[0])
         buffer_printf(out, " --capture %s", q->capture);
     buffer_printf(out, "\n");
+    if (u->plan->bounds->filter)
+        buffer_printf(out, "whoever asked may see only what matches '%s'\n", u->plan->bounds->filter);
+    if (u->plan->bounds->snaplen)
+        buffer_printf(out, "whoever asked may see %u bytes of each packet\n", u->plan->bounds->snaplen);
     if (manifest_complete(&u->plan->manifest))
         buffer_printf(out, "nothing inside the question is known to be missing\n");
     else {
@@ -217,7 +222,7 @@ static void write_interface(struct pull *u, uint32_t v)
         .description = at->agent,
         .filter = at->filter,
         .link_type = at->link_type,
-        .snaplen = snaplen,
+        .snaplen = snaplen < u->snaplen ? snaplen : u->snaplen,
         .mac = at->has_mac ? at->mac : NULL,
         .speed_bps = at->speed_bps,
     };
@@ -300,15 +305,21 @@ static int want(void *context, const struct merge_frame *f, const struct pcapng_
     if (!*wanted || u->every)
         return 0;
     struct packet packet;
+    const struct flow_row *row;
     struct flow_set_entry *flow = NULL;
     packet_decode(plan->places.vantage[f->vantage].link_type, p->data, p->captured, p->wire, &packet);
     if (u->need_flow || u->dropped_some) {
         flow = connection_index_find(u->index, &packet, f->place, p->time_ns);
         *wanted = flow ? !flow->other_vantage : !u->need_flow;
     }
-    if (!*wanted || u->whole)
-        return 0;
-    return filter_packet(plan->filter, &packet, flow ? &flow->sum : NULL, wanted, e);
+    row = flow ? &flow->sum : NULL;
+    int r = *wanted && plan->forced ? filter_packet(plan->forced, &packet, row, wanted, e) : 0;
+    if (r || !*wanted || u->whole)
+        return r;
+    /* what is cut off cannot be asked for, either */
+    if (p->captured > u->snaplen)
+        packet_decode(plan->places.vantage[f->vantage].link_type, p->data, u->snaplen, p->wire, &packet);
+    return filter_packet(plan->asked, &packet, row, wanted, e);
 }
 
 static int emit(void *context, const struct merge_frame *f, const struct pcapng_packet *p, struct error *e)
@@ -316,6 +327,10 @@ static int emit(void *context, const struct merge_frame *f, const struct pcapng_
     struct pull *u = context;
     struct pcapng_packet copy = *p;
     copy.interface = u->interface_of[f->vantage];
+    if (copy.captured > u->snaplen) {
+        copy.captured = u->snaplen;
+        u->plan->packets_cut++;
+    }
     pcapng_write_packet(&u->out, &copy);
     struct manifest_agent *a = agent_of(u, f);
     a->packets++;
@@ -343,7 +358,9 @@ static uint32_t common_bytes(void *context, uint32_t vantage)
 static int write_tail(struct pull *u, struct error *e)
 {
     for (uint32_t v = 0; v < u->plan->places.vantage_count; v++) {
-        const struct vantage *at = &u->plan->places.vantage[v];
+        struct vantage *at = &u->plan->places.vantage[v];
+        if (plan_hides_numbers(u->plan))
+            manifest_hide_counters(&at->counters);
         if (u->interface_of[v] != UINT32_MAX)
             pcapng_write_statistics(&u->out, u->interface_of[v], at->first_ns <= at->last_ns ? at->last_ns : 0,
                                     at->first_ns <= at->last_ns ? at->first_ns : 0, at->last_ns, &at->counters, NULL);
@@ -356,9 +373,11 @@ static int write_tail(struct pull *u, struct error *e)
 static int prepare(struct pull *u, struct error *e)
 {
     struct plan *p = u->plan;
-    bool connection_words = filter_has_connection_words(p->filter, NULL);
+    bool connection_words = filter_has_connection_words(p->asked, NULL);
     u->whole = connection_words && !p->q->packets_only;
-    u->need_flow = connection_words;
+    u->need_flow = connection_words ||
+                   (p->forced && (filter_has_connection_words(p->forced, NULL) || filter_has_places(p->forced)));
+    u->snaplen = p->bounds->snaplen ? p->bounds->snaplen : UINT32_MAX;
     p->manifest.counts_packets = true;
     u->codec = frame_codec_new();
     if (!u->codec)

@@ -1,5 +1,6 @@
 #include "collector/query/query.h"
 #include "collector/query/answers.h"
+#include "common/base/units.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,39 @@ static void put_mark(const struct plan *p, json_t *manifest)
     buffer_free(&mark);
 }
 
+/* What the question was bound to, and what that cost. */
+static void put_bounds(const struct plan *p, json_t *manifest)
+{
+    const struct query_bounds *b = p->bounds;
+    char text[64];
+    json_t *o = json_object();
+    if (b->labels)
+        json_object_set_new(o, "labels", json_string(b->labels));
+    if (b->filter)
+        json_object_set_new(o, "filter", json_string(b->filter));
+    if (b->snaplen)
+        json_object_set_new(o, "snaplen", json_integer(b->snaplen));
+    if (b->since_ns)
+        json_object_set_new(o, "since", json_string(units_rfc3339(b->since_ns, text, sizeof text)));
+    if (json_object_size(o)) {
+        json_object_set_new(o, "flows_left_out", json_integer((json_int_t)p->flows_left_out));
+        json_object_set_new(o, "rows_left_out", json_integer((json_int_t)p->rows_left_out));
+        json_object_set_new(o, "packets_cut", json_integer((json_int_t)p->packets_cut));
+        json_object_set(manifest, "bounds", o);
+    }
+    json_decref(o);
+}
+
+/* The manifest of what is not about flows: bounds alone. */
+static char *small_manifest(const struct plan *p)
+{
+    json_t *o = json_object();
+    put_bounds(p, o);
+    char *text = json_object_size(o) ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    return text;
+}
+
 static char *full_manifest(const struct plan *p)
 {
     char *text = manifest_json(&p->manifest, p->q->filter, p->q->since_ns, p->q->until_ns);
@@ -50,6 +84,7 @@ static char *full_manifest(const struct plan *p)
     json_object_set_new(o, "duplicates", json_integer((json_int_t)p->duplicates));
     json_object_set_new(o, "several_vantages", json_integer((json_int_t)p->several_vantages));
     put_mark(p, o);
+    put_bounds(p, o);
     text = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     return text;
@@ -62,15 +97,20 @@ static void conclude(struct plan *p, int r, const struct error *e, struct query_
         snprintf(out->text, sizeof out->text, "%s", e->text);
         return;
     }
+    if (plan_hides_numbers(p))
+        manifest_hide_numbers(&p->manifest);
     if (!manifest_complete(&p->manifest))
         say_incomplete(p, out);
+    else if (p->selected == 0 && !p->after && (p->bounds->agents || p->bounds->filter || p->bounds->since_ns))
+        snprintf(out->text, sizeof out->text, "nothing found among what you may see");
     else if (p->selected == 0 && !p->after)
         explain_empty(&p->explain, p->reader, p->chunks_seen, out->text);
     out->manifest = full_manifest(p);
 }
 
-void query_run(struct store *s, const struct message_query *q, const struct query_live *live,
-               const struct query_sink *sink, const atomic_bool *cancel, struct query_outcome *out)
+void query_run(struct store *s, const struct message_query *q, const struct query_bounds *bounds,
+               const struct query_live *live, const struct query_sink *sink, const atomic_bool *cancel,
+               struct query_outcome *out)
 {
     struct plan p;
     struct error e = ERROR_INIT;
@@ -81,7 +121,7 @@ void query_run(struct store *s, const struct message_query *q, const struct quer
                  "this collector does not know questions of kind %u: is it older than the command line?", q->kind);
         return;
     }
-    int r = plan_open(&p, s, q, live, sink, cancel, &e);
+    int r = plan_open(&p, s, q, bounds, live, sink, cancel, &e);
     if (r == 0)
         r = kinds[q->kind].answer(&p, &e);
     if (kinds[q->kind].of_flows)
@@ -89,6 +129,10 @@ void query_run(struct store *s, const struct message_query *q, const struct quer
     else if (r) {
         out->code = r;
         snprintf(out->text, sizeof out->text, "%s", e.text);
-    }
+    } else
+        out->manifest = small_manifest(&p);
+    out->rows = p.rows;
+    out->packets = p.packets;
+    out->bytes = p.bytes;
     plan_close(&p);
 }

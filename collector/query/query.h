@@ -46,15 +46,34 @@ struct query_live {
     size_t reach_count;
 };
 
-struct query_outcome {
-    int code;                  /* 0, ERROR_INCOMPLETE, or what failed */
-    char text[ERROR_TEXT_MAX]; /* for the user, if code != 0 or the answer is empty */
-    char *manifest;            /* JSON, malloc'ed, or NULL */
+/* What whoever asks is bound to: nothing else is answered. Not all kinds of questions can be held to all of it: rights.h of the server refuses those before.
+ *
+ *   agents    the question's own list: these names, and there are no others
+ *   filter    is true for each packet, and for all packets of each flow that is shown (also where the filter of the question has `or` and `not`); numbers that
+ *             count other packets too are left out. Without names, measures and states
+ *   snaplen   packets are cut to it; so is what the question's filter is judged on
+ *   since_ns  no packet is older, and no row holds an older one
+ *
+ * What that left out is in the manifest, as "bounds": {"labels", "filter", "snaplen", "since", "flows_left_out", "rows_left_out", "packets_cut"}. */
+struct query_bounds {
+    bool agents;
+    const char *labels; /* that chose the agents, for the manifest; NULL: none */
+    const char *filter; /* NULL: none */
+    uint32_t snaplen;   /* 0: none */
+    uint64_t since_ns;  /* 0: none */
 };
 
-/* Answers q from the store and `live`. *cancel set to true by another thread stops it with ERROR_CANCELLED. Never returns an error
+struct query_outcome {
+    int code;                      /* 0, ERROR_INCOMPLETE, or what failed */
+    char text[ERROR_TEXT_MAX];     /* for the user, if code != 0 or the answer is empty */
+    char *manifest;                /* JSON, malloc'ed, or NULL */
+    uint64_t rows, packets, bytes; /* that came back: flows; packets; bytes of the answer */
+};
+
+/* Answers q from the store and `live`, within the bounds (NULL: none). *cancel set to true by another thread stops it with ERROR_CANCELLED. Never returns an error
  * of its own: all is in *out. */
-void query_run(struct store *s, const struct message_query *q, const struct query_live *live,
-               const struct query_sink *sink, const atomic_bool *cancel, struct query_outcome *out);
+void query_run(struct store *s, const struct message_query *q, const struct query_bounds *bounds,
+               const struct query_live *live, const struct query_sink *sink, const atomic_bool *cancel,
+               struct query_outcome *out);
 
 #endif

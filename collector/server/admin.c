@@ -11,10 +11,14 @@ static const struct kind {
     const char *name;
     void (*run)(struct admin_call *c);
 } kinds[] = {
-    [ADMIN_ENROLL] = {"enroll", enroll_admin_enroll},           [ADMIN_APPROVE] = {"approve", enroll_admin_approve},
-    [ADMIN_REVOKE] = {"revoke", enroll_admin_revoke},           [ADMIN_CREDENTIALS] = {"list credentials", enroll_admin_list},
-    [ADMIN_USER_ADD] = {"add user", rights_user_add},       [ADMIN_USER_LIST] = {"list users", rights_user_list},
-    [ADMIN_USER_REMOVE] = {"remove user", rights_user_remove}, [ADMIN_AUDIT] = {"read audit", NULL},
+    [ADMIN_ENROLL] = {"enroll", enroll_admin_enroll},
+    [ADMIN_APPROVE] = {"approve", enroll_admin_approve},
+    [ADMIN_REVOKE] = {"revoke", enroll_admin_revoke},
+    [ADMIN_CREDENTIALS] = {"list credentials", enroll_admin_list},
+    [ADMIN_USER_ADD] = {"add user", rights_user_add},
+    [ADMIN_USER_LIST] = {"list users", rights_user_list},
+    [ADMIN_USER_REMOVE] = {"remove user", rights_user_remove},
+    [ADMIN_AUDIT] = {"read audit", NULL},
 };
 #define KIND_COUNT (int)(sizeof kinds / sizeof kinds[0])
 

@@ -8,6 +8,7 @@
 #include "collector/server/admin.h"
 #include "collector/server/fresh.h"
 #include "collector/server/orders.h"
+#include "collector/server/rights.h"
 #include "collector/server/session.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -29,6 +30,7 @@ struct query_task {
     struct message held;    /* what q's memory belongs to */
     uint64_t asked_ns;
     struct fresh_wait *fresh; /* agents are asked; then no thread runs yet */
+    struct rights_grant grant;
     struct query_live live;
     uv_thread_t thread;
     bool threaded;
@@ -77,7 +79,7 @@ static void run_query(void *context)
 {
     struct query_task *t = context;
     const struct query_sink sink = {.write = put, .context = t};
-    query_run(t->session->server->store, &t->q, &t->live, &sink, &t->cancel, &t->outcome);
+    query_run(t->session->server->store, &t->q, &t->grant.bounds, &t->live, &sink, &t->cancel, &t->outcome);
     uv_mutex_lock(&t->mutex);
     t->finished = true;
     uv_mutex_unlock(&t->mutex);
@@ -98,6 +100,7 @@ static void task_closed(uv_handle_t *h)
     uv_cond_destroy(&t->wake_thread);
     uv_mutex_destroy(&t->mutex);
     message_free(&t->held);
+    rights_grant_free(&t->grant);
     fresh_live_free(&t->live);
     free(t->outcome.manifest);
     struct session *s = t->session;
@@ -228,7 +231,9 @@ static bool wants_fresh(const struct message_query *q)
     return q->fresh_ms && (q->kind == QUERY_FLOWS || q->kind == QUERY_PULL);
 }
 
-static struct query_task *task_new(struct session *s, const struct message_query *q, struct error *e)
+/* The grant is the task's from then on. */
+static struct query_task *task_new(struct session *s, const struct message_query *q, struct rights_grant *grant,
+                                   struct error *e)
 {
     struct query_task *t = calloc(1, sizeof *t);
     struct message m = {.type = MESSAGE_QUERY, .query = *q};
@@ -240,6 +245,12 @@ static struct query_task *task_new(struct session *s, const struct message_query
     t->session = s;
     t->asked_ns = clock_wall_ns();
     t->q = t->held.query;
+    t->grant = *grant;
+    *grant = (struct rights_grant){0};
+    if (t->grant.bounds.agents) {
+        t->q.agents = t->grant.agents;
+        t->q.agent_count = t->grant.agent_count;
+    }
     t->last = &t->first;
     uv_mutex_init(&t->mutex);
     uv_cond_init(&t->wake_thread);
@@ -256,7 +267,7 @@ static void done_at_once(struct session *s, const struct error *e)
     session_send(s, &m);
 }
 
-static void on_query(struct session *s, const struct message_query *q)
+static void on_query(struct session *s, const struct message_query *q, struct rights_grant *grant)
 {
     struct server *server = s->server;
     struct error e = ERROR_INIT;
@@ -266,7 +277,7 @@ static void on_query(struct session *s, const struct message_query *q)
         done_at_once(s, &e);
         return;
     }
-    struct query_task *t = task_new(s, q, &e);
+    struct query_task *t = task_new(s, q, grant, &e);
     if (!t) {
         done_at_once(s, &e);
         return;
@@ -296,30 +307,59 @@ static void send_text(struct session *s, const char *text)
     }
 }
 
-static void on_orders(struct session *s, const struct message_query *q)
+static bool sees(void *context, const struct fleet_agent *a)
+{
+    return rights_sees(context, a);
+}
+
+static void on_orders(struct session *s, const struct message_query *q, const struct rights_grant *grant)
 {
     struct error e = ERROR_INIT;
     char *text = NULL;
-    if (orders_json(s->server->orders, q->capture ? q->capture : "", &text, &e) == 0)
+    const struct orders_sight sight = {sees, s, grant->bounds.filter || grant->bounds.since_ns};
+    if (orders_json(s->server->orders, q->capture ? q->capture : "", grant->any_bounds ? &sight : NULL, &text, &e) == 0)
         send_text(s, text);
     done_at_once(s, &e);
     free(text);
 }
 
-void client_session_message(struct session *s, const struct message *m)
+/* Who stops a capture is who the certificate says, if there is one. */
+static void on_command(struct session *s, const struct message_command *m)
 {
-    if (m->type != MESSAGE_QUERY && m->type != MESSAGE_COMMAND && m->type != MESSAGE_ADMIN)
-        session_refuse(s, ERROR_INVALID, "a client sends questions, commands and administrators' requests only");
-    else if (s->query || s->commanding)
-        session_refuse(s, ERROR_BUSY, "one question at a time on a connection");
-    else if (m->type == MESSAGE_COMMAND)
-        orders_command(s->server->orders, s, &m->command);
+    const struct identity *who = session_identity(s);
+    struct message_command c = *m;
+    if (who->kind == IDENTITY_USER)
+        c.who = (char *)(uintptr_t)who->name;
+    orders_command(s->server->orders, s, &c);
+}
+
+static void dispatch(struct session *s, const struct message *m, struct rights_grant *grant)
+{
+    if (m->type == MESSAGE_COMMAND)
+        on_command(s, &m->command);
     else if (m->type == MESSAGE_ADMIN)
         admin_message(s, &m->admin);
     else if (m->query.kind == QUERY_ORDERS)
-        on_orders(s, &m->query);
+        on_orders(s, &m->query, grant);
     else
-        on_query(s, &m->query);
+        on_query(s, &m->query, grant);
+}
+
+void client_session_message(struct session *s, const struct message *m)
+{
+    struct error e = ERROR_INIT;
+    struct rights_grant grant;
+    if (m->type != MESSAGE_QUERY && m->type != MESSAGE_COMMAND && m->type != MESSAGE_ADMIN) {
+        session_refuse(s, ERROR_INVALID, "a client sends questions, commands and administrators' requests only");
+    } else if (s->query || s->commanding) {
+        session_refuse(s, ERROR_BUSY, "one question at a time on a connection");
+    } else if (rights_judge(s, m, &grant, &e)) {
+        log_warn("%s at %s: refused: %s", session_identity(s)->name, s->peer, e.text);
+        done_at_once(s, &e);
+    } else {
+        dispatch(s, m, &grant);
+        rights_grant_free(&grant);
+    }
 }
 
 void client_session_drain(struct session *s)

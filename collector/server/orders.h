@@ -27,7 +27,7 @@
  *    null: never), "issued", "who", "ended" (null: it is not), "why" (it ended; ""), "left_ns",
  *    "packets", "bytes", "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops",
  *    "agents": [{"agent", "connected": bool, "phase", "text", "interfaces": [...], "left_ns", "packets", "bytes",
- *                "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops", "own", "forbidden", "free_bytes"}, ...]}
+ *                "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops", "own", "free_bytes"}, ...]}
  * "state" is "over" as soon as no connected agent runs it and nobody who is meant may yet begin, "stopping" while its end
  * has come and one still runs it. "phase" is that of enum capture_phase; in what CHECK comes to also "checked": it would
  * run. "left_ns" is null if there is no end. DONE.manifest of STOP and REMOVE: an array of those that it changed.
@@ -65,9 +65,23 @@ MUST_CHECK int orders_baseline(struct orders *o, bool wanted, struct error *e);
  * does not undo it. Each is logged in one line: who, from where, what came of it. */
 void orders_command(struct orders *o, struct session *client, const struct message_command *m);
 
-/* QUERY_ORDERS; `which` is a glob of names or the beginning of an id ("" for all). *out is malloc'ed JSON. ERROR_LIMIT
+/* The requests of those that `which` names as for STOP or REMOVE, the configuration's left out; for STOP only of those that
+ * are not over. A nonzero return ends it and is returned. */
+MUST_CHECK int orders_each_named(struct orders *o, const char *which, enum command_kind kind,
+                                 int (*each)(void *context, const struct capture_request *r, struct error *e),
+                                 void *context, struct error *e);
+
+/* What may be seen of orders: these agents, and orders that have any of them; without the numbers if they count more than may be seen. */
+struct orders_sight {
+    bool (*sees)(void *context, const struct fleet_agent *a);
+    void *context;
+    bool no_numbers;
+};
+
+/* QUERY_ORDERS; `which` is a glob of names or the beginning of an id ("" for all), `sight` NULL for all of it. *out is malloc'ed JSON. ERROR_LIMIT
  * if the answer would have more than ORDERS_LISTED_MAX agents. */
-MUST_CHECK int orders_json(struct orders *o, const char *which, char **out, struct error *e);
+MUST_CHECK int orders_json(struct orders *o, const char *which, const struct orders_sight *sight, char **out,
+                           struct error *e);
 
 /* Of control connections: one is up (send it its orders), gone, or sent CHECKED or CAPTURE_STATE. */
 void orders_agent_up(struct orders *o, struct session *agent);

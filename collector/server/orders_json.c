@@ -16,9 +16,8 @@ static const struct number {
     {                                                                                                                  \
 #field, offsetof(struct message_capture_state, field), summed                                                  \
     }
-    NUMBER(left_ns, false),      NUMBER(packets, true),     NUMBER(bytes, true),
-    NUMBER(packets_per_s, true), NUMBER(bytes_per_s, true), NUMBER(kernel_drops, true),
-    NUMBER(other_drops, true),   NUMBER(own, false),        NUMBER(forbidden, false),
+    NUMBER(left_ns, false),    NUMBER(packets, true),      NUMBER(bytes, true),       NUMBER(packets_per_s, true),
+    NUMBER(bytes_per_s, true), NUMBER(kernel_drops, true), NUMBER(other_drops, true), NUMBER(own, false),
 #undef NUMBER
 };
 #define NUMBER_COUNT (sizeof numbers / sizeof numbers[0])
@@ -77,7 +76,13 @@ static const char *shown_phase(const struct order *o, const struct order_agent *
     return would ? "checked" : capture_phase_name(order_phase(o, a, now_ns));
 }
 
-static json_t *agent_json(const struct order *o, const struct order_agent *a, uint64_t now_ns)
+static bool is_seen(const struct orders_sight *sight, const struct order_agent *a)
+{
+    return !sight || sight->sees(sight->context, a->is);
+}
+
+static json_t *agent_json(const struct order *o, const struct order_agent *a, uint64_t now_ns,
+                          const struct orders_sight *sight)
 {
     const struct message_capture_state *s = &a->state.capture_state;
     char text[ERROR_TEXT_MAX];
@@ -87,17 +92,19 @@ static json_t *agent_json(const struct order *o, const struct order_agent *a, ui
     json_object_set_new(j, "phase", json_string(shown_phase(o, a, now_ns)));
     json_object_set_new(j, "text", string_json(order_agent_text(o, a, now_ns, text, sizeof text)));
     json_object_set_new(j, "interfaces", strings_json(s->interfaces, s->interface_count));
-    set_numbers(j, s);
+    if (!sight || !sight->no_numbers)
+        set_numbers(j, s);
     json_object_set_new(j, "free_bytes", unless(0, a->free_bytes));
     return j;
 }
 
-static void set_sums(json_t *j, const struct order *o)
+static void set_sums(json_t *j, const struct order *o, const struct orders_sight *sight)
 {
-    for (size_t n = 0; n < NUMBER_COUNT; n++) {
+    for (size_t n = 0; n < NUMBER_COUNT && (!sight || !sight->no_numbers); n++) {
         uint64_t sum = 0;
         for (uint32_t i = 0; i < o->agent_count && numbers[n].summed; i++)
-            sum += number_of(&o->agents[i].state.capture_state, n);
+            if (is_seen(sight, &o->agents[i]))
+                sum += number_of(&o->agents[i].state.capture_state, n);
         if (numbers[n].summed)
             json_object_set_new(j, numbers[n].name, number_json(sum));
     }
@@ -125,7 +132,8 @@ static void set_request(json_t *j, const struct capture_request *r)
     free(selector);
 }
 
-json_t *order_json(const struct order *o, uint64_t now_ns)
+/* NULL: nothing of it may be seen. */
+static json_t *seen_json(const struct order *o, uint64_t now_ns, const struct orders_sight *sight)
 {
     uint64_t end_ns = o->request->end_ns;
     char id[ORDER_ID_TEXT];
@@ -140,14 +148,24 @@ json_t *order_json(const struct order *o, uint64_t now_ns)
                         o->stage == ORDER_OVER ? number_json(0)
                         : end_ns               ? number_json(end_ns > now_ns ? end_ns - now_ns : 0)
                                                : json_null());
-    set_sums(j, o);
+    set_sums(j, o, sight);
     for (uint32_t i = 0; i < o->agent_count; i++)
-        json_array_append_new(agents, agent_json(o, &o->agents[i], now_ns));
+        if (is_seen(sight, &o->agents[i]))
+            json_array_append_new(agents, agent_json(o, &o->agents[i], now_ns, sight));
+    bool seen = !sight || json_array_size(agents);
     json_object_set_new(j, "agents", agents);
-    return j;
+    if (seen)
+        return j;
+    json_decref(j);
+    return NULL;
 }
 
-int orders_json(struct orders *o, const char *which, char **out, struct error *e)
+json_t *order_json(const struct order *o, uint64_t now_ns)
+{
+    return seen_json(o, now_ns, NULL);
+}
+
+int orders_json(struct orders *o, const char *which, const struct orders_sight *sight, char **out, struct error *e)
 {
     struct order **found = malloc((o->count + 1) * sizeof(struct order *));
     json_t *list = json_array();
@@ -160,7 +178,7 @@ int orders_json(struct orders *o, const char *which, char **out, struct error *e
         r = error_set(e, ERROR_LIMIT, "the list of %zu captures would have %llu agents, at most are %u: name fewer", n,
                       (unsigned long long)agents, ORDERS_LISTED_MAX);
     for (size_t i = n; r == 0 && i-- > 0;)
-        json_array_append_new(list, order_json(found[i], now));
+        (void)json_array_append_new(list, seen_json(found[i], now, sight)); /* NULL is not appended */
     *out = r ? NULL : json_dumps(list, JSON_COMPACT);
     if (r == 0 && !*out)
         r = error_set(e, ERROR_MEMORY, "no memory for the list of captures");

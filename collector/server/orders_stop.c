@@ -57,6 +57,20 @@ static int find(const struct command *c, struct order ***out, size_t *count, str
     return n ? 0 : nothing_found(c, e);
 }
 
+int orders_each_named(struct orders *o, const char *which, enum command_kind kind,
+                      int (*each)(void *context, const struct capture_request *r, struct error *e), void *context,
+                      struct error *e)
+{
+    struct order **found = malloc((o->count + 1) * sizeof(struct order *));
+    int r = found ? 0 : error_set(e, ERROR_MEMORY, "no memory for a command");
+    size_t n = found && which[0] ? orders_match(o, which, found) : 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (!is_baseline(found[i]) && (kind != COMMAND_STOP || found[i]->stage != ORDER_OVER))
+            r = each(context, found[i]->request, e);
+    free(found);
+    return r;
+}
+
 /* ------------------------------------------------------------------ jobs */
 
 static void finish(struct command *c)

@@ -8,6 +8,7 @@
 #ifndef FLEETDUMP_COLLECTOR_SERVER_RIGHTS_H
 #define FLEETDUMP_COLLECTOR_SERVER_RIGHTS_H
 
+#include "collector/query/query.h"
 #include "collector/server/admin.h"
 
 #define RIGHTS_USERS_MAX  10000u
@@ -59,6 +60,45 @@ void rights_row_free(struct rights_row *row);
 /* From now on the user has that role, or the greater one that he has: of somebody who logs in with a token that says so
  * (the host's root had it made). */
 void rights_user_at_least(struct rights *r, const char *name, enum rights_role role);
+
+/* ------------------------------------------------------------------ judgement */
+/* What a request came to. Owns what it points to: rights_grant_free. */
+struct rights_grant {
+    struct query_bounds bounds; /* of a question */
+    char *labels, *filter;      /* bounds point to them */
+    char **agents; /* bounds.agents: the names that the question's own globs leave of them; texts in one piece */
+    uint32_t agent_count;
+    bool any_bounds;
+};
+
+/* Whether who asks may; the one place where that is decided, for each QUERY, COMMAND and ADMIN, before anything is done. Bounds narrow a question (*grant says how); a
+ * command is never narrowed: one that reaches beyond them is refused, since what an operator signed is not to be changed by anybody, and an agent that joins tomorrow
+ * would be reached as well. ERROR_REFUSED says what is missing, and who can give it. */
+MUST_CHECK int rights_judge(const struct session *s, const struct message *m, struct rights_grant *grant,
+                            struct error *e);
+void rights_grant_free(struct rights_grant *g);
+
+/* The table that it walks: each request there is, with the least role for it; NULL behind the last. */
+struct rights_rule {
+    uint8_t type; /* MESSAGE_QUERY, MESSAGE_COMMAND, MESSAGE_ADMIN */
+    uint8_t kind;
+    const char *name; /* "pull" */
+    enum rights_role least;
+    uint8_t holds; /* RIGHTS_HOLDS_ bits: the bounds that it can be held to; who is bound otherwise is refused */
+};
+enum {
+    RIGHTS_HOLDS_LABELS = 1,
+    RIGHTS_HOLDS_FILTER = 2,
+    RIGHTS_HOLDS_SNAPLEN = 4,
+    RIGHTS_HOLDS_RANGE = 8,
+    RIGHTS_HOLDS_ALL = 15
+};
+const struct rights_rule *rights_rule_at(size_t i);
+/* NULL: no such request. */
+const struct rights_rule *rights_rule_of(const struct message *m);
+
+/* Whether an agent is within the bounds of whoever asks: for lists that the loop makes. */
+bool rights_sees(const struct session *s, const struct fleet_agent *a);
 
 /* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns"} (a user of that name gets these instead of what he had; nobody
  * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {...}}; [{...}]; {"removed": NAME}. */

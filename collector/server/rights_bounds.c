@@ -168,7 +168,7 @@ int rights_row_of(const char *name, enum rights_role role, const struct rights_b
     if (r)
         return r;
     json_t *o = rights_bounds_json(bounds);
-    row->role = strdup(rights_role_name(role));
+    row->role = strdup(rights_role_name((int)role));
     row->bounds = json_dumps(o, JSON_COMPACT);
     json_decref(o);
     if (row->role && row->bounds)
@@ -204,6 +204,10 @@ int rights_user_new(const char *name, const char *role, const json_t *bounds, co
         r = error_set(e, ERROR_USAGE, "'%.40s' is no role: viewer, analyst, operator or admin", role);
     if (r == 0)
         r = read_bounds(bounds, &u->bounds, e);
+    if (r == 0 && u->role == RIGHTS_ADMIN &&
+        (u->bounds.label_count || u->bounds.filter[0] || u->bounds.snaplen || u->bounds.range_ns))
+        r = error_set(e, ERROR_USAGE,
+                      "an administrator has no bounds: he could give himself any right by another user");
     if (r == 0 && (!(u->name = strdup(name)) || !(u->created_by = strdup(by))))
         r = error_set(e, ERROR_MEMORY, "no memory for a user");
     if (r) {

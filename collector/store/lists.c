@@ -174,16 +174,30 @@ static int give_capture(const struct listed *items, size_t count, struct buffer 
     return each(context, &c);
 }
 
-int store_each_capture(struct store_reader *r, int (*each)(void *context, const struct store_capture_info *c),
-                       void *context, struct error *e)
+/* Of items, those that the scan names come first, and only they count; what is freed later stays the same. */
+static size_t keep_wanted(struct listing *l, const struct store_scan *scan)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->count; i++)
+        if (!scan || reader_wants(scan, l->items[i].sum.agent, l->items[i].sum.capture)) {
+            struct listed swap = l->items[kept];
+            l->items[kept++] = l->items[i];
+            l->items[i] = swap;
+        }
+    return kept;
+}
+
+int store_each_capture(struct store_reader *r, const struct store_scan *scan,
+                       int (*each)(void *context, const struct store_capture_info *c), void *context, struct error *e)
 {
     struct listing l = {0};
     struct buffer agents = {0};
     int result = list_streams(r, &l, e);
-    if (!result && l.count)
-        qsort(l.items, l.count, sizeof(*l.items), by_capture);
-    for (size_t i = 0, n; !result && i < l.count; i += n) {
-        for (n = 1; i + n < l.count && strcmp(l.items[i].sum.capture, l.items[i + n].sum.capture) == 0; n++)
+    size_t count = result ? 0 : keep_wanted(&l, scan);
+    if (count)
+        qsort(l.items, count, sizeof(*l.items), by_capture);
+    for (size_t i = 0, n; !result && i < count; i += n) {
+        for (n = 1; i + n < count && strcmp(l.items[i].sum.capture, l.items[i + n].sum.capture) == 0; n++)
             ;
         result = give_capture(&l.items[i], n, &agents, each, context, e);
     }

@@ -260,7 +260,8 @@ struct store_capture_info {
     struct counters totals;
     uint64_t gap_packets; /* in GAP items and evicted bodies */
 };
-MUST_CHECK int store_each_capture(struct store_reader *r,
+/* Of the streams that the scan's agents and captures name (NULL: of all). */
+MUST_CHECK int store_each_capture(struct store_reader *r, const struct store_scan *scan,
                                   int (*each)(void *context, const struct store_capture_info *c), void *context,
                                   struct error *e);
 

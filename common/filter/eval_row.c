@@ -64,18 +64,30 @@ enum truth filter_row_part(const struct filter *f, const struct flow_row *row)
     return best;
 }
 
-enum truth filter_row_sum(const struct filter *f, const struct flow_row *sum)
+/* Calls for each class that the flow counted, and takes the least or the greatest truth. */
+static enum truth over_classes(const struct filter *f, const struct flow_row *sum, bool all)
 {
-    enum truth best = TRUTH_NO;
+    enum truth end = all ? TRUTH_NO : TRUTH_YES, result = all ? TRUTH_YES : TRUTH_NO;
     bool any = false;
     for (size_t i = 0; i < CLASSES; i++)
         any |= counted(sum, &classes[i]);
-    for (size_t i = 0; i < CLASSES && best != TRUTH_YES; i++) {
+    for (size_t i = 0; i < CLASSES && result != end; i++) {
         /* A flow whose packets stand in rows that are gone is judged as if it had some either way. */
         if (any ? !counted(sum, &classes[i]) : classes[i].later)
             continue;
         enum truth t = eval_class(f, sum, &classes[i], SCOPE_SUM);
-        best = t > best ? t : best;
+        if (all ? t < result : t > result)
+            result = t;
     }
-    return best;
+    return result;
+}
+
+enum truth filter_row_sum(const struct filter *f, const struct flow_row *sum)
+{
+    return over_classes(f, sum, false);
+}
+
+enum truth filter_row_whole(const struct filter *f, const struct flow_row *sum)
+{
+    return over_classes(f, sum, true);
 }

@@ -75,6 +75,9 @@ struct filter;
 MUST_CHECK int filter_compile(const char *text, const struct filter_names *names, struct filter **out, struct error *e);
 void filter_free(struct filter *f);
 
+/* The filter that is true where both are, and takes both over (they are freed with it, and on errors). */
+MUST_CHECK int filter_join(struct filter *a, struct filter *b, struct filter **out, struct error *e);
+
 /* The names in text that need an entry in struct filter_names: calls `each` for every distinct one. Parses as
  * filter_compile. */
 MUST_CHECK int filter_each_name(const char *text, void (*each)(void *context, const char *name), void *context,
@@ -90,6 +93,9 @@ bool filter_has_packet_words(const struct filter *f, const char **what);
 bool filter_has_connection_words(const struct filter *f, const char **what);
 bool filter_has_measures(const struct filter *f, const char **what);
 
+/* Whether it asks for agent or capture, which a packet alone does not tell. */
+bool filter_has_places(const struct filter *f);
+
 enum truth { TRUTH_NO = 0, TRUTH_MAYBE = 1, TRUTH_YES = 2 };
 
 /* Could a flow that this row is a part of be selected? Judged on what all rows of the flow share: classes of packets
@@ -104,6 +110,10 @@ bool filter_may_match_at(const struct filter *f, const char *agent, const char *
  * be set for words that ask for them. A sum without packets (their rows are gone) is judged as if it had some either
  * way. */
 enum truth filter_row_sum(const struct filter *f, const struct flow_row *sum);
+
+/* The same for all packets of the flow instead of one of them: yes if each class of packets that its rows counted matches. So a
+ * flow is what may be shown of its packets if only what matches may be. */
+enum truth filter_row_whole(const struct filter *f, const struct flow_row *sum);
 
 /* Whether the packet matches, exactly. `flow` is the sum of the flow it belongs to (for connection words, places and
  * the time at which a name had an address; NULL: those words compare false, and names have all their addresses).

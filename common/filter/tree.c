@@ -90,3 +90,51 @@ bool filter_has_measures(const struct filter *f, const char **what)
 {
     return has(f, node_is_measure, what);
 }
+
+static bool node_is_place(const struct node *n)
+{
+    return n->kind == NODE_AGENT || n->kind == NODE_CAPTURE;
+}
+
+bool filter_has_places(const struct filter *f)
+{
+    return has(f, node_is_place, NULL);
+}
+
+/* ------------------------------------------------------------------ both */
+
+/* All nodes of `from` become f's. */
+static void take_nodes(struct filter *f, struct filter *from)
+{
+    struct node **oldest = &f->nodes;
+    while (*oldest)
+        oldest = &(*oldest)->older;
+    *oldest = from->nodes;
+    f->node_count += from->node_count;
+    free(from);
+}
+
+/* A root may be any node, or itself stand in a chain: it becomes one of two terms, in a chain of its own. */
+static struct node *term_of(struct filter *f, struct node *root)
+{
+    struct node *n = tree_node(f, NODE_CHAIN);
+    if (n)
+        n->child = root;
+    return n;
+}
+
+int filter_join(struct filter *a, struct filter *b, struct filter **out, struct error *e)
+{
+    struct node *root = tree_node(a, NODE_CHAIN), *left = term_of(a, a->root), *right = term_of(b, b->root);
+    if (!root || !left || !right) {
+        filter_free(a);
+        filter_free(b);
+        return error_set(e, ERROR_LIMIT, "both filters together are too large");
+    }
+    root->child = left;
+    left->next = right;
+    a->root = root;
+    take_nodes(a, b);
+    *out = a;
+    return 0;
+}

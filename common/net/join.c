@@ -26,10 +26,8 @@ static void end(struct asking *a, int result)
     if (a->result == 0)
         a->result = result;
     uv_timer_stop(&a->patience);
-    if (a->stream && result)
+    if (a->stream)
         stream_abort(a->stream);
-    else if (a->stream)
-        stream_close(a->stream);
 }
 
 static void on_late(uv_timer_t *timer)

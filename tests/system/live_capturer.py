@@ -19,7 +19,7 @@ import pcapfile
 from namespaces import BIN, WAIT_S, Net, ethernet, icmp, ip4, ip6, need, send_frames, tcp, udp, wait_until
 
 TOOL = os.path.join(BIN, "capturer_tool")
-PARTS = ("kept", "filtered", "kernel_drops", "agent_drops", "policy", "own", "forbidden")
+PARTS = ("kept", "filtered", "kernel_drops", "agent_drops", "policy", "own")
 
 
 class Capturer:

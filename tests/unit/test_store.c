@@ -494,7 +494,7 @@ static void list(struct place *p, struct buffer *out)
     struct store_reader *r = NULL;
     buffer_clear(out);
     assert_int_equal(store_reader_open(p->s, &r, &p->e), 0);
-    assert_int_equal(store_each_capture(r, note_capture, out, &p->e), 0);
+    assert_int_equal(store_each_capture(r, NULL, note_capture, out, &p->e), 0);
     assert_int_equal(store_each_stream(r, &(struct store_scan){.capture = "b"}, note_stream, out, &p->e), 0);
     buffer_u8(out, 0);
     store_reader_close(r);

@@ -1,0 +1,390 @@
+/*
+ * Who may ask for what: a walk over the table of requests, every role and targets within and outside of bounds, by real messages to a real collector; and what bounds do to lists and
+ * commands. Here certificates are only pretended: session_identity is wrapped.
+ */
+#include "collector/server/rights.h"
+#include "tests/unit/server_support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct identity pretended, of_one;
+static const struct session *one; /* is somebody else: of_one */
+
+const struct identity *__wrap_session_identity(const struct session *s);
+const struct identity *__wrap_session_identity(const struct session *s)
+{
+    static const struct identity nobody;
+    return s == one ? &of_one : s->role == ROLE_CLIENT ? &pretended : &nobody;
+}
+
+static void be(uint8_t kind, const char *name)
+{
+    pretended = (struct identity){.kind = kind};
+    snprintf(pretended.name, sizeof pretended.name, "%s", name);
+}
+
+static char *text_of(const char *fixed)
+{
+    return (char *)(uintptr_t)fixed;
+}
+
+static int ask_admin(struct peer *p, enum admin_kind kind, const char *json)
+{
+    unsigned before = p->dones;
+    struct message m = {.type = MESSAGE_ADMIN, .admin = {.kind = (uint8_t)kind, .json = text_of(json)}};
+    peer_send(p, &m);
+    UNTIL(p->world, p->dones > before || !p->stream);
+    return p->code;
+}
+
+static void add_user(struct peer *p, const char *json)
+{
+    struct identity was = pretended;
+    be(IDENTITY_NONE, "");
+    if (ask_admin(p, ADMIN_USER_ADD, json))
+        fail_msg("%s: %s", json, p->text);
+    pretended = was;
+}
+
+/* ------------------------------------------------------------------ the walk */
+
+static const char *const roles[] = {"viewer", "analyst", "operator", "admin"};
+
+/* One request of each kind, as harmless as there is; the target is an agent's label. */
+static int request(struct peer *p, const struct rights_rule *rule, const char *label)
+{
+    char *labels[] = {text_of(label)};
+    struct capture_request r = request_of("walk", NULL);
+    struct message_command c = {.kind = rule->kind, .which = text_of("none*"), .request = &r};
+    struct message_query q = {.kind = rule->kind, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    r.labels = labels;
+    r.label_count = label[0] != 0;
+    c.request_count = rule->kind == COMMAND_CHECK || rule->kind == COMMAND_START;
+    if (rule->type == MESSAGE_QUERY)
+        return peer_ask(p, &q);
+    if (rule->type == MESSAGE_COMMAND)
+        return peer_command(p, &c);
+    return ask_admin(p, (enum admin_kind)rule->kind, "{}");
+}
+
+static bool was_refused(const struct peer *p, const struct rights_rule *rule)
+{
+    return p->code == ERROR_REFUSED && strncmp(p->text, rule->name, strlen(rule->name)) == 0;
+}
+
+/* Whatever comes of a request that is allowed (there may be nothing to stop), it is not refused for the role's sake. */
+static void each_role_may_what_the_table_says(void **state)
+{
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    peer_connect(w, "web-1", "role=web");
+    const struct rights_rule *rule;
+    size_t count = 0;
+    for (size_t i = 0; i < 4; i++) {
+        char json[200];
+        snprintf(json, sizeof json, "{\"name\":\"%s\",\"role\":\"%s\"}", roles[i], roles[i]);
+        add_user(p, json);
+    }
+    for (size_t i = 0; (rule = rights_rule_at(i)); i++)
+        for (int role = RIGHTS_VIEWER; role <= RIGHTS_ADMIN; role++, count++) {
+            be(IDENTITY_USER, rights_role_name(role));
+            (void)request(p, rule, "");
+            bool allowed = role >= (int)rule->least;
+            if (was_refused(p, rule) == allowed)
+                fail_msg("%s as %s: %d %s", rule->name, rights_role_name(role), p->code, p->text);
+        }
+    assert_int_equal(count, 4 * 20);
+}
+
+/* Every kind of every message that a client may send is in the table, once. */
+static void the_table_has_every_request(void **state)
+{
+    (void)state;
+    static const struct {
+        enum message_type type;
+        uint8_t last;
+    } all[] = {{MESSAGE_QUERY, QUERY_ORDERS}, {MESSAGE_COMMAND, COMMAND_REMOVE}, {MESSAGE_ADMIN, ADMIN_AUDIT}};
+    for (size_t t = 0; t < 3; t++)
+        for (uint8_t kind = 1; kind <= all[t].last; kind++) {
+            size_t found = 0;
+            const struct rights_rule *rule;
+            for (size_t i = 0; (rule = rights_rule_at(i)); i++)
+                found += rule->type == all[t].type && rule->kind == kind;
+            if (found != 1)
+                fail_msg("%s %d stands there %zu times", message_type_name((int)all[t].type), kind, found);
+        }
+}
+
+static void who_is_not_known_has_no_rights(void **state)
+{
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    const struct rights_rule *rule;
+    for (size_t i = 0; (rule = rights_rule_at(i)); i++) {
+        be(IDENTITY_USER, "stranger");
+        assert_int_equal(request(p, rule, ""), ERROR_REFUSED);
+        assert_non_null(strstr(p->text, "admin user add stranger"));
+        be(IDENTITY_AGENT, "web-1");
+        assert_int_equal(request(p, rule, ""), ERROR_REFUSED);
+        be(IDENTITY_COLLECTOR, "hub");
+        assert_int_equal(request(p, rule, ""), ERROR_REFUSED);
+    }
+}
+
+/* ------------------------------------------------------------------ bounds */
+
+/* Each kind of bound with each request: held to it, or refused. */
+static void what_cannot_be_held_to_a_bound_is_refused(void **state)
+{
+    static const struct {
+        const char *json;
+        uint8_t bit;
+    } bounds[] = {{"\"labels\":[\"role=web\"]", RIGHTS_HOLDS_LABELS},
+                  {"\"filter\":\"port 80\"", RIGHTS_HOLDS_FILTER},
+                  {"\"snaplen\":96", RIGHTS_HOLDS_SNAPLEN},
+                  {"\"range_ns\":3600000000000", RIGHTS_HOLDS_RANGE}};
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    peer_connect(w, "web-1", "role=web");
+    for (size_t b = 0; b < 4; b++) {
+        char json[200];
+        const struct rights_rule *rule;
+        snprintf(json, sizeof json, "{\"name\":\"bo\",\"role\":\"operator\",%s}", bounds[b].json);
+        add_user(p, json);
+        be(IDENTITY_USER, "bo");
+        for (size_t i = 0; (rule = rights_rule_at(i)) && rule->type == MESSAGE_QUERY; i++) {
+            (void)request(p, rule, "");
+            if (was_refused(p, rule) == ((rule->holds & bounds[b].bit) != 0))
+                fail_msg("%s with %s: %d %s", rule->name, bounds[b].json, p->code, p->text);
+        }
+    }
+}
+
+static void lists_have_the_agents_within(void **state)
+{
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    peer_connect(w, "web-1", "role=web,dc=fra");
+    peer_connect(w, "web-2", "role=web,dc=ams");
+    peer_connect(w, "db-1", "role=db");
+    struct capture_request all = request_of("all", NULL), db = request_of("only-db", "db-*");
+    assert_int_equal(peer_start(p, &all, false), 0);
+    assert_int_equal(peer_start(p, &db, false), 0);
+    add_user(p, "{\"name\":\"ann\",\"role\":\"viewer\",\"labels\":[\"role=web\"]}");
+    be(IDENTITY_USER, "ann");
+
+    struct message_query q = {.kind = QUERY_AGENTS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    assert_int_equal(peer_ask(p, &q), 0);
+    json_t *agents = json_loadb((const char *)p->result.data, p->result.len, 0, NULL);
+    assert_int_equal(json_array_size(agents), 2);
+    assert_string_equal(json_text(json_array_get(agents, 0), "agent"), "web-1");
+    json_decref(agents);
+    json_t *manifest = peer_manifest(p);
+    assert_string_equal(json_text(json_object_get(manifest, "bounds"), "labels"), "role=web");
+    json_decref(manifest);
+
+    char *globs[] = {text_of("db-*"), text_of("*-1")};
+    q.agents = globs;
+    q.agent_count = 2;
+    assert_int_equal(peer_ask(p, &q), 0);
+    agents = json_loadb((const char *)p->result.data, p->result.len, 0, NULL);
+    assert_int_equal(json_array_size(agents), 1);
+    json_decref(agents);
+    q.agent_count = 1;
+    assert_int_equal(peer_ask(p, &q), 0);
+    agents = json_loadb((const char *)p->result.data, p->result.len, 0, NULL);
+    assert_int_equal(json_array_size(agents), 0);
+    json_decref(agents);
+
+    json_t *orders = peer_orders(p, "");
+    assert_int_equal(json_array_size(orders), 1);
+    assert_string_equal(json_text(json_array_get(orders, 0), "capture"), "all");
+    assert_int_equal(json_array_size(json_object_get(json_array_get(orders, 0), "agents")), 2);
+    assert_null(json_agent(json_array_get(orders, 0), "db-1"));
+    json_decref(orders);
+
+    be(IDENTITY_NONE, "");
+    orders = peer_orders(p, "");
+    assert_int_equal(json_array_size(orders), 2);
+    json_decref(orders);
+}
+
+static int start_with(struct peer *p, const char *name, const char *const *labels, uint32_t count, const char *filter,
+                      uint32_t snaplen)
+{
+    struct capture_request r = request_of(name, NULL);
+    r.labels = (char **)(uintptr_t)labels;
+    r.label_count = count;
+    r.filter = text_of(filter);
+    r.snaplen = snaplen;
+    return peer_start(p, &r, false);
+}
+
+static void an_operator_starts_and_stops_within_his_labels(void **state)
+{
+    static const char *const web[] = {"role=web"}, *const fra[] = {"dc=fra,role=web"}, *const db[] = {"role=db"},
+                             *const two[] = {"role=web", "role=db"}, *const glob[] = {"role=we*"};
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    peer_connect(w, "web-1", "role=web,dc=fra");
+    struct peer *db1 = peer_connect(w, "db-1", "role=db");
+    add_user(p, "{\"name\":\"bo\",\"role\":\"operator\",\"labels\":[\"role=web\"]}");
+    be(IDENTITY_USER, "bo");
+    assert_int_equal(start_with(p, "a", web, 1, "", 0), 0);
+    assert_int_equal(start_with(p, "b", fra, 1, "", 0), 0);
+    assert_int_equal(start_with(p, "c", NULL, 0, "", 0), ERROR_REFUSED);
+    assert_non_null(strstr(p->text, "order it with --label role=web"));
+    assert_int_equal(start_with(p, "d", db, 1, "", 0), ERROR_REFUSED);
+    assert_int_equal(start_with(p, "e", two, 2, "", 0), ERROR_REFUSED);
+    assert_int_equal(start_with(p, "f", glob, 1, "", 0), ERROR_REFUSED); /* would mean role=wexyz, too */
+    assert_int_equal(db1->checks, 0);
+    assert_int_equal(db1->order_count, 0);
+
+    be(IDENTITY_NONE, "");
+    assert_int_equal(start_with(p, "db", db, 1, "", 0), 0);
+    be(IDENTITY_USER, "bo");
+    assert_int_equal(peer_name(p, COMMAND_STOP, "db"), ERROR_REFUSED);
+    assert_int_equal(peer_name(p, COMMAND_STOP, "*"), ERROR_REFUSED);
+    assert_int_equal(db1->order_count, 1);
+    assert_int_equal(peer_name(p, COMMAND_STOP, "a"), 0);
+    json_t *stopped = peer_manifest(p);
+    assert_string_equal(json_text(json_array_get(stopped, 0), "why"), "stopped by bo");
+    json_decref(stopped);
+    be(IDENTITY_NONE, "");
+    assert_int_equal(peer_name(p, COMMAND_STOP, "db"), 0);
+    be(IDENTITY_USER, "bo");
+    assert_int_equal(peer_name(p, COMMAND_REMOVE, "db"), ERROR_REFUSED);
+}
+
+static void an_operator_captures_within_filter_and_snaplen(void **state)
+{
+    static const struct {
+        const char *filter;
+        uint32_t snaplen;
+        int code;
+    } cases[] = {
+        {"port 80", 96, 0},
+        {"(port 80) and (host 10.0.0.1 or udp)", 64, 0},
+        {"(port 80) and (host 10.0.0.1) and (tcp)", 96, ERROR_REFUSED}, /* not of that form; says how */
+        {"(port 80) and ((host 10.0.0.1) and (tcp))", 96, 0},
+        {"(port 80) and (tcp) or (udp)", 96, ERROR_REFUSED},
+        {"(port 80) or (port 81)", 96, ERROR_REFUSED},
+        {"port 80 or port 81", 96, ERROR_REFUSED},
+        {"not port 80", 96, ERROR_REFUSED},
+        {"", 96, ERROR_REFUSED},
+        {"port 80", 0, ERROR_REFUSED},
+        {"port 80", 97, ERROR_REFUSED},
+    };
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    peer_connect(w, "web-1", "role=web");
+    add_user(p, "{\"name\":\"bo\",\"role\":\"operator\",\"filter\":\"port 80\",\"snaplen\":96}");
+    be(IDENTITY_USER, "bo");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%zu", i);
+        if (start_with(p, name, NULL, 0, cases[i].filter, cases[i].snaplen) != cases[i].code)
+            fail_msg("'%s' %u: %d %s", cases[i].filter, cases[i].snaplen, p->code, p->text);
+    }
+}
+
+/* ------------------------------------------------------------------ users */
+
+static void users_are_checked_when_they_are_added(void **state)
+{
+    static const struct {
+        const char *json, *says;
+    } cases[] = {
+        {"{\"role\":\"viewer\"}", "name is missing"},
+        {"{\"name\":\"a b\",\"role\":\"viewer\"}", "name 'a b'"},
+        {"{\"name\":\"a\",\"role\":\"king\"}", "is no role"},
+        {"{\"name\":\"a\",\"role\":7}", "role is to be a text"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"labels\":\"role=web\"}", "labels are a list"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"labels\":[7]}", "labels are a list"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"labels\":[\"web\"]}", "not of the form KEY=VALUE"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"filter\":\"host web-1\"}", "has a name"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"filter\":\"bytes > 1M\"}", "depends on the time"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"filter\":\"port 80) or (tcp\"}", "port 80) or (tcp"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"snaplen\":-1}", "whole numbers"},
+        {"{\"name\":\"a\",\"role\":\"viewer\",\"range_ns\":1.5}", "whole numbers"},
+        {"{\"name\":\"a\",\"role\":\"admin\",\"snaplen\":96}", "an administrator has no bounds"},
+        {"[]", "no JSON object"},
+        {"{", "no JSON object"},
+    };
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_not_equal(ask_admin(p, ADMIN_USER_ADD, cases[i].json), 0);
+        if (!strstr(p->text, cases[i].says))
+            fail_msg("%s: %s", cases[i].json, p->text);
+    }
+    assert_null(rights_user(w->server.rights, "a"));
+}
+
+static void changes_hold_at_once_and_after_a_restart(void **state)
+{
+    struct world *w = *state;
+    struct peer *p = peer_client(w);
+    const struct message_query q = {.kind = QUERY_FLOWS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    add_user(p, "{\"name\":\"ann\",\"role\":\"viewer\"}");
+    add_user(p, "{\"name\":\"root\",\"role\":\"admin\"}");
+    be(IDENTITY_USER, "ann");
+    assert_int_equal(peer_ask(p, &q), 0);
+    be(IDENTITY_USER, "root");
+    assert_int_equal(ask_admin(p, ADMIN_USER_ADD, "{\"name\":\"root\",\"role\":\"viewer\"}"), ERROR_REFUSED);
+    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"root\"}"), ERROR_REFUSED);
+    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"nobody\"}"), ERROR_NOT_FOUND);
+    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"ann\"}"), 0);
+    be(IDENTITY_USER, "ann");
+    assert_int_equal(peer_ask(p, &q), ERROR_REFUSED);
+    world_stop(w);
+    world_start(w);
+    p = peer_client(w);
+    assert_int_equal(peer_ask(p, &q), ERROR_REFUSED);
+    be(IDENTITY_USER, "root");
+    assert_int_equal(ask_admin(p, ADMIN_USER_LIST, ""), 0);
+    json_t *users = peer_manifest(p);
+    assert_int_equal(json_array_size(users), 1);
+    assert_string_equal(json_text(json_array_get(users, 0), "role"), "admin");
+    json_decref(users);
+}
+
+static void a_removed_user_is_disconnected(void **state)
+{
+    struct world *w = *state;
+    struct peer *p = peer_client(w), *other = peer_client(w);
+    add_user(p, "{\"name\":\"ann\",\"role\":\"viewer\"}");
+    one = w->server.sessions; /* the newest */
+    of_one = (struct identity){.kind = IDENTITY_USER, .name = "ann"};
+    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"ann\"}"), 0);
+    UNTIL(w, !other->stream);
+    one = NULL;
+    assert_non_null(p->stream);
+}
+
+static int set_up(void **state)
+{
+    one = NULL;
+    be(IDENTITY_NONE, "");
+    return world_set_up(state);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, world_tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(each_role_may_what_the_table_says),
+        TEST(the_table_has_every_request),
+        TEST(who_is_not_known_has_no_rights),
+        TEST(what_cannot_be_held_to_a_bound_is_refused),
+        TEST(lists_have_the_agents_within),
+        TEST(an_operator_starts_and_stops_within_his_labels),
+        TEST(an_operator_captures_within_filter_and_snaplen),
+        TEST(users_are_checked_when_they_are_added),
+        TEST(changes_hold_at_once_and_after_a_restart),
+        TEST(a_removed_user_is_disconnected),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
