@@ -5,15 +5,12 @@ and interfaces that go down, come back, get another name or vanish.
 live_ring.py [STORY...]"""
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
 
 import pcapfile
-from namespaces import (BIN, WAIT_S, Net, ethernet, fragment6, icmp, ip4, ip6, need, send_frames, tcp, udp, wait_until)
+from namespaces import (BIN, WAIT_S, Net, ethernet, fragment6, icmp, ip4, ip6, need, send_frames, tcp, tell, udp, wait_until)
 
 TOOL = os.path.join(BIN, "ring_tool")
 TAG5, TAG7 = (0x8100, 5), (0x8100, 7)
@@ -260,18 +257,5 @@ def choice(net, folder):
 
 STORIES = (exactly, cut, everywhere, drops, down_and_up, refusals, choice)
 
-
-def main():
-    need("tcpdump", "setpriv")
-    folder = tempfile.mkdtemp(prefix="fleetdump-test.")
-    try:
-        for story in [s for s in STORIES if s.__name__ in (sys.argv[1:] or s.__name__)]:
-            start = time.monotonic()
-            with Net() as net:
-                story(net, folder)
-            print("%s: %.1f s" % (story.__name__, time.monotonic() - start))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-main()
+need("tcpdump", "setpriv")
+tell(STORIES)

@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -183,3 +184,16 @@ def send_frames(interface, frames, pause_s=0.0):
             if pause_s:
                 time.sleep(pause_s)
     return len(frames)
+
+
+def tell(stories):
+    """Runs stories, each with a network of its own and a folder of all: those named on the command line, or all."""
+    folder = tempfile.mkdtemp(prefix="fleetdump-test.")
+    try:
+        for story in [s for s in stories if s.__name__ in (sys.argv[1:] or s.__name__)]:
+            start = time.monotonic()
+            with Net() as net:
+                story(net, folder)
+            print("%s: %.1f s" % (story.__name__, time.monotonic() - start))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

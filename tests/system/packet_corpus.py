@@ -153,11 +153,13 @@ def write_batches(corpus, folder, every, only):
 # --- What tshark sees -------------------------------------------------------------------------------------------------
 
 
-def tshark_start(batch, config, out):
-    arguments = ["tshark", "-n", "-r", batch.path, "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=,"]
-    for preference in PREFERENCES:
+def tshark_start(batch, config, out, fields=None, preferences=None, only="", aggregator=","):
+    """tshark, which writes the fields of packets (that match `only`) to `out`; those of this test, unless others are named."""
+    arguments = ["tshark", "-n", "-r", batch.path, "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=" + aggregator]
+    arguments += ["-Y", only] if only else []
+    for preference in preferences or PREFERENCES:
         arguments += ["-o", preference]
-    for field in FIELDS:
+    for field in fields or FIELDS:
         arguments += ["-e", field]
     environment = {**os.environ, "WIRESHARK_CONFIG_DIR": config}
     return subprocess.Popen(arguments, stdout=out, stderr=subprocess.PIPE, env=environment)

@@ -47,20 +47,8 @@ def suites():
 
 
 def read(batch, config):
-    """By both programs."""
-    arguments = ["tshark", "-n", "-r", batch.path, "-Y", "http or dns or mdns or llmnr or tls.handshake.type or tls.alert_message",
-                 "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=" + SEPARATOR]
-    for preference in PREFERENCES:
-        arguments += ["-o", preference]
-    for field in FIELDS:
-        arguments += ["-e", field]
-    with open(batch.path + ".tshark", "w") as out:
-        done = subprocess.run(arguments, stdout=out, stderr=subprocess.PIPE, text=True,
-                              env={**os.environ, "WIRESHARK_CONFIG_DIR": config})
-    if done.returncode:
-        raise AssertionError("tshark failed: " + done.stderr)
-    with open(batch.path + ".ours", "w") as out:
-        subprocess.run([os.path.join(os.environ["FLEETDUMP_BIN"], "ladder_dump"), batch.path], stdout=out, check=True)
+    show_corpus.read_by_both(batch, config, fields=FIELDS, preferences=PREFERENCES, aggregator=SEPARATOR,
+                             only="http or dns or mdns or llmnr or tls.handshake.type or tls.alert_message")
 
 
 # --- What tshark has, in our words ------------------------------------------------------------------------------------

@@ -97,20 +97,18 @@ def write_batches(corpus, folder, share, only, exceptions):
     return batches + alone
 
 
-def read(batch, config):
-    """By both programs."""
-    arguments = ["tshark", "-n", "-r", batch.path, "-Y", "tcp", "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=,"]
-    for preference in PREFERENCES:
-        arguments += ["-o", preference]
-    for field in FIELDS:
-        arguments += ["-e", field]
-    environment = {**os.environ, "WIRESHARK_CONFIG_DIR": config}
+def read_by_both(batch, config, **tshark):
     with open(batch.path + ".tshark", "w") as out:
-        done = subprocess.run(arguments, stdout=out, stderr=subprocess.PIPE, env=environment, text=True)
-    if done.returncode:
-        raise AssertionError("tshark failed: " + done.stderr)
+        process = packet_corpus.tshark_start(batch, config, out, **tshark)
+        said = process.communicate()[1]
+    if process.returncode:
+        raise AssertionError("tshark failed: " + said.decode(errors="replace"))
     with open(batch.path + ".ours", "w") as out:
         subprocess.run([os.path.join(os.environ["FLEETDUMP_BIN"], "ladder_dump"), batch.path], stdout=out, check=True)
+
+
+def read(batch, config):
+    read_by_both(batch, config, fields=FIELDS, preferences=PREFERENCES, only="tcp")
 
 
 def nanoseconds(text):
