@@ -132,7 +132,7 @@ class Peer:
 
     def __init__(self, address, role, agent="", labels=(), install=None):
         host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=WAIT_S)
+        self.socket = self.connect(host, int(port))
         self.lock = threading.Lock()
         self.refused = None
         self.send("Hello", protocol=1, role=ROLES[role], software="wire.py", agent=agent, labels=list(labels),
@@ -140,6 +140,9 @@ class Peer:
         name, message = self.receive()
         if name == "Refuse":
             self.refused = message["text"]
+
+    def connect(self, host, port):
+        return socket.create_connection((host, port), timeout=WAIT_S)
 
     def __enter__(self):
         return self
