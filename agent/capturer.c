@@ -20,12 +20,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SOFTWARE    "fleetdump " FLEETDUMP_VERSION
-#define TICK_NS     NS_PER_S
-#define DROPS_NS    (100 * NS_PER_MS)
-#define STALL_MS    20              /* how long the loop waits for the compressor before it looks at other things */
-#define PATIENCE_NS (10 * NS_PER_S) /* at the end: for a full disk, and for rings that do not become empty */
-#define CLOCK_MS    60000           /* a wall clock that was set is noticed so late at most */
+#define SOFTWARE "fleetdump " FLEETDUMP_VERSION
+#define TICK_NS  NS_PER_S
+#define DROPS_NS (100 * NS_PER_MS)
+#define STALL_MS 20 /* how long the loop waits for the compressor before it looks at other things */
+/* The kernel's timer may be late on a busy machine; at the end nothing is behind it that would bring the block. */
+#define END_RETIRE_NS (4 * (uint64_t)RETIRE_NS)
+#define PATIENCE_NS   (10 * NS_PER_S) /* at the end: for a full disk, and for rings that do not become empty */
+#define CLOCK_MS      60000           /* a wall clock that was set is noticed so late at most */
 
 enum { FD_SIGNAL, FD_MONITOR, FD_WATCH, FD_WAKE, FD_TAPS };
 
@@ -103,6 +105,8 @@ static int open_builder(struct live *l, struct error *e)
         .rate = o->rate,
         .own_family = o->collector_family,
         .own_port = o->collector_port,
+        .payload = o->payload,
+        .forbid = l->forbid,
     };
     memcpy(b.epoch, l->epoch, EPOCH_SIZE);
     memcpy(b.own_address, o->collector_address, sizeof b.own_address);
@@ -298,7 +302,8 @@ static int step(struct live *l, struct error *e)
 /* What passed before the end is still in the rings, in part in blocks that the kernel has not given up yet. */
 static int take_rest(struct live *l, struct error *e)
 {
-    uint64_t wall = clock_wall_ns(), retired = clock_mono_ns() + RETIRE_NS, patience = clock_mono_ns() + PATIENCE_NS;
+    uint64_t wall = clock_wall_ns(), retired = clock_mono_ns() + END_RETIRE_NS,
+             patience = clock_mono_ns() + PATIENCE_NS;
     l->cut_ns = wall < l->cut_ns ? wall : l->cut_ns;
     while (!l->limit && !taps_done(l) && clock_mono_ns() < patience) {
         uint64_t now = clock_mono_ns();
@@ -373,12 +378,13 @@ static int begin(struct live *l, struct error *e)
     return code ? code : open_builder(l, e);
 }
 
-void capturer_run(const struct agent_config *config, const struct order *o, const char *const *interfaces, size_t count,
-                  int fd)
+void capturer_run(const struct agent_config *config, const struct order *o, const struct forbid *forbid,
+                  const char *const *interfaces, size_t count, int fd)
 {
     struct error e = ERROR_INIT;
     struct live l = {.config = config,
                      .order = o,
+                     .forbid = forbid,
                      .fd = fd,
                      .cut_ns = o->end_ns ? o->end_ns : UINT64_MAX,
                      .full_mutex = PTHREAD_MUTEX_INITIALIZER,

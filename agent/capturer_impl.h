@@ -55,7 +55,8 @@ struct live_flush {
 struct live {
     const struct agent_config *config;
     const struct order *order;
-    int fd; /* to the monitor */
+    const struct forbid *forbid; /* or NULL */
+    int fd;                      /* to the monitor */
     int signal_fd, watch_fd;
     int wake_fd; /* the sink has news */
     struct pollfd *fds;

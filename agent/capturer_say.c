@@ -49,6 +49,7 @@ static void put_counters(struct live *l, struct monitor_report *r, uint64_t now_
     r->kernel_drops = c.value[COUNTER_KERNEL_DROPS];
     r->other_drops = c.value[COUNTER_INTERFACE_DROPS] + c.value[COUNTER_AGENT_DROPS] + c.value[COUNTER_POLICY];
     r->own = c.value[COUNTER_OWN];
+    r->forbidden = c.value[COUNTER_FORBIDDEN];
     r->packets_per_s = rate(r->packets, l->told.packets, passed);
     r->bytes_per_s = rate(r->bytes, l->told.bytes, passed);
     l->told_received = c.value[COUNTER_RECEIVED];

@@ -13,6 +13,7 @@ static struct ring_options options_of(const struct live *l)
     const struct order *o = l->order;
     uint32_t least = o->keep == KEEP_PACKETS ? 0 : HEADER_SNAPLEN;
     return (struct ring_options){.filter = o->filter,
+                                 .forbid = l->forbid,
                                  .companions = o->companions,
                                  .snaplen = o->snaplen ? o->snaplen : least,
                                  .ring_bytes = (uint32_t)l->config->ring};

@@ -2,6 +2,7 @@
 
 #include "agent/capture/ring.h"
 #include "agent/capturer.h"
+#include "agent/journal.h"
 #include "agent/privileges.h"
 #include "common/base/buffer.h"
 #include "common/base/clock.h"
@@ -17,13 +18,22 @@
 #define UNTOLD_NS      (50 * NS_PER_MS)
 #define LEFT_OUT_NAMED 4u
 
+/* In the host's journal; false: not even the log wants to hear of it. */
+static bool note_phase(const struct capture *c, uint32_t phase)
+{
+    static const char *const events[] = {
+        [PHASE_REFUSED] = "refused", [PHASE_RUNNING] = "started", [PHASE_STOPPED] = "ended", [PHASE_FAILED] = "failed"};
+    const char *event = phase < sizeof events / sizeof *events ? events[phase] : NULL;
+    return !event || journal_write(event, &c->order, phase == PHASE_RUNNING && c->said[0] ? c->said : c->text);
+}
+
 void capture_set(struct captures *s, struct capture *c, uint32_t phase, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(c->text, sizeof c->text, fmt, ap);
     va_end(ap);
-    if (c->phase != phase)
+    if (c->phase != phase && note_phase(c, phase))
         log_info("capture %s (%s): %s%s%s", c->order.name, c->order.who[0] ? c->order.who : "by nobody named",
                  capture_phase_name((int)phase), c->text[0] ? ": " : "", c->text);
     c->phase = phase;
@@ -38,7 +48,7 @@ static struct capture *find(struct captures *s, const uint8_t id[16])
     return NULL;
 }
 
-static bool is_over(const struct capture *c)
+bool capture_is_over(const struct capture *c)
 {
     return c->phase == PHASE_STOPPED || c->phase == PHASE_REFUSED;
 }
@@ -74,12 +84,23 @@ static bool has_interface(const struct capture *c, unsigned index)
 }
 
 /* Interfaces that the order means and no capturer has; malloc'ed. */
-static int missing_interfaces(const struct capture *c, struct ring_choice **missing, size_t *count, struct error *e)
+size_t captures_allowed(const struct captures *s, struct ring_choice *list, size_t count)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        if (policy_interface(judge_policy(s->judge), list[i].name))
+            list[n++] = list[i];
+    return n;
+}
+
+static int missing_interfaces(const struct captures *s, const struct capture *c, struct ring_choice **missing,
+                              size_t *count, struct error *e)
 {
     const char *globs[REQUEST_INTERFACES_MAX];
     size_t n = 0;
     *count = 0;
     int code = ring_choose(globs, order_globs(&c->order, globs), missing, &n, e);
+    n = code ? 0 : captures_allowed(s, *missing, n);
     for (size_t i = 0; !code && i < n; i++)
         if (!has_interface(c, (*missing)[i].index))
             (*missing)[(*count)++] = (*missing)[i];
@@ -143,7 +164,7 @@ void capture_launch(struct captures *s, struct capture *c)
     size_t count = 0;
     c->retry_ns = 0;
     c->left_out[0] = 0;
-    int code = missing_interfaces(c, &missing, &count, &e);
+    int code = missing_interfaces(s, c, &missing, &count, &e);
     if (!code && count)
         code = capture_has_place(c) ? check_memory(s, count, &e) : no_place(&e);
     if (code == ERROR_LIMIT && capture_runs(c)) {
@@ -161,15 +182,19 @@ void capture_launch(struct captures *s, struct capture *c)
         fail(s, c, e.text);
     else if (!count && !capture_runs(c))
         capture_set(s, c, PHASE_WAITING, "for an interface that is up: none is now%s",
-                    c->order.interfaces[0][0] ? " that fits its names" : "");
+                    c->order.interfaces[0][0]                  ? " that fits its names"
+                    : judge_policy(s->judge)->interfaces.count ? " that this host's policy allows"
+                                                               : "");
 }
 
 static void begin(struct captures *s, struct capture *c)
 {
     struct error e = ERROR_INIT;
-    const char *over = limit_reached(&c->order, clock_wall_ns());
+    const char *over = c->record.over ? c->record.over_text : limit_reached(&c->order, clock_wall_ns());
     if (over)
         capture_set(s, c, PHASE_STOPPED, "%s", over);
+    else if (!capture_may_begin(s, c))
+        ;
     else if (privileges_check_capture(&e))
         capture_set(s, c, PHASE_REFUSED, "%s", e.text);
     else if (c->order.start_ns > clock_wall_ns())
@@ -180,48 +205,68 @@ static void begin(struct captures *s, struct capture *c)
     }
 }
 
-static struct capture *add(struct captures *s, const struct order *o)
+static struct capture *add(struct captures *s, const struct order_record *record, const struct order *runs)
 {
     for (size_t i = 0; i < CAPTURES_MAX; i++)
         if (!s->captures[i].used) {
-            s->captures[i] = (struct capture){.order = *o, .used = true, .phase = PHASE_PENDING};
+            s->captures[i] = (struct capture){.order = *runs, .record = *record, .used = true, .phase = PHASE_PENDING};
             return &s->captures[i];
         }
     return NULL;
 }
 
-static void start(struct captures *s, const struct order *o)
+/* Of one that is not in the table. */
+static void refuse(struct captures *s, const struct monitor_request *r, const struct judged *j, const char *why)
+{
+    struct capture refused = {.order = j->order, .used = true};
+    if (!refused.order.name[0])
+        snprintf(refused.order.name, sizeof refused.order.name, "(not read)");
+    memcpy(refused.order.id, r->id, sizeof refused.order.id);
+    capture_set(s, &refused, PHASE_REFUSED, "%s", why);
+}
+
+static void start(struct captures *s, const struct monitor_request *r)
 {
     struct error e = ERROR_INIT;
-    struct order fresh = *o;
-    struct capture refused = {.order = *o, .used = true};
-    if (find(s, o->id))
+    struct order_record record;
+    struct judged j;
+    if (find(s, r->id))
         return;
-    int code = order_check(o, &e);
-    fresh.used_packets = fresh.used_bytes = 0;
-    struct capture *c = code ? NULL : add(s, &fresh);
-    if (code || !c) {
-        capture_set(s, &refused, PHASE_REFUSED, "%s", code ? e.text : "this agent runs as many captures as it may");
+    judge_request(s->judge, r, &record, &j);
+    if (j.verdict != POLICY_NO && memcmp(record.order.id, r->id, sizeof r->id) != 0) {
+        refuse(s, r, &j, "the order has another id than the shipper says");
         return;
     }
-    if (order_save(s->config->spool, &c->order, &e))
+    struct capture *c = j.verdict == POLICY_NO ? NULL : add(s, &record, &j.order);
+    if (!c) {
+        refuse(s, r, &j, j.verdict == POLICY_NO ? j.why : "this agent runs as many captures as it may");
+        return;
+    }
+    if (judge_remember(s->judge, &record, &e)) {
+        c->used = false;
+        refuse(s, r, &j, e.text);
+        return;
+    }
+    if (order_save(s->config->spool, &c->record, &e))
         log_warn("capture %s: it will not outlive a restart of this agent: %s", c->order.name, e.text);
     begin(s, c);
 }
 
-static void take_kept(void *context, const struct order *o)
+static void take_kept(void *context, const struct order_record *o)
 {
     struct captures *s = context;
-    if (!add(s, o))
-        log_warn("capture %s: more orders are kept than an agent runs; it is left out", o->name);
+    if (!add(s, o, &o->order))
+        log_warn("capture %s: more orders are kept than an agent runs; it is left out", o->order.name);
 }
 
 /* ---------------------------------------------------------------- ending */
 
-static void keep_order(struct captures *s, struct capture *c)
+void capture_keep(struct captures *s, struct capture *c)
 {
     struct error e = ERROR_INIT;
-    if (order_save(s->config->spool, &c->order, &e))
+    c->record.order.used_packets = c->order.used_packets;
+    c->record.order.used_bytes = c->order.used_bytes;
+    if (order_save(s->config->spool, &c->record, &e))
         log_warn("capture %s: %s", c->order.name, e.text);
 }
 
@@ -235,7 +280,7 @@ static void forget(struct captures *s, struct capture *c)
 
 void capture_stop(struct captures *s, struct capture *c, const char *why)
 {
-    if (is_over(c)) {
+    if (capture_is_over(c)) {
         if (c->forget)
             forget(s, c);
         return;
@@ -253,6 +298,18 @@ void capture_stop(struct captures *s, struct capture *c, const char *why)
             (void)kill(c->capturers[i].pid, SIGTERM);
 }
 
+void capture_end(struct captures *s, struct capture *c, const char *why, uint64_t grace_ns)
+{
+    c->record.over = 1;
+    snprintf(c->record.over_text, sizeof c->record.over_text, "%s", why);
+    capture_keep(s, c);
+    c->kill_ns = clock_mono_ns() + grace_ns;
+    c->restarts = false;
+    if (c->stopping) /* already, for another reason */
+        return;
+    capture_stop(s, c, why);
+}
+
 static void ended_well(struct captures *s, struct capture *c, const char *why)
 {
     if (!c->stopping)
@@ -268,7 +325,7 @@ static void ended_well(struct captures *s, struct capture *c, const char *why)
 void capture_capturer_ended(struct captures *s, struct capture *c, struct capturer *p, int end)
 {
     char why[ORDER_TEXT_MAX];
-    keep_order(s, c);
+    capture_keep(s, c);
     if (end < 0)
         snprintf(why, sizeof why, "its capturer was ended by signal %d (%s)", -end, strsignal(-end));
     else
@@ -276,6 +333,12 @@ void capture_capturer_ended(struct captures *s, struct capture *c, struct captur
     if (s->closing)
         return;
     const char *over = limit_reached(&c->order, clock_wall_ns());
+    if (c->restarts && !c->stopping && !over) {
+        c->restarts = capture_runs(c);
+        if (!c->restarts && c->begun)
+            capture_launch(s, c);
+        return;
+    }
     if (c->stopping)
         snprintf(why, sizeof why, "%s", c->text);
     if (c->stopping || over || end == CAPTURER_DONE)
@@ -290,13 +353,24 @@ void capture_capturer_ended(struct captures *s, struct capture *c, struct captur
 
 /* ---------------------------------------------------------------- requests */
 
+static void check(struct captures *s, const struct monitor_request *r)
+{
+    struct order_record record;
+    struct judged j;
+    judge_request(s->judge, r, &record, &j);
+    if (j.verdict == POLICY_YES)
+        check_start(s, r, &j);
+    else
+        tell_checked(s, r, ERROR_REFUSED, j.why);
+}
+
 void captures_request(struct captures *s, const struct monitor_request *r)
 {
-    struct capture *c = find(s, r->order.id);
+    struct capture *c = find(s, r->id);
     if (r->kind == REQUEST_START)
-        start(s, &r->order);
+        start(s, r);
     else if (r->kind == REQUEST_CHECK)
-        check_start(s, r);
+        check(s, r);
     else if (r->kind == REQUEST_FLUSH)
         flush_begin(s, c, r->token);
     else if (r->kind == REQUEST_STOP && c) {
@@ -313,11 +387,24 @@ static uint64_t mono_of(uint64_t wall_ns)
     return clock_mono_ns() + (wall_ns > now ? wall_ns - now : 0);
 }
 
+/* Those who were told to end, by the host's owner, and do not. */
+static uint64_t kill_late(struct capture *c)
+{
+    if (!c->kill_ns || clock_mono_ns() < c->kill_ns)
+        return c->kill_ns ? c->kill_ns : UINT64_MAX;
+    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
+        if (c->capturers[i].pid)
+            (void)kill(c->capturers[i].pid, SIGKILL);
+    return UINT64_MAX;
+}
+
 /* When the capture wants to be looked at again. */
 static uint64_t due(struct captures *s, struct capture *c)
 {
     uint64_t wall = clock_wall_ns();
-    if (is_over(c) || c->stopping)
+    if (c->stopping)
+        return kill_late(c);
+    if (capture_is_over(c) || c->restarts || c->blocked)
         return UINT64_MAX;
     if (c->order.end_ns && wall >= c->order.end_ns && !capture_runs(c))
         capture_set(s, c, PHASE_STOPPED, "its time is over");
@@ -327,7 +414,7 @@ static uint64_t due(struct captures *s, struct capture *c)
         begin(s, c);
     else if (c->retry_ns && clock_mono_ns() >= c->retry_ns)
         capture_launch(s, c);
-    if (is_over(c))
+    if (capture_is_over(c) || c->blocked)
         return UINT64_MAX;
     if (c->retry_ns || !c->begun)
         return c->retry_ns ? c->retry_ns : mono_of(c->order.start_ns);
@@ -340,14 +427,16 @@ static uint64_t tell_again(struct captures *s, struct capture *c)
     tell_state(s, c);
     if (c->untold)
         return clock_mono_ns() + UNTOLD_NS;
-    if (c->forget && is_over(c))
+    if (c->forget && capture_is_over(c))
         c->used = false;
     return UINT64_MAX;
 }
 
 uint64_t captures_tick(struct captures *s)
 {
-    uint64_t next = UINT64_MAX;
+    if (clock_mono_ns() >= judge_due(s->judge))
+        captures_policy_changed(s);
+    uint64_t next = judge_due(s->judge);
     for (size_t i = 0; i < CAPTURES_MAX; i++) {
         struct capture *c = &s->captures[i];
         uint64_t at = c->used ? due(s, c) : UINT64_MAX;
@@ -364,7 +453,8 @@ void captures_interfaces_changed(struct captures *s)
 {
     for (size_t i = 0; i < CAPTURES_MAX; i++) {
         struct capture *c = &s->captures[i];
-        if (c->used && c->begun && !c->stopping && (c->phase == PHASE_WAITING || c->phase == PHASE_RUNNING))
+        if (c->used && c->begun && !c->stopping && !c->restarts &&
+            (c->phase == PHASE_WAITING || c->phase == PHASE_RUNNING))
             capture_launch(s, c);
     }
 }
@@ -381,5 +471,9 @@ int captures_new(const struct agent_config *c, captures_tell_fn *tell, void *con
     s->config = c;
     s->tell = tell;
     s->context = context;
+    int code = judge_new(c, &s->judge, e);
+    if (code)
+        return code;
+    journal_open(c->spool);
     return order_load_all(c->spool, take_kept, s, e);
 }

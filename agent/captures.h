@@ -9,6 +9,9 @@
  *                 ^------------- failed <--------------|        \-> refused (cannot be run at all)
  *
  * An order that is over stays in the table until STOP: it is not started anew when the collector still names it.
+ *
+ * Whatever is asked for is judged first (judge.h), and again when it begins and when the host's policy has changed: what runs is narrowed or ended then. The
+ * collector's baseline, which stands always, waits where the policy does not let it run; anything else is refused, or over for good.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURES_H
 #define FLEETDUMP_AGENT_CAPTURES_H
@@ -46,6 +49,12 @@ void captures_ready(struct captures *s, const struct pollfd *fds, size_t count);
 
 /* A child ended; false if it is none of ours. */
 bool captures_reap(struct captures *s, pid_t pid, int status);
+
+/* The policy, the operators or the kill file may have changed: reads them, and narrows or ends what runs. */
+void captures_policy_changed(struct captures *s);
+/* To poll for POLLIN (-1: none): then captures_policy_woken. */
+int captures_policy_fd(const struct captures *s);
+void captures_policy_woken(struct captures *s);
 
 /* Interfaces or addresses have changed. */
 void captures_interfaces_changed(struct captures *s);

@@ -2,6 +2,7 @@
 
 #include "agent/capture/ring.h"
 #include "agent/capturer.h"
+#include "agent/journal.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
 #include "agent/ship/counter_page.h"
@@ -62,7 +63,8 @@ static _Noreturn void run(const struct captures *s, const struct capture *c, con
         _exit(CAPTURER_FAILED);
     for (size_t i = 0; i < count; i++)
         list[i] = interfaces[i].name;
-    capturer_run(s->config, &c->order, list, count, fd);
+    const struct policy *p = judge_policy(s->judge);
+    capturer_run(s->config, &c->order, forbid_any(&p->forbid) ? &p->forbid : NULL, list, count, fd);
 }
 
 int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count, struct error *e)
@@ -118,6 +120,7 @@ static void take_used(struct captures *s, struct capture *c, struct capturer *p)
     c->drops[0] += last->kernel_drops;
     c->drops[1] += last->other_drops;
     c->own += last->own;
+    c->forbidden += last->forbidden;
 }
 
 static void hear(struct captures *s, struct capture *c, struct capturer *p)
@@ -136,7 +139,7 @@ static void hear(struct captures *s, struct capture *c, struct capturer *p)
             continue;
         bool first = !p->last.magic, ends = r.phase != PHASE_RUNNING;
         p->last = r;
-        if (!ends && !c->stopping) {
+        if (!ends && !c->stopping && !c->blocked) {
             c->pause_ns = 0;
             snprintf(c->text, sizeof c->text, "%s", r.text);
             if (first || c->phase != PHASE_RUNNING)
@@ -168,7 +171,7 @@ static void fill_list(struct monitor_report *r, const struct ring_choice *chosen
         snprintf(r->interfaces[i], ORDER_NAME_MAX, "%s", chosen[i].name);
 }
 
-static int check(const struct order *o, struct monitor_report *r, struct error *e)
+static int check(const struct captures *s, const struct order *o, struct monitor_report *r, struct error *e)
 {
     const char *globs[REQUEST_INTERFACES_MAX];
     struct ring_choice *chosen = NULL;
@@ -178,7 +181,12 @@ static int check(const struct order *o, struct monitor_report *r, struct error *
     int code = privileges_check_capture(e);
     if (!code)
         code = ring_choose(globs, named, &chosen, &count, e);
-    if (!code && !count)
+    size_t there = code ? 0 : count;
+    count = code ? 0 : captures_allowed(s, chosen, count);
+    if (!code && !count && there)
+        code = error_set(e, ERROR_REFUSED, "this host's policy lets nothing be captured on %s%s", chosen[0].name,
+                         there > 1 ? " and the others that it means" : "");
+    else if (!code && !count)
         code = ring_none(globs, named, e);
     if (!code)
         fill_list(r, chosen, count);
@@ -188,22 +196,21 @@ static int check(const struct order *o, struct monitor_report *r, struct error *
     return code;
 }
 
-static _Noreturn void run_check(const struct monitor_request *q, int fd)
+static _Noreturn void run_check(const struct captures *s, const struct monitor_request *q, const struct judged *j,
+                                int fd)
 {
     struct error e = ERROR_INIT;
     struct rlimit cpu = {CHECK_CPU_S, CHECK_CPU_S};
     struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_CHECKED, .token = q->token};
     (void)setrlimit(RLIMIT_CPU, &cpu);
-    memcpy(r.id, q->order.id, sizeof r.id);
-    r.code = order_check(&q->order, &e);
-    if (!r.code)
-        r.code = check(&q->order, &r, &e);
-    snprintf(r.text, sizeof r.text, "%.*s", (int)sizeof r.text - 1, e.text);
+    memcpy(r.id, q->id, sizeof r.id);
+    r.code = check(s, &j->order, &r, &e);
+    snprintf(r.text, sizeof r.text, "%.*s", (int)sizeof r.text - 1, r.code ? e.text : j->said);
     ssize_t n = send(fd, &r, sizeof r, MSG_NOSIGNAL);
     _exit(n == sizeof r ? EXIT_OK : EXIT_FAILED);
 }
 
-void check_start(struct captures *s, const struct monitor_request *r)
+void check_start(struct captures *s, const struct monitor_request *r, const struct judged *j)
 {
     struct error e = ERROR_INIT;
     struct check *k = NULL;
@@ -213,12 +220,12 @@ void check_start(struct captures *s, const struct monitor_request *r)
     int code = k ? pair(fds, &e) : error_set(&e, ERROR_BUSY, "this agent checks other captures: try again in a moment");
     pid_t pid = code ? -1 : process_fork(fds[1], "fleetdump-check");
     if (pid == 0)
-        run_check(r, fds[1]);
+        run_check(s, r, j, fds[1]);
     if (!code)
         close(fds[1]);
     if (pid > 0) {
         *k = (struct check){.pid = pid, .fd = fds[0], .token = r->token};
-        memcpy(k->id, r->order.id, sizeof k->id);
+        memcpy(k->id, r->id, sizeof k->id);
         return;
     }
     if (!code) {
@@ -241,7 +248,7 @@ static void hear_check(struct captures *s, struct check *k)
 static void check_ended(struct captures *s, struct check *k)
 {
     struct monitor_request r = {.token = k->token};
-    memcpy(r.order.id, k->id, sizeof k->id);
+    memcpy(r.id, k->id, sizeof k->id);
     if (!k->told)
         hear_check(s, k);
     if (!k->told && !s->closing)
@@ -330,5 +337,7 @@ void captures_free(struct captures *s)
         if (pid > 0)
             (void)captures_reap(s, pid, status);
     }
+    judge_free(s->judge);
+    journal_close();
     free(s);
 }

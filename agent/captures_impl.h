@@ -2,6 +2,7 @@
  * captures_impl: what the files of captures share.
  *
  *   captures.c         the table: requests, starts, ends, time
+ *   captures_policy.c  the policy: what it says of a new order, and of those that run when it has changed
  *   captures_child.c   capturers and checks as processes: forked, told, heard, reaped
  *   captures_tell.c    reports to the shipper: sums over a capture's capturers; flushes
  */
@@ -10,6 +11,7 @@
 
 #include "agent/capture/ring.h"
 #include "agent/captures.h"
+#include "agent/judge.h"
 
 #define FLUSHES_MAX 8u /* waited for at once, of one capture */
 
@@ -22,17 +24,23 @@ struct capturer {
 };
 
 struct capture {
-    struct order order;
+    struct order order;         /* as it runs: what was asked for, narrowed by the policy */
+    struct order_record record; /* as it was asked for, and is kept */
+    char said[POLICY_SAID_MAX]; /* what was narrowed; "": nothing */
     bool used;
-    bool begun;     /* its time to start has come */
-    uint32_t phase; /* enum capture_phase */
+    bool blocked; /* the policy does not let it run now; text says why */
+    bool
+        restarts; /* its capturers were told to end, because the policy has changed; others begin when they have, unless it is blocked */
+    uint64_t kill_ns; /* when capturers that were told to end and have not are killed (monotonic); 0: never */
+    bool begun;       /* its time to start has come */
+    uint32_t phase;   /* enum capture_phase */
     char text[ORDER_TEXT_MAX];
     bool stopping;                     /* its capturers were told to end; text says why */
     bool forget;                       /* when they have: by STOP */
     bool untold;                       /* its state: the shipper did not take it */
     char left_out[ORDER_TEXT_MAX / 2]; /* interfaces, and why; "": none */
     struct capturer capturers[CAPTURES_CAPTURERS];
-    uint64_t drops[2], own; /* kernel's, others', own: of capturers that are over */
+    uint64_t drops[2], own, forbidden; /* kernel's, others', own, of the policy: of capturers that are over */
     uint64_t retry_ns, pause_ns;
     struct {
         uint64_t token;   /* 0: unused */
@@ -55,6 +63,8 @@ struct captures {
     void *context;
     struct capture captures[CAPTURES_MAX];
     struct check checks[CAPTURES_CHECKS];
+    struct judge *judge;
+    struct forbid forbid; /* when it was last looked at what runs */
     bool closing;
 };
 
@@ -66,11 +76,23 @@ void capture_stop(struct captures *s, struct capture *c, const char *why);
 /* One of its capturers is gone: `end` is enum capturer_end, or negative for a death by signal -end. */
 void capture_capturer_ended(struct captures *s, struct capture *c, struct capturer *p, int end);
 
+/* Whether it does no more. */
+bool capture_is_over(const struct capture *c);
+/* Ends it for good, also behind a restart of the agent; capturers that have not ended after grace_ns are killed. */
+void capture_end(struct captures *s, struct capture *c, const char *why, uint64_t grace_ns);
+void capture_keep(struct captures *s, struct capture *c);
+/* What the order was narrowed to becomes what runs; interfaces that may not be captured on are taken out of the list. */
+size_t captures_allowed(const struct captures *s, struct ring_choice *list, size_t count);
+
+/* captures_policy.c */
+/* Before it begins: false if it may not, now or ever; its state says so. */
+bool capture_may_begin(struct captures *s, struct capture *c);
+
 /* captures_child.c */
 MUST_CHECK int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count,
                               struct error *e);
 void capturer_tell(struct capturer *p, const struct monitor_request *r);
-void check_start(struct captures *s, const struct monitor_request *r);
+void check_start(struct captures *s, const struct monitor_request *r, const struct judged *j);
 bool capture_runs(const struct capture *c);
 bool capture_has_place(const struct capture *c); /* for one more capturer */
 

@@ -1,5 +1,6 @@
 #include "agent/captures_impl.h"
 
+#include "common/base/buffer.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -11,20 +12,34 @@ static void add_interfaces(struct monitor_report *r, const struct monitor_report
     r->interface_count += of->interface_count;
 }
 
+/* How it goes, what is left out, and, of one that is not over, what the policy made of it. */
+static void put_text(const struct capture *c, char text[ORDER_TEXT_MAX])
+{
+    const char *const parts[] = {c->text, c->left_out, capture_is_over(c) || c->blocked ? "" : c->said};
+    struct buffer b = {.limit = ORDER_TEXT_MAX - 1};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i][0])
+            buffer_printf(&b, "%s%.*s", b.len ? "; " : "",
+                          i == 0 && (c->left_out[0] || c->said[0]) ? 150 : ORDER_TEXT_MAX, parts[i]);
+    if (b.failed) /* together too long: how it goes */
+        snprintf(text, ORDER_TEXT_MAX, "%s", c->text);
+    else
+        snprintf(text, ORDER_TEXT_MAX, "%.*s", (int)b.len, b.data ? (const char *)b.data : "");
+    buffer_free(&b);
+}
+
 void tell_state(struct captures *s, struct capture *c)
 {
     struct monitor_report r = {
         .magic = ORDER_MAGIC, .kind = REPORT_STATE, .phase = c->phase, .end_ns = c->order.end_ns};
     memcpy(r.id, c->order.id, sizeof r.id);
-    if (c->left_out[0])
-        snprintf(r.text, sizeof r.text, "%.240s%s%s", c->text, c->text[0] ? "; " : "", c->left_out);
-    else
-        snprintf(r.text, sizeof r.text, "%s", c->text);
+    put_text(c, r.text);
     r.packets = c->order.used_packets;
     r.bytes = c->order.used_bytes;
     r.kernel_drops = c->drops[0];
     r.other_drops = c->drops[1];
     r.own = c->own;
+    r.forbidden = c->forbidden;
     for (size_t i = 0; i < CAPTURES_CAPTURERS; i++) {
         const struct monitor_report *p = &c->capturers[i].last;
         if (!c->capturers[i].pid || !p->magic)
@@ -36,6 +51,7 @@ void tell_state(struct captures *s, struct capture *c)
         r.kernel_drops += p->kernel_drops;
         r.other_drops += p->other_drops;
         r.own += p->own;
+        r.forbidden += p->forbidden;
         add_interfaces(&r, p);
     }
     c->untold = !s->tell(s->context, &r);
@@ -51,7 +67,7 @@ void captures_tell_all(struct captures *s)
 void tell_checked(struct captures *s, const struct monitor_request *q, int code, const char *text)
 {
     struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_CHECKED, .token = q->token, .code = code};
-    memcpy(r.id, q->order.id, sizeof r.id);
+    memcpy(r.id, q->id, sizeof r.id);
     snprintf(r.text, sizeof r.text, "%.*s", (int)sizeof r.text - 1, text);
     (void)s->tell(s->context, &r); /* whoever asked has a time limit, as for flushes */
 }
@@ -81,7 +97,7 @@ void flush_begin(struct captures *s, struct capture *c, uint64_t token)
     c->flushes[i].token = token;
     c->flushes[i].waiting = 0;
     c->flushes[i].report = r;
-    q.order = c->order;
+    memcpy(q.id, c->order.id, sizeof q.id);
     for (size_t k = 0; k < CAPTURES_CAPTURERS; k++)
         if (c->capturers[k].pid) {
             c->flushes[i].waiting |= 1u << k;

@@ -1,6 +1,7 @@
 /* config: the table of keys, and what a table cannot check. */
 #include "agent/config.h"
 #include "agent/capture/flow_table.h"
+#include "agent/policy.h"
 #include "common/base/log.h"
 #include "common/net/stream.h"
 #include "common/net/tls.h"
@@ -34,6 +35,10 @@ const struct config_key agent_config_keys[] = {
      "user of the process that talks to the collector, if the agent is started as root"},
     {"capture_user", CONFIG_STRING, UNIT_NONE, AT(capture_user), "fleetdump-capture", 0, 0,
      "user of the processes that see packets, once they have opened their interfaces"},
+    {"policy", CONFIG_STRING, UNIT_NONE, AT(policy), POLICY_PATH, 0, 0,
+     "file of what this host lets be captured by order; root's"},
+    {"operators", CONFIG_STRING, UNIT_NONE, AT(operators), POLICY_OPERATORS_PATH, 0, 0,
+     "file of the keys with which orders may be signed; root's"},
     {"log_level", CONFIG_STRING, UNIT_NONE, AT(log_level), "info", 0, 0, "error, warn, info or debug"},
     {.name = NULL},
 };

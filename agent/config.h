@@ -21,6 +21,7 @@ struct agent_config {
     uint64_t max_flows;
     uint64_t ring, memory;
     char *ship_user, *capture_user; /* names or numbers */
+    char *policy, *operators;       /* files of the host's owner: policy.h, common/net/signature.h */
     char *log_level;
 };
 

@@ -7,6 +7,7 @@
 #include "agent/monitor.h"
 
 #include "agent/captures.h"
+#include "agent/journal.h"
 #include "agent/privileges.h"
 #include "agent/recovery.h"
 #include "agent/shipper.h"
@@ -29,6 +30,7 @@
 #define LOOK_NS        (60 * NS_PER_S)   /* at the interfaces, where the kernel does not tell */
 #define SETTLE_NS      (100 * NS_PER_MS) /* interfaces change in bursts */
 #define REQUESTS_MOST  64                /* at one waking */
+#define FDS            4                 /* besides those of captures */
 
 struct monitor {
     const struct agent_config *config;
@@ -182,13 +184,16 @@ static void on_time(struct monitor *m)
 
 static void step(struct monitor *m)
 {
-    struct pollfd fds[3 + CAPTURES_POLL_MAX] = {{.fd = m->signal_fd, .events = POLLIN},
-                                                {.fd = m->shipper.fd, .events = POLLIN},
-                                                {.fd = m->links_fd, .events = POLLIN}};
+    struct pollfd fds[FDS + CAPTURES_POLL_MAX] = {{.fd = m->signal_fd, .events = POLLIN},
+                                                  {.fd = m->shipper.fd, .events = POLLIN},
+                                                  {.fd = m->links_fd, .events = POLLIN},
+                                                  {.fd = captures_policy_fd(m->captures), .events = POLLIN}};
     uint64_t next = earlier(captures_tick(m->captures), recovery_step(&m->recovery));
-    size_t n = captures_poll(m->captures, fds + 3);
-    if (poll(fds, 3 + n, timeout_ms(m, next)) > 0) {
-        captures_ready(m->captures, fds + 3, n);
+    size_t n = captures_poll(m->captures, fds + FDS);
+    if (poll(fds, FDS + n, timeout_ms(m, next)) > 0) {
+        if (fds[3].revents) /* before anything that could be asked for */
+            captures_policy_woken(m->captures);
+        captures_ready(m->captures, fds + FDS, n);
         if (fds[1].revents & POLLIN)
             read_requests(m);
         if (fds[2].revents)
@@ -200,6 +205,7 @@ static void step(struct monitor *m)
     }
     if (!m->stopping)
         on_time(m);
+    journal_sync();
 }
 
 static int open_all(struct monitor *m, struct error *e)

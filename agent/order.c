@@ -122,7 +122,8 @@ int order_from_request(const struct capture_request *r, uint64_t wait_ns, uint64
 bool monitor_request_is_sound(const struct monitor_request *r, size_t len)
 {
     return len == sizeof *r && r->magic == ORDER_MAGIC && r->kind >= REQUEST_START && r->kind <= REQUEST_RECOVER &&
-           is_text(r->text, sizeof r->text);
+           is_text(r->text, sizeof r->text) && r->signature_length <= sizeof r->by.signature &&
+           r->bytes_length <= sizeof r->by.bytes && !r->signature_length == !r->bytes_length;
 }
 
 bool monitor_report_is_sound(struct monitor_report *r, size_t len)
@@ -163,13 +164,13 @@ int order_lock(const char *spool, struct error *e)
     return fd < 0 ? error_prefix(e, "%s" FOLDER, spool) : fd;
 }
 
-int order_save(const char *spool, const struct order *o, struct error *e)
+int order_save(const char *spool, const struct order_record *o, struct error *e)
 {
     char name[FILE_NAME];
     int dirfd = open_folder(spool, e);
     if (dirfd < 0)
         return dirfd;
-    file_name(o->id, name);
+    file_name(o->order.id, name);
     int r = fs_replace(dirfd, name, o, sizeof *o, FILE_MODE, "order.save", e);
     close(dirfd);
     return r;
@@ -189,10 +190,18 @@ int order_remove(const char *spool, const uint8_t id[16], struct error *e)
     return r;
 }
 
-static void load(int dirfd, const char *name, void (*each)(void *context, const struct order *o), void *context)
+static int check_record(const struct order_record *o, struct error *e)
+{
+    if (o->signature_length > sizeof o->signature || o->bytes_length > sizeof o->bytes ||
+        !o->signature_length != !o->bytes_length || !is_text(o->over_text, sizeof o->over_text))
+        return error_set(e, ERROR_INVALID, "an order whose signature is not sound");
+    return order_check(&o->order, e);
+}
+
+static void load(int dirfd, const char *name, void (*each)(void *context, const struct order_record *o), void *context)
 {
     struct error e = ERROR_INIT;
-    struct order o;
+    struct order_record o;
     char *data = NULL;
     size_t len = 0;
     int r = fs_read_file(dirfd, name, sizeof o, &data, &len, &e);
@@ -200,7 +209,7 @@ static void load(int dirfd, const char *name, void (*each)(void *context, const 
         r = error_set(&e, ERROR_INVALID, "an order of %zu bytes instead of %zu", len, sizeof o);
     if (!r) {
         memcpy(&o, data, sizeof o);
-        r = order_check(&o, &e);
+        r = check_record(&o, &e);
     }
     if (r) {
         log_warn("order %s: %s; it is removed, the collector orders it again", name, e.text);
@@ -210,7 +219,7 @@ static void load(int dirfd, const char *name, void (*each)(void *context, const 
     free(data);
 }
 
-int order_load_all(const char *spool, void (*each)(void *context, const struct order *o), void *context,
+int order_load_all(const char *spool, void (*each)(void *context, const struct order_record *o), void *context,
                    struct error *e)
 {
     int dirfd = open_folder(spool, e);
@@ -229,4 +238,77 @@ int order_load_all(const char *spool, void (*each)(void *context, const struct o
     closedir(d);
     close(dirfd);
     return 0;
+}
+
+/* ---------------------------------------------------------------- ids that were here */
+
+#define SEEN_FILE "seen"
+
+int order_seen_load(const char *spool, struct order_seen_list *list, struct error *e)
+{
+    char *data = NULL;
+    size_t len = 0;
+    *list = (struct order_seen_list){0};
+    int dirfd = open_folder(spool, e);
+    if (dirfd < 0)
+        return dirfd;
+    int r = fs_read_file(dirfd, SEEN_FILE, ORDER_SEEN_MAX * sizeof(struct order_seen), &data, &len, e);
+    close(dirfd);
+    if (r == ERROR_NOT_FOUND)
+        return 0;
+    if (!r && len % sizeof(struct order_seen) != 0)
+        r = ERROR_CORRUPT;
+    if (r) {
+        free(data);
+        return error_set(e, ERROR_CORRUPT,
+                         "%s" FOLDER "/" SEEN_FILE
+                         " is damaged: no signed order is taken until it is removed, and then old "
+                         "ones may be played again until they expire",
+                         spool);
+    }
+    *list =
+        (struct order_seen_list){.items = (struct order_seen *)(void *)data, .count = len / sizeof(struct order_seen)};
+    return 0;
+}
+
+bool order_seen_has(const struct order_seen_list *list, const uint8_t id[16])
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (memcmp(list->items[i].id, id, 16) == 0)
+            return true;
+    return false;
+}
+
+static void forget_expired(struct order_seen_list *list, uint64_t now_ns)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].until_ns >= now_ns)
+            list->items[left++] = list->items[i];
+    list->count = left;
+}
+
+int order_seen_add(const char *spool, struct order_seen_list *list, const uint8_t id[16], uint64_t until_ns,
+                   uint64_t now_ns, struct error *e)
+{
+    forget_expired(list, now_ns);
+    if (list->count == ORDER_SEEN_MAX)
+        return error_set(e, ERROR_LIMIT,
+                         "this host remembers %u signed orders that have not expired, which is the most",
+                         ORDER_SEEN_MAX);
+    struct order_seen *grown = reallocarray(list->items, list->count + 1, sizeof *grown);
+    if (!grown)
+        return error_set(e, ERROR_MEMORY, "no memory to remember an order");
+    list->items = grown;
+    grown[list->count] = (struct order_seen){.until_ns = until_ns};
+    memcpy(grown[list->count].id, id, 16);
+    list->count++;
+    int dirfd = open_folder(spool, e);
+    int r = dirfd < 0 ? dirfd
+                      : fs_replace(dirfd, SEEN_FILE, list->items, list->count * sizeof *list->items, FILE_MODE,
+                                   "order.seen", e);
+    if (dirfd >= 0)
+        close(dirfd);
+    list->count -= r != 0;
+    return r;
 }

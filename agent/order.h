@@ -37,7 +37,8 @@ struct order {
     uint8_t reserved;
     uint8_t collector_address[16];
     uint16_t collector_port;
-    uint8_t reserved2[6];
+    uint8_t reserved2[2];
+    uint32_t payload;                  /* most bytes kept behind a packet's headers; 0: all (none: KEEP_HEADERS) */
     uint64_t packets, bytes, rate;     /* limits; 0: none */
     uint64_t start_ns;                 /* this host's wall clock; 0: at once */
     uint64_t end_ns;                   /* 0: never */
@@ -55,21 +56,54 @@ MUST_CHECK int order_from_request(const struct capture_request *r, uint64_t wait
                                   uint64_t now_wall_ns, struct order *o, struct error *e);
 
 enum monitor_request_kind {
-    REQUEST_START = 1,   /* order; one of the same id is left as it is */
-    REQUEST_STOP = 2,    /* order.id, text: why */
-    REQUEST_CHECK = 3,   /* order, token */
-    REQUEST_FLUSH = 4,   /* order.id, token: have the capturer seal what it has; answered by REPORT_FLUSHED */
-    REQUEST_RECOVER = 5, /* order.id: an epoch whose writer died */
+    REQUEST_START = 1,   /* what is asked for; one of the same id is left as it is */
+    REQUEST_STOP = 2,    /* id, text: why */
+    REQUEST_CHECK = 3,   /* what is asked for, token */
+    REQUEST_FLUSH = 4,   /* id, token: have the capturer seal what it has; answered by REPORT_FLUSHED */
+    REQUEST_RECOVER = 5, /* id: an epoch whose writer died */
 };
 
+/*
+ * What is asked for is either the bytes that an operator signed (common/net/signature.h), of which the monitor decodes nothing before it has
+ * verified them; or, where the host's policy takes orders without signature, an order of fixed layout. Of what the shipper adds to a signed one nothing
+ * can widen it: left_ns only shortens it, clock_ns is believed within ORDER_CLOCK_MOST_NS.
+ */
 struct monitor_request {
     uint32_t magic; /* ORDER_MAGIC */
     uint32_t kind;
     uint64_t token;
+    uint8_t id[16];
     char text[ORDER_NAME_MAX]; /* STOP: why, in words */
-    struct order order;
+    int64_t clock_ns; /* START, CHECK, signed: this host's clock minus the collector's, by the shipper's estimate */
+    uint64_t left_ns; /* START, signed: until it ends by the collector's word; UINT64_MAX: never */
+    uint8_t collector_address[16]; /* signed: as in struct order */
+    uint16_t collector_port;
+    uint8_t collector_family;
+    uint8_t reserved;
+    uint16_t signature_length; /* 0: nobody signed it, `order` it is */
+    uint16_t bytes_length;
+    union {
+        struct order order;
+        struct {
+            uint8_t signature[REQUEST_SIGNATURE_MAX];
+            uint8_t bytes[REQUEST_SIGNED_MAX];
+        } by;
+    };
 };
 _Static_assert(sizeof(struct monitor_request) <= ORDER_SIZE_MAX, "a request fits into 4 KiB");
+
+#define ORDER_CLOCK_MOST_NS (UINT64_C(300) * 1000000000)
+
+/* An order as it is kept: as it was asked for, before the policy narrows it, so that it can be judged again. */
+struct order_record {
+    struct order order;
+    uint64_t accepted_ns; /* this host's wall clock */
+    uint32_t over;        /* not 0: the policy or its owner ended it for good */
+    uint16_t signature_length, bytes_length;
+    char over_text[ORDER_TEXT_MAX];
+    uint8_t signature[REQUEST_SIGNATURE_MAX];
+    uint8_t bytes[REQUEST_SIGNED_MAX];
+};
 
 enum monitor_report_kind {
     REPORT_STATE = 1,   /* phase, text, interfaces, counters */
@@ -96,7 +130,7 @@ struct monitor_report {
         uint64_t next_seq;
     } streams[REPORT_STREAMS_MAX];
     uint64_t end_ns; /* this host's wall clock; 0: never */
-    uint64_t packets, bytes, packets_per_s, bytes_per_s, kernel_drops, other_drops, own;
+    uint64_t packets, bytes, packets_per_s, bytes_per_s, kernel_drops, other_drops, own, forbidden;
 };
 _Static_assert(sizeof(struct monitor_report) <= ORDER_SIZE_MAX, "a report fits into 4 KiB");
 
@@ -108,9 +142,26 @@ bool monitor_report_is_sound(struct monitor_report *r, size_t len);
 MUST_CHECK int order_lock(const char *spool, struct error *e);
 
 /* The file. order_load_all calls `each` for every order kept; a damaged file is removed and logged. */
-MUST_CHECK int order_save(const char *spool, const struct order *o, struct error *e);
+MUST_CHECK int order_save(const char *spool, const struct order_record *o, struct error *e);
 MUST_CHECK int order_remove(const char *spool, const uint8_t id[16], struct error *e);
-MUST_CHECK int order_load_all(const char *spool, void (*each)(void *context, const struct order *o), void *context,
-                              struct error *e);
+MUST_CHECK int order_load_all(const char *spool, void (*each)(void *context, const struct order_record *o),
+                              void *context, struct error *e);
+
+/* ids of signed orders that were here, each until it expires: none is taken twice. Kept in a file beside the orders; a damaged one, or one
+ * that has ORDER_SEEN_MAX, lets no signed order be taken (ERROR_CORRUPT, ERROR_LIMIT say what to do). */
+#define ORDER_SEEN_MAX 65536u
+struct order_seen {
+    uint8_t id[16];
+    uint64_t until_ns; /* this host's wall clock; UINT64_MAX: for ever */
+};
+struct order_seen_list {
+    struct order_seen *items;
+    size_t count;
+};
+MUST_CHECK int order_seen_load(const char *spool, struct order_seen_list *list, struct error *e);
+bool order_seen_has(const struct order_seen_list *list, const uint8_t id[16]);
+/* Durable when it returns; forgets those that expired before now_ns. */
+MUST_CHECK int order_seen_add(const char *spool, struct order_seen_list *list, const uint8_t id[16], uint64_t until_ns,
+                              uint64_t now_ns, struct error *e);
 
 #endif

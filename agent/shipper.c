@@ -23,7 +23,7 @@
 static void tell_abandoned(void *context, const uint8_t epoch[EPOCH_SIZE])
 {
     struct monitor_request r = {.magic = ORDER_MAGIC, .kind = REQUEST_RECOVER};
-    memcpy(r.order.id, epoch, EPOCH_SIZE);
+    memcpy(r.id, epoch, EPOCH_SIZE);
     ssize_t ignored = send(*(int *)context, &r, sizeof r, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored; /* no room: the monitor looks by itself now and then */
 }

@@ -19,7 +19,17 @@
 
 const struct config_key collector_keys[] = {
     KEY(name, CONFIG_STRING, UNIT_NONE, NULL, 0, 0, "what agents and clients are told; the host's name if empty"),
-    KEY(listen, CONFIG_STRING, UNIT_NONE, "127.0.0.1:4741", 0, 0, "address and port for agents and clients"),
+    KEY(listen, CONFIG_STRING, UNIT_NONE, COLLECTOR_LISTEN_DEFAULT, 0, 0, "address and port for agents and clients"),
+    KEY(address, CONFIG_STRING, UNIT_NONE, NULL, 0, 0,
+        "address and port at which agents and users reach it, as tokens say it (where it listens, if that is one "
+        "address)"),
+    KEY(enroll, CONFIG_STRING, UNIT_NONE, "token", 0, 0,
+        "token: hosts join with a token alone; approve: they may also ask without, and wait for `fleetdump admin "
+        "approve`"),
+    NUMBER("certificate_life", certificate_life_ns, UNIT_NS, "30d", NS_PER_S, UINT64_C(3660) * 86400 * NS_PER_S,
+           "of the certificates that are made for agents and users; they renew themselves after two thirds of it"),
+    NUMBER("collector_certificate_life", collector_certificate_life_ns, UNIT_NS, "365d", NS_PER_S,
+           UINT64_C(3660) * 86400 * NS_PER_S, "likewise of the collector's own"),
     KEY(data, CONFIG_STRING, UNIT_NONE, "/var/lib/fleetdump-collector", 0, 0, "folder of the store"),
     KEY(tls_ca, CONFIG_STRING, UNIT_NONE, NULL, 0, 0,
         "certificates of the authorities that agents and users must have theirs from (ca.pem in `data`/tls)"),
@@ -50,7 +60,15 @@ const struct config_key collector_keys[] = {
 
 const char *argp_program_version = "fleetdump-collector " FLEETDUMP_VERSION;
 
-enum { OPTION_INSECURE = 0x100, OPTION_PORT_FILE };
+enum {
+    OPTION_INSECURE = 0x100,
+    OPTION_PORT_FILE,
+    OPTION_NAME,
+    OPTION_ADDRESS,
+    OPTION_ADMIN,
+    OPTION_ADMIN_TOKEN,
+    OPTION_NO_START
+};
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "configuration (default " COLLECTOR_CONFIG_DEFAULT ", if there is one)", 0},
@@ -60,6 +78,12 @@ static const struct argp_option options[] = {
      "no encryption, and everybody is an administrator; agents and users must say so, too", 0},
     {"port-file", OPTION_PORT_FILE, "FILE", 0, "write the port listened on there", 0},
     {"verbose", 'v', NULL, 0, "log what is only of use for finding faults, too", 0},
+    {NULL, 0, NULL, 0, "For init:", 1},
+    {"name", OPTION_NAME, "NAME", 0, "of the collector, instead of the configuration's", 1},
+    {"address", OPTION_ADDRESS, "ADDRESS:PORT", 0, "at which agents and users will reach it", 1},
+    {"admin", OPTION_ADMIN, "NAME", 0, "of the administrator (default: whoever runs it)", 1},
+    {"admin-token", OPTION_ADMIN_TOKEN, NULL, 0, "only make a token for an administrator, also while it runs", 1},
+    {"no-start", OPTION_NO_START, NULL, 0, "do not start the service", 1},
     MANUAL_OPTION,
     {0},
 };
@@ -67,12 +91,16 @@ static const struct argp_option options[] = {
 static const char doc[] =
     "Keeps what agents captured, and answers questions about it.\v"
     "Commands:\n"
+    "  init      make an authority, certificates, the configuration, and a token for the first administrator, which is "
+    "printed; start the service\n"
     "  serve     take chunks from agents and answer questions (the default)\n"
     "  check     read everything in the data folder and say what is damaged; exit status 1 if anything is\n"
     "  reindex   make the indexes anew from the packs, and say what cannot be restored; exit status 3 if anything "
     "cannot\n\n"
     "check and reindex want the collector stopped.\n\n"
     "Examples:\n"
+    "  fleetdump-collector init\n"
+    "  fleetdump-collector init --admin-token\n"
     "  fleetdump-collector --config /etc/fleetdump/collector.conf\n"
     "  fleetdump-collector --data /srv/fleetdump --listen 127.0.0.1:4741\n"
     "  fleetdump-collector check --data /srv/fleetdump\n";
@@ -80,7 +108,8 @@ static const char doc[] =
 static const struct {
     const char *name;
     enum collector_command command;
-} commands[] = {{"serve", COLLECTOR_SERVE}, {"check", COLLECTOR_CHECK}, {"reindex", COLLECTOR_REINDEX}};
+} commands[] = {
+    {"serve", COLLECTOR_SERVE}, {"init", COLLECTOR_INIT}, {"check", COLLECTOR_CHECK}, {"reindex", COLLECTOR_REINDEX}};
 
 static void take_command(const char *arg, struct argp_state *state, struct collector_options *o)
 {
@@ -89,7 +118,7 @@ static void take_command(const char *arg, struct argp_state *state, struct colle
             o->command = commands[i].command;
             return;
         }
-    argp_error(state, "unknown command '%s': it is serve, check or reindex", arg);
+    argp_error(state, "unknown command '%s': it is serve, init, check or reindex", arg);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -107,6 +136,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_INSECURE:
         o->insecure_plaintext = true;
+        return 0;
+    case OPTION_NAME:
+        o->name = arg;
+        return 0;
+    case OPTION_ADDRESS:
+        o->address = arg;
+        return 0;
+    case OPTION_ADMIN:
+        o->admin = arg;
+        return 0;
+    case OPTION_ADMIN_TOKEN:
+        o->admin_token = true;
+        return 0;
+    case OPTION_NO_START:
+        o->no_start = true;
         return 0;
     case OPTION_PORT_FILE:
         o->port_file = arg;
@@ -126,7 +170,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 void collector_options_parse(int argc, char **argv, struct collector_options *o)
 {
-    static const struct argp argp = {options, parse, "[serve|check|reindex]", doc, NULL, NULL, NULL};
+    static const struct argp argp = {options, parse, "[serve|init|check|reindex]", doc, NULL, NULL, NULL};
     argp_err_exit_status = EXIT_USAGE;
     *o = (struct collector_options){0};
     argp_parse(&argp, argc, argv, 0, NULL, o);
@@ -172,12 +216,21 @@ static int default_tls(struct collector_config *c, struct error *e)
     return 0;
 }
 
+static int check_enroll(const struct collector_config *c, struct error *e)
+{
+    if (strcmp(c->enroll, "token") != 0 && strcmp(c->enroll, "approve") != 0)
+        return error_set(e, ERROR_USAGE, "enroll = %.60s: it is token or approve", c->enroll);
+    return identity_check_name(c->name, e);
+}
+
 int collector_config_load(const struct collector_options *o, struct collector_config *c, struct error *e)
 {
     int r;
     *c = (struct collector_config){0};
-    if (o->config_path || access(COLLECTOR_CONFIG_DEFAULT, F_OK) == 0)
-        r = config_load(collector_keys, o->config_path ? o->config_path : COLLECTOR_CONFIG_DEFAULT, c, e);
+    const char *path = o->config_path ? o->config_path : COLLECTOR_CONFIG_DEFAULT;
+    bool may_miss = !o->config_path || o->command == COLLECTOR_INIT; /* which makes it */
+    if (!may_miss || access(path, F_OK) == 0)
+        r = config_load(collector_keys, path, c, e);
     else
         r = config_parse(collector_keys, "defaults", NULL, 0, c, e);
     if (r)
@@ -186,10 +239,16 @@ int collector_config_load(const struct collector_options *o, struct collector_co
         r = set_text(&c->data, o->data, e);
     if (r == 0 && o->listen)
         r = set_text(&c->listen, o->listen, e);
+    if (r == 0 && o->name)
+        r = set_text(&c->name, o->name, e);
+    if (r == 0 && o->address)
+        r = set_text(&c->address, o->address, e);
     if (r == 0)
         r = default_name(c, e);
     if (r == 0)
         r = default_tls(c, e);
+    if (r == 0)
+        r = check_enroll(c, e);
     c->insecure_plaintext = c->insecure_plaintext || o->insecure_plaintext;
     if (r)
         config_free(collector_keys, c);

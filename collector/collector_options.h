@@ -8,24 +8,29 @@
 #include "common/base/clock.h"
 #include "common/base/config.h"
 
+#define COLLECTOR_LISTEN_DEFAULT "127.0.0.1:4741"
 #define COLLECTOR_CONFIG_DEFAULT "/etc/fleetdump/collector.conf"
 
 /* Keys of collector.conf, in the order of the sample; struct collector_config by collector_keys. */
 struct collector_config {
     char *name, *listen, *data, *log_level;
     char *tls_ca, *tls_cert, *tls_key; /* within `data` unless said otherwise */
+    char *address, *enroll;
     bool insecure_plaintext, baseline;
+    uint64_t certificate_life_ns, collector_certificate_life_ns;
     uint64_t retain_age_ns, retain_bytes, retain_packet_bytes, floor_bytes, partition_ns;
     uint64_t max_sessions, max_queries, query_deadline_ns;
 };
 extern const struct config_key collector_keys[];
 
-enum collector_command { COLLECTOR_SERVE, COLLECTOR_CHECK, COLLECTOR_REINDEX };
+enum collector_command { COLLECTOR_SERVE, COLLECTOR_CHECK, COLLECTOR_REINDEX, COLLECTOR_INIT };
 
 struct collector_options {
     enum collector_command command;
     const char *config_path, *data, *listen, *port_file; /* NULL: not given */
     bool insecure_plaintext, verbose;
+    const char *name, *address, *admin; /* init */
+    bool admin_token, no_start;         /* likewise */
 };
 
 /* argp: prints help and usage errors itself and ends the program with EXIT_USAGE. */

@@ -2,8 +2,11 @@
  * fleetdump-collector: options, configuration, then one of its commands.
  */
 #include "collector/collector_options.h"
+#include "collector/init.h"
 #include "common/base/log.h"
+#include "common/net/ca_files.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,13 +16,31 @@ static void say(void *context, const char *text)
     printf("%s\n", text);
 }
 
+/* The key of the authority that init made: beside its certificate, unless that is an organisation's. */
+static char *own_ca_key(const struct collector_config *c)
+{
+    size_t length = strlen(c->data);
+    char *path = NULL;
+    bool own = strncmp(c->tls_ca, c->data, length) == 0 && strcmp(c->tls_ca + length, "/tls/" CA_ROOT_NAME) == 0;
+    return own && asprintf(&path, "%s/tls/" CA_ROOT_KEY, c->data) >= 0 ? path : NULL;
+}
+
 static int serve(const struct collector_config *c, const struct collector_options *o, struct error *e)
 {
+    char *ca_key = own_ca_key(c);
     const struct server_config server = {
         .name = c->name,
         .listen = c->listen,
         .insecure_plaintext = c->insecure_plaintext,
         .tls = {.ca = c->tls_ca, .cert = c->tls_cert, .key = c->tls_key},
+        .enroll = {.ca = c->tls_ca,
+                   .ca_key = ca_key,
+                   .cert = c->tls_cert,
+                   .key = c->tls_key,
+                   .address = c->address,
+                   .life_ns = c->certificate_life_ns,
+                   .own_life_ns = c->collector_certificate_life_ns,
+                   .approve = strcmp(c->enroll, "approve") == 0},
         .baseline = c->baseline,
         .max_sessions = (unsigned)c->max_sessions,
         .max_queries = (unsigned)c->max_queries,
@@ -32,7 +53,9 @@ static int serve(const struct collector_config *c, const struct collector_option
                   .floor_bytes = c->floor_bytes,
                   .partition_ns = c->partition_ns},
     };
-    return server_run(&server, e);
+    int r = server_run(&server, e);
+    free(ca_key);
+    return r;
 }
 
 static int check(const struct collector_config *c, struct error *e)
@@ -87,6 +110,8 @@ static int run(const struct collector_options *o, struct error *e)
     r = set_log(&c, o, e);
     if (r == 0 && o->command == COLLECTOR_SERVE)
         r = serve(&c, o, e);
+    else if (r == 0 && o->command == COLLECTOR_INIT)
+        r = collector_init(o, &c, e);
     else if (r == 0 && o->command == COLLECTOR_CHECK)
         r = check(&c, e);
     else if (r == 0)

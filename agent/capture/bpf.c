@@ -193,20 +193,37 @@ uint32_t bpf_run(const struct bpf_program *program, const struct bpf_packet *p)
 
 /* ---------------------------------------------------------------- two programs */
 
-bool bpf_or(const struct bpf_program *first, const struct bpf_program *second, struct bpf_program *out)
+/* Both behind each other. */
+static struct bpf_insn *join(const struct bpf_program *first, const struct bpf_program *second, struct bpf_program *out)
 {
     size_t count = (size_t)first->bf_len + second->bf_len;
     *out = (struct bpf_program){0};
     struct bpf_insn *all = count <= BPF_PROGRAM_MAX ? calloc(count, sizeof *all) : NULL;
     if (!all)
-        return false;
+        return NULL;
     memcpy(all, first->bf_insns, first->bf_len * sizeof *all);
     memcpy(all + first->bf_len, second->bf_insns, second->bf_len * sizeof *all);
-    for (uint32_t i = 0; i < first->bf_len; i++)
+    *out = (struct bpf_program){.bf_len = (u_int)count, .bf_insns = all};
+    return all;
+}
+
+bool bpf_or(const struct bpf_program *first, const struct bpf_program *second, struct bpf_program *out)
+{
+    struct bpf_insn *all = join(first, second, out);
+    for (uint32_t i = 0; all && i < first->bf_len; i++)
         if (all[i].code == (BPF_RET | BPF_K) && all[i].k == 0)
             all[i] = (struct bpf_insn)BPF_STMT(BPF_JMP | BPF_JA, first->bf_len - i - 1);
-    *out = (struct bpf_program){.bf_len = (u_int)count, .bf_insns = all};
-    return true;
+    return all != NULL;
+}
+
+bool bpf_but(const struct bpf_program *forbidden, const struct bpf_program *rest, struct bpf_program *out)
+{
+    struct bpf_insn *all = join(forbidden, rest, out);
+    for (uint32_t i = 0; all && i < forbidden->bf_len; i++)
+        if (all[i].code == (BPF_RET | BPF_K))
+            all[i] = all[i].k ? (struct bpf_insn)BPF_STMT(BPF_RET | BPF_K, 0)
+                              : (struct bpf_insn)BPF_STMT(BPF_JMP | BPF_JA, forbidden->bf_len - i - 1);
+    return all != NULL;
 }
 
 void bpf_free(struct bpf_program *program)

@@ -30,6 +30,9 @@ uint32_t bpf_run(const struct bpf_program *program, const struct bpf_packet *p);
 /* A new program, to be freed by bpf_free, that returns what `first` does, and where that is 0 what `second` does. False
  * without memory, or if it would be longer than BPF_PROGRAM_MAX. Where `first` reads past the packet's end it ends the whole. */
 bool bpf_or(const struct bpf_program *first, const struct bpf_program *second, struct bpf_program *out);
+/* A new program that returns 0 where `forbidden` does not, and else what `rest` does; with the same limits. Where `forbidden` reads past the packet's end,
+ * it is 0. */
+bool bpf_but(const struct bpf_program *forbidden, const struct bpf_program *rest, struct bpf_program *out);
 void bpf_free(struct bpf_program *program);
 
 #endif

@@ -6,7 +6,8 @@
  * interfaces, a flush, or the end. Frames are of one interface each and at most FRAME_RAW_TARGET, unless one packet alone is
  * more. One thread (the giver's); compression and writing happen in the compressor's.
  *
- * Every packet given is RECEIVED, and one of: KEPT; FILTERED; OWN, of one of our own connections; POLICY, over the rate.
+ * Every packet given is RECEIVED, and one of: KEPT; FILTERED; FORBIDDEN, which is judged before all else that looks at the packet; OWN,
+ * of one of our own connections; POLICY, over the rate.
  *
  * Live, nothing here waits but what says so: give packets while chunk_builder_ready, tell the time by chunk_builder_tick when
  * there are none, and look at chunk_builder_sealed, or be told by the sink, for what is durable.
@@ -16,6 +17,7 @@
 
 #include "agent/capture/flow_table.h"
 #include "agent/capture/sink.h"
+#include "agent/forbid.h"
 #include "common/chunk/head.h"
 #include "common/chunk/pcapng.h"
 
@@ -50,6 +52,9 @@ struct chunk_builder_options {
     uint8_t own_family;
     uint8_t own_address[16];
     uint16_t own_port;
+    uint32_t payload; /* most bytes kept behind the headers of each packet; 0: all */
+    const struct forbid
+        *forbid; /* packets that are left out whatever the filter says; NULL: none. Outlives the builder */
 };
 
 struct chunk_builder_stats {

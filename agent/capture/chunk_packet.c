@@ -140,6 +140,11 @@ static void cut(struct pcapng_packet *k, uint32_t most)
         k->captured = most;
 }
 
+static void cut_payload(struct pcapng_packet *k, uint32_t headers, uint32_t payload)
+{
+    cut(k, payload < PACKET_SNAPLEN_MAX ? headers + payload : PACKET_SNAPLEN_MAX);
+}
+
 /* ---------------------------------------------------------------- packets */
 
 static void count_kept(struct chunk_builder *b, struct interface *n, const struct packet *p,
@@ -165,6 +170,8 @@ static int keep(struct chunk_builder *b, struct interface *n, const struct packe
         return code;
     if (b->options.headers_only)
         cut(k, header_length(p));
+    else if (b->options.payload)
+        cut_payload(k, header_length(p), b->options.payload);
     count_kept(b, n, p, k);
     uint32_t frame = FLOW_FRAME_NONE;
     if (b->options.keep_packets)
@@ -188,7 +195,9 @@ static int judge(struct chunk_builder *b, struct interface *n, const struct pcap
     cut(&k, b->options.snaplen);
     packet_decode(n->head.link_type, k.data, k.captured, k.wire, &d);
     enum counter why = COUNTER_KEPT;
-    if (b->options.own_family && is_own(&b->options, &d))
+    if (b->options.forbid && forbid_packet(b->options.forbid, &d))
+        why = COUNTER_FORBIDDEN;
+    else if (b->options.own_family && is_own(&b->options, &d))
         why = COUNTER_OWN;
     else if (!wanted && !flow_table_knows(b->flows, &d, p->interface, p->time_ns))
         why = COUNTER_FILTERED;

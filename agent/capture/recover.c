@@ -186,7 +186,7 @@ static void set_total(struct recovery *r, enum counter which, uint64_t since_sea
 static void correct_totals(struct recovery *r, const struct counters *found)
 {
     static const enum counter elsewhere[] = {COUNTER_FILTERED, COUNTER_KERNEL_DROPS, COUNTER_AGENT_DROPS,
-                                             COUNTER_POLICY, COUNTER_OWN};
+                                             COUNTER_POLICY, COUNTER_OWN, COUNTER_FORBIDDEN};
     static const enum counter of_body[] = {COUNTER_KEPT,         COUNTER_KEPT_BYTES, COUNTER_STORED,
                                            COUNTER_STORED_BYTES, COUNTER_TRUNCATED,  COUNTER_INVALID};
     for (int i = 0; i < COUNTER_COUNT; i++) { /* a page may be older than the items, after a power cut */

@@ -228,7 +228,7 @@ static int name_ring(struct ring *r, const char *name, struct error *e)
 
 static int set_filter(struct ring *r, const struct ring_options *o, struct error *e)
 {
-    int code = ring_filter_make(r->pcap, o->filter, o->companions, &r->filter, e);
+    int code = ring_filter_make(r->pcap, o->filter, o->companions, o->forbid, &r->filter, e);
     if (!code && pcap_setfilter(r->pcap, &r->filter.kernel) != 0)
         code = error_set(e, ERROR_USAGE, "%s", pcap_geterr(r->pcap));
     return code ? error_prefix(e, "%s", r->name) : 0;

@@ -11,6 +11,7 @@
 #ifndef FLEETDUMP_AGENT_CAPTURE_RING_H
 #define FLEETDUMP_AGENT_CAPTURE_RING_H
 
+#include "agent/forbid.h"
 #include "common/base/error.h"
 #include "common/chunk/pcapng.h"
 #include <stdbool.h>
@@ -19,7 +20,8 @@
 #define RING_RETIRE_MS 50 /* a packet waits so long at most in a block that is not full */
 
 struct ring_options {
-    const char *filter; /* pcap-filter(7); "" for all */
+    const char *filter;          /* pcap-filter(7); "" for all */
+    const struct forbid *forbid; /* left out by the kernel, as far as it sees that (outermost headers); NULL: nothing */
     bool companions;
     uint32_t snaplen;    /* 0: PACKET_SNAPLEN_MAX */
     uint32_t ring_bytes; /* of each interface; rounded up to blocks of 256 KiB */

@@ -38,11 +38,31 @@ static void add_companions(pcap_t *pcap, struct ring_filter *f)
     struct bpf_program companions;
     if (compile(pcap, COMPANIONS, &companions, NULL))
         return;
-    f->companions = bpf_or(&f->wanted, &companions, &f->kernel);
+    f->companions = f->own_kernel = bpf_or(&f->wanted, &companions, &f->kernel);
     pcap_freecode(&companions);
 }
 
-int ring_filter_make(pcap_t *pcap, const char *text, bool companions, struct ring_filter *f, struct error *e)
+/* In front of what else there is: a `vlan` of the user's moves only what comes behind it. */
+static void add_forbidden(pcap_t *pcap, const struct forbid *forbid, struct ring_filter *f)
+{
+    struct bpf_program forbidden, all;
+    struct buffer text = {.limit = 1u << 16};
+    forbid_filter(forbid, &text);
+    buffer_u8(&text, 0);
+    if (!text.failed && compile(pcap, (const char *)text.data, &forbidden, NULL) == 0) {
+        if (bpf_but(&forbidden, &f->kernel, &all)) {
+            if (f->own_kernel)
+                bpf_free(&f->kernel);
+            f->kernel = all;
+            f->own_kernel = true;
+        }
+        pcap_freecode(&forbidden);
+    }
+    buffer_free(&text);
+}
+
+int ring_filter_make(pcap_t *pcap, const char *text, bool companions, const struct forbid *forbid,
+                     struct ring_filter *f, struct error *e)
 {
     *f = (struct ring_filter){0};
     int code = text[0] ? capture_filter_check(text, e) : 0;
@@ -52,14 +72,16 @@ int ring_filter_make(pcap_t *pcap, const char *text, bool companions, struct rin
         return code;
     if (companions && text[0])
         add_companions(pcap, f);
-    if (!f->companions)
+    if (!f->own_kernel)
         f->kernel = f->wanted;
+    if (forbid && forbid_any(forbid))
+        add_forbidden(pcap, forbid, f);
     return 0;
 }
 
 void ring_filter_free(struct ring_filter *f)
 {
-    if (f->companions)
+    if (f->own_kernel)
         bpf_free(&f->kernel);
     pcap_freecode(&f->wanted);
     *f = (struct ring_filter){0};

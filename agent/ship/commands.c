@@ -66,6 +66,7 @@ static void send_state(struct uplink *u, const struct monitor_report *r)
     s->kernel_drops = r->kernel_drops;
     s->other_drops = r->other_drops;
     s->own = r->own;
+    s->forbidden = r->forbidden;
     if (u->control.state == LINK_UP)
         (void)link_send(&u->control, &m);
 }
@@ -78,17 +79,54 @@ static void refuse(struct uplink *u, const uint8_t id[16], const char *why)
     send_state(u, &r);
 }
 
-/* ------------------------------------------------------------ orders */
+/* ------------------------------------------------------------ what is asked of the monitor */
 /* The collector's address as this connection has it: our own traffic is known by it. */
-static void take_peer(struct uplink *u, struct order *o)
+static void take_peer(struct uplink *u, uint8_t *family, uint8_t address[16], uint16_t *port)
 {
     struct net_address peer;
-    if (u->control.stream && stream_peer_address(u->control.stream, &peer, &o->collector_port)) {
-        o->collector_family = peer.family;
-        memcpy(o->collector_address, peer.addr, sizeof(o->collector_address));
+    if (u->control.stream && stream_peer_address(u->control.stream, &peer, port)) {
+        *family = peer.family;
+        memcpy(address, peer.addr, 16);
     }
 }
 
+/* The bytes as they were signed, and nothing made of them: the monitor verifies and reads them. */
+static int put_signed(struct uplink *u, const struct capture_request *r, struct monitor_request *q, struct error *e)
+{
+    struct clock_sample clock = {0};
+    struct buffer bytes = {.limit = NET_FRAME_MAX};
+    int code = message_encode_request(r, &bytes, e);
+    if (!code && bytes.len > sizeof(q->by.bytes))
+        code = error_set(e, ERROR_LIMIT, "a signed order of %zu bytes: this agent takes at most %zu", bytes.len,
+                         sizeof(q->by.bytes));
+    if (!code) {
+        memcpy(q->by.bytes, bytes.data, bytes.len);
+        memcpy(q->by.signature, r->signature, r->signature_length);
+        q->bytes_length = (uint16_t)bytes.len;
+        q->signature_length = (uint16_t)r->signature_length;
+        if (commands_clock(&u->commands, &clock))
+            q->clock_ns = clock.offset_ns;
+        take_peer(u, &q->collector_family, q->collector_address, &q->collector_port);
+    }
+    buffer_free(&bytes);
+    return code;
+}
+
+static int put_request(struct uplink *u, const struct capture_request *r, uint64_t wait_ns, uint64_t left_ns,
+                       struct monitor_request *q, struct error *e)
+{
+    memcpy(q->id, r->id, sizeof(q->id));
+    q->left_ns = left_ns;
+    if (!selector_means(r, u->config.agent, u->config.labels, u->config.label_count))
+        return error_set(e, ERROR_REFUSED, "the order is not meant for this agent");
+    if (r->signature_length)
+        return put_signed(u, r, q, e);
+    int code = order_from_request(r, wait_ns, left_ns, clock_wall_ns(), &q->order, e);
+    take_peer(u, &q->order.collector_family, q->order.collector_address, &q->order.collector_port);
+    return code;
+}
+
+/* ------------------------------------------------------------ orders */
 static void start(struct uplink *u, const struct net_order *n)
 {
     const struct capture_request *r = n->request;
@@ -99,16 +137,13 @@ static void start(struct uplink *u, const struct net_order *n)
         snprintf(k->name, sizeof(k->name), "%s", r->name);
         return;
     }
-    int code = selector_means(r, u->config.agent, u->config.labels, u->config.label_count)
-                   ? order_from_request(r, n->wait_ns, n->left_ns, clock_wall_ns(), &q.order, &e)
-                   : error_set(&e, ERROR_REFUSED, "the order is not meant for this agent");
+    int code = put_request(u, r, n->wait_ns, n->left_ns, &q, &e);
     if (!code && !k && !(k = add(&u->commands, r->id)))
         code = error_set(&e, ERROR_LIMIT, "this agent has as many captures as it can tell of");
     if (code) {
         refuse(u, r->id, e.text);
         return;
     }
-    take_peer(u, &q.order);
     snprintf(k->name, sizeof(k->name), "%s", r->name);
     if (!commands_request(u, &q))
         refuse(u, r->id, "the agent's monitor does not answer");
@@ -130,7 +165,7 @@ static void on_orders(struct uplink *u, const struct message_orders *m)
             .magic = ORDER_MAGIC, .kind = REQUEST_STOP, .text = "stopped by the collector's word"};
         if (!k->used || is_listed(m, k->id))
             continue;
-        memcpy(q.order.id, k->id, sizeof(q.order.id));
+        memcpy(q.id, k->id, sizeof(q.id));
         (void)commands_request(u, &q);
         if (k->last.phase == PHASE_STOPPED || k->last.phase == PHASE_REFUSED)
             k->used = false;
@@ -186,7 +221,7 @@ static void on_check(struct uplink *u, const struct message_check *m)
     struct monitor_report no = {.magic = ORDER_MAGIC, .token = m->token};
     struct error e = ERROR_INIT;
     int code = u->commands.fd < 0 ? error_set(&e, ERROR_REFUSED, "%s", no_monitor)
-                                  : order_from_request(m->request, 0, UINT64_MAX, clock_wall_ns(), &q.order, &e);
+                                  : put_request(u, m->request, 0, UINT64_MAX, &q, &e);
     rates_sample(&u->commands.rates, clock_mono_ns());
     if (!code && !commands_request(u, &q))
         code = error_set(&e, ERROR_SYSTEM, "the agent's monitor does not answer");

@@ -107,7 +107,7 @@ void commands_flush(struct uplink *u, const struct message_flush *m)
     for (size_t i = 0; c->fd >= 0 && i < COMMANDS_ORDERS; i++) {
         if (!is_asked(&c->known[i], m->capture ? m->capture : ""))
             continue;
-        memcpy(q.order.id, c->known[i].id, sizeof(q.order.id));
+        memcpy(q.id, c->known[i].id, sizeof(q.id));
         f->waiting += commands_request(u, &q);
     }
     commands_acked(u);

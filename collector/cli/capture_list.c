@@ -56,6 +56,7 @@ static const struct list_column agents_columns[] = {
     {"kernel_drops", "KERNEL DROPS", LOOK_COUNT, NULL},
     {"other_drops", "OTHER DROPS", LOOK_COUNT, NULL},
     {"own", "OWN", LOOK_COUNT, NULL},
+    {"forbidden", "FORBIDDEN", LOOK_COUNT, NULL},
     {0},
 };
 static const struct list_column check_columns[] = {
@@ -86,9 +87,9 @@ static const struct listing list_orders = {
 static const struct listing list_agents = {
     .columns = agents_columns,
     .choice = {.table = "agent,phase,interfaces,packets,bytes,bytes_per_s,drops,left_ns,text",
-               .wide =
-                   "agent,phase,interfaces,packets,bytes,packets_per_s,bytes_per_s,kernel_drops,other_drops,own,left_"
-                   "ns,connected,text"},
+               .wide = "agent,phase,interfaces,packets,bytes,packets_per_s,bytes_per_s,kernel_drops,other_drops,own,"
+                       "forbidden,left_"
+                       "ns,connected,text"},
 };
 static const struct listing list_check = {
     .columns = check_columns,

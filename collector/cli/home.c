@@ -82,7 +82,7 @@ int home_write_new(const char *path, const void *data, size_t len, struct error 
     if (!r)
         r = fs_sync(fd, NULL, e);
     close(fd);
-    if (r)
-        (void)unlink(path);
+    if (r && fs_unlink(AT_FDCWD, path, NULL, NULL))
+        (void)error_prefix(e, "what was written stays");
     return r ? error_prefix(e, "%s", path) : 0;
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/fs.h"
 #include "common/base/log.h"
+#include "common/net/reach.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,6 +137,8 @@ int enroll_open(struct server *server, struct enroll **out, struct error *e)
     if (r == 0 && c->ca_key && c->ca_key[0] && access(c->ca_key, F_OK) == 0 && !server->config->insecure_plaintext)
         r = load_ca(en, c, e);
     *out = en;
+    if (r == 0)
+        r = enroll_own_start(en, e);
     return r;
 }
 
@@ -162,27 +165,11 @@ void enroll_close(struct enroll *en)
 
 /* ------------------------------------------------------------------ tokens */
 
-/* Where hosts reach us, as far as can be told from here. */
 static int own_address(const struct enroll *en, const char *wanted, char out[TOKEN_ADDRESS_MAX + 1], struct error *e)
 {
     const struct server_config *c = en->server->config;
-    char host[256] = "", name[256] = "";
-    uint16_t port = 0;
-    const char *said = wanted && wanted[0]                         ? wanted
-                       : c->enroll.address && c->enroll.address[0] ? c->enroll.address
-                                                                   : NULL;
-    int r = net_split(said ? said : c->listen, host, &port, e);
-    if (r)
-        return r;
-    if (!said && port == 0 && en->server->listener)
-        port = (uint16_t)listener_port(en->server->listener);
-    if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 || strcmp(host, "*") == 0)
-        snprintf(host, sizeof host, "%s", gethostname(name, sizeof name - 1) == 0 ? name : "localhost");
-    bool v6 = strchr(host, ':');
-    int length = snprintf(out, TOKEN_ADDRESS_MAX + 1, "%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "", port);
-    if (length > (int)TOKEN_ADDRESS_MAX)
-        return error_set(e, ERROR_LIMIT, "the collector's address '%.80s' is too long for a token", host);
-    return 0;
+    uint16_t port = en->server->listener ? (uint16_t)listener_port(en->server->listener) : 0;
+    return net_reach(wanted && wanted[0] ? wanted : c->enroll.address, c->listen, port, out, TOKEN_ADDRESS_MAX + 1, e);
 }
 
 int enroll_new_token(struct enroll *en, const struct enroll_wish *w, struct store_token *row, char text[TOKEN_TEXT_MAX],

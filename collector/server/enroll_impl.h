@@ -59,4 +59,7 @@ struct enroll_pending *enroll_wait(struct enroll *en, const struct session *s, c
 void enroll_forget_pending(struct enroll *en, struct enroll_pending *p);
 json_t *enroll_pending_json(struct enroll *en);
 
+/* enroll_own.c: the collector's own certificate: once at the start, then by the timer. */
+MUST_CHECK int enroll_own_start(struct enroll *en, struct error *e);
+
 #endif

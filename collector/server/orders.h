@@ -27,7 +27,7 @@
  *    null: never), "issued", "who", "ended" (null: it is not), "why" (it ended; ""), "left_ns",
  *    "packets", "bytes", "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops",
  *    "agents": [{"agent", "connected": bool, "phase", "text", "interfaces": [...], "left_ns", "packets", "bytes",
- *                "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops", "own", "free_bytes"}, ...]}
+ *                "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops", "own", "forbidden", "free_bytes"}, ...]}
  * "state" is "over" as soon as no connected agent runs it and nobody who is meant may yet begin, "stopping" while its end
  * has come and one still runs it. "phase" is that of enum capture_phase; in what CHECK comes to also "checked": it would
  * run. "left_ns" is null if there is no end. DONE.manifest of STOP and REMOVE: an array of those that it changed.

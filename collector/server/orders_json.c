@@ -16,8 +16,9 @@ static const struct number {
     {                                                                                                                  \
 #field, offsetof(struct message_capture_state, field), summed                                                  \
     }
-    NUMBER(left_ns, false),    NUMBER(packets, true),      NUMBER(bytes, true),       NUMBER(packets_per_s, true),
-    NUMBER(bytes_per_s, true), NUMBER(kernel_drops, true), NUMBER(other_drops, true), NUMBER(own, false),
+    NUMBER(left_ns, false),      NUMBER(packets, true),     NUMBER(bytes, true),
+    NUMBER(packets_per_s, true), NUMBER(bytes_per_s, true), NUMBER(kernel_drops, true),
+    NUMBER(other_drops, true),   NUMBER(own, false),        NUMBER(forbidden, false),
 #undef NUMBER
 };
 #define NUMBER_COUNT (sizeof numbers / sizeof numbers[0])

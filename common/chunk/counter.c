@@ -14,7 +14,7 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
                               "packets dropped by the kernel because the ring was full"},
     [COUNTER_INTERFACE_DROPS] = {"interface_drops", UNIT_COUNT, 5, 1, "packets dropped by the interface or its driver"},
     [COUNTER_AGENT_DROPS] = {"agent_drops", UNIT_COUNT, 0, 1, "packets dropped by the agent because a queue was full"},
-    [COUNTER_POLICY] = {"policy", UNIT_COUNT, 0, 0, "packets not kept because the host's policy or a limit says so"},
+    [COUNTER_POLICY] = {"policy", UNIT_COUNT, 0, 0, "packets not kept because they were over the rate"},
     [COUNTER_TRUNCATED] = {"truncated", UNIT_COUNT, 0, 0, "packets kept whose captured bytes end inside a header"},
     [COUNTER_INVALID] = {"invalid", UNIT_COUNT, 0, 0, "packets kept that break their protocol's rules"},
     [COUNTER_EVICTED] = {"evicted", UNIT_COUNT, 0, 1, "packets given up on the agent for want of room"},
@@ -24,6 +24,9 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
     [COUNTER_TIME_LIMITED] = {"time_limited", UNIT_COUNT, 0, 0,
                               "packets kept at 1970 or 2554 because their times are before or after"},
     [COUNTER_OWN] = {"own", UNIT_COUNT, 0, 0, "packets of fleetdump's own connections, which are left out"},
+    [COUNTER_FORBIDDEN] =
+        {"forbidden", UNIT_COUNT, 0, 0,
+         "packets of networks or ports that the host's policy forbids, or whose addresses cannot be read"},
 };
 
 void counters_add(struct counters *into, const struct counters *from)

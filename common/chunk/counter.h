@@ -1,7 +1,7 @@
 /*
  * counter: every number that accounts for packets, declared once (counter.c); the same name from the agent to the exported file.
  *
- * received = kept + filtered + kernel_drops + agent_drops + policy + own (+ what is still in the ring), per interface. Values in a head are
+ * received = kept + filtered + kernel_drops + agent_drops + policy + own + forbidden (+ what is still in the ring), per interface. Values in a head are
  * those of that chunk alone, so that sums over chunks add up; END and GAP items carry totals of what they stand for.
  */
 #ifndef FLEETDUMP_CHUNK_COUNTER_H
@@ -30,6 +30,8 @@ enum counter {
     COUNTER_OVERFLOWED = 15,     /* packets counted in a row of last resort because the flow table was full */
     COUNTER_TIME_LIMITED = 16,   /* kept at another time than theirs, which is before 1970 or after 2554 */
     COUNTER_OWN = 17,            /* of fleetdump's own connections, left out */
+    COUNTER_FORBIDDEN =
+        18, /* of networks and ports that the host's policy forbids, or of whose addresses too little is readable */
     COUNTER_COUNT
 };
 

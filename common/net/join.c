@@ -26,8 +26,10 @@ static void end(struct asking *a, int result)
     if (a->result == 0)
         a->result = result;
     uv_timer_stop(&a->patience);
-    if (a->stream)
+    if (a->stream && result)
         stream_abort(a->stream);
+    else if (a->stream)
+        stream_close(a->stream);
 }
 
 static void on_late(uv_timer_t *timer)

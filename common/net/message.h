@@ -328,7 +328,8 @@ struct message_capture_state {
     uint64_t packets, bytes; /* kept, since the capture's start, over all its streams */
     uint64_t packets_per_s, bytes_per_s;
     uint64_t kernel_drops, other_drops;
-    uint64_t own; /* packets of fleetdump's own connections, left out */
+    uint64_t own;       /* packets of fleetdump's own connections, left out */
+    uint64_t forbidden; /* those that the host's policy forbids, left out */
 };
 
 /* Of captures that run, and of those that stopped or failed: whatever of their streams is in the spool. FLUSHED with code 0

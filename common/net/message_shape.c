@@ -297,6 +297,7 @@ static const struct message_field capture_state_fields[] = {
     FIELD(message_capture_state, CaptureState, FIELD_U64, kernel_drops, 0, 0),
     FIELD(message_capture_state, CaptureState, FIELD_U64, other_drops, 0, 0),
     FIELD(message_capture_state, CaptureState, FIELD_U64, own, 0, 0),
+    FIELD(message_capture_state, CaptureState, FIELD_U64, forbidden, 0, 0),
     END,
 };
 

@@ -103,6 +103,7 @@ struct packet {
     struct packet_net outer; /* outermost IP header if a tunnel was looked through, else family FAMILY_NONE */
     enum packet_tunnel tunnel;
     uint32_t tunnel_id; /* VNI or GRE key; 0 where there is none */
+    uint8_t tunnels;    /* looked through: with two there is an IP header between `outer` and `net` */
 
     /* Innermost IP */
     uint32_t fragment_id; /* IPv4 identification or that of the IPv6 fragment header */

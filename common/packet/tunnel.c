@@ -22,6 +22,7 @@ static void enter(struct packet *p, enum packet_tunnel tunnel, uint32_t id)
         p->outer = p->net;
     p->tunnel = tunnel;
     p->tunnel_id = id;
+    p->tunnels++;
     memset(&p->net, 0, sizeof p->net);
     memset(&p->fragment_id, 0, sizeof *p - offsetof(struct packet, fragment_id));
 }

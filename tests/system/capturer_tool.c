@@ -3,7 +3,7 @@
  *
  *   capturer_tool [OPTION]... CONFIG INTERFACE...
  *     -f FILTER  -c (companions)  -k packets|headers|flows  -s SNAPLEN  -n PACKETS  -b BYTES  -r RATE  -e SECONDS (until its end)
- *     -o ADDRESS:PORT (IPv4: of the collector)
+ *     -o ADDRESS:PORT (IPv4: of the collector)  -N NET, -P PORTS (forbidden)  -p BYTES (of payload)
  *   capturer_tool -R CONFIG      recovers all streams in the spool whose writer is gone
  *
  * Lines on standard output: "pid N"; each report as JSON; "exit STATUS" or "signal N". Lines on standard input: "flush N" (its token), "stop", "part": closes
@@ -22,6 +22,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+static struct forbid forbid;
 
 static void put_text(const char *name, const char *text)
 {
@@ -49,6 +51,7 @@ static void put_report(const struct monitor_report *r)
     put_number("kernel_drops", r->kernel_drops);
     put_number("other_drops", r->other_drops);
     put_number("own", r->own);
+    put_number("forbidden", r->forbidden);
     put_number("streams", r->stream_count);
     put_number("next_seq", r->streams[0].next_seq);
     printf("\"interfaces\": [");
@@ -72,10 +75,11 @@ static void read_reports(int fd)
 /* False: nothing more comes. */
 static bool read_command(int *fd, const struct order *o)
 {
-    struct monitor_request r = {.magic = ORDER_MAGIC, .order = *o};
+    struct monitor_request r = {.magic = ORDER_MAGIC};
     char line[64];
     if (!fgets(line, sizeof line, stdin))
         return false;
+    memcpy(r.id, o->id, sizeof r.id);
     r.kind = strncmp(line, "flush", 5) == 0 ? REQUEST_FLUSH : REQUEST_STOP;
     r.token = strtoull(line + strcspn(line, " \n"), NULL, 10);
     if (strncmp(line, "part", 4) == 0)
@@ -118,7 +122,7 @@ static int capture(const struct agent_config *c, const struct order *o, const ch
         return 1;
     pid_t pid = process_fork(fds[1], "capturer");
     if (pid == 0)
-        capturer_run(c, o, interfaces, count, fds[1]);
+        capturer_run(c, o, forbid_any(&forbid) ? &forbid : NULL, interfaces, count, fds[1]);
     close(fds[1]);
     return watch(pid, fds[0], o);
 }
@@ -187,6 +191,13 @@ static bool set_option(struct order *o, int option, char *value)
     case 'o':
         set_collector(o, value);
         return true;
+    case 'p':
+        o->payload = (uint32_t)atoi(value);
+        return true;
+    case 'N':
+        return forbid_add_net(&forbid, value, NULL) == 0;
+    case 'P':
+        return forbid_add_ports(&forbid, value, NULL) == 0;
     default:
         return false;
     }
@@ -199,7 +210,7 @@ int main(int argc, char **argv)
     struct order o = {.magic = ORDER_MAGIC, .id = "id of an order!", .name = "test"};
     bool recovery = false;
     int option;
-    while ((option = getopt(argc, argv, "f:ck:s:n:b:r:e:o:R")) != -1)
+    while ((option = getopt(argc, argv, "f:ck:s:n:b:r:e:o:p:N:P:R")) != -1)
         if (!set_option(&o, option, optarg))
             recovery = option == 'R';
     setvbuf(stdout, NULL, _IOLBF, 0);

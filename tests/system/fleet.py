@@ -159,11 +159,24 @@ class Fleet:
     # ------------------------------------------------------------- agents
     def agent_config(self, name, **more):
         path = self.path(name + ".conf")
+        if not os.path.exists(self.path(name + ".policy")):
+            self.policy(name)
         with open(path, "w") as conf:
             conf.write("name = %s\ncollector = %s\nspool = %s\n" % (name, self.address or "127.0.0.1:1", self.path("spool-" + name)))
+            conf.write("policy = %s\noperators = %s\n" % (self.path(name + ".policy"), self.path(name + ".operators")))
             for key, value in {"floor": "0", **self.security(name), **more}.items():
                 conf.write("%s = %s\n" % (key, value))
         return path
+
+    def policy(self, name, text=None, **keys):
+        """What the agent's host lets be captured: TEXT, or allow and unsigned, and KEYS; a list stands once for each."""
+        lines = {"allow": "yes", "unsigned": "yes", "kill_file": self.path(name + ".stop"), **keys}
+        if text is None:
+            text = "".join("%s = %s\n" % (key, one) for key, value in lines.items() for one in (value if isinstance(value, list) else [value]))
+        with open(self.path(name + ".policy.new"), "w") as file:
+            file.write(text)
+        os.chmod(self.path(name + ".policy.new"), 0o644)
+        os.rename(self.path(name + ".policy.new"), self.path(name + ".policy"))
 
     def start_agent(self, name, environment=None, **more):
         config = self.agent_config(name, **more)

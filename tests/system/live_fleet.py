@@ -225,7 +225,7 @@ def a_full_disk_is_said_and_survived():
 def what_is_not_allowed_is_named():
     with lab.Lab("web-1", "client") as system:
         config = system.agent_config("web-1")
-        os.chmod(system.folder, 0o777)
+        os.chmod(system.folder, 0o1777)
         agent = system.spawn("web-1", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all",
                              os.path.join(fleet.BIN, "fleetdump-agent"), "--config", config, log="web-1.log")
         fleet.wait_until(lambda: "web-1" in system.connected(), "the agent")

@@ -169,8 +169,8 @@ static struct counters totals(const struct memory *m)
 /* What must hold of every stream that has ended. */
 static void check_sums(struct memory *m)
 {
-    static const enum counter parts[] = {COUNTER_KEPT,        COUNTER_FILTERED, COUNTER_KERNEL_DROPS,
-                                         COUNTER_AGENT_DROPS, COUNTER_POLICY,   COUNTER_OWN};
+    static const enum counter parts[] = {COUNTER_KEPT,   COUNTER_FILTERED, COUNTER_KERNEL_DROPS, COUNTER_AGENT_DROPS,
+                                         COUNTER_POLICY, COUNTER_OWN,      COUNTER_FORBIDDEN};
     struct counters sum = totals(m);
     const struct chunk_head *end = &m->items[m->count - 1].head;
     uint64_t rest = sum.value[COUNTER_RECEIVED];

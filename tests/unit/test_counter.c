@@ -37,6 +37,7 @@ static void numbers_and_options_are_fixed(void **state)
         {13, "evicted", 0},
         {15, "overflowed", 0},
         {17, "own", 0},
+        {18, "forbidden", 0},
         {16, "time_limited", 0},
     };
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {

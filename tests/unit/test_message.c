@@ -172,8 +172,8 @@ static void draw_state(struct message_capture_state *s)
     draw_id(s->id);
     s->interfaces = lists[0];
     s->interface_count = draw_list(lists[0]);
-    uint64_t *numbers[] = {&s->left_ns,     &s->packets,      &s->bytes,       &s->packets_per_s,
-                           &s->bytes_per_s, &s->kernel_drops, &s->other_drops, &s->own};
+    uint64_t *numbers[] = {&s->left_ns,      &s->packets,     &s->bytes, &s->packets_per_s, &s->bytes_per_s,
+                           &s->kernel_drops, &s->other_drops, &s->own,   &s->forbidden};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         *numbers[i] = draw_u64();
 }
@@ -401,6 +401,7 @@ static void same_state(const struct message_capture_state *a, const struct messa
     SAME(kernel_drops);
     SAME(other_drops);
     SAME(own);
+    SAME(forbidden);
 }
 
 static void same_capture_message(const struct message *x, const struct message *y)

@@ -100,11 +100,11 @@ static void only_whole_structs_pass(void **state)
     assert_false(monitor_report_is_sound(&r, 10));
 }
 
-static void count(void *context, const struct order *o)
+static void count(void *context, const struct order_record *o)
 {
     unsigned *n = context;
-    assert_string_equal(o->name, "c1");
-    assert_int_equal(o->used_packets, 12);
+    assert_string_equal(o->order.name, "c1");
+    assert_int_equal(o->order.used_packets, 12);
     (*n)++;
 }
 
@@ -114,9 +114,9 @@ static void what_is_kept_comes_back(void **state)
     struct error e = ERROR_INIT;
     char *folder = support_folder(), spool[512];
     snprintf(spool, sizeof spool, "%s/spool", folder);
-    struct order o = sound();
+    struct order_record o = {.order = sound()};
     unsigned n = 0;
-    o.used_packets = 12;
+    o.order.used_packets = 12;
     assert_int_equal(order_save(spool, &o, &e), 0);
     assert_int_equal(order_save(spool, &o, &e), 0);
     const char *path = support_path(folder, "spool.orders/07070707070707070707070707070707");
@@ -132,7 +132,7 @@ static void what_is_kept_comes_back(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(access(path, F_OK), -1);
     assert_int_equal(order_save(spool, &o, &e), 0);
-    assert_int_equal(order_remove(spool, o.id, &e), 0);
+    assert_int_equal(order_remove(spool, o.order.id, &e), 0);
     assert_int_equal(order_load_all(spool, count, &n, &e), 0);
     assert_int_equal(n, 1);
     support_folder_remove(folder);

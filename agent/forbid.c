@@ -1,0 +1,211 @@
+#include "agent/forbid.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROTO_IPIP    4
+#define PROTO_DCCP    33
+#define PROTO_6IN4    41
+#define PROTO_GRE     47
+#define PROTO_UDPLITE 136
+
+/* ---------------------------------------------------------------- reading */
+
+static bool read_number(const char *text, size_t len, unsigned most, unsigned *value)
+{
+    *value = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        *value = *value * 10 + (unsigned)(text[i] - '0');
+        if (*value > most)
+            return false;
+    }
+    return len > 0;
+}
+
+static bool has_host_bits(const struct forbid_net *n, unsigned most)
+{
+    for (unsigned bit = n->bits; bit < most; bit++)
+        if (n->addr[bit / 8] & (0x80u >> bit % 8))
+            return true;
+    return false;
+}
+
+int forbid_add_net(struct forbid *f, const char *text, struct error *e)
+{
+    char address[64];
+    struct forbid_net n = {0};
+    const char *slash = strchr(text, '/');
+    size_t len = slash ? (size_t)(slash - text) : strlen(text);
+    if (len >= sizeof address)
+        return error_set(e, ERROR_USAGE, "'%.60s' is no network: write 10.1.0.0/16 or 2001:db8::/32", text);
+    memcpy(address, text, len);
+    address[len] = 0;
+    n.family = strchr(address, ':') ? FAMILY_IP6 : FAMILY_IP4;
+    unsigned most = n.family == FAMILY_IP6 ? 128 : 32, bits = most;
+    if (inet_pton(n.family == FAMILY_IP6 ? AF_INET6 : AF_INET, address, n.addr) != 1 ||
+        (slash && !read_number(slash + 1, strlen(slash + 1), most, &bits)))
+        return error_set(e, ERROR_USAGE, "'%.60s' is no network: write 10.1.0.0/16 or 2001:db8::/32", text);
+    n.bits = (uint8_t)bits;
+    if (has_host_bits(&n, most))
+        return error_set(e, ERROR_USAGE, "'%.60s': the address has bits behind the prefix of %u", text, bits);
+    if (f->net_count == FORBID_MAX)
+        return error_set(e, ERROR_LIMIT, "more than %u networks", FORBID_MAX);
+    f->nets[f->net_count++] = n;
+    return 0;
+}
+
+int forbid_add_ports(struct forbid *f, const char *text, struct error *e)
+{
+    const char *dash = strchr(text, '-');
+    unsigned first, last;
+    size_t len = dash ? (size_t)(dash - text) : strlen(text);
+    bool good = read_number(text, len, UINT16_MAX, &first);
+    last = first;
+    if (good && dash)
+        good = read_number(dash + 1, strlen(dash + 1), UINT16_MAX, &last) && first <= last;
+    if (!good)
+        return error_set(e, ERROR_USAGE, "'%.60s' is no port: write 22 or 5000-5999", text);
+    if (f->port_count == FORBID_MAX)
+        return error_set(e, ERROR_LIMIT, "more than %u ports", FORBID_MAX);
+    f->ports[f->port_count++] = (struct forbid_ports){(uint16_t)first, (uint16_t)last};
+    return 0;
+}
+
+/* ---------------------------------------------------------------- judging */
+
+static bool is_inside(const struct forbid_net *n, const uint8_t addr[16])
+{
+    unsigned bytes = n->bits / 8u, rest = n->bits % 8u;
+    if (memcmp(n->addr, addr, bytes) != 0)
+        return false;
+    return !rest || ((n->addr[bytes] ^ addr[bytes]) & (0xff00u >> rest & 0xffu)) == 0;
+}
+
+/* IPv4 in IPv6 (::ffff:a.b.c.d, 64:ff9b::a.b.c.d of RFC 6052) is IPv4, too. */
+static bool embedded(const uint8_t addr[16], uint8_t inner[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, translated[12] = {0x00, 0x64, 0xff, 0x9b};
+    if (memcmp(addr, mapped, sizeof mapped) != 0 && memcmp(addr, translated, sizeof translated) != 0)
+        return false;
+    memset(inner, 0, 16);
+    memcpy(inner, addr + 12, 4);
+    return true;
+}
+
+static bool address_is_forbidden(const struct forbid *f, uint8_t family, const uint8_t addr[16])
+{
+    uint8_t inner[16];
+    for (uint32_t i = 0; i < f->net_count; i++)
+        if (f->nets[i].family == family && is_inside(&f->nets[i], addr))
+            return true;
+    return family == FAMILY_IP6 && embedded(addr, inner) && address_is_forbidden(f, FAMILY_IP4, inner);
+}
+
+static bool port_is_forbidden(const struct forbid *f, uint16_t port)
+{
+    for (uint32_t i = 0; i < f->port_count; i++)
+        if (port >= f->ports[i].first && port <= f->ports[i].last)
+            return true;
+    return false;
+}
+
+static bool carries_ports(uint8_t proto)
+{
+    return proto == PROTO_TCP || proto == PROTO_UDP || proto == PROTO_SCTP || proto == PROTO_UDPLITE ||
+           proto == PROTO_DCCP;
+}
+
+/* `whole`: the headers were read to their end. */
+static bool ports_are_forbidden(const struct forbid *f, const struct packet_net *n, bool whole)
+{
+    if (n->has_ports)
+        return port_is_forbidden(f, n->port[0]) || port_is_forbidden(f, n->port[1]);
+    return carries_ports(n->proto) || !whole || n->fragment == FRAGMENT_LATER;
+}
+
+static bool net_is_forbidden(const struct forbid *f, const struct packet_net *n, bool whole)
+{
+    if (n->family != FAMILY_IP4 && n->family != FAMILY_IP6)
+        return true;
+    if (address_is_forbidden(f, n->family, n->addr[0]) || address_is_forbidden(f, n->family, n->addr[1]))
+        return true;
+    return f->port_count && ports_are_forbidden(f, n, whole);
+}
+
+static bool is_tunnel_port(uint16_t port)
+{
+    return port == 4789 || port == 8472 || port == 6081;
+}
+
+/* A tunnel's own packet, of which the inside was not readable, or a later fragment of what may be one. */
+static bool hides_packet(const struct packet_net *n)
+{
+    if (n->proto == PROTO_UDP && n->fragment == FRAGMENT_LATER)
+        return true;
+    return n->proto == PROTO_GRE || n->proto == PROTO_IPIP || n->proto == PROTO_6IN4 ||
+           (n->proto == PROTO_UDP && n->has_ports && is_tunnel_port(n->port[1]));
+}
+
+static bool is_icmp_error(const struct packet *p)
+{
+    uint8_t type = p->icmp_type;
+    if (p->net.proto == PROTO_ICMP6)
+        return type < 128 || type == 137; /* RFC 4443, 2.1; redirects (RFC 4861, 4.5) */
+    return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+static bool icmp_is_forbidden(const struct forbid *f, const struct packet *p)
+{
+    if (p->net.proto != PROTO_ICMP && p->net.proto != PROTO_ICMP6)
+        return false;
+    if (!p->has_icmp)
+        return p->net.fragment == FRAGMENT_LATER || p->end != PACKET_OK;
+    if (!is_icmp_error(p))
+        return false;
+    return net_is_forbidden(f, &p->quoted, true) || hides_packet(&p->quoted);
+}
+
+/* Frames that carry no IP addresses: LLC, LACP, LLDP, 802.1X, PTP, loopback tests, discovery of PPPoE. */
+static bool is_without_ip(const struct packet *p)
+{
+    static const uint16_t types[] = {0, 0x8809, 0x88cc, 0x888e, 0x88f7, 0x9000, 0x8863};
+    for (size_t i = 0; p->net.family == FAMILY_LINK && p->end == PACKET_OK && i < sizeof types / sizeof *types; i++)
+        if (p->ethertype == types[i])
+            return true;
+    return false;
+}
+
+bool forbid_packet(const struct forbid *f, const struct packet *p)
+{
+    bool whole = p->end == PACKET_OK;
+    if (is_without_ip(p))
+        return false;
+    if (net_is_forbidden(f, &p->net, whole) || hides_packet(&p->net) || p->tunnels > 1)
+        return true;
+    if (p->outer.family != FAMILY_NONE && net_is_forbidden(f, &p->outer, true))
+        return true;
+    return icmp_is_forbidden(f, p);
+}
+
+/* ---------------------------------------------------------------- in words */
+
+void forbid_filter(const struct forbid *f, struct buffer *out)
+{
+    char address[64];
+    const char * or = "";
+    for (uint32_t i = 0; i < f->net_count; i++, or = " or ") {
+        const struct forbid_net *n = &f->nets[i];
+        (void)inet_ntop(n->family == FAMILY_IP6 ? AF_INET6 : AF_INET, n->addr, address, sizeof address);
+        buffer_printf(out, "%snet %s/%u", or, address, n->bits);
+    }
+    for (uint32_t i = 0; i < f->port_count; i++, or = " or ") {
+        if (f->ports[i].first == f->ports[i].last)
+            buffer_printf(out, "%sport %u", or, f->ports[i].first);
+        else
+            buffer_printf(out, "%sportrange %u-%u", or, f->ports[i].first, f->ports[i].last);
+    }
+}

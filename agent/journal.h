@@ -1,0 +1,25 @@
+/*
+ * journal: the host's own record of what was captured on it by order: each start, end and refusal, with who and what, to syslog
+ * (LOG_AUTHPRIV) and to a hash-chained file beside the spool (SPOOL.audit, root's; common/base/audit.h). The collector has no part in it.
+ *
+ * Refusals beyond JOURNAL_REFUSALS a minute are counted, not written: a flood of orders fills no disk.
+ */
+#ifndef FLEETDUMP_AGENT_JOURNAL_H
+#define FLEETDUMP_AGENT_JOURNAL_H
+
+#include "agent/order.h"
+#include <stdbool.h>
+
+#define JOURNAL_REFUSALS 60u
+
+/* A journal that cannot be opened is warned of; then there is syslog alone. */
+void journal_open(const char *spool);
+void journal_close(void);
+
+/* "started", "ended", "refused", "failed"; of an order as it runs. False: it was not written, and is not worth a line in the log either. */
+bool journal_write(const char *event, const struct order *o, const char *text);
+
+/* Makes durable what was written. */
+void journal_sync(void);
+
+#endif
