@@ -10,6 +10,7 @@
 #include "agent/privileges.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/net/signature.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -53,13 +54,13 @@ int privileges_check_capture(struct error *e)
     return 0;
 }
 
-/* Says that it runs, until it is told to end. */
+/* Says that it runs, until it is told to end; as rates what it was told: the snaplen, and how many networks are forbidden. */
 void capturer_run(const struct agent_config *config, const struct order *o, const struct forbid *forbid,
                   const char *const *names, size_t count, int fd)
 {
     struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_STATE, .phase = PHASE_RUNNING};
     (void)config;
-    r.packets_per_s = o->snaplen; /* so that tests see how it runs */
+    r.packets_per_s = o->snaplen;
     r.bytes_per_s = forbid ? forbid->net_count : 0;
     memcpy(r.id, o->id, sizeof r.id);
     r.interface_count = (uint32_t)count;
@@ -239,6 +240,323 @@ static void what_is_forgotten_tells_its_end_first(void **state)
     assert_int_equal(t->taken, 0); /* it is forgotten */
 }
 
+/* ------------------------------------------------------------ the host's policy */
+
+static void write_policy(struct place *t, const char *text)
+{
+    put_file(t->config.policy, text);
+    captures_policy_changed(t->captures);
+}
+
+static void until_phase(struct place *t, uint32_t phase)
+{
+    while (t->last.phase != phase) {
+        int status;
+        pid_t pid = waitpid(-1, &status, WNOHANG);
+        if (pid > 0)
+            (void)captures_reap(t->captures, pid, status);
+        (void)captures_tick(t->captures);
+        static struct pollfd fds[CAPTURES_POLL_MAX];
+        size_t n = captures_poll(t->captures, fds);
+        (void)poll(fds, n, 10);
+        captures_ready(t->captures, fds, n);
+    }
+}
+
+static void without_a_policy_nothing_runs(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request check = request(REQUEST_CHECK);
+    assert_int_equal(unlink(t->config.policy), 0);
+    start(t, 0);
+    assert_int_equal(t->last.phase, PHASE_REFUSED);
+    assert_non_null(strstr(t->last.text, "so nothing may be captured by order on this host"));
+    captures_request(t->captures, &check);
+    assert_int_equal(t->last.kind, REPORT_CHECKED);
+    assert_int_equal(t->last.code, ERROR_REFUSED);
+    put_file(t->config.policy, "alow = yes\n");
+    captures_request(t->captures, &check);
+    assert_int_equal(t->last.code, ERROR_REFUSED);
+    assert_non_null(strstr(t->last.text, "'alow' is no key"));
+}
+
+static void what_runs_is_narrowed_when_the_policy_is_tightened(void **state)
+{
+    struct place *t = *state;
+    start(t, 0);
+    until_phase(t, PHASE_RUNNING);
+    assert_int_equal(t->last.packets_per_s, 0); /* its snaplen: all */
+    write_policy(t, "allow = yes\nunsigned = yes\nsnaplen = 96\nforbid_net = 10.0.0.0/8\n");
+    while (t->last.packets_per_s != 96) {
+        t->last.phase = 0;
+        until_phase(t, PHASE_RUNNING);
+    }
+    assert_int_equal(t->last.bytes_per_s, 1);
+    assert_non_null(strstr(t->last.text, "at most 96 bytes of a packet"));
+    assert_non_null(strstr(t->last.text, "without net 10.0.0.0/8"));
+    unsigned taken = t->taken;
+    captures_policy_changed(t->captures); /* nothing has changed: it goes on */
+    assert_int_equal(t->taken, taken);
+}
+
+static void what_may_no_longer_run_ends_for_good(void **state)
+{
+    struct place *t = *state;
+    start(t, 0);
+    until_phase(t, PHASE_RUNNING);
+    write_policy(t, "allow = no\n");
+    until_phase(t, PHASE_STOPPED);
+    assert_non_null(strstr(t->last.text, "does not say 'allow = yes'"));
+    allow(t, "");
+    captures_policy_changed(t->captures);
+    (void)captures_tick(t->captures);
+    assert_int_equal(t->last.phase, PHASE_STOPPED);
+    /* nor behind a restart */
+    captures_free(t->captures);
+    assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
+    t->last.phase = 0;
+    until_phase(t, PHASE_STOPPED);
+}
+
+static void the_kill_file_ends_all_and_lets_nothing_begin(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request other = request(REQUEST_START);
+    start(t, 0);
+    until_phase(t, PHASE_RUNNING);
+    support_write(t->folder, "stop", "", 0);
+    captures_policy_changed(t->captures);
+    until_phase(t, PHASE_STOPPED);
+    assert_non_null(strstr(t->last.text, "/stop is there"));
+    memset(other.id, 8, sizeof other.id);
+    memset(other.order.id, 8, sizeof other.id);
+    captures_request(t->captures, &other);
+    assert_int_equal(t->last.phase, PHASE_REFUSED);
+    assert_int_equal(unlink(support_path(t->folder, "stop")), 0);
+    captures_request(t->captures, &other);
+    until_phase(t, PHASE_RUNNING);
+}
+
+static void the_baseline_stands_by(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request r = request(REQUEST_START);
+    strcpy(r.order.name, "baseline");
+    r.order.keep = KEEP_FLOWS;
+    put_file(t->config.policy, "allow = yes\n");
+    captures_request(t->captures, &r);
+    assert_int_equal(t->last.phase, PHASE_WAITING);
+    assert_non_null(strstr(t->last.text, "baseline = yes"));
+    write_policy(t, "allow = yes\nbaseline = yes\n");
+    until_phase(t, PHASE_RUNNING);
+    write_policy(t, "allow = yes\n");
+    until_phase(t, PHASE_WAITING);
+    write_policy(t, "allow = yes\nbaseline = yes\n"); /* its capturer may not have ended yet */
+    until_phase(t, PHASE_RUNNING);
+}
+
+static void interfaces_that_are_not_allowed_are_left_alone(void **state)
+{
+    struct place *t = *state;
+    interfaces = 3;
+    allow(t, "interface = eth2\n");
+    start(t, 0);
+    until_phase(t, PHASE_RUNNING);
+    assert_int_equal(t->last.interface_count, 1);
+    assert_string_equal(t->last.interfaces[0], "eth2");
+    allow(t, "interface = eth3\n");
+    captures_policy_changed(t->captures);
+    while (strcmp(t->last.interfaces[0], "eth3") != 0) {
+        t->last.phase = 0;
+        until_phase(t, PHASE_RUNNING);
+    }
+}
+
+/* ------------------------------------------------------------ signed orders */
+
+struct signing {
+    struct capture_request request;
+    char *on[1];
+    struct signature_key key;
+    struct monitor_request to_monitor;
+};
+
+static void trust(struct place *t, const struct signature_key *k)
+{
+    char line[200], key[SIGNATURE_KEY_TEXT];
+    snprintf(line, sizeof line, "operator alice %s\n", signature_key_text(k->key, key));
+    put_file(t->config.operators, line);
+}
+
+static struct signing an_order(struct place *t)
+{
+    struct signing s = {.on = {(char *)(uintptr_t) "web-*"}};
+    uint64_t now = clock_wall_ns();
+    s.request = (struct capture_request){.name = (char *)(uintptr_t) "c",
+                                         .who = (char *)(uintptr_t) "alice@laptop",
+                                         .on_count = 1,
+                                         .issued_ns = now,
+                                         .end_ns = now + 60 * NS_PER_S,
+                                         .expires_ns = now + 60 * NS_PER_S};
+    memset(s.request.id, 9, 16);
+    assert_int_equal(signature_key_new(&s.key, NULL), 0);
+    trust(t, &s.key);
+    put_file(t->config.policy, "allow = yes\n");
+    return s;
+}
+
+static void put_signed(struct signing *s, enum monitor_request_kind kind, enum signature_purpose purpose)
+{
+    struct monitor_request *r = &s->to_monitor;
+    struct buffer b = {.limit = NET_FRAME_MAX};
+    uint32_t length = 0;
+    s->request.on = s->on;
+    *r = (struct monitor_request){.magic = ORDER_MAGIC, .kind = kind, .left_ns = UINT64_MAX};
+    memcpy(r->id, s->request.id, 16);
+    assert_int_equal(message_encode_request(&s->request, &b, NULL), 0);
+    assert_true(b.len <= sizeof r->by.bytes);
+    memcpy(r->by.bytes, b.data, b.len);
+    r->bytes_length = (uint16_t)b.len;
+    assert_int_equal(signature_sign(&s->key, NULL, purpose, b.data, b.len, r->by.signature, &length, NULL), 0);
+    r->signature_length = (uint16_t)length;
+    buffer_free(&b);
+}
+
+static void refused(struct place *t, const struct signing *s, const char *why)
+{
+    t->last.phase = 0;
+    assert_true(monitor_request_is_sound(&s->to_monitor, sizeof s->to_monitor));
+    captures_request(t->captures, &s->to_monitor);
+    assert_int_equal(t->last.phase, PHASE_REFUSED);
+    if (!strstr(t->last.text, why))
+        fail_msg("expected '%s' in '%s'", why, t->last.text);
+}
+
+static void a_signed_order_runs_once(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t);
+    struct monitor_request stop = {.magic = ORDER_MAGIC, .kind = REQUEST_STOP};
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    captures_request(t->captures, &s.to_monitor);
+    until_phase(t, PHASE_RUNNING);
+    memcpy(stop.id, s.request.id, 16);
+    captures_request(t->captures, &stop);
+    until_phase(t, PHASE_STOPPED);
+    refused(t, &s, "was here before");
+    captures_free(t->captures); /* a restart forgets nothing */
+    assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
+    refused(t, &s, "was here before");
+}
+
+static void a_signed_order_outlives_a_restart_as_long_as_its_key_is_trusted(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t), other = an_order(t);
+    trust(t, &s.key);
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    captures_request(t->captures, &s.to_monitor);
+    until_phase(t, PHASE_RUNNING);
+    captures_free(t->captures);
+    assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
+    t->last.phase = 0;
+    until_phase(t, PHASE_RUNNING);
+    trust(t, &other.key);
+    captures_policy_changed(t->captures);
+    until_phase(t, PHASE_STOPPED);
+    assert_non_null(strstr(t->last.text, "none of those that this host trusts"));
+}
+
+static void what_is_changed_on_the_way_is_refused(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t);
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    s.to_monitor.by.bytes[5] ^= 1;
+    refused(t, &s, "has not signed this");
+    s.to_monitor.by.bytes[5] ^= 1;
+    s.to_monitor.by.bytes[s.to_monitor.bytes_length++] = 0;
+    refused(t, &s, "has not signed this");
+    put_signed(&s, REQUEST_START, SIGNATURE_CHECK);
+    refused(t, &s, "has not signed this");
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    s.to_monitor.signature_length = 7;
+    refused(t, &s, "none of a form that is known");
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    memset(s.to_monitor.id, 1, 16);
+    refused(t, &s, "another id");
+}
+
+static void orders_for_others_and_of_other_times_are_refused(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t);
+    uint64_t now = clock_wall_ns();
+    s.on[0] = (char *)(uintptr_t) "db-*";
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &s, "not meant for this agent");
+    s = an_order(t);
+    s.request.expires_ns = now - 1;
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &s, "has expired");
+    s.to_monitor.clock_ns = INT64_MAX; /* the shipper's clock is believed so far and no farther */
+    s.request.expires_ns = now - ORDER_CLOCK_MOST_NS - NS_PER_S;
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    s.to_monitor.clock_ns = INT64_MAX;
+    refused(t, &s, "has expired");
+    s.request.expires_ns = 0;
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &s, "has expired");
+    s = an_order(t);
+    s.request.issued_ns = now + 2 * ORDER_CLOCK_MOST_NS;
+    s.request.end_ns = s.request.expires_ns = s.request.issued_ns + NS_PER_S;
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &s, "comes from the future");
+}
+
+static void nobody_prolongs_what_was_signed(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t);
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    s.to_monitor.left_ns = UINT64_MAX;
+    s.to_monitor.clock_ns = 0;
+    captures_request(t->captures, &s.to_monitor);
+    until_phase(t, PHASE_RUNNING);
+    assert_true(t->last.end_ns && t->last.end_ns <= s.request.end_ns + NS_PER_S);
+}
+
+static void the_collector_may_shorten_it(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t);
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    s.to_monitor.left_ns = 5 * NS_PER_S;
+    captures_request(t->captures, &s.to_monitor);
+    until_phase(t, PHASE_RUNNING);
+    assert_true(t->last.end_ns && t->last.end_ns <= clock_wall_ns() + 5 * NS_PER_S);
+}
+
+static void unsigned_orders_are_refused_where_they_are_not_allowed(void **state)
+{
+    struct place *t = *state;
+    put_file(t->config.policy, "allow = yes\nbaseline = yes\n");
+    start(t, 0);
+    assert_int_equal(t->last.phase, PHASE_REFUSED);
+    assert_non_null(strstr(t->last.text, "nobody has signed"));
+}
+
+static void a_damaged_memory_of_orders_takes_none(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t);
+    captures_free(t->captures);
+    support_write(t->folder, "spool.orders/seen", "x", 1);
+    assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &s, "is damaged");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -247,6 +565,20 @@ int main(void)
         TEST(interfaces_that_come_later_keep_within_the_memory),
         TEST(a_state_that_was_not_taken_is_told_again),
         TEST(what_is_forgotten_tells_its_end_first),
+        TEST(without_a_policy_nothing_runs),
+        TEST(what_runs_is_narrowed_when_the_policy_is_tightened),
+        TEST(what_may_no_longer_run_ends_for_good),
+        TEST(the_kill_file_ends_all_and_lets_nothing_begin),
+        TEST(the_baseline_stands_by),
+        TEST(interfaces_that_are_not_allowed_are_left_alone),
+        TEST(a_signed_order_runs_once),
+        TEST(a_signed_order_outlives_a_restart_as_long_as_its_key_is_trusted),
+        TEST(what_is_changed_on_the_way_is_refused),
+        TEST(orders_for_others_and_of_other_times_are_refused),
+        TEST(nobody_prolongs_what_was_signed),
+        TEST(the_collector_may_shorten_it),
+        TEST(unsigned_orders_are_refused_where_they_are_not_allowed),
+        TEST(a_damaged_memory_of_orders_takes_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
