@@ -1,7 +1,8 @@
 /*
- * fleetdump-agent: joins a fleet (join.c), or reads its configuration, then is one of: the daemon (monitor.c), --read (read.c), --check.
+ * fleetdump-agent: joins a fleet (join.c), looks after its health (doctor.c), or reads its configuration, then is one of: the daemon (monitor.c), --read (read.c), --check.
  */
 #include "agent/config.h"
+#include "agent/doctor.h"
 #include "agent/join.h"
 #include "agent/monitor.h"
 #include "agent/options.h"
@@ -31,6 +32,8 @@ int main(int argc, char **argv)
     (void)umask(0007); /* what the agent's users share is their group's */
     if (argc > 1 && strcmp(argv[1], "join") == 0)
         return agent_join(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "doctor") == 0)
+        return agent_doctor(argc - 1, argv + 1);
     agent_options_parse(argc, argv, &o);
     log_setup("fleetdump-agent", LOG_LEVEL_INFO);
     int code = agent_config_load(o.config, !o.config_given, &c, &e);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define FOLDER      ".orders"
+#define LOCK        "monitor.lock"
 #define FOLDER_MODE 0700
 #define FILE_MODE   0600
 #define FILE_NAME   (2 * 16 + 1)
@@ -154,12 +155,19 @@ static int open_folder(const char *spool, struct error *e)
     return fs_open_dir(path, FOLDER_MODE, e);
 }
 
+bool order_is_locked(const char *spool)
+{
+    char path[PATH_SIZE];
+    return (size_t)snprintf(path, sizeof path, "%s" FOLDER "/" LOCK, spool) < sizeof path &&
+           fs_lock_held(AT_FDCWD, path);
+}
+
 int order_lock(const char *spool, struct error *e)
 {
     int dirfd = open_folder(spool, e);
     if (dirfd < 0)
         return dirfd;
-    int fd = fs_lock(dirfd, "monitor.lock", e);
+    int fd = fs_lock(dirfd, LOCK, e);
     close(dirfd);
     return fd < 0 ? error_prefix(e, "%s" FOLDER, spool) : fd;
 }

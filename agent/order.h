@@ -138,6 +138,9 @@ _Static_assert(sizeof(struct monitor_report) <= ORDER_SIZE_MAX, "a report fits i
 bool monitor_request_is_sound(const struct monitor_request *r, size_t len);
 bool monitor_report_is_sound(struct monitor_report *r, size_t len);
 
+/* Whether a monitor runs the orders of this spool. */
+bool order_is_locked(const char *spool);
+
 /* The lock of the one monitor that runs the orders of this spool: its fd; ERROR_BUSY names the holder. */
 MUST_CHECK int order_lock(const char *spool, struct error *e);
 

@@ -77,6 +77,7 @@ static const struct argp_option options[] = {
     {"insecure-plaintext", OPTION_INSECURE, NULL, 0,
      "no encryption, and everybody is an administrator; agents and users must say so, too", 0},
     {"port-file", OPTION_PORT_FILE, "FILE", 0, "write the port listened on there", 0},
+    {"output", 'o', "FORMAT", 0, "of doctor: table, or json: check, verdict (ok, warning, failure), found, mend", 0},
     {"verbose", 'v', NULL, 0, "log what is only of use for finding faults, too", 0},
     {NULL, 0, NULL, 0, "For init:", 1},
     {"name", OPTION_NAME, "NAME", 0, "of the collector, instead of the configuration's", 1},
@@ -96,7 +97,8 @@ static const char doc[] =
     "  serve     take chunks from agents and answer questions (the default)\n"
     "  check     read everything in the data folder and say what is damaged; exit status 1 if anything is\n"
     "  reindex   make the indexes anew from the packs, and say what cannot be restored; exit status 3 if anything "
-    "cannot\n\n"
+    "cannot\n"
+    "  doctor    say what keeps it from working, or soon will, and what mends that; exit status 1 if anything does\n\n"
     "check and reindex want the collector stopped.\n\n"
     "Examples:\n"
     "  fleetdump-collector init\n"
@@ -108,8 +110,11 @@ static const char doc[] =
 static const struct {
     const char *name;
     enum collector_command command;
-} commands[] = {
-    {"serve", COLLECTOR_SERVE}, {"init", COLLECTOR_INIT}, {"check", COLLECTOR_CHECK}, {"reindex", COLLECTOR_REINDEX}};
+} commands[] = {{"serve", COLLECTOR_SERVE},
+                {"init", COLLECTOR_INIT},
+                {"check", COLLECTOR_CHECK},
+                {"reindex", COLLECTOR_REINDEX},
+                {"doctor", COLLECTOR_DOCTOR}};
 
 static void take_command(const char *arg, struct argp_state *state, struct collector_options *o)
 {
@@ -118,7 +123,7 @@ static void take_command(const char *arg, struct argp_state *state, struct colle
             o->command = commands[i].command;
             return;
         }
-    argp_error(state, "unknown command '%s': it is serve, init, check or reindex", arg);
+    argp_error(state, "unknown command '%s': it is serve, init, check, reindex or doctor", arg);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -155,6 +160,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPTION_PORT_FILE:
         o->port_file = arg;
         return 0;
+    case 'o':
+        o->json = strcmp(arg, "json") == 0;
+        if (!o->json && strcmp(arg, "table") != 0)
+            argp_error(state, "-o %s: it is table or json", arg);
+        return 0;
     case 'v':
         o->verbose = true;
         return 0;
@@ -170,7 +180,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 void collector_options_parse(int argc, char **argv, struct collector_options *o)
 {
-    static const struct argp argp = {options, parse, "[serve|init|check|reindex]", doc, NULL, NULL, NULL};
+    static const struct argp argp = {options, parse, "[serve|init|check|reindex|doctor]", doc, NULL, NULL, NULL};
     argp_err_exit_status = EXIT_USAGE;
     *o = (struct collector_options){0};
     argp_parse(&argp, argc, argv, 0, NULL, o);

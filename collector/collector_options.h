@@ -23,7 +23,7 @@ struct collector_config {
 };
 extern const struct config_key collector_keys[];
 
-enum collector_command { COLLECTOR_SERVE, COLLECTOR_CHECK, COLLECTOR_REINDEX, COLLECTOR_INIT };
+enum collector_command { COLLECTOR_SERVE, COLLECTOR_CHECK, COLLECTOR_REINDEX, COLLECTOR_INIT, COLLECTOR_DOCTOR };
 
 struct collector_options {
     enum collector_command command;
@@ -31,6 +31,7 @@ struct collector_options {
     bool insecure_plaintext, verbose;
     const char *name, *address, *admin; /* init */
     bool admin_token, no_start;         /* likewise */
+    bool json; /* what doctor prints */
 };
 
 /* argp: prints help and usage errors itself and ends the program with EXIT_USAGE. */

@@ -2,6 +2,7 @@
  * fleetdump-collector: options, configuration, then one of its commands.
  */
 #include "collector/collector_options.h"
+#include "collector/doctor.h"
 #include "collector/init.h"
 #include "common/base/log.h"
 #include "common/net/ca_files.h"
@@ -125,6 +126,8 @@ int main(int argc, char **argv)
     struct collector_options o;
     struct error e = ERROR_INIT;
     collector_options_parse(argc, argv, &o);
+    if (o.command == COLLECTOR_DOCTOR)
+        return collector_doctor(&o);
     int r = run(&o, &e);
     if (r)
         fprintf(stderr, "fleetdump-collector: %s\n", e.text);

@@ -1,0 +1,309 @@
+/* doctor: a table of checks, each with its findings. */
+#include "agent/doctor.h"
+#include "agent/capture/ring.h"
+#include "agent/config.h"
+#include "agent/order.h"
+#include "agent/privileges.h"
+#include "agent/ship/spool.h"
+#include "agent/ship/spool_dir.h"
+#include "common/base/doctor.h"
+#include "common/base/fs.h"
+#include "common/base/log.h"
+#include "common/base/manual.h"
+#include "common/net/doctor_net.h"
+#include "common/net/tls.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define JOIN "fleetdump-agent join TOKEN    (TOKEN: fleetdump admin enroll --name %s)"
+
+struct visit {
+    const char *config; /* path */
+    const struct agent_config *c;
+    struct doctor *d;
+};
+
+/* ---------------------------------------------------------------- this host */
+
+static void check_privileges(struct visit *v)
+{
+    struct error e = ERROR_INIT;
+    if (privileges_check_capture(&e) == 0)
+        doctor_say(v->d, DOCTOR_OK, "privileges", "may open interfaces (CAP_NET_RAW)");
+    else if (geteuid() != 0) {
+        doctor_say(v->d, DOCTOR_WARNING, "privileges", "doctor is not run as root: some of the rest cannot be seen");
+        doctor_mend(v->d, "sudo fleetdump-agent doctor");
+    } else {
+        doctor_say(v->d, DOCTOR_FAILURE, "privileges", "%s", e.text);
+        doctor_mend(v->d, "systemctl edit fleetdump-agent    ([Service] CapabilityBoundingSet=CAP_NET_RAW ...)");
+    }
+}
+
+static void check_user(struct visit *v, const char *key, const char *user)
+{
+    if (getpwnam(user) || (user[0] && strspn(user, "0123456789") == strlen(user))) {
+        doctor_say(v->d, DOCTOR_OK, "users", "%s = %s", key, user);
+        return;
+    }
+    doctor_say(v->d, DOCTOR_WARNING, "users", "%s = %s: there is no such user: that process stays root's", key, user);
+    doctor_mend(v->d, "adduser --system --group --no-create-home %s", user);
+}
+
+static void check_users(struct visit *v)
+{
+    check_user(v, "ship_user", v->c->ship_user);
+    check_user(v, "capture_user", v->c->capture_user);
+}
+
+static void check_clock(struct visit *v)
+{
+    doctor_clock(v->d);
+}
+
+static void check_version(struct visit *v)
+{
+    doctor_version(v->d);
+}
+
+static void check_running(struct visit *v)
+{
+    if (order_is_locked(v->c->spool)) {
+        doctor_say(v->d, DOCTOR_OK, "running", "the agent runs");
+        return;
+    }
+    doctor_say(v->d, DOCTOR_FAILURE, "running", "the agent does not run");
+    doctor_mend(v->d,
+                "systemctl enable --now fleetdump-agent    (journalctl -u fleetdump-agent -n 20 says why it ended)");
+}
+
+/* ---------------------------------------------------------------- room */
+
+static void check_quota(struct visit *v, struct spool *s)
+{
+    char has[40], quota[40];
+    uint64_t used = spool_used(s), most = v->c->quota;
+    units_format(UNIT_BYTES, used, has, sizeof has);
+    units_format(UNIT_BYTES, most, quota, sizeof quota);
+    if (used < most / 4 * 3) {
+        doctor_say(v->d, DOCTOR_OK, "spool", "%s of %s wait to be shipped", has, quota);
+        return;
+    }
+    doctor_say(v->d, used >= most / 20 * 19 ? DOCTOR_FAILURE : DOCTOR_WARNING, "spool",
+               "%s of %s wait to be shipped; behind that the oldest packets are given up", has, quota);
+    doctor_mend(v->d, "say in %s: quota = %s    (and see why the collector does not take it: fleetdump doctor there)",
+                v->config, units_format(UNIT_BYTES, most * 2, quota, sizeof quota));
+}
+
+static void put_drops(struct visit *v, const struct counter_page *page)
+{
+    static const struct {
+        enum counter counter;
+        const char *why, *mend;
+    } kinds[] = {
+        {COUNTER_KERNEL_DROPS, "the ring was full", "ring = 64M    (and memory, if that refuses captures then)"},
+        {COUNTER_INTERFACE_DROPS, "the interface or its driver had no room", "none; ethtool -G INTERFACE rx 4096"},
+        {COUNTER_AGENT_DROPS, "the agent did not keep up", "compression_level = 1    (or a narrower filter)"},
+        {COUNTER_EVICTED, "the spool was full", "quota = 20G"},
+        {COUNTER_OVERFLOWED, "more flows at once than max_flows", "max_flows = 1000000"},
+    };
+    char capture[HEAD_NAME_MAX + 1];
+    uint64_t received = counter_page_total(page, COUNTER_RECEIVED);
+    counter_page_name(page->capture, capture);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        uint64_t n = counter_page_total(page, kinds[i].counter);
+        if (!n)
+            continue;
+        doctor_say(v->d, DOCTOR_WARNING, "drops", "capture %s: %llu of %llu packets (%s): %s", capture,
+                   (unsigned long long)n, (unsigned long long)received, counter_table[kinds[i].counter].name,
+                   kinds[i].why);
+        doctor_mend(v->d, "say in %s: %s", v->config, kinds[i].mend);
+    }
+}
+
+static void check_drops(struct visit *v, struct spool *s)
+{
+    struct spool_stream_info *streams = NULL;
+    size_t count = 0, running = 0;
+    struct counter_page *page;
+    if (spool_list(s, &streams, &count, NULL))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        int dirfd = spool_dir_open(spool_fd(s), streams[i].epoch, NULL);
+        if (dirfd < 0)
+            continue;
+        if (counter_page_map(dirfd, streams[i].epoch, false, &page, NULL) == 0) {
+            running += streams[i].writer_alive;
+            put_drops(v, page);
+            counter_page_unmap(page);
+        }
+        close(dirfd);
+    }
+    doctor_say(v->d, DOCTOR_OK, "captures", "%zu %s, %zu wait to be shipped", running, running == 1 ? "runs" : "run",
+               count - running);
+    free(streams);
+}
+
+static void check_spool(struct visit *v)
+{
+    const struct spool_limits limits = {.quota_bytes = v->c->quota, .floor_bytes = v->c->floor};
+    struct error e = ERROR_INIT;
+    struct spool *s;
+    doctor_disk(v->d, v->c->spool, v->c->floor, v->config);
+    if (access(v->c->spool, F_OK) != 0 && errno == ENOENT) {
+        doctor_say(v->d, DOCTOR_OK, "spool", "%s is not there yet: the agent makes it", v->c->spool);
+        return;
+    }
+    if (spool_open(v->c->spool, &limits, &s, &e)) {
+        doctor_say(v->d, geteuid() == 0 ? DOCTOR_FAILURE : DOCTOR_WARNING, "spool", "%s", e.text);
+        doctor_mend(v->d, "systemd-tmpfiles --create fleetdump-agent.conf");
+        return;
+    }
+    check_quota(v, s);
+    check_drops(v, s);
+    spool_close(s);
+}
+
+/* Bytes that the system could still give, or 0. */
+static uint64_t memory_available(void)
+{
+    char *text, *at;
+    size_t len;
+    unsigned long long kib = 0;
+    if (fs_read_file(AT_FDCWD, "/proc/meminfo", 1u << 16, &text, &len, NULL))
+        return 0;
+    if ((at = strstr(text, "MemAvailable:")))
+        (void)sscanf(at, "MemAvailable: %llu", &kib);
+    free(text);
+    return (uint64_t)kib * 1024;
+}
+
+static void check_memory(struct visit *v)
+{
+    struct ring_choice *chosen = NULL;
+    size_t count = 0;
+    char ring[40], memory[40], has[40];
+    uint64_t available = memory_available();
+    if (ring_choose(NULL, 0, &chosen, &count, NULL) || count == 0) {
+        doctor_say(v->d, DOCTOR_WARNING, "ring", "no interface is up and has an address: nothing can be captured");
+        doctor_mend(v->d, "ip -brief address    (then: ip link set INTERFACE up)");
+        count = 1;
+    }
+    free(chosen);
+    units_format(UNIT_BYTES, v->c->ring, ring, sizeof ring);
+    units_format(UNIT_BYTES, v->c->memory, memory, sizeof memory);
+    units_format(UNIT_BYTES, available, has, sizeof has);
+    if (v->c->ring * count > v->c->memory) {
+        doctor_say(v->d, DOCTOR_FAILURE, "ring", "%zu interfaces of %s each do not fit into memory = %s", count, ring,
+                   memory);
+        doctor_mend(v->d, "say in %s: memory = %s", v->config,
+                    units_format(UNIT_BYTES, 4 * v->c->ring * count, memory, sizeof memory));
+    } else if (available && v->c->memory > available) {
+        doctor_say(v->d, DOCTOR_WARNING, "ring", "memory = %s, but only %s are free on this host", memory, has);
+        doctor_mend(v->d, "say in %s: memory = %s", v->config,
+                    units_format(UNIT_BYTES, available / 2, memory, sizeof memory));
+    } else
+        doctor_say(v->d, DOCTOR_OK, "ring", "%s for each of %zu interfaces, %s for all captures, %s free", ring, count,
+                   memory, has);
+}
+
+/* ---------------------------------------------------------------- the collector */
+
+static void check_collector(struct visit *v)
+{
+    struct tls *tls = NULL;
+    char join[400];
+    snprintf(join, sizeof join, JOIN, v->c->name);
+    if (v->c->insecure_plaintext) {
+        doctor_say(v->d, DOCTOR_WARNING, "certificate",
+                   "insecure_plaintext = yes: everybody on the way can read what is captured");
+        doctor_mend(v->d, "%s    (and without that line in %s)", join, v->config);
+    } else
+        doctor_identity_in(v->d, v->c->tls, IDENTITY_AGENT, join, &tls);
+    if (doctor_name(v->d, v->c->collector, v->config) && (tls || v->c->insecure_plaintext))
+        doctor_reach(v->d, v->c->collector, tls);
+    tls_unref(tls);
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+static void (*const checks[])(struct visit *v) = {check_version, check_privileges, check_users, check_running,
+                                                  check_clock,   check_memory,     check_spool, check_collector};
+
+struct doctor_options {
+    const char *config;
+    bool config_given, json;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct doctor_options *o = state->input;
+    switch (key) {
+    case 'c':
+        o->config = arg;
+        o->config_given = true;
+        return 0;
+    case 'o':
+        o->json = strcmp(arg, "json") == 0;
+        if (!o->json && strcmp(arg, "table") != 0)
+            argp_error(state, "-o %s: it is table or json", arg);
+        return 0;
+    case MANUAL_OPTION_KEY:
+        manual_print(arg, "fleetdump-agent doctor", state, agent_config_keys);
+    case ARGP_KEY_ARG:
+        argp_error(state, "'%s': doctor takes options only", arg);
+        return EINVAL;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "Configuration (" AGENT_CONFIG_PATH ")", 0},
+    {"output", 'o', "FORMAT", 0, "table, or json: check, verdict (ok, warning, failure), found, mend (table)", 0},
+    MANUAL_OPTION,
+    {0},
+};
+
+static const char doc[] =
+    "Says what keeps this host from capturing and shipping, or soon will, and what mends it; changes nothing.\v"
+    "Examples:\n"
+    "  sudo fleetdump-agent doctor\n"
+    "  sudo fleetdump-agent doctor -o json\n"
+    "\n"
+    "Exit status: 0 nothing failed, 1 something did, 2 wrong use.\n";
+
+int agent_doctor(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "", doc, NULL, NULL, NULL};
+    static char name[] = "fleetdump-agent doctor";
+    struct doctor_options o = {.config = AGENT_CONFIG_PATH};
+    struct visit v = {0};
+    struct agent_config c;
+    struct error e = ERROR_INIT;
+    argv[0] = name;
+    argp_err_exit_status = EXIT_USAGE;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &o) != 0)
+        return EXIT_USAGE;
+    log_setup("fleetdump-agent", LOG_LEVEL_ERROR);
+    if (doctor_new(&v.d, &e)) {
+        fprintf(stderr, "fleetdump-agent: %s\n", e.text);
+        return EXIT_FAILED;
+    }
+    v.config = o.config;
+    v.c = &c;
+    if (agent_config_load(o.config, !o.config_given, &c, &e)) {
+        doctor_say(v.d, DOCTOR_FAILURE, "configuration", "%s", e.text);
+        doctor_mend(v.d, "edit %s    (fleetdump-agent --check reads it)", o.config);
+    } else {
+        doctor_say(v.d, DOCTOR_OK, "configuration", "%s%s: agent %s, collector %s", o.config,
+                   access(o.config, F_OK) == 0 ? "" : " is not there, so defaults hold", c.name, c.collector);
+        for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+            checks[i](&v);
+    }
+    agent_config_free(&c);
+    return doctor_end(v.d, o.json, stdout);
+}

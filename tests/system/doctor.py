@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""doctor, of agent, collector and command line: a healthy fleet has no failures; each thing that is broken is named, with what mends it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import certificates
+import fleet
+
+VERDICTS = {"ok", "warning", "failure"}
+
+
+def doctor(system, program, *options, check=None):
+    """{check: [finding, ...]}"""
+    command = [os.path.join(fleet.BIN, program), "doctor", "-o", "json", *options]
+    done = subprocess.run(command, env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    findings = json.loads(done.stdout)
+    for one in findings:
+        assert set(one) == {"check", "verdict", "found", "mend"} and one["verdict"] in VERDICTS and one["found"], one
+        assert one["mend"] or one["verdict"] == "ok", one
+    failed = [one for one in findings if one["verdict"] == "failure"]
+    assert done.returncode == (1 if failed else 0), (done.returncode, failed, done.stderr)
+    checks = {}
+    for one in findings:
+        checks.setdefault(one["check"], []).append(one)
+    names = {one["check"] for one in failed}
+    assert check is None or names == set(check), (program, failed)
+    return checks
+
+
+def config_of(system, name, **more):
+    """As the agent's own, but for some lines."""
+    lines = {"name": name, "collector": system.address, "spool": system.path("spool-" + name), "floor": "0", **system.security(name), **more}
+    path = system.path("doctor.conf")
+    with open(path, "w") as conf:
+        conf.writelines("%s = %s\n" % line for line in lines.items())
+    return "--config", path
+
+
+def check_healthy(system):
+    agent = doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check=())
+    assert {"configuration", "version", "clock", "running", "ring", "disk", "spool", "name", "reach", "users", "certificate"} <= set(agent), set(agent)
+    collector = doctor(system, "fleetdump-collector", "--config", system.path("collector.conf"), "--listen", system.address, check=())
+    assert {"configuration", "version", "clock", "data", "disk", "retention", "files", "listen", "reach"} <= set(collector), set(collector)
+    client = doctor(system, "fleetdump", check=())
+    assert "web-1 is connected" in [one["found"] for one in client["agent"]]
+
+
+def check_broken(system):
+    nobody = doctor(system, "fleetdump-agent", *config_of(system, "web-1", collector="127.0.0.1:1"), check={"reach"})
+    assert "127.0.0.1 1" in nobody["reach"][0]["mend"], nobody
+    unnamed = doctor(system, "fleetdump-agent", *config_of(system, "web-1", collector="no-such-host.invalid:4741"), check={"name"})
+    assert "no-such-host.invalid" in unnamed["name"][0]["found"]
+    small = doctor(system, "fleetdump-agent", *config_of(system, "web-1", ring="1G", memory="64M"), check={"ring"})
+    assert "memory = " in small["ring"][0]["mend"]
+    unknown = doctor(system, "fleetdump-agent", *config_of(system, "web-1", no_such_key="1"), check={"configuration"})
+    assert "no_such_key" in unknown["configuration"][0]["found"]
+    full = doctor(system, "fleetdump-agent", *config_of(system, "web-1", floor="1000T"), check={"disk"})
+    assert "floor = " in full["disk"][0]["mend"]
+
+
+def check_secrets(system):
+    """Certificates that are not there, or over, or a collector's; files that others may read; a collector of another authority."""
+    certificates_of = lambda folder, check: doctor(system, "fleetdump-agent", *config_of(system, "web-1", tls=folder), check=check)["certificate"]
+    folder = system.path("tls")
+    os.mkdir(folder, mode=0o700)
+    assert "join" in certificates_of(folder, {"certificate"})[-1]["mend"]
+    system.authority.issue("agent", "web-1", folder)
+    assert "agent web-1, for another" in certificates_of(folder, ())[-1]["found"]
+    for path in (folder, os.path.join(folder, "key.pem")):
+        mode = os.stat(path).st_mode
+        os.chmod(path, 0o755)
+        assert "chmod go= " + path in [one["mend"] for one in certificates_of(folder, {"certificate"})]
+        os.chmod(path, mode & 0o7777)
+    system.authority.issue("agent", "web-1", folder, "-days", "-1")
+    assert "ended at" in certificates_of(folder, {"certificate", "reach"})[-1]["found"]
+    system.authority.issue("user", "web-1", folder)
+    assert "join" in certificates_of(folder, {"certificate"})[-1]["mend"]
+    certificates.Authority(system.path("other")).issue("agent", "web-1", folder)
+    certificates_of(folder, {"reach"})
+
+
+def check_stopped(system):
+    system.stop_agent("web-1")
+    doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check={"running"})
+    fleet.wait_until(lambda: any("web-1 is away" in one["found"] for one in doctor(system, "fleetdump").get("agent", ())), "the client to see it")
+    system.stop_collector()
+    doctor(system, "fleetdump-collector", "--config", system.path("collector.conf"), "--listen", system.address, check={"running"})
+    doctor(system, "fleetdump", check={"reach", "collector"})
+
+
+def main():
+    with fleet.Fleet(tls=True) as system:
+        system.start_agent("web-1")
+        fleet.wait_until(lambda: any(a["connected"] for a in system.json("agents")), "the agent to connect")
+        check_healthy(system)
+        check_broken(system)
+        check_secrets(system)
+        check_stopped(system)
+        table = subprocess.run([os.path.join(fleet.BIN, "fleetdump"), "doctor"], env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address),
+                               stdout=subprocess.PIPE, text=True, check=False)
+        assert table.returncode == 1 and " -> nc -vz " in table.stdout, table.stdout
+    print("doctor: what is healthy and what is broken, as it is")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
