@@ -3,6 +3,7 @@
 #include "agent/capture/ring.h"
 #include "agent/config.h"
 #include "agent/order.h"
+#include "agent/policy.h"
 #include "agent/privileges.h"
 #include "agent/ship/spool.h"
 #include "agent/ship/spool_dir.h"
@@ -11,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/base/manual.h"
 #include "common/net/doctor_net.h"
+#include "common/net/signature.h"
 #include "common/net/tls.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -228,10 +230,71 @@ static void check_collector(struct visit *v)
     tls_unref(tls);
 }
 
+/* ---------------------------------------------------------------- what may be captured */
+
+static void check_operators(struct visit *v)
+{
+    struct signature_operators operators = {0};
+    struct error e = ERROR_INIT;
+    char *text = NULL;
+    size_t len = 0;
+    const char *path = v->c->operators;
+    int code = policy_read_file(path, SIGNATURE_FILE_MAX, &text, &len, &e);
+    if (code == 0)
+        code = signature_operators_read(path, text, len, &operators, &e);
+    if (code && code != ERROR_NOT_FOUND) {
+        doctor_say(v->d, DOCTOR_FAILURE, "operators", "%s", e.text);
+        doctor_mend(v->d, "chown root: %s && chmod 644 %s    (or mend the line)", path, path);
+    } else if (operators.count == 0) {
+        doctor_say(v->d, DOCTOR_WARNING, "operators", "%s names nobody: nobody's orders are taken", path);
+        doctor_mend(v->d, "fleetdump key show >> %s    (or: fleetdump deploy %s)", path, v->c->name);
+    } else
+        doctor_say(v->d, DOCTOR_OK, "operators", "%zu trusted in %s", operators.count, path);
+    signature_operators_free(&operators);
+    free(text);
+}
+
+static void say_policy(struct visit *v, const struct policy *p)
+{
+    if (!p->allow) {
+        doctor_say(v->d, DOCTOR_WARNING, "policy", "remote capture is off: nothing is captured here by order");
+        doctor_mend(v->d, "say in %s: allow = yes", v->c->policy);
+        return;
+    }
+    doctor_say(v->d, DOCTOR_OK, "policy", "remote capture is on%s", p->baseline ? ", the baseline too" : "");
+    if (policy_is_killed(p)) {
+        doctor_say(v->d, DOCTOR_WARNING, "policy", "%s is there: nothing is captured", p->kill_file);
+        doctor_mend(v->d, "rm %s", p->kill_file);
+    }
+    if (p->unsigned_too) {
+        doctor_say(v->d, DOCTOR_WARNING, "policy", "unsigned = yes: whoever commands the collector captures here");
+        doctor_mend(v->d, "say in %s: unsigned = no    (and operators' keys in %s)", v->c->policy, v->c->operators);
+    } else
+        check_operators(v);
+}
+
+static void check_policy(struct visit *v)
+{
+    struct error e = ERROR_INIT;
+    struct policy p = {0};
+    int code = policy_load(v->c->policy, &p, &e);
+    if (code == 0)
+        say_policy(v, &p);
+    else if (code == ERROR_NOT_FOUND) {
+        doctor_say(v->d, DOCTOR_WARNING, "policy", "%s is not there: nothing is captured here by order", v->c->policy);
+        doctor_mend(v->d, "echo allow = yes > %s", v->c->policy);
+    } else {
+        doctor_say(v->d, DOCTOR_FAILURE, "policy", "%s: nothing is captured here by order", e.text);
+        doctor_mend(v->d, "chown root: %s && chmod 644 %s    (or mend the line)", v->c->policy, v->c->policy);
+    }
+    policy_free(&p);
+}
+
 /* ---------------------------------------------------------------- all of it */
 
-static void (*const checks[])(struct visit *v) = {check_version, check_privileges, check_users, check_running,
-                                                  check_clock,   check_memory,     check_spool, check_collector};
+static void (*const checks[])(struct visit *v) = {check_version, check_privileges, check_users,
+                                                  check_running, check_clock,      check_memory,
+                                                  check_spool,   check_policy,     check_collector};
 
 struct doctor_options {
     const char *config;

@@ -1,6 +1,7 @@
 /* options: one table for argp. */
 #include "agent/options.h"
 #include "agent/config.h"
+#include "agent/policy.h"
 #include "common/base/error.h"
 #include "common/base/manual.h"
 #include "common/chunk/head.h"
@@ -117,6 +118,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         o->mode = AGENT_CHECK;
         return 0;
     case MANUAL_OPTION_KEY:
+        if (strcmp(arg, "policy") == 0)
+            manual_print("keys", "fleetdump-agent", state, policy_keys);
         manual_print(arg, "fleetdump-agent", state, agent_config_keys);
     case ARGP_KEY_ARGS:
         o->files = state->argv + state->next;

@@ -20,7 +20,7 @@
 #define AT(member) offsetof(struct policy, member)
 #define DAY_MIN    (24u * 60u)
 
-static const struct config_key keys[] = {
+const struct config_key policy_keys[] = {
     {"allow", CONFIG_BOOL, UNIT_NONE, AT(allow), "no", 0, 0, "whether anything may be captured by order"},
     {"unsigned", CONFIG_BOOL, UNIT_NONE, AT(unsigned_too), "no", 0, 0, "take orders that no operator has signed"},
     {"baseline", CONFIG_BOOL, UNIT_NONE, AT(baseline), "no", 0, 0,
@@ -46,13 +46,6 @@ static const struct config_key keys[] = {
      "while this file is there, nothing is captured by order"},
     {0},
 };
-
-void policy_help(void)
-{
-    for (const struct config_key *k = keys; k->name; k++)
-        printf("  %-20s %s%s%s%s\n", k->name, k->help, k->fallback ? " (" : "", k->fallback ? k->fallback : "",
-               k->fallback ? ")" : "");
-}
 
 /* ---------------------------------------------------------------- reading */
 
@@ -112,7 +105,7 @@ static int read_lists(struct policy *p, struct error *e)
 int policy_parse(const char *name, const char *text, size_t len, struct policy *p, struct error *e)
 {
     *p = (struct policy){0};
-    int r = config_parse(keys, name, text, len, p, e);
+    int r = config_parse(policy_keys, name, text, len, p, e);
     if (r) {
         *p = (struct policy){0};
         return r;
@@ -133,7 +126,7 @@ int policy_parse(const char *name, const char *text, size_t len, struct policy *
 
 void policy_free(struct policy *p)
 {
-    config_free(keys, p);
+    config_free(policy_keys, p);
     *p = (struct policy){0};
 }
 

@@ -40,8 +40,7 @@ void policy_free(struct policy *p);
 /* The same check for any file of the host's owner; its content, malloc'ed. */
 MUST_CHECK int policy_read_file(const char *path, size_t limit, char **text, size_t *len, struct error *e);
 
-/* Prints the keys with their defaults and meanings. */
-void policy_help(void);
+extern const struct config_key policy_keys[]; /* of struct policy */
 
 /* The killing file is there: nothing may be captured. */
 bool policy_is_killed(const struct policy *p);

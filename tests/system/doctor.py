@@ -83,6 +83,26 @@ def check_secrets(system):
     certificates_of(folder, {"reach"})
 
 
+def check_policy(system):
+    policy, operators = system.path("doctor.policy"), system.path("doctor.operators")
+
+    def policy_of(text, check):
+        with open(policy, "w") as file:
+            file.write(text)
+        return doctor(system, "fleetdump-agent", *config_of(system, "web-1", policy=policy, operators=operators), check=check)
+
+    assert "allow = yes" in policy_of("", ())["policy"][0]["mend"]
+    assert "unsigned = no" in policy_of("allow = yes\nunsigned = yes\n", ())["policy"][1]["mend"]
+    assert "key show" in policy_of("allow = yes\n", ())["operators"][0]["mend"]
+    system.run("key", "new", "--name", "tester")
+    with open(operators, "w") as file:
+        file.write(system.run("key", "show", "--name", "tester").stdout)
+    assert "1 trusted" in policy_of("allow = yes\n", ())["operators"][0]["found"]
+    policy_of("allow = perhaps\n", {"policy"})
+    os.chmod(operators, 0o666)
+    policy_of("allow = yes\n", {"operators"})
+
+
 def check_stopped(system):
     system.stop_agent("web-1")
     doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check={"running"})
@@ -99,6 +119,7 @@ def main():
         check_healthy(system)
         check_broken(system)
         check_secrets(system)
+        check_policy(system)
         check_stopped(system)
         table = subprocess.run([os.path.join(fleet.BIN, "fleetdump"), "doctor"], env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address),
                                stdout=subprocess.PIPE, text=True, check=False)
