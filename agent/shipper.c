@@ -58,6 +58,7 @@ static void ship(const struct agent_config *c, int fd, bool captures)
         .spool_path = c->spool,
         .limits = {.quota_bytes = c->quota, .floor_bytes = c->floor},
         .collector = c->collector,
+        .tls_folder = c->insecure_plaintext ? NULL : c->tls,
         .agent = c->name,
         .labels = (const char *const *)c->labels.items,
         .label_count = (uint32_t)c->labels.count,

@@ -219,6 +219,7 @@ static void on_status(uv_timer_t *timer)
     uint64_t age_ms = (clock_mono_ns() - u->status_ns) / NS_PER_MS;
     if (u->control.state == LINK_UP && (u->changed || age_ms >= u->config.status_most_ms))
         status_send(u);
+    renew_look(u);
 }
 
 static void control_up(struct uplink *u)
@@ -235,7 +236,9 @@ static void control_down(struct uplink *u)
 
 static void control_message(struct uplink *u, const struct message *m)
 {
-    if (!commands_message(u, m))
+    if (m->type == MESSAGE_ENROLLED && u->config.tls_folder)
+        renew_answer(u, &m->enrolled);
+    else if (!commands_message(u, m))
         link_broken(&u->control, "the collector sent a message that does not belong here");
 }
 

@@ -29,6 +29,7 @@ struct uplink_config {
     struct spool_limits limits;
     const char *collector;     /* address, as stream_connect takes it */
     struct tls *tls;           /* NULL: plain TCP; its files are read again before each attempt to connect */
+    const char *tls_folder;    /* of its files, in which cert.pem is renewed; NULL: it is not */
     const char *agent;         /* our name */
     const char *const *labels; /* "role=web" */
     uint32_t label_count;

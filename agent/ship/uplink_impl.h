@@ -5,6 +5,7 @@
  *   uplink_link.c    a connection: dial, greet, fail, try again
  *   uplink_data.c    the data connection: what is sent, and what acks do
  *   uplink_status.c  the status
+ *   uplink_renew.c   the certificate gets a later end
  */
 #ifndef FLEETDUMP_AGENT_SHIP_UPLINK_IMPL_H
 #define FLEETDUMP_AGENT_SHIP_UPLINK_IMPL_H
@@ -63,6 +64,7 @@ struct uplink {
     uint64_t status_ns;  /* of the last STATUS */
     uint64_t
         release_ms; /* until streams that are over are asked again whether their writers have let go: soon, then less and less often */
+    uint64_t renew_after_ns; /* monotonic: the certificate's renewal is not tried before */
     uint64_t random;
     unsigned open; /* handles and streams that are not closed yet */
     bool stopping;
@@ -99,6 +101,10 @@ void part_end(struct part *p);
 
 /* uplink_status.c */
 void status_send(struct uplink *u);
+
+/* uplink_renew.c: asks for a later end if it is time; and the answer, which came on the control connection. */
+void renew_look(struct uplink *u);
+void renew_answer(struct uplink *u, const struct message_enrolled *m);
 
 /* host_addresses.c: the addresses of this host's interfaces that are up and no loopback; malloc'ed; NULL if there is none. */
 struct net_address *host_addresses(uint32_t *count);

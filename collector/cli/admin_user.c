@@ -4,6 +4,7 @@
 #include "collector/cli/admin.h"
 #include "common/base/units.h"
 #include "common/packet/packet.h"
+#include <stdio.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------ add */
@@ -78,16 +79,22 @@ static error_t parse_add(int key, char *arg, struct argp_state *state)
 
 /* ------------------------------------------------------------------ list */
 
-static const struct list_column user_columns[] = {
-    {"user", "USER", LOOK_NAME, NULL},
-    {"role", "ROLE", LOOK_NAME, NULL},
-    {"labels", "LABELS", LOOK_WORDS, NULL},
-    {"filter", "FILTER", LOOK_TEXT, NULL},
-    {"snaplen", "SNAPLEN", LOOK_COUNT, NULL},
-    {"range_ns", "RANGE", LOOK_SPAN, NULL},
-    {"created", "CREATED", LOOK_TIME, NULL},
-    {"created_by", "BY", LOOK_NAME, NULL},
-    {0},
+#define USER_COLUMNS                                                                                                   \
+    {"user", "USER", LOOK_NAME, NULL}, {"role", "ROLE", LOOK_NAME, NULL}, {"labels", "LABELS", LOOK_WORDS, NULL},      \
+        {"filter", "FILTER", LOOK_TEXT, NULL}, {"snaplen", "SNAPLEN", LOOK_COUNT, NULL},                               \
+        {"range_ns", "RANGE", LOOK_SPAN, NULL}, {"created", "CREATED", LOOK_TIME, NULL},                               \
+    {                                                                                                                  \
+        "created_by", "BY", LOOK_NAME, NULL                                                                            \
+    }
+
+static const struct list_column user_columns[] = {USER_COLUMNS, {0}};
+
+/* Of one that was added. */
+static const struct list_column added_columns[] = {USER_COLUMNS, {"token", "TOKEN", LOOK_NAME, NULL}, {0}};
+static const struct listing added = {
+    .columns = added_columns,
+    .choice = {NULL, "user,role,labels,filter,snaplen,range_ns", NULL},
+    .nothing = "",
 };
 
 static const struct listing users = {
@@ -156,7 +163,10 @@ static int run_add(int argc, char **argv, struct cli *cli, struct error *e)
     int r = client_admin(cli, ADMIN_USER_ADD, a.wants, &answer, e);
     if (r == 0) {
         json_t *list = json_pack("[O]", json_object_get(answer, "user"));
-        r = print_users(cli, list, e);
+        const char *token = json_string_value(json_object_get(json_object_get(answer, "user"), "token"));
+        r = listing_print(cli, &added, list, e);
+        if (r == 0 && token && (cli->format == OUTPUT_TABLE || cli->format == OUTPUT_WIDE))
+            printf("fleetdump login %s\n", token); /* longer than a note may be */
         json_decref(list);
     }
     json_decref(answer);
@@ -185,7 +195,8 @@ static const struct argp add_argp = {
     parse_add,
     "NAME",
     "Adds a user, or gives one another role and other bounds.\v"
-    "Without bounds a user may do all that the role allows. What a question is narrowed to by them is said with its "
+    "The last line printed is how the user logs in, once, within a day. Without bounds a user may do all that the role "
+    "allows. What a question is narrowed to by them is said with its "
     "answer.\n\n"
     "Examples:\n"
     "  fleetdump admin user add ann --role admin\n"

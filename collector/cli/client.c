@@ -2,6 +2,7 @@
 #include "collector/cli/home.h"
 #include "collector/cli/interrupt.h"
 #include "common/base/clock.h"
+#include "common/net/renew.h"
 #include "common/net/stream.h"
 #include "common/net/tls.h"
 #include <stdio.h>
@@ -36,7 +37,8 @@ struct client {
     uv_timer_t progress, patience;
     uv_poll_t interrupt;
     int64_t clock_offset_ns;
-    bool waiting; /* for the welcome, or the end of an answer */
+    bool renewing; /* our certificate: that is waited for */
+    bool waiting;  /* for the welcome, or the end of an answer */
     struct asking asking;
     struct error *e;
     int result;
@@ -135,6 +137,21 @@ static int on_done(struct client *c, const struct message_done *d)
     return 0;
 }
 
+/* A renewal that fails is tried again by the next command; the certificate is good yet. */
+static int on_enrolled(struct client *c, const struct message_enrolled *m)
+{
+    char folder[HOME_PATH_MAX];
+    struct error why = ERROR_INIT;
+    int r = home_path("", folder, &why);
+    if (r == 0)
+        r = renew_take(folder, tls_identity(c->tls), m, &why);
+    if (r)
+        note(c->cli, "your certificate is not renewed: %s", why.text);
+    c->renewing = false;
+    end(c, 0);
+    return 0;
+}
+
 static void on_message(void *context, struct stream *s, const struct message *m)
 {
     struct client *c = context;
@@ -149,6 +166,8 @@ static void on_message(void *context, struct stream *s, const struct message *m)
         r = on_result(c, &m->result);
     else if (m->type == MESSAGE_DONE && c->asking.answer)
         r = on_done(c, &m->done);
+    else if (m->type == MESSAGE_ENROLLED && c->renewing)
+        r = on_enrolled(c, &m->enrolled);
     else if (m->type == MESSAGE_REFUSE)
         r = error_set(c->e, ERROR_REFUSED, "the collector at %s refused: %s", c->cli->collector,
                       m->refuse.text ? m->refuse.text : "it does not say why");
@@ -240,6 +259,32 @@ static int load_tls(struct client *c, struct error *e)
     return r;
 }
 
+/* If it is time. */
+static int renew(struct client *c, struct error *e)
+{
+    char folder[HOME_PATH_MAX];
+    struct error why = ERROR_INIT;
+    struct message m;
+    if (!c->tls || !renew_is_due(tls_identity(c->tls), clock_wall_ns()))
+        return 0;
+    int r = home_path("", folder, &why);
+    if (r == 0)
+        r = renew_request(folder, tls_identity(c->tls), &m, &why);
+    if (r) {
+        note(c->cli, "your certificate is not renewed: %s", why.text);
+        return 0;
+    }
+    c->e = e;
+    c->renewing = c->waiting = true;
+    r = stream_send(c->stream, &m, e);
+    renew_request_free(&m);
+    if (r)
+        end(c, r);
+    else
+        uv_timer_start(&c->patience, on_patience, CLIENT_WELCOME_MS, 0);
+    return wait_until_end(c);
+}
+
 int client_open(const struct cli *cli, struct client **out, struct error *e)
 {
     static const struct stream_events events = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
@@ -259,6 +304,8 @@ int client_open(const struct cli *cli, struct client **out, struct error *e)
     if (r)
         end(c, r);
     r = wait_until_end(c);
+    if (r == 0)
+        r = renew(c, e);
     if (r) {
         client_close(c);
         return r;

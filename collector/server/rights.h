@@ -101,7 +101,8 @@ const struct rights_rule *rights_rule_of(const struct message *m);
 bool rights_sees(const struct session *s, const struct fleet_agent *a);
 
 /* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns"} (a user of that name gets these instead of what he had; nobody
- * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {...}}; [{...}]; {"removed": NAME}. */
+ * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {..., "token" (to log
+ * in with, once; not where certificates are made elsewhere)}}; [{...}]; {"removed": NAME}. */
 void rights_user_add(struct admin_call *c);
 void rights_user_list(struct admin_call *c);
 void rights_user_remove(struct admin_call *c);

@@ -1,6 +1,7 @@
 /*
  * The users: in memory by name, and in the catalog. A change is first durable, then in memory, then answered.
  */
+#include "collector/server/enroll.h"
 #include "collector/server/rights_impl.h"
 
 #include "common/base/clock.h"
@@ -62,6 +63,8 @@ static void drop_user(struct rights *r, const char *name)
     r->count--;
     memmove(&r->users[at], &r->users[at + 1], (r->count - at) * sizeof(struct rights_user *));
 }
+
+#define LOGIN_TTL_NS (UINT64_C(24) * 3600 * NS_PER_S) /* of the token that a user is given */
 
 struct loading {
     struct rights *rights;
@@ -196,9 +199,23 @@ static bool is_self(const struct admin_call *c, const char *name)
     return who->kind == IDENTITY_USER && strcmp(who->name, name) == 0;
 }
 
+/* A user who is put, and the token to log in with. */
+struct putting {
+    struct rights_user *user;
+    struct store_token token;
+    char text[TOKEN_TEXT_MAX]; /* "": certificates are not made here */
+};
+
+static void putting_free(struct putting *p)
+{
+    explicit_bzero(p->text, sizeof p->text);
+    free(p);
+}
+
 static int put_work(struct admin_call *c, struct store *s, struct error *e)
 {
-    const struct rights_user *u = c->context;
+    const struct putting *p = c->context;
+    const struct rights_user *u = p->user;
     struct rights_row row;
     int r = rights_row_of(u->name, u->role, &u->bounds, &row, e);
     const struct store_user user = {.name = u->name,
@@ -209,23 +226,64 @@ static int put_work(struct admin_call *c, struct store *s, struct error *e)
     if (r == 0)
         r = store_user_put(s, &user, e);
     rights_row_free(&row);
+    if (r == 0 && p->text[0])
+        r = store_token_put(s, &p->token, e);
     return r;
 }
 
 static void put_done(struct admin_call *c, int result, const struct error *e)
 {
     struct rights *rights = c->server->rights;
-    struct rights_user *u = c->context;
+    struct putting *p = c->context;
+    struct rights_user *u = p->user;
     struct error why = ERROR_INIT;
     int r = result ? result : make_room(rights, &why);
     if (r) {
         rights_user_free(u);
+        putting_free(p);
         admin_fail(c, result ? e : &why);
         return;
     }
-    json_t *answer = json_pack("{s:o}", "user", rights_user_json(u));
+    json_t *shown = rights_user_json(u), *answer = json_pack("{s:o}", "user", shown);
+    if (p->text[0])
+        json_object_set_new(shown, "token", json_string(p->text));
+    putting_free(p);
     take_user(rights, u);
     admin_answer(c, answer);
+}
+
+/* Where there is no authority, a user comes with a certificate that was made elsewhere. */
+static int make_token(struct admin_call *c, struct putting *p, struct error *e)
+{
+    struct error why = ERROR_INIT;
+    const struct identity *who = session_identity(c->session);
+    const struct enroll_wish w = {
+        .kind = IDENTITY_USER, .name = p->user->name, .by = who->kind ? who->name : "", .ttl_ns = LOGIN_TTL_NS};
+    int r = enroll_new_token(c->server->enroll, &w, &p->token, p->text, &why);
+    if (r == 0 || r == ERROR_UNSUPPORTED) {
+        p->text[r ? 0 : TOKEN_TEXT_MAX - 1] = 0;
+        return 0;
+    }
+    return error_set(e, r, "%s", why.text);
+}
+
+static void put_user(struct admin_call *c, struct rights_user *u)
+{
+    struct error e = ERROR_INIT;
+    struct putting *p = calloc(1, sizeof *p);
+    int r = p ? 0 : error_set(&e, ERROR_MEMORY, "no memory for a user");
+    if (r == 0) {
+        p->user = u;
+        r = make_token(c, p, &e);
+    }
+    if (r) {
+        rights_user_free(u);
+        free(p);
+        admin_fail(c, &e);
+        return;
+    }
+    c->context = p;
+    admin_store(c, put_work, put_done);
 }
 
 void rights_user_add(struct admin_call *c)
@@ -247,8 +305,7 @@ void rights_user_add(struct admin_call *c)
         admin_fail(c, &e);
         return;
     }
-    c->context = u;
-    admin_store(c, put_work, put_done);
+    put_user(c, u);
 }
 
 void rights_user_list(struct admin_call *c)
