@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define BACKLOG      128
-#define REFUSING_MAX 16u /* streams over the limit that are being told so; further ones are just closed */
+#define REFUSING_MAX 16u   /* streams over the limit that are being told so; further ones are just closed */
+#define PATIENCE_MS  1000u /* once there is no room, who said nothing for that long has to go */
 
 struct listener {
     uv_tcp_t tcp;
@@ -18,7 +19,8 @@ struct listener {
     struct tls *tls; /* referred to; NULL: plain TCP */
     unsigned most;
     uint64_t greeting_ms;
-    unsigned streams; /* accepted and not freed; each needs this struct */
+    unsigned streams;                    /* accepted and not freed; each needs this struct */
+    struct stream *silent, **silent_end; /* those from which no message came yet, in order of their coming */
     bool closed;
 };
 
@@ -32,8 +34,40 @@ static void free_if_done(struct listener *l)
     free(l);
 }
 
-void listener_forget(struct listener *l)
+void listener_greeted(struct stream *s)
 {
+    if (!s->silent_link)
+        return;
+    *s->silent_link = s->silent_next;
+    if (s->silent_next)
+        s->silent_next->silent_link = s->silent_link;
+    else
+        s->listener->silent_end = s->silent_link;
+    s->silent_link = NULL;
+}
+
+static void add_silent(struct listener *l, struct stream *s)
+{
+    s->since_ms = uv_now(l->loop);
+    s->silent_link = l->silent_end;
+    *l->silent_end = s;
+    l->silent_end = &s->silent_next;
+}
+
+/* Whoever opens connections and says nothing must not keep the others out. */
+static bool make_room(struct listener *l)
+{
+    struct stream *oldest = l->silent;
+    if (!oldest || uv_now(l->loop) - oldest->since_ms < PATIENCE_MS)
+        return false;
+    stream_fail(oldest, ERROR_BUSY, "the peer %s did not say who it is, and its place was needed", oldest->peer);
+    return true;
+}
+
+void listener_forget(struct stream *s)
+{
+    struct listener *l = s->listener;
+    listener_greeted(s);
     l->streams--;
     free_if_done(l);
 }
@@ -83,6 +117,7 @@ static void offer(struct listener *l, struct stream *s)
     }
     s->events = events;
     s->context = context;
+    add_silent(l, s);
     stream_time_limit(s, l->greeting_ms);
     stream_resume(s);
 }
@@ -101,7 +136,7 @@ static void on_connection(uv_stream_t *server, int status)
         stream_abort(s);
         return;
     }
-    bool busy = l->streams > l->most;
+    bool busy = l->streams > l->most && !make_room(l);
     s->paused = true; /* nothing is read before its owner is known */
     stream_begin(s);
     if (busy)
@@ -139,6 +174,7 @@ int listener_new(uv_loop_t *loop, struct tls *tls, const char *address, unsigned
         return r ? r : error_set(e, ERROR_MEMORY, "no memory to listen on %s", address);
     *l = (struct listener){.loop = loop, .tls = tls_ref(tls), .on_accept = on_accept, .context = context, .most = most};
     l->greeting_ms = LISTENER_GREETING_MS;
+    l->silent_end = &l->silent;
     uv_tcp_init(loop, &l->tcp);
     l->tcp.data = l;
     int status = uv_tcp_bind(&l->tcp, (struct sockaddr *)&where, 0);

@@ -48,7 +48,7 @@ static void handle_closed(uv_handle_t *handle)
     if (s->events->on_close)
         s->events->on_close(s->context, s, &s->why);
     if (s->listener)
-        listener_forget(s->listener);
+        listener_forget(s);
     stream_tls_free(s);
     buffer_free(&s->in);
     free(s->tcp);
@@ -60,6 +60,7 @@ void stream_abort(struct stream *s)
     if (s->state == STREAM_CLOSED)
         return;
     s->state = STREAM_CLOSED;
+    listener_greeted(s);
     if (s->link)
         stream_tls_end(s);
     uv_close((uv_handle_t *)s->tcp, handle_closed);
@@ -166,8 +167,10 @@ static bool next_frame(struct stream *s)
         stream_fail(s, r, "the peer %s: %s%s", s->peer, why.text, !s->link && tls_is_record(p[0]) ? TLS_HINT : "");
         return false;
     }
-    if (!s->greeted)
+    if (!s->greeted) {
         uv_timer_stop(&s->timer);
+        listener_greeted(s);
+    }
     s->greeted = true;
     s->in_at += NET_HEADER_SIZE + length;
     s->events->on_message(s->context, s, &m);

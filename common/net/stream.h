@@ -56,7 +56,8 @@ const struct identity *stream_identity(const struct stream *s);
 struct listener;
 /* Listens on "address:port" (port 0: any free; listener_port tells). on_accept gets each new stream and returns the
  * context for it and its events through the pointers, or false to refuse it. At most `most` streams at once: further
- * ones get a REFUSE with ERROR_BUSY. `tls` (see tls.h) is referred to as long as the listener lives; NULL: plain TCP. */
+ * ones get a REFUSE with ERROR_BUSY, unless one is there from which no message came for a second: then that one has to
+ * go. `tls` (see tls.h) is referred to as long as the listener lives; NULL: plain TCP. */
 typedef bool listener_accept_fn(void *context, struct stream *s, const struct stream_events **events,
                                 void **stream_context);
 MUST_CHECK int listener_new(uv_loop_t *loop, struct tls *tls, const char *address, unsigned most,

@@ -41,11 +41,13 @@ struct stream {
     char peer[STREAM_NAME_SIZE];
     struct stream_dial *dial;  /* owned by stream_dial.c, which outlives the stream if the resolver has it still */
     struct listener *listener; /* of accepted streams */
-    struct tls *tls;           /* referred to; NULL: plain TCP */
-    struct tls_link *link;     /* TLS: from its beginning on */
-    bool secured;              /* the handshake is done; never true without TLS */
-    struct buffer early;       /* text to be sent once it is */
-    struct identity identity;  /* of the peer */
+    struct stream *silent_next, **silent_link; /* in the listener's list of those from which no message came yet */
+    uint64_t since_ms;                         /* in that list */
+    struct tls *tls;                           /* referred to; NULL: plain TCP */
+    struct tls_link *link;                     /* TLS: from its beginning on */
+    bool secured;                              /* the handshake is done; never true without TLS */
+    struct buffer early;                       /* text to be sent once it is */
+    struct identity identity;                  /* of the peer */
 };
 
 /* A stream without a connection, its handles made. NULL without memory. */
@@ -87,7 +89,10 @@ void stream_tls_free(struct stream *s);
 /* Called when the stream is closed, before it is freed. */
 void stream_dial_forget(struct stream *s);
 void stream_dial_timeout(struct stream *s);
-void listener_forget(struct listener *l);
+void listener_forget(struct stream *s);
+
+/* An accepted stream's first message has come, or never will. */
+void listener_greeted(struct stream *s);
 
 /* "10.0.0.1:4711", "[::1]:4711"; returns buf. */
 const char *net_format(const struct sockaddr *address, char buf[STREAM_NAME_SIZE]);

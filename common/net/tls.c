@@ -128,12 +128,14 @@ static int take_key(struct tls *t, SSL_CTX *c, BIO *bio, const char *path, struc
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_phrase, NULL);
     if (!key)
         return fail(e, ERROR_INVALID, path, "no private key in PEM, or one with a password, which cannot be asked for");
-    int r = SSL_CTX_use_PrivateKey(c, key) == 1 ? 0 : fail(e, ERROR_INVALID, path, "that key cannot be used");
-    EVP_PKEY_free(key);
-    if (r == 0 && SSL_CTX_check_private_key(c) != 1) {
+    int r = 0;
+    if (X509_check_private_key(SSL_CTX_get0_certificate(c), key) != 1) {
         ERR_clear_error();
         r = error_set(e, ERROR_CONFLICT, "%s is not the key of %s", path, t->cert);
+    } else if (SSL_CTX_use_PrivateKey(c, key) != 1) {
+        r = fail(e, ERROR_INVALID, path, "that key cannot be used");
     }
+    EVP_PKEY_free(key);
     return r;
 }
 
