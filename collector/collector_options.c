@@ -52,6 +52,8 @@ const struct config_key collector_keys[] = {
     NUMBER("max_sessions", max_sessions, UNIT_COUNT, "2000", 1, 100000, "connections at once"),
     NUMBER("max_queries", max_queries, UNIT_COUNT, "16", 1, 1000, "questions at once"),
     NUMBER("query_deadline", query_deadline_ns, UNIT_NS, "10m", NS_PER_S, UINT64_MAX, "longest time for one question"),
+    KEY(audit, CONFIG_STRING, UNIT_NONE, NULL, 0, 0,
+        "syslog or journal: where each line of the audit goes as well, so that nobody can rewrite it unnoticed"),
     KEY(log_level, CONFIG_STRING, UNIT_NONE, "info", 0, 0, "error, warn, info or debug"),
     {0},
 };

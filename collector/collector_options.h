@@ -13,7 +13,7 @@
 
 /* Keys of collector.conf, in the order of the sample; struct collector_config by collector_keys. */
 struct collector_config {
-    char *name, *listen, *data, *log_level;
+    char *name, *listen, *data, *log_level, *audit;
     char *tls_ca, *tls_cert, *tls_key; /* within `data` unless said otherwise */
     char *address, *enroll;
     bool insecure_plaintext, baseline;

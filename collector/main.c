@@ -43,6 +43,7 @@ static int serve(const struct collector_config *c, const struct collector_option
                    .own_life_ns = c->collector_certificate_life_ns,
                    .approve = strcmp(c->enroll, "approve") == 0},
         .baseline = c->baseline,
+        .audit_syslog = c->audit && c->audit[0],
         .max_sessions = (unsigned)c->max_sessions,
         .max_queries = (unsigned)c->max_queries,
         .query_deadline_ns = c->query_deadline_ns,
@@ -102,6 +103,13 @@ static int set_log(const struct collector_config *c, const struct collector_opti
     return error_set(e, ERROR_USAGE, "log_level = %s: it is error, warn, info or debug", c->log_level);
 }
 
+static int check_audit(const struct collector_config *c, struct error *e)
+{
+    if (!c->audit || !c->audit[0] || strcmp(c->audit, "syslog") == 0 || strcmp(c->audit, "journal") == 0)
+        return 0;
+    return error_set(e, ERROR_USAGE, "audit = %s: it is syslog or journal, or not there", c->audit);
+}
+
 static int run(const struct collector_options *o, struct error *e)
 {
     struct collector_config c;
@@ -109,6 +117,8 @@ static int run(const struct collector_options *o, struct error *e)
     if (r)
         return r;
     r = set_log(&c, o, e);
+    if (r == 0)
+        r = check_audit(&c, e);
     if (r == 0 && o->command == COLLECTOR_SERVE)
         r = serve(&c, o, e);
     else if (r == 0 && o->command == COLLECTOR_INIT)

@@ -2,6 +2,7 @@
 
 #include "collector/server/enroll.h"
 #include "collector/server/rights.h"
+#include "collector/server/trail.h"
 #include "common/base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static const struct kind {
     [ADMIN_USER_ADD] = {"add user", rights_user_add},
     [ADMIN_USER_LIST] = {"list users", rights_user_list},
     [ADMIN_USER_REMOVE] = {"remove user", rights_user_remove},
-    [ADMIN_AUDIT] = {"read audit", NULL},
+    [ADMIN_AUDIT] = {"read audit", trail_read},
 };
 #define KIND_COUNT (int)(sizeof kinds / sizeof kinds[0])
 
@@ -29,6 +30,19 @@ const char *admin_kind_name(int kind)
 
 /* ------------------------------------------------------------------ a call's end */
 
+/* Requests hold nothing secret: tokens and certificates are answers. */
+static void note(const struct admin_call *c, int code, const char *text)
+{
+    char *wants = json_dumps(c->wants, JSON_COMPACT);
+    struct buffer what = {0};
+    buffer_printf(&what, "%s %s", admin_kind_name(c->kind), wants ? wants : "");
+    buffer_u8(&what, 0);
+    if (!what.failed)
+        trail_note(c->server, c->session, "admin", (const char *)what.data, code, text, NULL);
+    buffer_free(&what);
+    free(wants);
+}
+
 static void end(struct admin_call *c, int code, const char *text, const char *manifest)
 {
     struct session *s = c->session;
@@ -36,6 +50,7 @@ static void end(struct admin_call *c, int code, const char *text, const char *ma
         .type = MESSAGE_DONE,
         .done = {.code = code, .text = (char *)(uintptr_t)text, .manifest = (char *)(uintptr_t)manifest}};
     s->commanding = false;
+    note(c, code, text);
     if (s->stream)
         session_send(s, &m);
     json_decref(c->wants);

@@ -10,8 +10,11 @@
 #include "collector/server/orders.h"
 #include "collector/server/rights.h"
 #include "collector/server/session.h"
+#include "collector/server/trail.h"
 #include "common/base/clock.h"
+#include "common/base/hash.h"
 #include "common/base/log.h"
+#include "common/base/units.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +120,54 @@ static void cancel_work(struct query_task *t)
     uv_mutex_unlock(&t->mutex);
 }
 
+/* Whether a question only asks again for what was noted: a list that somebody watches; one that goes on, and there was nothing new. */
+static bool repeats(struct session *s, const struct message_query *q, const struct buffer *what,
+                    const struct query_outcome *o)
+{
+    bool goes_on = q->kind == QUERY_PULL && q->after && q->after[0] && strcmp(q->after, "0") != 0;
+    bool is_list = q->kind != QUERY_FLOWS && q->kind != QUERY_PULL && q->kind != QUERY_EXPORT;
+    uint64_t hash = hash64(what->data, what->len), before = s->asked;
+    s->asked = is_list && !o->code ? hash : 0;
+    return (goes_on && (!o->code || o->code == ERROR_INCOMPLETE) && o->packets == 0) ||
+           (is_list && !o->code && before == hash);
+}
+
+static void put_bound(struct buffer *out, const char *name, const char *value)
+{
+    buffer_printf(out, "%s%s %s", out->len ? ", " : "", name, value);
+}
+
+static void bounds_text(const struct query_bounds *b, struct buffer *out)
+{
+    char text[64];
+    if (b->labels)
+        put_bound(out, "labels", b->labels);
+    if (b->filter)
+        put_bound(out, "filter", b->filter);
+    if (b->snaplen) {
+        snprintf(text, sizeof text, "%u", b->snaplen);
+        put_bound(out, "snaplen", text);
+    }
+    if (b->since_ns)
+        put_bound(out, "since", units_rfc3339(b->since_ns, text, sizeof text));
+    buffer_u8(out, 0);
+}
+
+static void note_query(struct session *s, const struct message_query *q, const struct query_bounds *b,
+                       const struct query_outcome *o)
+{
+    struct buffer what = {0}, narrowed = {0};
+    struct trail_result result = {.rows = o->rows, .packets = o->packets, .bytes = o->bytes};
+    trail_query_text(q, &what);
+    bounds_text(b, &narrowed);
+    if (!what.failed && !narrowed.failed && !repeats(s, q, &what, o)) {
+        result.narrowed = narrowed.len > 1 ? (const char *)narrowed.data : NULL;
+        trail_note(s->server, s, "query", (const char *)what.data, o->code, o->code ? o->text : NULL, &result);
+    }
+    buffer_free(&what);
+    buffer_free(&narrowed);
+}
+
 static void send_done(struct query_task *t)
 {
     struct query_outcome *o = &t->outcome;
@@ -133,6 +184,7 @@ static void finish(struct query_task *t)
     struct session *s = t->session;
     if (t->threaded)
         uv_thread_join(&t->thread);
+    note_query(s, &t->held.query, &t->grant.bounds, &t->outcome);
     if (s->stream)
         send_done(t);
     s->query = NULL;
@@ -319,6 +371,9 @@ static void on_orders(struct session *s, const struct message_query *q, const st
     const struct orders_sight sight = {sees, s, grant->bounds.filter || grant->bounds.since_ns};
     if (orders_json(s->server->orders, q->capture ? q->capture : "", grant->any_bounds ? &sight : NULL, &text, &e) == 0)
         send_text(s, text);
+    struct query_outcome outcome = {.code = e.code, .bytes = text ? strlen(text) : 0};
+    snprintf(outcome.text, sizeof outcome.text, "%s", e.text);
+    note_query(s, q, &grant->bounds, &outcome);
     done_at_once(s, &e);
     free(text);
 }
@@ -345,6 +400,24 @@ static void dispatch(struct session *s, const struct message *m, struct rights_g
         on_query(s, &m->query, grant);
 }
 
+static void note_refused(struct session *s, const struct message *m, const struct error *e)
+{
+    struct buffer what = {0};
+    const struct rights_rule *rule = rights_rule_of(m);
+    const char *which = m->type == MESSAGE_ADMIN                                 ? m->admin.json
+                        : m->type == MESSAGE_COMMAND && m->command.request_count ? m->command.request->name
+                                                                                 : m->command.which;
+    if (m->type == MESSAGE_QUERY)
+        trail_query_text(&m->query, &what);
+    else {
+        buffer_printf(&what, "%s '%.2000s'", rule ? rule->name : "?", which ? which : "");
+        buffer_u8(&what, 0);
+    }
+    if (!what.failed)
+        trail_note(s->server, s, "refused", (const char *)what.data, e->code, e->text, NULL);
+    buffer_free(&what);
+}
+
 void client_session_message(struct session *s, const struct message *m)
 {
     struct error e = ERROR_INIT;
@@ -355,6 +428,7 @@ void client_session_message(struct session *s, const struct message *m)
         session_refuse(s, ERROR_BUSY, "one question at a time on a connection");
     } else if (rights_judge(s, m, &grant, &e)) {
         log_warn("%s at %s: refused: %s", session_identity(s)->name, s->peer, e.text);
+        note_refused(s, m, &e);
         done_at_once(s, &e);
     } else {
         dispatch(s, m, &grant);

@@ -5,6 +5,7 @@
 #include "collector/server/enroll_impl.h"
 
 #include "collector/server/rights.h"
+#include "collector/server/trail.h"
 #include "common/base/log.h"
 #include "common/net/tls.h"
 #include <stdio.h>
@@ -42,6 +43,7 @@ static void send_answer(struct session *s, const struct message_enrolled *answer
 static void refuse(struct session *s, const struct error *e)
 {
     log_warn("%s: no certificate: %s", s->peer, e->text);
+    trail_note(s->server, s, "enroll", "a certificate", e->code, e->text, NULL);
     send_answer(s, &(struct message_enrolled){.code = e->code, .text = (char *)(uintptr_t)e->text}, !s->welcomed);
 }
 
@@ -65,6 +67,10 @@ static void grant(struct asking *a)
     answer.label_count = cut_labels(a->made.labels, labels);
     log_info("%s %s at %s: certificate %s made (%s)", identity_kind_name(a->made.kind), a->made.name, s->peer,
              a->made.serial, how_names[a->how]);
+    char what[2 * HEAD_NAME_MAX];
+    snprintf(what, sizeof what, "a certificate for %s %s (%s), serial %s", identity_kind_name(a->made.kind),
+             a->made.name, how_names[a->how], a->made.serial);
+    trail_note(s->server, s, "enroll", what, 0, NULL, NULL);
     send_answer(s, &answer, !s->welcomed);
 }
 

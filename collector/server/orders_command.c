@@ -5,6 +5,7 @@
  */
 #include "collector/server/orders_impl.h"
 
+#include "collector/server/trail.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include <stdio.h>
@@ -23,6 +24,17 @@ static bool has_request(const struct command *c)
 
 /* ------------------------------------------------------------------ the end */
 
+static void note_outcome(const struct command *c, const struct buffer *request, int code, const char *text)
+{
+    struct buffer what = {0};
+    buffer_printf(&what, "%s '%s'%.*s", kind_names[c->m->kind], has_request(c) ? c->name : c->m->which ?: "",
+                  (int)request->len, request->len ? (const char *)request->data : "");
+    buffer_u8(&what, 0);
+    if (!what.failed)
+        trail_note(c->orders->server, c->client, "command", (const char *)what.data, code, text, NULL);
+    buffer_free(&what);
+}
+
 /* One line for each command: who asked for what, from where, and what came of it. */
 static void log_outcome(const struct command *c, int code, const char *text)
 {
@@ -36,6 +48,7 @@ static void log_outcome(const struct command *c, int code, const char *text)
     log_info("command: %s '%s'%.*s by %s from %s: %s%s%s", kind_names[c->m->kind], r ? c->name : c->m->which ?: "",
              (int)what.len, what.len ? (const char *)what.data : "", who && who[0] ? who : "somebody", c->client->peer,
              code ? error_name(code) : c->extent, text[0] ? ": " : "", text);
+    note_outcome(c, &what, code, code || text[0] ? text : c->extent);
     buffer_free(&what);
     free(selector);
 }

@@ -4,6 +4,7 @@
 #include "collector/server/orders.h"
 #include "collector/server/rights.h"
 #include "collector/server/session.h"
+#include "collector/server/trail.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
 #include <fcntl.h>
@@ -36,6 +37,7 @@ void server_stop(struct server *s)
     if (s->orders)
         orders_stop(s->orders);
     enroll_stop(s->enroll);
+    trail_stop(s->trail);
     close_sessions(s, false);
     ingest_stop(s->ingest);
 }
@@ -62,7 +64,9 @@ static void on_signal(uv_signal_t *signal, int number)
 
 int server_begin(struct server *s, struct error *e)
 {
-    int r = fleet_open(s->store, &s->fleet, e);
+    int r = trail_open(s, &s->trail, e);
+    if (r == 0)
+        r = fleet_open(s->store, &s->fleet, e);
     if (r == 0)
         r = rights_open(s, &s->rights, e);
     if (r == 0)
@@ -79,6 +83,7 @@ void server_end(struct server *s)
     orders_close(s->orders);
     fresh_free(s->fresh);
     enroll_close(s->enroll);
+    trail_close(s->trail);
     rights_close(s->rights);
     fleet_close(s->fleet);
 }

@@ -32,6 +32,7 @@ struct server_config {
     uint64_t query_deadline_ns; /* a question that takes longer is cut off with an error */
     const char *
         port_file; /* the port listened on is written here (for tests and scripts that let the system choose), or NULL */
+    bool audit_syslog; /* each line of the audit also goes to syslog */
     struct enroll_config enroll;
     struct store_config store;
 };

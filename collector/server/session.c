@@ -2,6 +2,7 @@
 #include "collector/server/enroll.h"
 #include "collector/server/fresh.h"
 #include "collector/server/orders.h"
+#include "collector/server/trail.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include <stdio.h>
@@ -12,8 +13,7 @@
 
 const struct identity *session_identity(const struct session *s)
 {
-    static const struct identity nobody;
-    return s->stream ? stream_identity(s->stream) : &nobody;
+    return s->stream ? stream_identity(s->stream) : &s->is;
 }
 
 void session_send(struct session *s, const struct message *m)
@@ -30,6 +30,7 @@ void session_refuse(struct session *s, int code, const char *text)
 {
     struct message m = {.type = MESSAGE_REFUSE, .refuse = {.code = code, .text = (char *)(uintptr_t)text}};
     log_warn("%s%s%s refused: %s", s->agent ? s->agent : "", s->agent ? " at " : "", s->peer, text);
+    trail_note(s->server, s, "refused", "connection", code, text, NULL);
     session_send(s, &m);
     s->closing = true;
     if (s->stream)
@@ -184,8 +185,10 @@ static void greet(struct session *s, const struct message *m)
         return;
     }
     s->greeted = true;
+    s->is = *session_identity(s);
     s->role = h->role;
     if (s->role == ROLE_CLIENT) {
+        trail_note(s->server, s, "connect", h->software ? h->software : "", 0, NULL, NULL);
         welcome(s);
         return;
     }
@@ -261,9 +264,10 @@ static void agent_seen(struct session *s, struct ingest_job *job)
         log_warn("agent %s: not noted: %s", s->agent, job->error.text);
     if (!s->welcomed) {
         log_info("agent %s connected from %s (%s)", s->agent, s->peer, s->role == ROLE_AGENT_DATA ? "data" : "control");
-        if (s->role == ROLE_AGENT_CONTROL)
+        if (s->role == ROLE_AGENT_CONTROL) {
+            trail_note(s->server, s, "connect", s->software, 0, NULL, NULL);
             control_up(s);
-        else
+        } else
             welcome(s);
     }
 }
@@ -357,6 +361,8 @@ static void on_close(void *context, struct stream *stream, const struct error *w
     (void)stream;
     if (why->code)
         log_warn("%s%s%s", s->agent ? s->agent : "", s->agent ? ": " : "", why->text);
+    if (why->code && !s->greeted)
+        trail_note(s->server, s, "refused", "connection", why->code, why->text, NULL);
     else if (s->agent)
         log_info("agent %s disconnected (%s)", s->agent, s->role == ROLE_AGENT_DATA ? "data" : "control");
     s->stream = NULL;

@@ -29,6 +29,7 @@ struct server {
     struct orders *orders;
     struct fresh *fresh;
     struct rights *rights;
+    struct trail *trail;
     struct enroll *enroll;
     unsigned queries;
     bool stopping;
@@ -52,6 +53,8 @@ struct session {
     uint8_t role;
     uint8_t install[16];
     char *agent, *software, *labels, *peer;
+    struct identity is; /* by its certificate; known from its first message on */
+    uint64_t asked;     /* hash of the list that it asked for last, and got */
     struct filter_address *addresses;
     uint32_t address_count;
     struct session_stream *streams;

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""The collector's audit tells who asked for what, from where, what came of it and how much came back; its chain is verified here by other means, and what is changed
+in its files is noticed, by the collector's start as well."""
+
+import glob
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+
+import fleet
+from rights import SECRET, User, Wire, make_capture
+
+
+def verify_chain(lines):
+    """The format as common/base/audit.h describes it, read again."""
+    before = bytes(32)
+    for number, line in enumerate(lines, 1):
+        body, _, tail = line.rpartition(b',"hash":"')
+        assert tail[-2:] == b'"}' and json.loads(line)["seq"] == number, line
+        before = hashlib.sha256(before + body).digest()
+        assert before.hex() == tail[:-2].decode(), number
+
+
+def lines_of(system, *options):
+    return [json.loads(line) for line in system.run("audit", "export", *options).stdout.splitlines()]
+
+
+def what_is_noted(system):
+    ann, vic = User(system, "ann", "--role", "operator", "--label", "role=web"), User(system, "vic", "--role", "viewer")
+    flows = ann.json("flows", "tcp", "--since", "1h")
+    _, packets, _ = ann.pull("port 80", "--since", "1h")
+    size = os.path.getsize(system.path("pulled.pcapng"))
+    vic.refused("pull", "port 80", "-w", "/dev/null")
+    ann.refused("capture", "start", "-A", "--for", "1s", "tcp")
+    ann.refused("capture", "stop", "nothing-of-this-name")
+    lines = lines_of(system)
+    find = lambda **want: [l for l in lines if all(str(l.get(k, "")).startswith(str(v)) for k, v in want.items())]
+    asked, = find(event="query", who="user ann", what="flows 'tcp'")
+    assert asked["result"] == "ok" and asked["rows"] == len(flows) and asked["narrowed"] == "labels role=web", asked
+    assert asked["from"].startswith("127.0.0.1:") and asked["cert"], asked
+    pulled, = find(event="query", who="user ann", what="pull 'port 80'")
+    assert pulled["packets"] == len(packets) and pulled["bytes"] == size, (pulled, size)
+    no, = find(event="refused", who="user vic", what="pull 'port 80'")
+    assert no["result"] == "refused" and "role analyst" in no["text"], no
+    no, = find(event="refused", who="user ann", what="check capture") or find(event="refused", who="user ann", what="start capture")
+    assert "role=web" in no["text"], no
+    no, = find(event="command", who="user ann", what="stop 'nothing-of-this-name'")
+    assert no["result"] == "not-found", no
+    added, = find(event="admin", who="user tester", what='add user {"name":"ann"') or find(event="admin", who="user tester", what="add user {")[:1]
+    assert added["result"] == "ok"
+    assert find(event="connect", who="agent web-1") and find(event="connect", who="user ann") and lines[0]["event"] == "start"
+    assert SECRET.decode() not in json.dumps(lines)
+
+
+def strangers(system):
+    """Who is not let in is noted, at most so often."""
+    host, port = system.address.rsplit(":", 1)
+    for _ in range(100):
+        with socket.create_connection((host, int(port))) as plain:
+            plain.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
+            try:
+                plain.recv(100)
+            except ConnectionError:
+                pass
+    done = fleet.wait_until(lambda: lines_of(system, "--event", "refused"), "refusals")
+    refused = [l for l in done if l["who"] == "" and l["what"] == "connection"]
+    assert 0 < len(refused) <= 60, len(refused)
+
+
+def lists_that_are_watched(system):
+    """The same list again on one connection is one line."""
+    with Wire(system.address, system.path("home")) as client:
+        for _ in range(20):
+            client.orders()
+        client.query("status")
+        client.orders()
+    time.sleep(0.1)
+    noted = [l["what"] for l in lines_of(system, "--who", "tester", "--event", "query")][-3:]
+    assert noted == ["list orders", "status", "list orders"], noted
+
+
+def pages_and_choices(system):
+    """More than one answer holds; lines are chosen by who, event, time and number."""
+    with Wire(system.address, system.path("home")) as client:
+        for i in range(300):
+            client.query("flows", filter="port %d or %s" % (i, " or ".join("host 10.0.0.%d" % n for n in range(120))))
+    whole = system.run("audit", "export").stdout.encode().splitlines()
+    assert sum(len(l) for l in whole) > 500_000
+    verify_chain(whole)
+    assert len(system.json("audit", "show", "--last", "7")) == 7
+    shown = system.json("audit", "show", "--since", "1h", "--who", "ann")
+    assert shown and {l["who"] for l in shown} == {"user ann"}
+    assert system.json("audit", "show", "--until", "1h") == []
+    assert len(system.run("audit", "show", "-o", "csv").stdout.splitlines()) == 51
+    report = system.json("audit", "verify")
+    assert report["first"] == 1 and report["last"] >= len(whole), report
+    system.run("audit", "verify", "--known", report["head"])
+    system.run("audit", "verify", "--known", report["head"][:-1] + ("0" if report["head"][-1] != "0" else "1"), check=(1,))
+    User(system, "pam", "--role", "operator").refused("audit", "show", says="takes the role admin")
+
+
+def what_is_changed_is_noticed(system):
+    """While it runs, and when it starts."""
+    file, = glob.glob(system.path("store", "audit", "audit.jsonl"))
+    system.stop_collector()
+    with open(file, "rb") as f:
+        good = f.read()
+    verify_chain(good.splitlines())
+    system.start_collector()
+    changed = good.replace(b'"who":"user vic"', b'"who":"user bob"', 1)
+    with open(file, "r+b") as f:
+        f.write(changed)
+    done = system.run("audit", "verify", check=(1,))
+    number = changed[:changed.index(b"user bob")].count(b"\n") + 1
+    assert "audit.jsonl, line %d" % number in done.stderr, done.stderr
+    system.run("audit", "show", check=(1,))
+    system.stop_collector()
+    for content in (changed, good[:len(good) // 2]):
+        with open(file, "wb") as f:
+            f.write(content)
+        system.start_collector(wait=False)
+        assert system.collector.wait(fleet.WAIT_S) == 1
+        system.collector = None
+    with open(system.path("collector.log")) as log:
+        assert "move the folder away for a new one to begin" in log.read()
+    os.rename(system.path("store", "audit"), system.path("store", "audit.evidence"))
+    system.start_collector()
+    assert lines_of(system)[0]["event"] == "start"
+
+
+def a_kill_costs_at_most_the_last_second(system):
+    system.json("status")
+    before = system.json("audit", "verify")
+    system.stop_collector(signal.SIGKILL)
+    system.start_collector()
+    assert system.json("audit", "verify")["last"] > before["last"]
+    verify_chain(system.run("audit", "export").stdout.encode().splitlines())
+
+
+def a_full_disk_is_told(system):
+    """What is asked goes on, and how many lines are missing is noted."""
+    system.stop_collector()
+    system.start_collector(environment={"FLEETDUMP_FAULT": "audit.write:ENOSPC:4"})
+    for _ in range(3):
+        system.json("status")
+    with open(system.path("collector.log")) as log:
+        told = "the audit cannot be written" in log.read()
+    lost = [l for l in lines_of(system) if l["event"] == "lost"]
+    assert [l["lines"] for l in lost] == ([1] if told else []), (told, lost)  # a release has no faults
+    system.run("audit", "verify")
+
+
+def main():
+    with fleet.Fleet(tls=True) as system:
+        system.read("web-1", make_capture(system.path("now.pcap"), time.time() - 600), label="role=web")
+        for story in (what_is_noted, strangers, lists_that_are_watched, pages_and_choices, what_is_changed_is_noticed, a_kill_costs_at_most_the_last_second,
+                      a_full_disk_is_told):
+            story(system)
+            print(story.__name__.replace("_", " ") + ": right", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
