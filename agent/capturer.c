@@ -7,6 +7,7 @@
  */
 #include "agent/capturer_impl.h"
 
+#include "agent/confine.h"
 #include "agent/privileges.h"
 #include "common/base/log.h"
 #include <errno.h>
@@ -375,6 +376,8 @@ static int begin(struct live *l, struct error *e)
     int code = privileges_drop(l->config->capture_user, l->config->ship_user, e);
     if (!code)
         code = open_stream(l, e);
+    if (!code)
+        code = confine_capturer(l->config, l->epoch, l->fd, taps_first_fd(l), e);
     return code ? code : open_builder(l, e);
 }
 

@@ -98,6 +98,8 @@ struct live {
 /* capturer_taps.c */
 MUST_CHECK int taps_open(struct live *l, const char *const *names, size_t count, struct error *e);
 void taps_close(struct live *l);
+/* The lowest number of their packet sockets; all that is opened behind taps_open has a lower one. */
+int taps_first_fd(const struct live *l);
 
 /* Tells the builder what interfaces there are: all, or those that have another name now. */
 MUST_CHECK int taps_name(struct live *l, struct error *e);

@@ -1,10 +1,14 @@
 #include "agent/capturer_impl.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define BATCH     4096u /* packets of one ring before others get their turn */
-#define TURNS_MAX 64u   /* of taps_drain: under full load rings do not become empty */
+#define BATCH       4096u /* packets of one ring before others get their turn */
+#define SEALED_FROM 64u   /* packet sockets have no lower number: all else that a capturer has open fits below */
+#define TURNS_MAX   64u   /* of taps_drain: under full load rings do not become empty */
 
 /* ---------------------------------------------------------------- opening, closing */
 
@@ -19,18 +23,38 @@ static struct ring_options options_of(const struct live *l)
                                  .ring_bytes = (uint32_t)l->config->ring};
 }
 
+/* Descriptors below SEALED_FROM that are free, so that rings get higher numbers and what is opened later gets these. */
+static size_t take_low(int fds[SEALED_FROM], int wake_fd)
+{
+    size_t n = 0;
+    while (n < SEALED_FROM && (fds[n] = fcntl(wake_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+        if (fds[n++] >= (int)SEALED_FROM)
+            break;
+    return n;
+}
+
 int taps_open(struct live *l, const char *const *names, size_t count, struct error *e)
 {
     struct ring_options o = options_of(l);
+    int low[SEALED_FROM], code = 0;
     l->taps = calloc(count, sizeof *l->taps);
     if (!l->taps)
         return error_set(e, ERROR_MEMORY, "no memory for %zu interfaces", count);
-    for (; l->tap_count < count; l->tap_count++) {
-        int code = ring_open(names[l->tap_count], &o, &l->taps[l->tap_count].ring, e);
-        if (code)
-            return code;
-    }
-    return 0;
+    size_t taken = take_low(low, l->wake_fd);
+    for (; !code && l->tap_count < count; l->tap_count += code == 0)
+        code = ring_open(names[l->tap_count], &o, &l->taps[l->tap_count].ring, e);
+    while (taken)
+        close(low[--taken]);
+    return code;
+}
+
+int taps_first_fd(const struct live *l)
+{
+    int first = INT_MAX;
+    for (size_t i = 0; i < l->tap_count; i++)
+        if (ring_fd(l->taps[i].ring) < first)
+            first = ring_fd(l->taps[i].ring);
+    return first;
 }
 
 static void close_tap(struct tap *t)

@@ -7,6 +7,7 @@
 #include "common/base/buffer.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/sandbox.h"
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -324,10 +325,11 @@ static void ended_well(struct captures *s, struct capture *c, const char *why)
 
 void capture_capturer_ended(struct captures *s, struct capture *c, struct capturer *p, int end)
 {
-    char why[ORDER_TEXT_MAX];
+    char why[ORDER_TEXT_MAX], how[SANDBOX_ENDING_MAX];
     capture_keep(s, c);
     if (end < 0)
-        snprintf(why, sizeof why, "its capturer was ended by signal %d (%s)", -end, strsignal(-end));
+        snprintf(why, sizeof why, "its capturer %s",
+                 sandbox_ending(-end, how)); /* a death by signal as waitpid has it */
     else
         snprintf(why, sizeof why, "%s", p->last.text[0] ? p->last.text : "its capturer ended without a word");
     if (s->closing)

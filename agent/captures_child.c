@@ -2,11 +2,13 @@
 
 #include "agent/capture/ring.h"
 #include "agent/capturer.h"
+#include "agent/confine.h"
 #include "agent/journal.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
 #include "agent/ship/counter_page.h"
 #include "common/base/log.h"
+#include "common/base/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -204,7 +206,9 @@ static _Noreturn void run_check(const struct captures *s, const struct monitor_r
     struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_CHECKED, .token = q->token};
     (void)setrlimit(RLIMIT_CPU, &cpu);
     memcpy(r.id, q->id, sizeof r.id);
-    r.code = check(s, &j->order, &r, &e);
+    r.code = confine_check(&e);
+    if (!r.code)
+        r.code = check(s, &j->order, &r, &e);
     snprintf(r.text, sizeof r.text, "%.*s", (int)sizeof r.text - 1, r.code ? e.text : j->said);
     ssize_t n = send(fd, &r, sizeof r, MSG_NOSIGNAL);
     _exit(n == sizeof r ? EXIT_OK : EXIT_FAILED);
@@ -245,14 +249,18 @@ static void hear_check(struct captures *s, struct check *k)
     (void)s->tell(s->context, &r);
 }
 
-static void check_ended(struct captures *s, struct check *k)
+static void check_ended(struct captures *s, struct check *k, int status)
 {
     struct monitor_request r = {.token = k->token};
+    char how[SANDBOX_ENDING_MAX], text[ORDER_TEXT_MAX];
     memcpy(r.id, k->id, sizeof k->id);
     if (!k->told)
         hear_check(s, k);
-    if (!k->told && !s->closing)
-        tell_checked(s, &r, ERROR_SYSTEM, "the process that was to compile the filter died");
+    if (!k->told && !s->closing) {
+        snprintf(text, sizeof text, "the process that was to compile the filter %s", sandbox_ending(status, how));
+        log_error("%s", text);
+        tell_checked(s, &r, ERROR_SYSTEM, text);
+    }
     close(k->fd);
     *k = (struct check){.fd = -1};
 }
@@ -298,7 +306,7 @@ bool captures_reap(struct captures *s, pid_t pid, int status)
             }
     for (size_t i = 0; i < CAPTURES_CHECKS; i++)
         if (s->checks[i].pid == pid) {
-            check_ended(s, &s->checks[i]);
+            check_ended(s, &s->checks[i], status);
             return true;
         }
     return false;

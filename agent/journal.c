@@ -21,7 +21,7 @@ void journal_open(const char *spool)
     char path[4200];
     struct error e = ERROR_INIT;
     openlog("fleetdump-agent", LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
-    snprintf(path, sizeof path, "%s.audit", spool);
+    snprintf(path, sizeof path, "%s" JOURNAL_FOLDER, spool);
     if (audit_open(path, 0, &journal.audit, &e)) {
         journal.audit = NULL;
         log_error("%s: what is captured by order stands in syslog alone", e.text);

@@ -10,6 +10,7 @@
 #include "agent/order.h"
 #include <stdbool.h>
 
+#define JOURNAL_FOLDER   ".audit" /* behind the path of the spool */
 #define JOURNAL_REFUSALS 60u
 
 /* A journal that cannot be opened is warned of; then there is syslog alone. */

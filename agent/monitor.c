@@ -7,12 +7,14 @@
 #include "agent/monitor.h"
 
 #include "agent/captures.h"
+#include "agent/confine.h"
 #include "agent/journal.h"
 #include "agent/privileges.h"
 #include "agent/recovery.h"
 #include "agent/shipper.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/sandbox.h"
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -98,16 +100,14 @@ static void start_shipper(struct monitor *m)
 static void shipper_ended(struct monitor *m, int status)
 {
     uint64_t now = clock_mono_ns();
+    char how[SANDBOX_ENDING_MAX];
     shipper_forget(&m->shipper);
     if (m->stopping)
         return;
     if (now - m->started_ns >= HEALTHY_NS)
         m->pause_ns = PAUSE_LEAST_NS;
-    if (WIFSIGNALED(status))
-        log_error("the shipper was ended by signal %d (%s); it is started again in %llu s", WTERMSIG(status),
-                  strsignal(WTERMSIG(status)), (unsigned long long)(m->pause_ns / NS_PER_S));
-    else
-        log_error("the shipper ended; it is started again in %llu s", (unsigned long long)(m->pause_ns / NS_PER_S));
+    log_error("the shipper %s; it is started again in %llu s", sandbox_ending(status, how),
+              (unsigned long long)(m->pause_ns / NS_PER_S));
     m->start_ns = now + m->pause_ns;
     m->pause_ns = m->pause_ns * 2 > PAUSE_MOST_NS ? PAUSE_MOST_NS : m->pause_ns * 2;
 }
@@ -234,6 +234,8 @@ int agent_monitor(const struct agent_config *c)
                         .shipper = {.fd = -1},
                         .recovery = {.config = c}};
     int code = open_all(&m, &e);
+    if (!code)
+        code = confine_monitor(c, &e);
     if (code) {
         log_error("%s", e.text);
         captures_free(m.captures);

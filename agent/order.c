@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FOLDER      ".orders"
 #define LOCK        "monitor.lock"
 #define FOLDER_MODE 0700
 #define FILE_MODE   0600
@@ -150,7 +149,7 @@ static void file_name(const uint8_t id[16], char name[FILE_NAME])
 static int open_folder(const char *spool, struct error *e)
 {
     char path[PATH_SIZE];
-    if ((size_t)snprintf(path, sizeof path, "%s" FOLDER, spool) >= sizeof path)
+    if ((size_t)snprintf(path, sizeof path, "%s" ORDER_FOLDER, spool) >= sizeof path)
         return error_set(e, ERROR_LIMIT, "the path of the spool is too long");
     return fs_open_dir(path, FOLDER_MODE, e);
 }
@@ -158,7 +157,7 @@ static int open_folder(const char *spool, struct error *e)
 bool order_is_locked(const char *spool)
 {
     char path[PATH_SIZE];
-    return (size_t)snprintf(path, sizeof path, "%s" FOLDER "/" LOCK, spool) < sizeof path &&
+    return (size_t)snprintf(path, sizeof path, "%s" ORDER_FOLDER "/" LOCK, spool) < sizeof path &&
            fs_lock_held(AT_FDCWD, path);
 }
 
@@ -169,7 +168,7 @@ int order_lock(const char *spool, struct error *e)
         return dirfd;
     int fd = fs_lock(dirfd, LOCK, e);
     close(dirfd);
-    return fd < 0 ? error_prefix(e, "%s" FOLDER, spool) : fd;
+    return fd < 0 ? error_prefix(e, "%s" ORDER_FOLDER, spool) : fd;
 }
 
 int order_save(const char *spool, const struct order_record *o, struct error *e)
@@ -238,7 +237,7 @@ int order_load_all(const char *spool, void (*each)(void *context, const struct o
     if (!d) {
         int sys = errno;
         close(dirfd);
-        return error_sys(e, sys, "%s" FOLDER, spool);
+        return error_sys(e, sys, "%s" ORDER_FOLDER, spool);
     }
     for (struct dirent *entry; (entry = readdir(d));)
         if (strlen(entry->d_name) == FILE_NAME - 1 && strspn(entry->d_name, "0123456789abcdef") == FILE_NAME - 1)
@@ -269,7 +268,7 @@ int order_seen_load(const char *spool, struct order_seen_list *list, struct erro
     if (r) {
         free(data);
         return error_set(e, ERROR_CORRUPT,
-                         "%s" FOLDER "/" SEEN_FILE
+                         "%s" ORDER_FOLDER "/" SEEN_FILE
                          " is damaged: no signed order is taken until it is removed, and then old "
                          "ones may be played again until they expire",
                          spool);

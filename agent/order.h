@@ -17,6 +17,7 @@
 #include "common/net/message.h"
 #include "common/packet/packet.h"
 
+#define ORDER_FOLDER     ".orders"   /* behind the path of the spool: where orders are kept */
 #define ORDER_MAGIC      0x31524f46u /* "FOR1" */
 #define ORDER_SIZE_MAX   4096u
 #define ORDER_NAME_MAX   64u /* of an interface glob, of an interface */

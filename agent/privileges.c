@@ -73,6 +73,34 @@ int privileges_drop(const char *user, const char *group_of, struct error *e)
     return 0;
 }
 
+#define CAPABILITIES_MAX 9u
+
+static const struct {
+    size_t count;
+    unsigned list[CAPABILITIES_MAX];
+} kept[] = {
+    [PRIVILEGES_MONITOR] = {9,
+                            {CAP_NET_RAW, CAP_NET_ADMIN, CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_KILL, CAP_CHOWN,
+                             CAP_FOWNER, CAP_DAC_OVERRIDE}},
+    [PRIVILEGES_CHECK] = {1, {CAP_NET_RAW}},
+};
+
+int privileges_keep(enum privileges_kind kind, struct error *e)
+{
+    bool has[CAPABILITIES_MAX];
+    capng_get_caps_process();
+    for (size_t i = 0; i < kept[kind].count; i++)
+        has[i] = capng_have_capability(CAPNG_EFFECTIVE, kept[kind].list[i]);
+    capng_clear(CAPNG_SELECT_ALL);
+    for (size_t i = 0; i < kept[kind].count; i++)
+        if (has[i])
+            (void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, kept[kind].list[i]);
+    (void)capng_apply(CAPNG_SELECT_BOUNDS); /* wants CAP_SETPCAP, as below */
+    if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+        return error_set(e, ERROR_SYSTEM, "cannot give up capabilities");
+    return 0;
+}
+
 static void warn_unless_user(const char *key, const char *user)
 {
     uid_t uid;

@@ -1,7 +1,9 @@
 /*
  * privileges: who the processes of the agent are, and what they may do.
  *
- *   monitor    root (or CAP_NET_RAW, CAP_NET_ADMIN, CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_CHOWN): forks the others; parses no packets, no network
+ *   monitor    root, with CAP_NET_RAW, CAP_NET_ADMIN (interfaces), CAP_SETUID, CAP_SETGID, CAP_SETPCAP (to make others less), CAP_KILL (to end
+ *              them), CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE (a spool that is theirs); as another user: CAP_NET_RAW. Parses no packets, no network
+ *   check      the monitor's user with CAP_NET_RAW: compiles one filter
  *   capturer   `capture_user` after it has opened its handles: no capability, no_new_privs
  *   shipper    `ship_user`: no capability, no_new_privs
  *
@@ -19,6 +21,10 @@ MUST_CHECK int privileges_check_capture(struct error *e);
  * not exist, the user stays and a warning says so (once, by privileges_prepare); capabilities go in any case. As another user than root: no_new_privs
  * and capabilities only. */
 MUST_CHECK int privileges_drop(const char *user, const char *group_of, struct error *e);
+
+/* Keeps of its capabilities those that this kind needs, in the bounding set, too. */
+enum privileges_kind { PRIVILEGES_MONITOR, PRIVILEGES_CHECK };
+MUST_CHECK int privileges_keep(enum privileges_kind kind, struct error *e);
 
 /* For the monitor, before it forks: makes the spool belong to ship_user's group, and warns of users that do not exist. */
 MUST_CHECK int privileges_prepare(const struct agent_config *c, struct error *e);

@@ -7,6 +7,7 @@
  */
 #include "agent/read.h"
 #include "agent/capture/file.h"
+#include "agent/confine.h"
 #include "agent/intake.h"
 #include "agent/progress.h"
 #include "agent/recovery.h"
@@ -133,14 +134,16 @@ static int open_spool(struct reading *r, struct error *e)
     int code = agent_config_check_collector(c, e);
     if (!code)
         code = spool_open(c->spool, &limits, &r->spool, e);
-    if (!code)
-        code = shipper_start(&r->shipper, c, r->options->wait, e);
-    if (code)
-        return code;
+    return code ? code : shipper_start(&r->shipper, c, r->options->wait, e);
+}
+
+static int open_stream(struct reading *r, struct error *e)
+{
+    const struct agent_config *c = r->config;
     struct spool_stream_start stream = {
         .agent = c->name, .capture = r->capture, .wall_ns = clock_wall_ns(), .evict = EVICT_NEVER};
     spool_set_patient(r->spool);
-    code = spool_stream_new(r->spool, r->epoch, &stream, &r->stream, e);
+    int code = spool_stream_new(r->spool, r->epoch, &stream, &r->stream, e);
     if (code)
         return code;
     struct sink_wait wait = {
@@ -166,13 +169,16 @@ static int start(struct reading *r, struct error *e)
     else
         capture_file_name(o->files[0], r->capture, sizeof r->capture);
     int code = o->filter[0] ? check_filter(o->filter, e) : 0;
-    if (!code)
-        code = check_files(o, e);
-    if (code)
-        return code;
     if (getrandom(r->epoch, sizeof r->epoch, 0) != sizeof r->epoch)
         return error_sys(e, errno, "no random numbers");
-    code = o->out ? sink_folder(o->out, &r->sink, e) : open_spool(r, e);
+    if (!code)
+        code = o->out ? sink_folder(o->out, &r->sink, e) : open_spool(r, e);
+    if (!code) /* before a byte of a file is read */
+        code = confine_read(r->config, o->files, o->file_count, o->out, r->shipper.pid, e);
+    if (!code)
+        code = check_files(o, e);
+    if (!code && !o->out)
+        code = open_stream(r, e);
     if (code)
         return code;
     struct chunk_builder_options b = {

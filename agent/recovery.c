@@ -1,10 +1,12 @@
 /* recovery: what its processes do, and when they are started. */
 #include "agent/recovery.h"
 #include "agent/capture/recover.h"
+#include "agent/confine.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/sandbox.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +67,8 @@ static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH
     limit(RLIMIT_CORE, 0);
     int code = privileges_drop(c->capture_user, c->ship_user, &e);
     if (!code)
+        code = confine_recovery(c, &e);
+    if (!code)
         code = recover(c, epoch, without_body, &r, &e);
     if (code == ERROR_BUSY || code == ERROR_NOT_FOUND)
         _exit(EXIT_OK); /* its writer lives after all, or it is gone */
@@ -97,6 +101,7 @@ static bool is_crash(int status)
 /* Whether the stream is as it should be. */
 static bool recover_now(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE])
 {
+    char how[SANDBOX_ENDING_MAX];
     for (int without_body = 0; without_body <= 1; without_body++) {
         int status = 0;
         pid_t pid = spawn_recovery(c, epoch, without_body != 0);
@@ -105,12 +110,12 @@ static bool recover_now(const struct agent_config *c, const uint8_t epoch[EPOCH_
         while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
         if (WIFSIGNALED(status) && !is_crash(status))
-            log_error("recovery: was ended by signal %d (%s); it is tried again", WTERMSIG(status),
-                      strsignal(WTERMSIG(status)));
+            log_error("recovery: a process %s; it is tried again", sandbox_ending(status, how));
         if (!is_crash(status))
             return pid > 0 && status == 0;
-        log_error("recovery: died by signal %d (%s) of a stream whose writer died; its last packets are given up",
-                  WTERMSIG(status), strsignal(WTERMSIG(status)));
+        log_error(
+            "recovery: a process %s while it read a stream whose writer died; the stream's last packets are given up",
+            sandbox_ending(status, how));
     }
     return false;
 }

@@ -1,5 +1,6 @@
 /* shipper: forks, and what the children do. */
 #include "agent/shipper.h"
+#include "agent/confine.h"
 #include "agent/order.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
@@ -70,6 +71,9 @@ static void ship(const struct agent_config *c, int fd, bool captures)
     if (!captures && agent_config_log_level(c) == LOG_LEVEL_INFO) /* a command says by itself how it goes */
         log_setup("fleetdump-agent", LOG_LEVEL_WARN);
     int code = privileges_drop(c->ship_user, c->ship_user, &e);
+    if (!code)
+        if (!code)
+            code = confine_shipper(c, &e);
     if (!code)
         code = load_tls(c, &u.tls, &e);
     if (!code)

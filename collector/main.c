@@ -4,6 +4,7 @@
 #include "collector/collector_options.h"
 #include "collector/doctor.h"
 #include "collector/init.h"
+#include "collector/server/confine.h"
 #include "common/base/log.h"
 #include "common/net/ca_files.h"
 #include <stdio.h>
@@ -63,7 +64,9 @@ static int serve(const struct collector_config *c, const struct collector_option
 static int check(const struct collector_config *c, struct error *e)
 {
     struct store_report report = {0};
-    int r = store_check(c->data, say, NULL, &report, e);
+    int r = confine_server(c->data, NULL, e);
+    if (r == 0)
+        r = store_check(c->data, say, NULL, &report, e);
     if (r)
         return r;
     printf("checked: %llu partitions, %llu packs, %llu chunks, %llu bodies, %llu rows; %llu damaged\n",
@@ -79,7 +82,9 @@ static int check(const struct collector_config *c, struct error *e)
 static int reindex(const struct collector_config *c, struct error *e)
 {
     struct store_report report = {0};
-    int r = store_reindex(c->data, say, NULL, &report, e);
+    int r = confine_server(c->data, NULL, e);
+    if (r == 0)
+        r = store_reindex(c->data, say, NULL, &report, e);
     if (r == 0)
         printf("reindexed: %llu partitions, %llu packs, %llu chunks, %llu rows; %llu things could not be restored\n",
                (unsigned long long)report.partitions, (unsigned long long)report.packs,

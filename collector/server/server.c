@@ -1,4 +1,5 @@
 #include "collector/server/server.h"
+#include "collector/server/confine.h"
 #include "collector/server/enroll.h"
 #include "collector/server/fresh.h"
 #include "collector/server/orders.h"
@@ -161,22 +162,35 @@ static void say_listening(const struct server *s)
              listener_port(s->listener), s->config->store.path);
 }
 
+/* In this order: nothing can be opened any more once the locks are closed, and threads that were there before have none. Who connects meanwhile
+ * waits for the loop. */
+static int begin(struct server *s, struct error *e)
+{
+    int code = listen_on(s, e);
+    if (code)
+        return code;
+    code = confine_server(s->config->store.path, s->tls ? &s->config->tls : NULL, e);
+    if (code == 0)
+        code = ingest_start(s->loop, s->store, session_job_done, &s->ingest, e);
+    if (code)
+        listener_close(s->listener);
+    return code;
+}
+
 static int serve(struct running *r, struct error *e)
 {
     struct server *s = &r->server;
-    int code = ingest_start(s->loop, s->store, session_job_done, &s->ingest, e);
-    if (code)
+    int code = begin(s, e);
+    if (code) {
+        uv_run(s->loop, UV_RUN_DEFAULT);
         return code;
+    }
     code = server_begin(s, e);
-    if (code == 0)
-        code = listen_on(s, e);
     if (code == 0) {
         watch_signals(r);
         say_listening(s);
-    } else {
-        s->listener = NULL;
+    } else
         server_stop(s);
-    }
     uv_run(s->loop, UV_RUN_DEFAULT);
     if (code == 0) {
         uv_close((uv_handle_t *)&r->patience, NULL);

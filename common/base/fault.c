@@ -17,13 +17,14 @@
 #define ERRNO_MAX    133
 #define DELAY_MS_MAX 600000
 
-enum action { ACTION_KILL, ACTION_CRASH, ACTION_ERRNO, ACTION_DELAY };
+enum action { ACTION_KILL, ACTION_CRASH, ACTION_ERRNO, ACTION_DELAY, ACTION_TRY };
 
 struct rule {
     char point[64];
     enum action action;
     int sys;                /* ACTION_ERRNO */
     unsigned long delay_ms; /* ACTION_DELAY */
+    const char *attempt;    /* ACTION_TRY; as long as the process */
     unsigned long nth;      /* acts at this passing only; 0: at every one */
     atomic_ulong passed;
 };
@@ -70,11 +71,16 @@ static void parse_action(struct rule *r, const char *text)
     } else if (strncmp(text, "delay=", 6) == 0) {
         r->action = ACTION_DELAY;
         r->delay_ms = number(text + 6, DELAY_MS_MAX);
+    } else if (strncmp(text, "try-", 4) == 0) {
+        r->action = ACTION_TRY;
+        r->attempt = strdup(text + 4);
+        if (!r->attempt || !fault_try_known(r->attempt))
+            refuse("nothing that could be tried", text);
     } else {
         r->action = ACTION_ERRNO;
         r->sys = errno_of_name(text);
         if (!r->sys)
-            refuse("expected kill, crash, delay=MS or an errno's name", text);
+            refuse("expected kill, crash, delay=MS, try-WHAT or an errno's name", text);
     }
 }
 
@@ -134,6 +140,9 @@ static int act(const struct rule *r)
         return 0;
     case ACTION_DELAY:
         pause_ms(r->delay_ms);
+        return 0;
+    case ACTION_TRY:
+        fault_try(r->point, r->attempt);
         return 0;
     default:
         return r->sys;
