@@ -11,7 +11,9 @@ afterwards: processes, namespaces, folder. Labs do not see each other."""
 import os
 import signal
 import subprocess
+import sys
 import time
+import traceback
 
 import fleet
 import pcapfile
@@ -207,6 +209,21 @@ def dumped(path):
     _, packets, damage = pcapfile.read(path)
     assert damage is None, damage
     return [p for p in packets if p.data[12:14] != MARK_TYPE]
+
+
+def tell(stories):
+    """Tells stories: those named on the command line, or all, also when one fails. The exit status."""
+    failed = 0
+    for story in [s for s in stories if s.__name__ in (sys.argv[1:] or s.__name__)]:
+        began = time.monotonic()
+        try:
+            story()
+            print("%s: good, %.1f s" % (story.__name__, time.monotonic() - began), flush=True)
+        except Exception:  # pylint: disable=broad-except  # the other stories are worth telling
+            traceback.print_exc()
+            print("%s: FAILED" % story.__name__, flush=True)
+            failed += 1
+    return int(failed > 0)
 
 
 def stop(child, how=signal.SIGTERM):
