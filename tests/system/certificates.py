@@ -8,6 +8,22 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
+
+DAY_S = 86400
+CA_CONFIG = """[ca]
+default_ca = this
+[this]
+database = %(folder)s/index
+new_certs_dir = %(folder)s
+rand_serial = yes
+unique_subject = no
+default_md = default
+policy = any
+[any]
+commonName = optional
+organizationalUnitName = optional
+"""
 
 SHIP_USER = "fleetdump-ship"
 
@@ -25,12 +41,15 @@ class Authority:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         openssl("req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=fleet of " + name, "-days", "3650", "-keyout", self.path("ca.key"),
                 "-out", self.path("ca.pem"), "-addext", "keyUsage=critical,keyCertSign")
+        open(self.path("index"), "w").close()
+        with open(self.path("config"), "w") as file:
+            file.write(CA_CONFIG % {"folder": folder})
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def issue(self, kind, name, folder, *options, subject="/CN=any", names=None, key=("ed25519",), trusted=None, owner=None):
-        """`options` go to `openssl x509 -req`; `names` instead of what kind and name say ("": none at all)."""
+    def issue(self, kind, name, folder, days=(-1, 30), subject="/CN=any", names=None, key=("ed25519",), trusted=None, owner=None):
+        """Good within those days from now; `names` instead of what kind and name say ("": none at all)."""
         os.makedirs(folder, mode=0o700, exist_ok=True)
         at = lambda file: os.path.join(folder, file)
         names = "URI:fleetdump://%s/%s" % (kind, name) if names is None else names
@@ -39,8 +58,9 @@ class Authority:
             if names:
                 file.write("subjectAltName = %s\n" % names)
         openssl("req", "-new", "-newkey", *key, "-nodes", "-subj", subject, "-keyout", at("key.pem"), "-out", at("request"))
-        openssl("x509", "-req", "-in", at("request"), "-CA", self.path("ca.pem"), "-CAkey", self.path("ca.key"), "-extfile", at("extensions"),
-                "-out", at("cert.pem"), *(options or ("-days", "30")))
+        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + day * DAY_S)) for day in days)
+        openssl("ca", "-batch", "-notext", "-config", self.path("config"), "-cert", self.path("ca.pem"), "-keyfile", self.path("ca.key"),
+                "-extfile", at("extensions"), "-startdate", begin, "-enddate", end, "-in", at("request"), "-out", at("cert.pem"))
         shutil.copy((trusted or self).path("ca.pem"), at("ca.pem"))
         os.unlink(at("extensions"))
         os.unlink(at("request"))

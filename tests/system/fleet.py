@@ -161,10 +161,10 @@ class Fleet:
         path = self.path(name + ".conf")
         if not os.path.exists(self.path(name + ".policy")):
             self.policy(name)
+        lines = {"name": name, "collector": self.address or "127.0.0.1:1", "spool": self.path("spool-" + name), "floor": "0",
+                 "policy": self.path(name + ".policy"), "operators": self.path(name + ".operators"), **self.security(name), **more}
         with open(path, "w") as conf:
-            conf.write("name = %s\ncollector = %s\nspool = %s\n" % (name, self.address or "127.0.0.1:1", self.path("spool-" + name)))
-            conf.write("policy = %s\noperators = %s\n" % (self.path(name + ".policy"), self.path(name + ".operators")))
-            for key, value in {"floor": "0", **self.security(name), **more}.items():
+            for key, value in lines.items():
                 conf.write("%s = %s\n" % (key, value))
         return path
 
