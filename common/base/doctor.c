@@ -40,7 +40,7 @@ int doctor_new(struct doctor **out, struct error *e)
 }
 
 /* It may quote a peer: printable. */
-static char *text_of(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static char *text_of(const char *fmt, va_list args)
 {
     char raw[DOCTOR_TEXT_MAX];
     struct error clean = ERROR_INIT;
