@@ -81,6 +81,7 @@ static int add_place(int ruleset, const struct sandbox_place *place, unsigned ve
     return code;
 }
 
+#if defined(FLEETDUMP_FAULTS) || defined(SANDBOX_BUILD_FOLDER) || SANDBOX_SANITIZED
 /* The folder that a file is to be written in. */
 static int add_folder_of(int ruleset, const char *path, unsigned version, struct error *e)
 {
@@ -91,6 +92,7 @@ static int add_folder_of(int ruleset, const char *path, unsigned version, struct
     struct sandbox_place place = {SANDBOX_CHANGE, folder};
     return add_place(ruleset, &place, version, e);
 }
+#endif
 
 #if SANDBOX_SANITIZED
 /* Where reports go: log_path=... */
