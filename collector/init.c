@@ -158,28 +158,28 @@ static int make_authority(const struct init *i, struct error *e)
     return r;
 }
 
-/* Makes the store, if there is none; no collector is running on it. */
-static int put_in_store(const struct init *i, const struct store_token *token, const struct store_user *user,
-                        struct error *e)
+/* Makes the store, if there is none; no collector may be running on it. */
+static int open_store(const struct init *i, struct store **out, struct error *e)
 {
     const struct store_config config = {.path = i->c->data, .partition_ns = i->c->partition_ns};
-    struct store *s = NULL;
-    int r = store_open(&config, &s, e);
-    if (r)
-        return r;
-    r = token ? store_token_put(s, token, e) : store_user_put(s, user, e);
-    store_close(s);
-    return r;
+    return store_open(&config, out, e);
 }
 
-/* As the owner of the data folder. */
+/* As the owner of the data folder. The store is first: it says whether a collector is running. */
 static int make_all(const struct init *i, char text[TOKEN_TEXT_MAX], struct error *e)
 {
     struct store_token row;
-    int r = make_authority(i, e);
+    struct store *s = NULL;
+    int r = open_store(i, &s, e);
+    if (r)
+        return r;
+    r = make_authority(i, e);
     if (r == 0)
         r = make_token(i, text, &row, e);
-    return r ? r : put_in_store(i, &row, NULL, e);
+    if (r == 0)
+        r = store_token_put(s, &row, e);
+    store_close(s);
+    return r;
 }
 
 /* ------------------------------------------------------------------ configuration, service */
@@ -296,8 +296,13 @@ static int put_first_admin(const struct init *i, struct error *e)
     int r = rights_row_of(i->admin, RIGHTS_ADMIN, &none, &row, e);
     const struct store_user user = {
         .name = i->admin, .role = row.role, .bounds = row.bounds, .created_ns = clock_wall_ns(), .created_by = "init"};
+    struct store *s = NULL;
     if (r == 0)
-        r = put_in_store(i, NULL, &user, e);
+        r = open_store(i, &s, e);
+    if (r == 0) {
+        r = store_user_put(s, &user, e);
+        store_close(s);
+    }
     rights_row_free(&row);
     return r;
 }

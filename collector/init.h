@@ -6,8 +6,7 @@
  *   tls/key.pem, cert.pem the collector's own; cert.pem last: with it the folder is complete
  *   collector.conf        `data`, `listen`, `name`, `baseline`; other lines stay as they are
  *
- * As root, all in the data folder is made as the folder's owner (the user fleetdump-collector, if the folder is new and that
- * user exists).
+ * As root, all in the data folder is made as the folder's owner (whom the package gave it to).
  *
  * With tls_ca in the configuration the authority is an organisation's own: then only the first administrator is put down.
  */

@@ -1,24 +1,10 @@
 #include "collector/init_owner.h"
 
 #include "common/base/fs.h"
-#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static bool is_empty(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    int count = 0;
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count <= 2;
-}
 
 int owner_find(const char *folder, struct owner *out, struct error *e)
 {
@@ -29,11 +15,7 @@ int owner_find(const char *folder, struct owner *out, struct error *e)
         return error_sys(e, errno, "cannot look at %s", folder);
     if (geteuid() != 0)
         return 0;
-    const struct passwd *p = getpwnam(OWNER_USER);
-    bool new = !there || (st.st_uid == 0 && is_empty(folder));
-    if (new &&p)
-        *out = (struct owner){.other = true, .uid = p->pw_uid, .gid = p->pw_gid};
-    else if (!new &&st.st_uid != 0)
+    if (there && st.st_uid != 0)
         *out = (struct owner){.other = true, .uid = st.st_uid, .gid = st.st_gid};
     return 0;
 }

@@ -8,15 +8,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define OWNER_USER "fleetdump-collector"
-
 struct owner {
     bool other; /* than us: we are root */
     uid_t uid;
     gid_t gid;
 };
 
-/* The owner of the folder; of one that is not there, or is root's and empty, the user OWNER_USER, if there is one. */
+/* The owner of the folder; of one that is not there, we. (The package makes it, for the user fleetdump-collector.) */
 MUST_CHECK int owner_find(const char *folder, struct owner *out, struct error *e);
 /* Makes the folder, 0700, if it is missing, and gives it to the owner. */
 MUST_CHECK int owner_make_folder(const char *folder, const struct owner *o, struct error *e);
