@@ -165,11 +165,17 @@ void enroll_close(struct enroll *en)
 
 /* ------------------------------------------------------------------ tokens */
 
+/* What was said, or what was found out before the collector was confined. */
 static int own_address(const struct enroll *en, const char *wanted, char out[TOKEN_ADDRESS_MAX + 1], struct error *e)
 {
-    const struct server_config *c = en->server->config;
-    uint16_t port = en->server->listener ? (uint16_t)listener_port(en->server->listener) : 0;
-    return net_reach(wanted && wanted[0] ? wanted : c->enroll.address, c->listen, port, out, TOKEN_ADDRESS_MAX + 1, e);
+    if (wanted && wanted[0])
+        return net_reach(wanted, NULL, 0, out, TOKEN_ADDRESS_MAX + 1, e);
+    if (!en->server->reach[0])
+        return error_set(e, ERROR_USAGE,
+                         "the address at which hosts reach this collector is not known: say `address = ...` "
+                         "in its configuration, or --address");
+    snprintf(out, TOKEN_ADDRESS_MAX + 1, "%s", en->server->reach);
+    return 0;
 }
 
 int enroll_new_token(struct enroll *en, const struct enroll_wish *w, struct store_token *row, char text[TOKEN_TEXT_MAX],

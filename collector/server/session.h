@@ -24,6 +24,7 @@ struct server {
     struct ingest *ingest;
     struct tls *tls; /* NULL: plain TCP */
     struct listener *listener;
+    char reach[256]; /* where tokens say that we are; "": unknown */
     struct session *sessions;
     struct fleet *fleet;
     struct orders *orders;

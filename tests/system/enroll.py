@@ -186,6 +186,12 @@ def from_nothing():
         assert [c["capture"] for c in hub.json("captures")] == ["of-web-1"]
         assert hub.json("agents")[0]["labels"] in ("role=web,dc=fra", ["role=web", "dc=fra"]), hub.json("agents")
         assert {(c["kind"], c["name"], c["state"]) for c in hub.json("admin", "list")} == {("agent", "web-1", "good"), ("user", "ann", "good")}
+        hub.stop()
+        hub.address = "0.0.0.0:0"  # everywhere: which of its addresses a token says is found out
+        hub.start()
+        said = hub.run("admin", "enroll", "web-3", "--collector", hub.address)
+        assert re.search(r"collector at (?!0\.0\.0\.0)\S+:%s" % hub.address.split(":")[1], said.stderr), said
+        hub.join("web-3", said.stdout.strip(), "--collector", hub.address)
 
 
 def tokens_that_are_refused():

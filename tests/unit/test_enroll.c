@@ -3,6 +3,7 @@
  * not.
  */
 #include "collector/server/enroll_impl.h"
+#include "common/net/reach.h"
 #include "common/packet/packet.h"
 #include "tests/unit/server_support.h"
 
@@ -35,6 +36,8 @@ static int set_up(void **state)
                                               .life_ns = 3600 * NS_PER_S};
     w->config.insecure_plaintext = false;
     world_start(w);
+    assert_int_equal(
+        net_reach(w->config.enroll.address, "127.0.0.1:0", 1, w->server.reach, sizeof w->server.reach, NULL), 0);
     buffer_free(&key);
     buffer_free(&root);
     return 0;
