@@ -113,6 +113,19 @@ static void put_users(const struct cli *cli, const struct command *of)
     json_decref(list);
 }
 
+/* Hosts that wait to be approved. */
+static void put_pending(const struct cli *cli, const struct command *of)
+{
+    json_t *answer = NULL, *item;
+    size_t i;
+    (void)of;
+    if (client_admin(cli, ADMIN_CREDENTIALS, json_pack("{s:b}", "pending", 1), &answer, NULL))
+        return;
+    json_array_foreach(json_object_get(answer, "pending"), i, item)
+        printf("%s\n", json_string_value(json_object_get(item, "name")));
+    json_decref(answer);
+}
+
 static const struct kind {
     const char *name;
     void (*put)(const struct cli *cli, const struct command *of);
@@ -126,6 +139,7 @@ static const struct kind {
     {"orders", put_orders},
     {"labels", put_labels},
     {"users", put_users},
+    {"pending", put_pending},
     {"manual-commands", manual_put_commands},
     {"manual-shared", manual_put_shared},
     {"manual-words", manual_put_words},
@@ -160,6 +174,7 @@ static const struct {
     {"for", "10s 60s 5m 1h ever", NULL},
     {"bytes", "100M 1G 10G none", NULL},
     {"fresh", "500ms 1500ms 5s no", NULL},
+    {"ttl", "1h 1d 7d", NULL},
     {"role", "viewer analyst operator admin", NULL},
 };
 
@@ -178,6 +193,9 @@ static const struct {
     {"capture stop", "orders"},
     {"capture rm", "orders"},
     {"help", "commands"},
+    {"admin enroll", "agents"},
+    {"admin approve", "pending"},
+    {"admin revoke", "agents"},
     {"admin user add", "users"},
     {"admin user remove", "users"},
 };

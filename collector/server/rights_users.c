@@ -169,6 +169,8 @@ static int raise_user(struct rights *r, const char *name, enum rights_role role,
         code = make_room(r, e);
     if (code) {
         rights_user_free(u);
+        if (w)
+            rights_row_free(&w->row);
         free(w);
         return code;
     }

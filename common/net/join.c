@@ -115,7 +115,9 @@ static int check(const struct join_wish *w, const struct join_answer *a, struct 
     if (r == 0 && (a->made.kind != w->kind || strcmp(a->made.name, w->name) != 0))
         r = error_set(e, ERROR_CONFLICT, "it gave a certificate for %s %s, and %s %s was to be",
                       identity_kind_name(a->made.kind), a->made.name, identity_kind_name(w->kind), w->name);
-    return r ? error_prefix(e, "the collector at %s", w->collector) : 0;
+    if (r)
+        (void)error_prefix(e, "the collector at %s", w->collector);
+    return r;
 }
 
 static int take(struct asking *a, struct join_answer *out, struct error *e)
@@ -131,7 +133,10 @@ static int take(struct asking *a, struct join_answer *out, struct error *e)
     if (!out->labels || out->label_count < m->label_count || out->certificate.failed || out->ca.failed)
         return error_set(e, ERROR_MEMORY, "no memory for the collector's answer");
     int r = ca_read_certificate(ca_text_of(&out->certificate), &out->made, e);
-    return r ? error_prefix(e, "the collector at %s", a->wish->collector) : check(a->wish, out, e);
+    if (r == 0)
+        return check(a->wish, out, e);
+    (void)error_prefix(e, "the collector at %s", a->wish->collector);
+    return r;
 }
 
 /* ------------------------------------------------------------------ again and again, if it must be */

@@ -62,8 +62,10 @@ int renew_take(const char *folder, const struct identity *ours, const struct mes
     if (m->code)
         return error_set(e, m->code, "the collector does not renew the certificate: %s", m->text);
     int r = check(folder, ours, ca_text_string(m->certificate), e);
-    if (r)
-        return error_prefix(e, "the collector gave a certificate that is none of ours");
+    if (r) {
+        (void)error_prefix(e, "the collector gave a certificate that is none of ours");
+        return r;
+    }
     if (snprintf(path, sizeof path, "%s/" CA_CERT_NAME, folder) >= (int)sizeof path)
         return error_set(e, ERROR_LIMIT, "the name of the folder %.80s is too long", folder);
     buffer_append(&pem, m->certificate, strlen(m->certificate));
