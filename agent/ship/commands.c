@@ -8,12 +8,14 @@
 #include "common/net/selector.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #define REPORTS_MOST 256         /* at one waking */
+#define ROOM_MS      2000        /* how long the monitor may take until it takes a request: it waits for nobody */
 #define ROOM_LEAST   (16u << 20) /* less free than this is too little to begin a capture with: about one chunk */
 
 static const char no_monitor[] =
@@ -40,8 +42,14 @@ static struct known_order *add(struct commands *c, const uint8_t id[16])
 
 bool commands_request(struct uplink *u, const struct monitor_request *r)
 {
-    if (send(u->commands.fd, r, sizeof(*r), MSG_NOSIGNAL) == (ssize_t)sizeof(*r))
-        return true;
+    struct pollfd room = {.fd = u->commands.fd, .events = POLLOUT};
+    for (unsigned tries = 0; tries < 2; tries++) {
+        if (send(u->commands.fd, r, sizeof(*r), MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(*r))
+            return true;
+        if ((errno != EAGAIN && errno != EINTR) ||
+            poll(&room, 1, ROOM_MS) < 0) /* it has more to judge than the socket holds */
+            break;
+    }
     log_error("uplink: the monitor does not take a request: %s", strerror(errno));
     return false;
 }
