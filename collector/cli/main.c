@@ -73,10 +73,23 @@ static const char *choose_address(const char *login, const struct client_config 
 
 /* ------------------------------------------------------------------ commands */
 
-const struct command *const commands[] = {&command_agents, &command_captures, &command_capture, &command_flows,
-                                          &command_pull,   &command_print,    &command_show,    &command_status,
-                                          &command_chunks, &command_export,   &command_login,   &command_key,
-                                          &command_admin,  &command_audit,    &command_doctor,  NULL};
+const struct command *const commands[] = {&command_agents,
+                                          &command_captures,
+                                          &command_capture,
+                                          &command_flows,
+                                          &command_pull,
+                                          &command_print,
+                                          &command_show,
+                                          &command_status,
+                                          &command_chunks,
+                                          &command_export,
+                                          &command_login,
+                                          &command_key,
+                                          &command_admin,
+                                          &command_audit,
+                                          &command_doctor,
+                                          &command_deploy,
+                                          NULL};
 
 const char *command_word(const struct command *c)
 {

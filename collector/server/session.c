@@ -128,6 +128,7 @@ static void see_agent(struct session *s, const char *status_json)
     if (!job)
         return;
     job->name = copy(s->agent);
+    job->certified_ns = s->is.not_before_ns;
     job->software = copy(s->software);
     job->labels = copy(s->labels);
     job->peer = copy(s->peer);

@@ -37,7 +37,8 @@ static int check_name(const struct known_agent *known, const struct store_agent 
 {
     char seen[64];
     if (!known->found || memcmp(known->install, a->install, sizeof(a->install)) == 0 ||
-        known->last_seen_ns + NAME_TAKEN_NS < a->seen_ns)
+        known->last_seen_ns + NAME_TAKEN_NS < a->seen_ns ||
+        a->certified_ns >= known->last_seen_ns) /* made for the one that comes */
         return 0;
     return error_set(e, ERROR_CONFLICT,
                      "another installation uses the agent name %s (seen %s): give one of the two another name, or wait "

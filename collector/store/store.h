@@ -80,6 +80,7 @@ struct store_agent {
     const char *software;
     const char *labels;
     uint8_t install[16];
+    uint64_t certified_ns;                  /* since when his certificate is good; 0: he has none */
     const struct filter_address *addresses; /* times unused */
     uint32_t address_count;
     uint64_t seen_ns;

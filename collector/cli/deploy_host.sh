@@ -1,0 +1,232 @@
+# What `fleetdump deploy` runs on a host, as root, by sh: ACTION KEY=VALUE... It says "fact KEY=VALUE", "say WORDS" and "fail WORDS".
+# Standard input of `install`: the token or "-", the operator's line or "-", the unit's number of bytes, the payload's; then unit and payload.
+set -u
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+action=$1
+shift
+mode=permanent collector="" allow=no forbid="" package=no
+for pair in "$@"; do
+    value=${pair#*=}
+    case $pair in
+    mode=*) mode=$value ;;
+    collector=*) collector=$value ;;
+    allow=*) allow=$value ;;
+    forbid=*) forbid=$value ;;
+    package=*) package=$value ;;
+    esac
+done
+
+fail() {
+    echo "fail $*"
+    exit 1
+}
+must() { # COMMAND...: or it is said what it said
+    said=$("$@" 2>&1) || fail "$(printf '%s' "${said:-$*}" | tail -n 2 | tr '\n' ' ')"
+}
+
+transient=/var/lib/fleetdump-transient
+packaged=$(dpkg-query -W -f '${db:Status-Status} ${Version}' fleetdump-agent 2>/dev/null | sed -n 's/^installed //p')
+if [ "$mode" = transient ]; then
+    etc=$transient data=$transient service=fleetdump-agent-transient unit=/run/systemd/system/fleetdump-agent-transient.service
+    agent=$transient/fleetdump-agent ship=64901 capture=64902
+else
+    etc=/etc/fleetdump data=/var/lib/fleetdump-agent service=fleetdump-agent unit=/etc/systemd/system/fleetdump-agent.service
+    agent=/usr/local/sbin/fleetdump-agent ship=fleetdump-ship capture=fleetdump-capture
+    [ -z "$packaged" ] || agent=/usr/sbin/fleetdump-agent
+fi
+conf=$etc/agent.conf policy=$etc/policy.conf operators=$etc/operators pid_file=$data/agent.pid made=$data/deployed
+
+has_systemd() {
+    [ -d /run/systemd/system ]
+}
+pid() { # of one that runs without systemd
+    [ -f "$pid_file" ] && read -r it <"$pid_file" && [ "$(cat "/proc/$it/comm" 2>/dev/null)" = fleetdump-agent ] && echo "$it"
+}
+runs() {
+    if has_systemd; then
+        systemctl is-active --quiet $service
+    else
+        pid >/dev/null
+    fi
+}
+setting() { # KEY of the configuration
+    sed -n "s/^$1 *= *//p" "$conf" 2>/dev/null | tail -n 1 | tr -d '"'
+}
+
+# ---------------------------------------------------------------- probe
+probe() {
+    echo "fact machine=$(uname -m)"
+    has_systemd && echo "fact systemd=yes"
+    echo "fact package=$packaged"
+    [ ! -x "$agent" ] || echo "fact agent=$(sha256sum "$agent" | cut -d ' ' -f 1)"
+    [ ! -s "$data/tls/cert.pem" ] || echo "fact ca=$(sha256sum "$data/tls/ca.pem" | cut -d ' ' -f 1)"
+    echo "fact name=$(setting name)"
+    echo "fact collector=$(setting collector)"
+    runs && echo "fact runs=yes"
+    [ "$mode" = permanent ] || [ ! -e /var/lib/fleetdump-agent/tls/cert.pem ] || echo "fact other=permanent"
+    [ "$mode" = transient ] || [ ! -e $transient ] || echo "fact other=transient"
+    # shellcheck disable=SC2086  # words: address, port, address, port
+    set -- ${SSH_CONNECTION:-}
+    echo "fact ssh_port=${4:-22}"
+    exit 0
+}
+
+# ---------------------------------------------------------------- install
+put_package() {
+    file=$(mktemp /tmp/fleetdump-agent.XXXXXX.deb) || fail "no room in /tmp"
+    cat >"$file"
+    chmod 644 "$file"
+    export DEBIAN_FRONTEND=noninteractive
+    must apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold --allow-downgrades "$file"
+    rm -f "$file"
+    agent=/usr/sbin/fleetdump-agent
+}
+put_agent() {
+    mkdir -p "${agent%/*}"
+    { cat >"$agent.new" && chmod 755 "$agent.new" && mv "$agent.new" "$agent"; } || fail "cannot write $agent"
+    [ "$mode" = transient ] || echo "agent $agent" >>"$made"
+}
+check_libraries() {
+    "$agent" --version >/dev/null 2>&1 && return
+    lacking=$(ldd "$agent" 2>/dev/null | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | tr '\n' ' ')
+    [ -n "$lacking" ] || fail "$agent does not run here: $("$agent" --version 2>&1 | head -n 1)"
+    fail "libraries are missing ($lacking): deploy with --package FILE, or there: apt-get install libcap-ng0 libpcap0.8 libprotobuf-c1 libssl3 libuv1 libxxhash0 libzstd1"
+}
+make_users() { # those of the package, or numbers that nobody has
+    [ "$mode" = permanent ] || return 0
+    for user in $ship $capture; do
+        id "$user" >/dev/null 2>&1 && continue
+        must useradd --system --user-group --no-create-home --home-dir / --shell /usr/sbin/nologin "$user"
+        echo "user $user" >>"$made"
+    done
+}
+make_folders() {
+    mkdir -p "$etc" "$data/spool" || fail "cannot make $data"
+    chmod 711 "$data"
+    make_users
+    { chown "$ship:$ship" "$data/spool" && chmod 2770 "$data/spool"; } || fail "cannot give $data/spool to $ship"
+}
+configure() {
+    if [ "$mode" = transient ] && [ ! -f "$conf" ]; then
+        cat >"$conf" <<END
+spool = $data/spool
+tls = $data/tls
+policy = $policy
+operators = $operators
+ship_user = $ship
+capture_user = $capture
+END
+    fi
+    [ "$1" = - ] || grep -qxF -e "$1" "$operators" 2>/dev/null || printf '%s\n' "$1" >>"$operators"
+    if [ "$allow" = yes ] && ! grep -q '^allow *=' "$policy" 2>/dev/null; then
+        printf 'allow = yes\nbaseline = yes\n' >>"$policy"
+    fi
+    [ -z "$forbid" ] || grep -qx "forbid_port = $forbid" "$policy" 2>/dev/null || echo "forbid_port = $forbid" >>"$policy"
+    chmod 644 "$operators" "$policy" 2>/dev/null
+    grep -q '^allow *= *yes' "$policy" 2>/dev/null && echo "fact allowed=yes"
+}
+join() {
+    [ "$1" != - ] || return 0
+    set -- "$1" "$agent" join - --config "$conf" ${collector:+--collector "$collector"}
+    token=$1
+    shift
+    said=$(printf '%s\n' "$token" | "$@" 2>&1) || fail "$(printf '%s' "$said" | tail -n 1 | sed 's/^fleetdump-agent: //')"
+}
+start_plain() {
+    [ "$mode" = transient ] || fail "no systemd here: deploy with --transient, which then starts a plain process"
+    setsid "$agent" --config "$conf" </dev/null >>"$data/log" 2>&1 &
+    echo $! >"$pid_file"
+    n=0
+    while [ $n -lt 10 ]; do
+        sleep 0.1
+        pid >/dev/null || fail "the agent ended at once: $(tail -n 1 "$data/log" | cut -d ' ' -f 3-)"
+        n=$((n + 1))
+    done
+}
+start() { # whether the unit was sent: "" or its file
+    if ! has_systemd; then
+        stop
+        start_plain
+        return
+    fi
+    if [ -z "$packaged" ] || [ "$mode" = transient ]; then
+        sed -e "s#^ExecStart=.*#ExecStart=$agent --config $conf#" "$1" >"$1.new"
+        [ "$mode" = permanent ] || sed -i -e '/^StateDirectory/d' -e "s#^SupplementaryGroups=.*#SupplementaryGroups=$ship#" \
+            -e "s#^ProtectSystem=strict#&\nReadWritePaths=$data#" "$1.new"
+        mkdir -p "${unit%/*}"
+        cat "$1.new" >$unit
+        rm -f "$1.new"
+        [ "$mode" = transient ] || echo "unit $unit" >>"$made"
+        must systemctl daemon-reload
+    fi
+    [ "$mode" = transient ] || must systemctl --quiet enable $service
+    must systemctl restart $service
+}
+stop() {
+    if has_systemd; then
+        systemctl stop $service 2>/dev/null
+        return 0
+    fi
+    it=$(pid) || return 0
+    kill "$it"
+    n=0
+    while pid >/dev/null && [ $n -lt 300 ]; do
+        sleep 0.1
+        n=$((n + 1))
+    done
+    pid >/dev/null && kill -9 "$it"
+    return 0
+}
+install_all() {
+    { read -r token && read -r operator && read -r unit_bytes && read -r bytes; } || fail "nothing came through ssh"
+    [ "$mode" = transient ] || has_systemd || fail "no systemd here: deploy with --transient, which then starts a plain process"
+    umask 022
+    make_folders
+    sent=$(mktemp) || fail "no room in /tmp"
+    trap 'rm -f "$sent"' EXIT
+    head -c "$unit_bytes" >"$sent"
+    if [ "$bytes" != 0 ] && [ "$package" = yes ]; then
+        put_package
+        packaged=yes
+    elif [ "$bytes" != 0 ]; then
+        put_agent
+    fi
+    check_libraries
+    configure "$operator"
+    join "$token"
+    start "$sent"
+    [ ! -f "$made" ] || sort -u -o "$made" "$made"
+    exit 0
+}
+
+# ---------------------------------------------------------------- remove
+remove() {
+    if [ ! -e "$data" ] && [ ! -e "$conf" ]; then
+        echo "say nothing of it is there"
+        exit 0
+    fi
+    stop
+    if [ "$mode" = permanent ] && [ -n "$packaged" ]; then
+        export DEBIAN_FRONTEND=noninteractive
+        must apt-get purge -y -qq fleetdump-agent
+    elif [ "$mode" = permanent ]; then
+        has_systemd && systemctl --quiet disable $service 2>/dev/null
+        sed -n 's/^agent //p; s/^unit //p' "$made" 2>/dev/null | while read -r file; do rm -f "$file"; done
+        users=$(sed -n 's/^user //p' "$made" 2>/dev/null)
+        rm -f "$conf" "$policy" "$operators"
+        rmdir "$etc" 2>/dev/null
+        for user in $users; do userdel "$user" 2>/dev/null; done
+    fi
+    rm -f $unit
+    has_systemd && systemctl daemon-reload
+    rm -rf "$data" "$data.orders" "$data.audit"
+    exit 0
+}
+
+[ "$(id -u)" = 0 ] || fail "this needs root: ssh as root, or let sudo ask for no password there"
+case $action in
+probe) probe ;;
+install) install_all ;;
+remove) remove ;;
+esac
