@@ -75,7 +75,7 @@ def check_secrets(system):
         os.chmod(path, 0o755)
         assert "chmod go= " + path in [one["mend"] for one in certificates_of(folder, {"certificate"})]
         os.chmod(path, mode & 0o7777)
-    system.authority.issue("agent", "web-1", folder, "-days", "-1")
+    system.authority.issue("agent", "web-1", folder, days=(-2, -1))
     assert "ended at" in certificates_of(folder, {"certificate", "reach"})[-1]["found"]
     system.authority.issue("user", "web-1", folder)
     assert "join" in certificates_of(folder, {"certificate"})[-1]["mend"]
