@@ -11,9 +11,25 @@
 
 #define NEW ".new"
 
+/* Who owns the folder must be able to get there. */
+static int make_parents(const char *path, struct error *e)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path || access(path, F_OK) == 0)
+        return 0;
+    char *parent = strndup(path, (size_t)(slash - path));
+    int fd = parent ? fs_open_dir(parent, 0755, e) : error_set(e, ERROR_MEMORY, "no memory for a name");
+    free(parent);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
 int ca_make_folder(const char *path, uid_t uid, gid_t gid, struct error *e)
 {
-    int fd = fs_open_dir(path, 0700, e), r = 0;
+    int r = make_parents(path, e);
+    int fd = r ? r : fs_open_dir(path, 0700, e);
     if (fd < 0)
         return fd;
     if (fchown(fd, uid, gid) != 0 || fchmod(fd, 0700) != 0)

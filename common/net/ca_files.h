@@ -13,7 +13,7 @@
 #define CA_CERT_NAME "cert.pem"
 #define CA_KEY_NAME  "key.pem"
 
-/* Makes the folder if there is none, and gives it to that user and group (-1: as it is) with mode 0700. */
+/* Makes the folder if there is none (and its parents, 0755), and gives it to that user and group (-1: as it is) with mode 0700. */
 MUST_CHECK int ca_make_folder(const char *path, uid_t uid, gid_t gid, struct error *e);
 
 /* Replaces a file, durably. `path` has a folder, or lies in the current one. */
