@@ -153,16 +153,6 @@ static int verify(const struct judge *j, unsigned purposes, const struct order_r
                             now_ns, who, e);
 }
 
-/* The collector's time as this host's; saturating. */
-static uint64_t local(uint64_t collector_ns, int64_t clock_ns)
-{
-    if (collector_ns == UINT64_MAX)
-        return collector_ns;
-    if (clock_ns < 0)
-        return collector_ns > (uint64_t)-clock_ns ? collector_ns - (uint64_t)-clock_ns : 0;
-    return collector_ns > UINT64_MAX - (uint64_t)clock_ns ? UINT64_MAX : collector_ns + (uint64_t)clock_ns;
-}
-
 static int64_t believed(int64_t clock_ns)
 {
     const int64_t most = (int64_t)ORDER_CLOCK_MOST_NS;
@@ -171,7 +161,7 @@ static int64_t believed(int64_t clock_ns)
 
 static int check_times(const struct capture_request *r, int64_t clock_ns, uint64_t now_ns, struct error *e)
 {
-    uint64_t expires = local(r->expires_ns, clock_ns), issued = local(r->issued_ns, clock_ns);
+    uint64_t expires = order_local_ns(r->expires_ns, clock_ns), issued = order_local_ns(r->issued_ns, clock_ns);
     if (!r->expires_ns || now_ns > expires)
         return error_set(e, ERROR_REFUSED, "the order has expired: it is played again, or this host's clock is wrong");
     if (issued > now_ns && issued - now_ns > ORDER_CLOCK_MOST_NS)
@@ -184,7 +174,8 @@ static int order_of(const struct capture_request *q, const struct monitor_reques
                     struct error *e)
 {
     int64_t clock_ns = believed(r->clock_ns);
-    uint64_t start = q->start_ns ? local(q->start_ns, clock_ns) : 0, end = q->end_ns ? local(q->end_ns, clock_ns) : 0;
+    uint64_t start = q->start_ns ? order_local_ns(q->start_ns, clock_ns) : 0,
+             end = q->end_ns ? order_local_ns(q->end_ns, clock_ns) : 0;
     uint64_t left = end ? (end > now_ns ? end - now_ns : 0) : UINT64_MAX;
     if (r->kind == REQUEST_START && r->left_ns < left)
         left = r->left_ns;
@@ -239,7 +230,7 @@ int judge_remember(struct judge *j, const struct order_record *record, struct er
     int r = message_decode_request(record->bytes, record->bytes_length, &m, e);
     if (r)
         return r;
-    uint64_t until = local(m.check.request->expires_ns, (int64_t)(2 * ORDER_CLOCK_MOST_NS));
+    uint64_t until = order_local_ns(m.check.request->expires_ns, (int64_t)(2 * ORDER_CLOCK_MOST_NS));
     r = order_seen_add(j->config->spool, &j->seen, m.check.request->id, until, clock_wall_ns(), e);
     message_free(&m);
     return r ? error_prefix(e, "a signed order cannot be remembered, so it is not taken") : 0;

@@ -94,9 +94,20 @@ static uint64_t later(uint64_t now_ns, uint64_t by_ns)
     return by_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + by_ns;
 }
 
+uint64_t order_local_ns(uint64_t collector_ns, int64_t clock_ns)
+{
+    if (collector_ns == UINT64_MAX)
+        return collector_ns;
+    if (clock_ns < 0)
+        return collector_ns > (uint64_t)-clock_ns ? collector_ns - (uint64_t)-clock_ns : 0;
+    return later(collector_ns, (uint64_t)clock_ns);
+}
+
 int order_from_request(const struct capture_request *r, uint64_t wait_ns, uint64_t left_ns, uint64_t now_wall_ns,
                        struct order *o, struct error *e)
 {
+    if (r->for_ns && left_ns > later(wait_ns, r->for_ns))
+        left_ns = later(wait_ns, r->for_ns);
     *o = (struct order){.magic = ORDER_MAGIC,
                         .snaplen = r->snaplen,
                         .keep = r->keep,

@@ -52,7 +52,11 @@ MUST_CHECK int order_check(const struct order *o, struct error *e);
 /* The globs of its interfaces; returns how many. They are the order's. */
 size_t order_globs(const struct order *o, const char *globs[REQUEST_INTERFACES_MAX]);
 
-/* From a request that came over the wire, with the times that remain (net_order); ERROR_LIMIT for what does not fit. */
+/* A time of the collector's clock by this host's, which is clock_ns ahead of it; UINT64_MAX stays. */
+uint64_t order_local_ns(uint64_t collector_ns, int64_t clock_ns);
+
+/* From a request that came over the wire, with the times that remain (net_order), of which for_ns leaves no more than it
+ * says; ERROR_LIMIT for what does not fit. */
 MUST_CHECK int order_from_request(const struct capture_request *r, uint64_t wait_ns, uint64_t left_ns,
                                   uint64_t now_wall_ns, struct order *o, struct error *e);
 

@@ -135,6 +135,23 @@ static int put_request(struct uplink *u, const struct capture_request *r, uint64
 }
 
 /* ------------------------------------------------------------ orders */
+/* An order that lay in a socket while this process could not read it has less left than it says: its times are held
+ * against our clock, too, as far as that is known to be the collector's. */
+static struct net_order by_our_clock(const struct uplink *u, const struct net_order *n)
+{
+    struct net_order o = *n;
+    const struct capture_request *r = n->request;
+    struct clock_sample clock = {.uncertainty_ns = ORDER_CLOCK_MOST_NS};
+    (void)commands_clock(&u->commands, &clock);
+    uint64_t now = order_local_ns(clock_wall_ns(), -clock.offset_ns), end = n->end_ns ? n->end_ns : r->end_ns;
+    uint64_t wait = r->start_ns > now ? r->start_ns - now : 0;
+    now -= now > clock.uncertainty_ns ? clock.uncertainty_ns : now; /* in its favour */
+    uint64_t left = end > now ? end - now : 0;
+    o.left_ns = end && left < o.left_ns ? left : o.left_ns;
+    o.wait_ns = wait < o.wait_ns ? wait : o.wait_ns;
+    return o;
+}
+
 static void start(struct uplink *u, const struct net_order *n)
 {
     const struct capture_request *r = n->request;
@@ -145,7 +162,8 @@ static void start(struct uplink *u, const struct net_order *n)
         snprintf(k->name, sizeof(k->name), "%s", r->name);
         return;
     }
-    int code = put_request(u, r, n->wait_ns, n->left_ns, &q, &e);
+    const struct net_order timely = by_our_clock(u, n);
+    int code = put_request(u, r, timely.wait_ns, timely.left_ns, &q, &e);
     if (!code && !k && !(k = add(&u->commands, r->id)))
         code = error_set(&e, ERROR_LIMIT, "this agent has as many captures as it can tell of");
     if (code) {

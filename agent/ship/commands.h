@@ -19,7 +19,7 @@
 #include "agent/ship/rates.h"
 #include <uv.h>
 
-#define CLOCK_EVERY_MS      10000u
+#define CLOCK_EVERY_MS      5000u /* also how the collector knows that this agent does not hang */
 #define CLOCK_SAMPLES       8u
 #define COMMANDS_ORDERS     (2 * NET_ORDERS_MAX) /* known at once: those that run, those that are over */
 #define COMMANDS_FLUSHES    64u

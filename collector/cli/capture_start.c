@@ -196,7 +196,7 @@ static int collect(struct start *s, bool *arrived, struct error *e)
     if (r == 0 && s->stream)
         return capture_stream_end(s->stream, s->client, s->order, arrived, e);
     if (r == 0)
-        r = order_settle(s->client, s->order, arrived, e);
+        r = order_settle(s->cli, s->client, s->order, arrived, e);
     if (r == 0)
         r = reopen(s, e);
     return r == 0 && s->write ? write_file(s, e) : r;

@@ -6,7 +6,8 @@
 
 static const struct list_column agents_columns[] = {
     {"agent", "AGENT", LOOK_NAME, NULL},
-    {"connected", "UP", LOOK_TEXT, NULL},
+    {"up", "UP", LOOK_NAME, NULL}, /* silent: connected, but it does not answer */
+    {"connected", "CONNECTED", LOOK_TEXT, NULL},
     {"last_seen", "SEEN", LOOK_AGO, NULL},
     {"clock_offset", "CLOCK", LOOK_OFFSET, "status.clock.offset_ns"},
     {"clock_uncertainty", "CLOCK +-", LOOK_SPAN, "status.clock.uncertainty_ns"},
@@ -82,8 +83,8 @@ static const struct list_column status_columns[] = {
 static const struct listing list_agents = {
     .kind = QUERY_AGENTS,
     .columns = agents_columns,
-    .choice = {.table = "agent,connected,last_seen,clock_offset,packets,bytes,spool_bytes,problem,labels,addresses",
-               .wide = "agent,connected,last_seen,clock_offset,first_seen,peer,chunks,packets,bytes,spool_bytes,"
+    .choice = {.table = "agent,up,last_seen,clock_offset,packets,bytes,spool_bytes,problem,labels,addresses",
+               .wide = "agent,up,last_seen,clock_offset,first_seen,peer,chunks,packets,bytes,spool_bytes,"
                        "spool_quota,problem,software,labels,addresses"},
     .nothing = "no agent has ever connected to this collector: start fleetdump-agent with `collector = ADDRESS`",
 };

@@ -7,6 +7,7 @@
 
 #define ASK_EVERY_MS 100u
 #define FRESH_MS     1000u
+#define SAY_AFTER_MS 500u
 #define MISSING_MAX  500u /* bytes of a sentence about agents */
 
 /* ------------------------------------------------------------------ what is still on its way */
@@ -36,12 +37,31 @@ static int ask_packets(struct client *c, const char *name, uint64_t *packets, st
     return r;
 }
 
+struct on_its_way {
+    uint64_t open;     /* streams that have not ended */
+    uint64_t awaited;  /* of these, of agents that are there */
+    uint64_t packets;  /* that the collector holds, or knows to be given up */
+    bool anybody_away; /* what they have may come later, much later */
+};
+
+static bool is_here(const json_t *order, const char *agent)
+{
+    size_t i;
+    json_t *a;
+    json_array_foreach(json_object_get(order, "agents"), i, a)
+    {
+        if (strcmp(order_text(a, "agent"), agent) == 0)
+            return order_flag(a, "connected");
+    }
+    return false;
+}
+
 /* A question for packets of the future, so none: agents hand over what they have, and its account names the streams
  * that have not ended. */
-static int ask_streams(struct client *c, const char *name, uint64_t *open, struct error *e)
+static int ask_streams(struct client *c, const json_t *order, struct on_its_way *w, struct error *e)
 {
     const struct message_query q = {.kind = QUERY_PULL,
-                                    .capture = (char *)(uintptr_t)name,
+                                    .capture = (char *)(uintptr_t)order_text(order, "capture"),
                                     .since_ns = INT64_MAX,
                                     .until_ns = UINT64_MAX,
                                     .link_type = UINT32_MAX,
@@ -50,32 +70,53 @@ static int ask_streams(struct client *c, const char *name, uint64_t *open, struc
     size_t i;
     json_t *agent;
     int r = client_query(c, &q, NULL, take_nothing, NULL, &answer, e);
-    *open = 0;
-    json_array_foreach(json_object_get(answer.manifest, "agents"), i, agent) *open +=
-        order_number(agent, "open_streams");
+    json_array_foreach(json_object_get(answer.manifest, "agents"), i, agent)
+    {
+        uint64_t open = order_number(agent, "open_streams");
+        w->open += open;
+        w->awaited += is_here(order, order_text(agent, "agent")) ? open : 0;
+    }
     client_answer_free(&answer);
+    return r;
+}
+
+static int ask_all(struct client *c, const json_t *order, struct on_its_way *w, bool *arrived, struct error *e)
+{
+    size_t i;
+    json_t *a;
+    *w = (struct on_its_way){0};
+    json_array_foreach(json_object_get(order, "agents"), i, a) w->anybody_away |= !order_flag(a, "connected");
+    int r = ask_streams(c, order, w, e);
+    if (r == 0)
+        r = ask_packets(c, order_text(order, "capture"), &w->packets, e);
+    *arrived = r == 0 && w->open == 0 && w->packets >= order_number(order, "packets");
     return r;
 }
 
 int order_arrived(struct client *c, const json_t *order, bool *arrived, struct error *e)
 {
-    const char *name = order_text(order, "capture");
-    uint64_t packets = 0, open = 0;
-    int r = ask_streams(c, name, &open, e);
-    if (r == 0)
-        r = ask_packets(c, name, &packets, e);
-    *arrived = r == 0 && open == 0 && packets >= order_number(order, "packets");
-    return r;
+    struct on_its_way w;
+    return ask_all(c, order, &w, arrived, e);
 }
 
-int order_settle(struct client *c, const json_t *order, bool *arrived, struct error *e)
+int order_settle(const struct cli *cli, struct client *c, const json_t *order, bool *arrived, struct error *e)
 {
-    uint64_t end_ns = clock_mono_ns() + ORDER_SETTLE_MS * NS_PER_MS;
+    struct on_its_way w;
+    uint64_t begin_ns = clock_mono_ns();
     unsigned interrupts = interrupt_count();
-    int r = order_arrived(c, order, arrived, e);
-    while (r == 0 && !*arrived && clock_mono_ns() < end_ns && interrupt_count() == interrupts) {
+    bool said = false;
+    int r = ask_all(c, order, &w, arrived, e);
+    while (r == 0 && !*arrived && (w.awaited || !w.anybody_away) && interrupt_count() == interrupts) {
+        uint64_t waited_ms = (clock_mono_ns() - begin_ns) / NS_PER_MS;
+        if (waited_ms >= ORDER_SETTLE_MS)
+            break;
+        if (!said && waited_ms >= SAY_AFTER_MS) {
+            note(cli, "waiting for what is still on its way from the agents (at most %u s) ...",
+                 ORDER_SETTLE_MS / 1000);
+            said = true;
+        }
         (void)interrupt_wait(ASK_EVERY_MS, -1);
-        r = order_arrived(c, order, arrived, e);
+        r = ask_all(c, order, &w, arrived, e);
     }
     return r == ERROR_CANCELLED ? 0 : r;
 }

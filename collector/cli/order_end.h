@@ -12,8 +12,9 @@
 /* Whether all that agents say they captured has arrived (or was given up). */
 MUST_CHECK int order_arrived(struct client *c, const json_t *order, bool *arrived, struct error *e);
 
-/* Waits for that, at most ORDER_SETTLE_MS or until a signal comes. */
-MUST_CHECK int order_settle(struct client *c, const json_t *order, bool *arrived, struct error *e);
+/* Waits for that, at most ORDER_SETTLE_MS or until a signal comes, and not for agents that are away; says that it waits. */
+MUST_CHECK int order_settle(const struct cli *cli, struct client *c, const json_t *order, bool *arrived,
+                            struct error *e);
 
 /* One line on stderr: how many agents, packets, bytes, drops. */
 void order_say_totals(const struct cli *cli, const json_t *order);

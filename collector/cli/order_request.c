@@ -1,4 +1,7 @@
-/* The request that the options make. */
+/*
+ * The request that the options make. --for counts from when the collector starts it, so it is signed as a duration; beside it
+ * stands when it is over in any case, which bounds what a signature may be used for.
+ */
 #include "collector/cli/names.h"
 #include "collector/cli/order_options.h"
 #include "collector/cli/order_selector.h"
@@ -12,6 +15,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+#define ORDER_START_MOST_NS (60 * NS_PER_S) /* the agents are asked first: longer than that no collector waits */
 
 /* ------------------------------------------------------------------ the filter */
 
@@ -52,6 +57,11 @@ static int take_filter(const struct cli *cli, const json_t *agents, const char *
 
 /* ------------------------------------------------------------------ times */
 
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 /* +15m is from now on; all else as everywhere. */
 static int take_start(const char *text, uint64_t now_ns, uint64_t *start_ns, struct error *e)
 {
@@ -60,7 +70,7 @@ static int take_start(const char *text, uint64_t now_ns, uint64_t *start_ns, str
     if (r)
         return error_prefix(e, "--start-at");
     if (text[0] == '+')
-        *start_ns = now_ns + *start_ns < now_ns ? UINT64_MAX : now_ns + *start_ns;
+        *start_ns = sum(now_ns, *start_ns);
     if (*start_ns < now_ns)
         return error_set(e, ERROR_USAGE, "--start-at %s: that was %s; write +15m for in 15 minutes, or the day too",
                          text, units_format_time(*start_ns, when, sizeof when));
@@ -74,8 +84,9 @@ static int take_times(const struct order_options *o, uint64_t now_ns, struct cap
     if (code)
         return code;
     r->start_ns = o->start_at ? start_ns : 0;
+    r->for_ns = o->for_ns;
     if (o->for_ns)
-        r->end_ns = start_ns + o->for_ns < start_ns ? UINT64_MAX : start_ns + o->for_ns;
+        r->end_ns = sum(sum(start_ns, o->for_ns), ORDER_START_MOST_NS);
     r->issued_ns = now_ns;
     r->expires_ns = r->end_ns ? r->end_ns : UINT64_MAX;
     return 0;

@@ -66,9 +66,18 @@ static int by_name(const void *name, const void *one)
     return strcmp(name, *(char *const *)one);
 }
 
-static bool is_connected(const struct query_live *live, const char *name)
+/* Its place among those that are connected, or NULL. */
+static char *const *connection(const struct query_live *live, const char *name)
 {
-    return live->connected_count && bsearch(name, live->connected, live->connected_count, sizeof(char *), by_name);
+    return live->connected_count ? bsearch(name, live->connected, live->connected_count, sizeof(char *), by_name)
+                                 : NULL;
+}
+
+static const char *state_of(const struct query_live *live, char *const *connection)
+{
+    if (!connection)
+        return "no";
+    return live->silent && live->silent[connection - live->connected] ? "silent" : "yes";
 }
 
 static bool is_seen(const struct plan *p, const char *agent)
@@ -95,14 +104,15 @@ static int add_agent(void *context, const struct store_agent_info *a)
     struct agents *x = context;
     if (!is_seen(x->plan, a->name))
         return 0;
-    bool connected = is_connected(x->plan->live, a->name);
+    char *const *connected = connection(x->plan->live, a->name);
     json_t *o = json_object();
     json_object_set_new(o, "agent", string(a->name));
     json_object_set_new(o, "software", string(a->software));
     json_object_set_new(o, "labels", string(a->labels));
     json_object_set_new(o, "peer", string(a->peer));
     json_object_set_new(o, "first_seen", time_of(a->first_seen_ns));
-    json_object_set_new(o, "connected", json_boolean(connected));
+    json_object_set_new(o, "connected", json_boolean(connected != NULL));
+    json_object_set_new(o, "up", json_string(state_of(x->plan->live, connected)));
     json_object_set_new(o, "last_seen", time_of(connected ? x->plan->live->asked_ns : a->last_seen_ns));
     json_object_set_new(o, "addresses", addresses_json(a));
     if (!plan_hides_numbers(x->plan))

@@ -42,6 +42,7 @@ struct query_live {
     uint64_t asked_ns; /* when the question came: nobody can ask for what came behind it */
     char **connected;  /* names of agents, sorted by strcmp */
     size_t connected_count;
+    bool *silent; /* of each of `connected`: it does not answer; NULL: all do */
     struct query_reach *reaches;
     size_t reach_count;
 };

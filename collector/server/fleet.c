@@ -63,6 +63,12 @@ struct fleet_agent *fleet_find(const struct fleet *f, const char *name)
     return at < f->count && strcmp(f->agents[at]->name, name) == 0 ? f->agents[at] : NULL;
 }
 
+bool fleet_is_silent(const struct fleet_agent *a, uint64_t now_ns)
+{
+    bool owes = a->asked_ns && a->asked_ns >= a->seen_ns;
+    return a->control && (owes || (now_ns > a->seen_ns && now_ns - a->seen_ns > FLEET_SILENT_NS));
+}
+
 bool fleet_fits(const struct fleet_agent *a, char *const *globs, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)

@@ -9,6 +9,7 @@
 #include "common/net/message.h"
 
 #define FLEET_AGENTS_MAX 65536u
+#define FLEET_SILENT_NS  (UINT64_C(15) * 1000000000) /* agents say something each 5 s */
 
 struct session;
 struct flush;
@@ -22,6 +23,7 @@ struct fleet_agent {
     struct session *control;     /* its control connection, the newest; NULL: it is not connected */
     unsigned orders;             /* orders.c's: captures that it is to run */
     uint64_t seen_ns;            /* when something was last heard of it: wall clock */
+    uint64_t asked_ns;           /* a CHECK of then was not answered in time; 0: all were */
     struct flush *flying, *next; /* fresh.c's: the FLUSH that it has not answered, and the one to be sent then */
     char *flush_problem;         /* fresh.c's: why its last FLUSH was not answered well; NULL: it was */
 };
@@ -38,6 +40,9 @@ struct fleet_agent *fleet_find(const struct fleet *f, const char *name); /* NULL
 /* The agent of this name, made if it is new, has these labels now. ERROR_LIMIT, ERROR_MEMORY. */
 MUST_CHECK int fleet_know(struct fleet *f, const char *name, const char *labels, uint64_t seen_ns,
                           struct fleet_agent **out, struct error *e);
+
+/* It is connected, but does not answer: it hangs, or the network does. */
+bool fleet_is_silent(const struct fleet_agent *a, uint64_t now_ns);
 
 /* Whether one of the globs fits the agent's name; none: any. */
 bool fleet_fits(const struct fleet_agent *a, char *const *globs, uint32_t count);

@@ -268,13 +268,15 @@ static void add_reach(void *context, const struct orders_reach *from)
 static bool add_connected(const struct fleet *fleet, struct query_live *live)
 {
     live->connected = calloc(fleet_count(fleet) + 1, sizeof(char *));
-    if (!live->connected)
+    live->silent = calloc(fleet_count(fleet) + 1, sizeof *live->silent);
+    if (!live->connected || !live->silent)
         return false;
     for (size_t i = 0; i < fleet_count(fleet); i++)
         if (fleet_at(fleet, i)->control) {
             char *name = strdup(fleet_at(fleet, i)->name);
             if (!name)
                 return false;
+            live->silent[live->connected_count] = fleet_is_silent(fleet_at(fleet, i), live->asked_ns);
             live->connected[live->connected_count++] = name;
         }
     return true;
@@ -302,6 +304,7 @@ void fresh_live_free(struct query_live *live)
         free(live->reaches[i].why);
     }
     free(live->connected);
+    free(live->silent);
     free(live->reaches);
     *live = (struct query_live){0};
 }

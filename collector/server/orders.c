@@ -138,9 +138,18 @@ void order_set_stage(struct order *o, enum order_stage stage)
     o->stage = stage;
 }
 
+uint64_t order_end_ns(const struct order *o)
+{
+    const struct capture_request *r = o->request;
+    uint64_t start = r->start_ns > o->created_ns ? r->start_ns : o->created_ns;
+    uint64_t end = r->for_ns > UINT64_MAX - start ? UINT64_MAX : start + r->for_ns;
+    return r->for_ns && (!r->end_ns || end < r->end_ns) ? end : r->end_ns;
+}
+
 bool order_time_is_over(const struct order *o, uint64_t now_ns)
 {
-    return o->stage == ORDER_OVER || (o->request->end_ns && now_ns >= o->request->end_ns);
+    uint64_t end = order_end_ns(o);
+    return o->stage == ORDER_OVER || (end && now_ns >= end);
 }
 
 /* The agent's entry, if the order is to be among those that it is told of. */
@@ -154,13 +163,14 @@ static struct order_agent *entry_for(const struct order *o, const struct fleet_a
 
 static struct net_order net_order_of(const struct order *o, uint64_t now_ns)
 {
-    const struct capture_request *r = o->request;
+    uint64_t start = o->request->start_ns, end = order_end_ns(o);
     return (struct net_order){.request = o->request,
                               .request_count = 1,
-                              .wait_ns = r->start_ns > now_ns ? r->start_ns - now_ns : 0,
-                              .left_ns = !r->end_ns            ? UINT64_MAX
-                                         : r->end_ns <= now_ns ? 0
-                                                               : r->end_ns - now_ns};
+                              .wait_ns = start > now_ns ? start - now_ns : 0,
+                              .left_ns = !end           ? UINT64_MAX
+                                         : end > now_ns ? end - now_ns
+                                                        : 0,
+                              .end_ns = end};
 }
 
 /* Those beyond NET_ORDERS_MAX wait until others are over. */

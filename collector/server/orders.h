@@ -12,8 +12,9 @@
  *                   -> CHECK to all agents meant that are connected -> all said yes, or `partial` and one did
  *                   -> kept durably -> ORDERS to the agents -> DONE with the id, and per agent what it answered
  *   agents meant that are known but not connected get the order when they come within its time: PHASE_PENDING, "is not
- *   connected since ...". An agent that answers CHECK not within wait_ms (default ORDERS_CHECK_MS) counts as one that
- *   does not answer: pending, too. An agent that said no to a capture that was started on the rest (`partial`) is left
+ *   connected since ...". If one that is connected does not answer CHECK within wait_ms (default ORDERS_CHECK_MS), nothing is
+ *   started (ERROR_UNREACHABLE), or, if that is `partial`, it is on the rest, and that one is pending. What the request says of
+ *   time counts from the start, which is when all have been asked (order_end_ns): one end for all. An agent that said no to a capture that was started on the rest (`partial`) is left
  *   out of it for good.
  *   If one says no and that is not `partial`: nothing is started, and the code is that of the first who said no.
  *   COMMAND CHECK:  the same, and nothing is kept. `partial`: the code is 0 if one said yes.

@@ -122,12 +122,18 @@ uint8_t order_phase(const struct order *o, const struct order_agent *a, uint64_t
     return phase == PHASE_PENDING && order_time_is_over(o, now_ns) ? PHASE_MISSED : phase;
 }
 
-/* Of an agent that is not connected: since when. */
+bool order_agent_is_here(const struct order_agent *a, uint64_t now_ns)
+{
+    return a->is->control && !fleet_is_silent(a->is, now_ns);
+}
+
+/* Of an agent that is not here: since when. */
 static const char *away_text(const struct order_agent *a, char *buf, size_t len)
 {
     char when[64];
     if (a->is->seen_ns)
-        snprintf(buf, len, "is not connected since %s%s", units_format_time(a->is->seen_ns, when, sizeof when),
+        snprintf(buf, len, "%s since %s%s", a->is->control ? "does not answer" : "is not connected",
+                 units_format_time(a->is->seen_ns, when, sizeof when),
                  order_agent_runs(a) ? "; when it was, it ran" : "");
     else
         snprintf(buf, len, "was never connected");
@@ -139,11 +145,13 @@ const char *order_agent_text(const struct order *o, const struct order_agent *a,
     const char *text = a->state.capture_state.text ? a->state.capture_state.text : "";
     uint8_t phase = order_phase(o, a, now_ns);
     if (phase == PHASE_MISSED && !text[0])
-        return a->is->control ? "it did not begin before the end" : "was not connected before the end";
+        return order_agent_is_here(a, now_ns) ? "it did not begin before the end"
+               : a->is->control               ? "it did not answer before the end"
+                                              : "was not connected before the end";
     if (phase == PHASE_PENDING && a->is->control && a->answer == ANSWER_AWAITED)
         return "did not answer in time whether it can";
     bool finished = phase == PHASE_STOPPED || phase == PHASE_REFUSED || phase == PHASE_MISSED;
-    return a->is->control || finished ? text : away_text(a, buf, len);
+    return order_agent_is_here(a, now_ns) || finished ? text : away_text(a, buf, len);
 }
 
 /* ------------------------------------------------------------------ an order's state */
@@ -157,7 +165,7 @@ static struct tally count(const struct order *o, uint64_t now_ns)
     struct tally t = {0};
     for (uint32_t i = 0; i < o->agent_count; i++) {
         const struct order_agent *a = &o->agents[i];
-        if (order_agent_runs(a) && a->is->control)
+        if (order_agent_runs(a) && order_agent_is_here(a, now_ns))
             t.runs++;
         else if (order_agent_runs(a))
             t.away_runs++;
@@ -169,7 +177,7 @@ static struct tally count(const struct order *o, uint64_t now_ns)
 
 static bool is_waited_for(const struct order *o, uint64_t now_ns)
 {
-    uint64_t end_ns = o->stage == ORDER_OVER ? o->ended_ns : o->request->end_ns;
+    uint64_t end_ns = o->stage == ORDER_OVER ? o->ended_ns : order_end_ns(o);
     return now_ns < end_ns + STOPPING_NS;
 }
 

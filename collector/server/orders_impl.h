@@ -46,9 +46,9 @@ struct order {
     struct capture_request *request;
     char own_name[9];
     enum order_stage stage;
-    uint64_t created_ns, ended_ns;
-    char *why;                  /* it ended; NULL: "" */
-    struct order_agent *agents; /* by name */
+    uint64_t created_ns, ended_ns; /* created: when the collector decided that it starts */
+    char *why;                     /* it ended; NULL: "" */
+    struct order_agent *agents;    /* by name */
     uint32_t agent_count, agent_size;
     bool changed;     /* since it was kept */
     bool touched;     /* likewise, but for counters alone: kept at the end */
@@ -84,6 +84,8 @@ void order_tell(struct order *o); /* its agents get ORDERS anew */
 /* It is over, as its agents know by themselves: those that had too many get another. Others are not told: what has stopped and is
  * not ordered any more they forget, and with it what they have still to hand over. */
 void order_give_place(struct order *o);
+/* By the request, and counted from created_ns where it says for how long; 0: never. */
+uint64_t order_end_ns(const struct order *o);
 bool order_time_is_over(const struct order *o, uint64_t now_ns);
 char *order_id_text(const struct order *o, char buf[ORDER_ID_TEXT]);
 
@@ -98,7 +100,8 @@ MUST_CHECK int order_add_meant(struct order *o, struct error *e); /* all that ar
 MUST_CHECK int order_take_state(struct order_agent *a, const struct message_capture_state *m, struct error *e);
 void order_say(struct order_agent *a, uint8_t phase, const char *text); /* what the collector itself knows of it */
 uint8_t order_phase(const struct order *o, const struct order_agent *a,
-                    uint64_t now_ns);               /* MISSED for PENDING at its end */
+                    uint64_t now_ns);                                   /* MISSED for PENDING at its end */
+bool order_agent_is_here(const struct order_agent *a, uint64_t now_ns); /* connected, and it answers */
 bool order_agent_runs(const struct order_agent *a); /* it said so last; waiting and trying again, too */
 const char *order_agent_text(const struct order *o, const struct order_agent *a, uint64_t now_ns, char *buf,
                              size_t len);

@@ -89,7 +89,7 @@ static json_t *agent_json(const struct order *o, const struct order_agent *a, ui
     char text[ERROR_TEXT_MAX];
     json_t *j = json_object();
     json_object_set_new(j, "agent", string_json(a->is->name));
-    json_object_set_new(j, "connected", json_boolean(a->is->control));
+    json_object_set_new(j, "connected", json_boolean(order_agent_is_here(a, now_ns)));
     json_object_set_new(j, "phase", json_string(shown_phase(o, a, now_ns)));
     json_object_set_new(j, "text", string_json(order_agent_text(o, a, now_ns, text, sizeof text)));
     json_object_set_new(j, "interfaces", strings_json(s->interfaces, s->interface_count));
@@ -111,8 +111,9 @@ static void set_sums(json_t *j, const struct order *o, const struct orders_sight
     }
 }
 
-static void set_request(json_t *j, const struct capture_request *r)
+static void set_request(json_t *j, const struct order *o)
 {
+    const struct capture_request *r = o->request;
     char *selector = request_selector(r);
     json_t *limits = json_object();
     json_object_set_new(limits, "packets", unless(0, r->packets));
@@ -127,7 +128,7 @@ static void set_request(json_t *j, const struct capture_request *r)
     json_object_set_new(j, "companions", json_boolean(r->companions));
     json_object_set_new(j, "limits", limits);
     json_object_set_new(j, "start", time_json(r->start_ns));
-    json_object_set_new(j, "end", time_json(r->end_ns));
+    json_object_set_new(j, "end", time_json(order_end_ns(o)));
     json_object_set_new(j, "issued", time_json(r->issued_ns));
     json_object_set_new(j, "who", string_json(r->who));
     free(selector);
@@ -136,12 +137,12 @@ static void set_request(json_t *j, const struct capture_request *r)
 /* NULL: nothing of it may be seen. */
 static json_t *seen_json(const struct order *o, uint64_t now_ns, const struct orders_sight *sight)
 {
-    uint64_t end_ns = o->request->end_ns;
+    uint64_t end_ns = order_end_ns(o);
     char id[ORDER_ID_TEXT];
     json_t *j = json_object(), *agents = json_array();
     json_object_set_new(j, "id", json_string(order_id_text(o, id)));
     json_object_set_new(j, "state", json_string(order_state(o, now_ns)));
-    set_request(j, o->request);
+    set_request(j, o);
     json_object_set_new(j, "created", time_json(o->created_ns));
     json_object_set_new(j, "ended", time_json(o->ended_ns));
     json_object_set_new(j, "why", string_json(o->why));

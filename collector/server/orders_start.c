@@ -107,6 +107,20 @@ static void refused_by(struct command *c, const struct tally *t)
     refuse(c, &e);
 }
 
+/* A host that hangs is named at once, rather than that all others wait for it. */
+static void refused_by_silence(struct command *c, const struct tally *t)
+{
+    struct error e = ERROR_INIT;
+    struct buffer b = {.limit = ERROR_TEXT_MAX - 200};
+    put_agents(&b, c->order, ANSWER_AWAITED, false);
+    (void)error_set(&e, ERROR_UNREACHABLE, "%s%.*s %s connected, but did not answer in time: does it hang?%s",
+                    c->m->kind == COMMAND_START ? "nothing was started: " : "", (int)b.len,
+                    b.data ? (const char *)b.data : "", t->silent == 1 ? "is" : "are",
+                    t->yes ? " (--partial starts on the rest)" : "");
+    buffer_free(&b);
+    refuse(c, &e);
+}
+
 /* ------------------------------------------------------------------ starting */
 
 static void too_late(struct command *c)
@@ -161,6 +175,7 @@ static void leave_out(struct order *o)
 static void keep(struct command *c)
 {
     struct error e = ERROR_INIT;
+    c->order->created_ns = clock_wall_ns(); /* from here on it counts: the agents have been asked */
     leave_out(c->order);
     order_set_stage(c->order, ORDER_KEEPING);
     if (order_keep(c->order, on_kept, c, &e)) {
@@ -199,6 +214,10 @@ static void conclude(struct command *c)
         refused_by(c, &t);
         return;
     }
+    if (t.silent && (!c->m->partial || t.yes == 0)) {
+        refused_by_silence(c, &t);
+        return;
+    }
     make_note(c, &t);
     snprintf(c->extent, sizeof c->extent, "%s %u of %u agents",
              c->m->kind == COMMAND_START ? "started on" : "possible on", t.yes, c->order->agent_count);
@@ -212,6 +231,9 @@ static void on_wait_over(uv_timer_t *timer)
 {
     struct command *c = timer->data;
     c->waiting = 0;
+    for (uint32_t i = 0; i < c->order->agent_count; i++)
+        if (c->order->agents[i].answer == ANSWER_AWAITED)
+            c->order->agents[i].is->asked_ns = clock_wall_ns();
     conclude(c);
 }
 

@@ -11,10 +11,10 @@
 
 #define GRACE_NS (10 * NS_PER_S) /* behind its end agents may still tell of an order what it came to */
 
-static bool anybody_runs(const struct order *o)
+static bool anybody_runs(const struct order *o, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < o->agent_count; i++)
-        if (o->agents[i].is->control && order_agent_runs(&o->agents[i]))
+        if (order_agent_is_here(&o->agents[i], now_ns) && order_agent_runs(&o->agents[i]))
             return true;
     return false;
 }
@@ -23,9 +23,9 @@ static void end_what_is_over(struct orders *o, uint64_t now_ns)
 {
     for (size_t i = 0; i < o->count; i++) {
         struct order *order = o->items[i];
-        uint64_t end_ns = order->request->end_ns;
+        uint64_t end_ns = order_end_ns(order);
         if (order->stage == ORDER_STANDS && end_ns && now_ns >= end_ns &&
-            (!anybody_runs(order) || now_ns - end_ns > GRACE_NS)) {
+            (!anybody_runs(order, now_ns) || now_ns - end_ns > GRACE_NS)) {
             order_end(order, end_ns, "its time is over");
             order_give_place(order);
             log_info("capture %s is over: its time is over", order->request->name);

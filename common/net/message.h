@@ -258,13 +258,14 @@ struct capture_request {
     char **interfaces; /* globs; "any"; none: the default (up, with an address, without a master, no loopback) */
     uint32_t interface_count;
     uint32_t snaplen;
-    uint8_t keep;                   /* enum capture_keep */
-    uint8_t companions;             /* ICMP errors that quote a captured connection and later fragments come along */
-    uint64_t packets;               /* most per agent; 0: no limit; likewise below */
-    uint64_t bytes;                 /* on the wire, kept */
-    uint64_t rate;                  /* bytes per second; more is dropped and counted */
-    uint64_t start_ns;              /* 0: at once */
-    uint64_t end_ns;                /* 0: until it is stopped */
+    uint8_t keep;       /* enum capture_keep */
+    uint8_t companions; /* ICMP errors that quote a captured connection and later fragments come along */
+    uint64_t packets;   /* most per agent; 0: no limit; likewise below */
+    uint64_t bytes;     /* on the wire, kept */
+    uint64_t rate;      /* bytes per second; more is dropped and counted */
+    uint64_t start_ns;  /* 0: at once */
+    uint64_t end_ns;    /* 0: until it is stopped */
+    uint64_t for_ns;    /* so long from when the collector starts it, and not beyond end_ns; 0: until end_ns */
     uint64_t issued_ns, expires_ns; /* the request itself is good between */
     uint8_t nonce[16];
     char *who; /* "user@host", as the client says */
@@ -294,6 +295,7 @@ struct net_order {
     uint32_t request_count;
     uint64_t wait_ns; /* until it starts, from now on */
     uint64_t left_ns; /* until it ends, from now on; UINT64_MAX: never; 0: its time is over */
+    uint64_t end_ns;  /* that end by the collector's clock, for whoever reads this late; 0: never, or it does not say */
 };
 
 struct message_orders {

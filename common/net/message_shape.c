@@ -78,6 +78,7 @@ static const struct message_field request_fields[] = {
     FIELD(capture_request, CaptureRequest, FIELD_ID, nonce, 0, 0),
     FIELD(capture_request, CaptureRequest, FIELD_NAME, who, 0, MESSAGE_NAME_MAX),
     BYTES(capture_request, CaptureRequest, signature, signature_length, 0, REQUEST_SIGNATURE_MAX),
+    FIELD(capture_request, CaptureRequest, FIELD_U64, for_ns, 0, 0),
     END,
 };
 static const struct message_shape request_shape = {"request", &fleetdump__capture_request__descriptor,
@@ -95,6 +96,7 @@ static const struct message_field order_fields[] = {
     REQUEST(net_order, Order),
     FIELD(net_order, Order, FIELD_U64, wait_ns, 0, 0),
     FIELD(net_order, Order, FIELD_U64, left_ns, 0, 0),
+    FIELD(net_order, Order, FIELD_U64, end_ns, 0, 0),
     END,
 };
 

@@ -108,17 +108,18 @@ def times_are_those_of_the_collector(fake):
         command = the_command(fake)
         issued = int(command["issued"])
         assert before - 10**9 <= issued <= time.time_ns() + 10**9, command
-        return issued, int(command["start"]), int(command["end"]), int(command["expires"])
+        return issued, int(command["start"]), int(command["end"]), int(command["expires"]), int(command["for"])
 
-    issued, start, end, expires = times()
-    assert start == 0 and end == issued + 60 * 10**9 and expires == end
-    issued, start, end, _ = times("--for", "5m")
-    assert end == issued + 300 * 10**9
-    issued, start, end, expires = times("--for", "ever")
-    assert end == 0 and expires == 2**64 - 1
-    issued, start, end, _ = times("--start-at", "+10m", "--for", "1h")
-    assert start == issued + 600 * 10**9 and end == start + 3600 * 10**9
-    _, start, _, _ = times("--start-at", "2126-01-01T00:00:00Z")
+    spare = 60 * 10**9  # for the collector to ask the agents: --for counts from when it has
+    issued, start, end, expires, lasts = times()
+    assert start == 0 and lasts == 60 * 10**9 and end == issued + lasts + spare and expires == end
+    issued, start, end, _, lasts = times("--for", "5m")
+    assert lasts == 300 * 10**9 and end == issued + lasts + spare
+    issued, start, end, expires, lasts = times("--for", "ever")
+    assert end == lasts == 0 and expires == 2**64 - 1
+    issued, start, end, _, lasts = times("--start-at", "+10m", "--for", "1h")
+    assert start == issued + 600 * 10**9 and lasts == 3600 * 10**9 and end == start + lasts + spare
+    _, start, _, _, _ = times("--start-at", "2126-01-01T00:00:00Z")
     assert start == 4922899200 * 10**9, start
 
 

@@ -87,8 +87,8 @@ static void note_request(FILE *to, const struct capture_request *r)
             "|filter=%s|name=%s|snaplen=%u|keep=%u|companions=%u|packets=%" PRIu64 "|bytes=%" PRIu64 "|rate=%" PRIu64,
             r->filter ? r->filter : "", r->name ? r->name : "", r->snaplen, r->keep, r->companions, r->packets,
             r->bytes, r->rate);
-    fprintf(to, "|start=%" PRIu64 "|end=%" PRIu64 "|issued=%" PRIu64 "|expires=%" PRIu64 "|by=%s", r->start_ns,
-            r->end_ns, r->issued_ns, r->expires_ns, r->who ? r->who : "");
+    fprintf(to, "|start=%" PRIu64 "|end=%" PRIu64 "|issued=%" PRIu64 "|expires=%" PRIu64 "|for=%" PRIu64 "|by=%s",
+            r->start_ns, r->end_ns, r->issued_ns, r->expires_ns, r->for_ns, r->who ? r->who : "");
     for (uint32_t i = 0; i < r->on_count; i++)
         fprintf(to, "|on=%s", r->on[i]);
     for (uint32_t i = 0; i < r->label_count; i++)

@@ -59,6 +59,29 @@ class Lines:
 
 # --------------------------------------------------------------------- stories
 
+def one_hung_agent_harms_no_other():
+    """It is named at once; the rest has all its time; and what it was told it does not do when that time is over."""
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.start_agents("web-1", "web-2")
+        shipper = int(open("/proc/%d/task/%d/children" % ((system.agents["web-2"].pid,) * 2)).read().split()[0])
+        os.kill(shipper, signal.SIGSTOP)
+        try:
+            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "all", check=(1,))
+            assert "nothing was started: web-2 is connected, but did not answer in time" in done.stderr, done.stderr
+            assert {a["agent"]: a["up"] for a in system.json("agents")} == {"web-1": "yes", "web-2": "silent"}
+            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "most", "--partial", check=(3,))
+            web1, web2 = system.order("most")["agents"]
+            assert web1["phase"] == "stopped" and "its time is over" in web1["text"], web1
+            assert web2["phase"] == "missed" and "web-2: never came" in done.stderr, (web2, done.stderr)
+        finally:
+            os.kill(shipper, signal.SIGCONT)
+        fleet.wait_until(lambda: {a["up"] for a in system.json("agents")} == {"yes"}, "web-2 to answer again")
+        fleet.wait_until(lambda: system.order("most")["agents"][1]["phase"] == "stopped", "web-2 to find the order over")
+        web2 = system.order("most")["agents"][1]
+        assert web2["text"] == "its time is over" and not web2["interfaces"], web2
+        assert [c["agents"] for c in system.json("captures") if c["capture"] == "most"] == ["web-1"], system.json("captures")
+
+
 def a_file_holds_what_tcpdump_saw():
     with lab.Lab("web-1", "web-2", "client") as system:
         system.start_agents("web-1", "web-2")
@@ -192,7 +215,8 @@ def followed_packets_come_once():
         assert len(requests) == total and len(set(requests)) == total, (len(requests), len(set(requests)), total)
 
 
-STORIES = (a_file_holds_what_tcpdump_saw, a_pipe_shows_packets_while_it_runs, a_reader_that_leaves_ends_the_capture, names_say_whose_packets,
+STORIES = (one_hung_agent_harms_no_other, a_file_holds_what_tcpdump_saw, a_pipe_shows_packets_while_it_runs,
+           a_reader_that_leaves_ends_the_capture, names_say_whose_packets,
            who_cannot_says_so, limits_end_the_wait, followed_packets_come_once)
 
 

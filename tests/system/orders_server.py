@@ -105,9 +105,9 @@ def away_then_coming(system, client):
 
 
 def two_commands_at_once(system, client):
-    with wire.Agent(system, "web-1") as web1, wire.Client(system.address) as other:
+    with wire.Agent(system, "web-1") as web1, wire.Agent(system, "web-2"), wire.Client(system.address) as other:
         web1.code = None
-        client.send("Command", kind=wire.COMMANDS["start"], request=wire.request("same", on=["web-1"]), wait_ms=500)
+        client.send("Command", kind=wire.COMMANDS["start"], request=wire.request("same", on=["web-1", "web-2"]), wait_ms=500, partial=True)
         fleet.wait_until(lambda: "Check" in web1.seen, "the first to be asked")
         done = other.command("start", wire.request("same", on=["web-1"]))
         assert done["code"] == EXISTS and "there is a capture same already" in done["text"], done
@@ -136,6 +136,8 @@ def an_agent_that_never_answers(system, client):
     with wire.Agent(system, "web-1") as web1, wire.Agent(system, "web-2") as web2:
         web2.code = None
         done = client.command("start", wire.request("silent", on=["web-*"]), wait_ms=200)
+        assert done["code"] != 0 and "web-2 is connected, but did not answer in time" in done["text"], done
+        done = client.command("start", wire.request("silent", on=["web-*"]), wait_ms=200, partial=True)
         assert done["code"] == 0 and "1 did not answer in time: web-2" in done["text"], done
         until_orders(web1, "silent")
         until_orders(web2, "silent")  # it may be slow, and is told all the same

@@ -22,6 +22,7 @@ static void take_orders(struct peer *p, const struct message_orders *m)
         memcpy(p->ids[i], m->orders[i].request->id, 16);
         snprintf(p->names[i], sizeof p->names[i], "%s", m->orders[i].request->name);
         p->left_ns[i] = m->orders[i].left_ns;
+        p->end_ns[i] = m->orders[i].end_ns;
         p->keep[i] = m->orders[i].request->keep;
     }
 }

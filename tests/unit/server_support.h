@@ -28,7 +28,7 @@ struct peer {
     uint32_t order_count; /* of the last ORDERS */
     uint8_t ids[ORDERS_SEEN][16];
     char names[ORDERS_SEEN][64];
-    uint64_t left_ns[ORDERS_SEEN];
+    uint64_t left_ns[ORDERS_SEEN], end_ns[ORDERS_SEEN];
     uint8_t keep[ORDERS_SEEN];
     uint64_t token; /* of the last CHECK or FLUSH */
     char flush_capture[64];

@@ -157,6 +157,7 @@ static struct capture_request *draw_request(void)
     r->rate = draw_u64();
     r->start_ns = draw() >> 2;
     r->end_ns = draw() % 2 ? 0 : r->start_ns + 1 + (draw() >> 2);
+    r->for_ns = draw_u64();
     r->issued_ns = draw_u64();
     r->expires_ns = draw_u64();
     draw_id(r->nonce);
@@ -192,7 +193,7 @@ static void draw_capture_message(enum message_type type, struct message *m)
         m->orders = (struct message_orders){.orders = orders, .order_count = (uint32_t)(draw() % 5)};
         struct capture_request *r = draw_request(); /* the same in all of them */
         for (uint32_t i = 0; i < m->orders.order_count; i++)
-            orders[i] = (struct net_order){r, 1, draw_u64(), draw_u64()};
+            orders[i] = (struct net_order){r, 1, draw_u64(), draw_u64(), draw_u64()};
     } else if (type == MESSAGE_CHECK) {
         m->check = (struct message_check){draw_u64(), draw_request(), 1};
     } else if (type == MESSAGE_CHECKED) {
@@ -379,6 +380,7 @@ static void same_request(const struct capture_request *a, const struct capture_r
     SAME(rate);
     SAME(start_ns);
     SAME(end_ns);
+    SAME(for_ns);
     SAME(issued_ns);
     SAME(expires_ns);
     SAME_BYTES(nonce);
@@ -423,6 +425,7 @@ static void same_capture_message(const struct message *x, const struct message *
             same_request(a->request, b->request);
             SAME(wait_ns);
             SAME(left_ns);
+            SAME(end_ns);
         }
     } else if (x->type == MESSAGE_CHECK) {
         const struct message_check *a = &x->check, *b = &y->check;

@@ -75,6 +75,14 @@ static void a_request_becomes_an_order(void **state)
     /* Times are relative on the wire, so that clocks need not agree */
     assert_int_equal(order_from_request(&r, 10, 70, NOW_NS, &o, &e), 0);
     assert_true(o.start_ns == NOW_NS + 10 && o.end_ns == NOW_NS + 70);
+    /* So long, and no longer, whatever else is said */
+    r.for_ns = 30;
+    assert_int_equal(order_from_request(&r, 10, 70, NOW_NS, &o, &e), 0);
+    assert_true(o.start_ns == NOW_NS + 10 && o.end_ns == NOW_NS + 40);
+    assert_int_equal(order_from_request(&r, 0, UINT64_MAX, NOW_NS, &o, &e), 0);
+    assert_true(o.end_ns == NOW_NS + 30);
+    assert_int_equal(order_from_request(&r, 0, 5, NOW_NS, &o, &e), 0);
+    assert_true(o.end_ns == NOW_NS + 5);
     r.interface_count = REQUEST_INTERFACES_MAX + 1;
     assert_int_equal(order_from_request(&r, 0, UINT64_MAX, NOW_NS, &o, &e), ERROR_LIMIT);
     r.interface_count = 1;

@@ -233,17 +233,44 @@ static void all_are_away(void **state)
     assert_int_equal(peer_order(peer_connect(w, "web-1", ""), "http"), 0);
 }
 
-static void one_who_does_not_answer_is_not_waited_for_long(void **state)
+static void one_who_does_not_answer_is_named_and_not_waited_for_long(void **state)
 {
     struct world *w = *state;
     struct peer *web1 = peer_connect(w, "web-1", ""), *web2 = peer_connect(w, "web-2", ""), *client = peer_client(w);
     struct capture_request r = request_of("http", "web-*");
     web2->silent = true;
     struct message_command start = {.kind = COMMAND_START, .request = &r, .request_count = 1, .wait_ms = 100};
+    assert_int_equal(peer_command(client, &start), ERROR_UNREACHABLE);
+    assert_said(client, "nothing was started: web-2 is connected, but did not answer in time");
+    assert_true(fleet_is_silent(fleet_find(w->server.fleet, "web-2"), clock_wall_ns()));
+    assert_false(fleet_is_silent(fleet_find(w->server.fleet, "web-1"), clock_wall_ns()));
+    start.partial = true;
     assert_int_equal(peer_command(client, &start), 0);
     assert_said(client, "1 did not answer in time: web-2");
     UNTIL(w, web1->order_count && web2->order_count);
     assert_agent(client, "http", "web-2", "pending", "did not answer in time");
+    peer_send(web2, &(struct message){.type = MESSAGE_CLOCK, .clock = {.sent_ns = 5}});
+    UNTIL(w, web2->clocks == 1);
+    assert_false(fleet_is_silent(fleet_find(w->server.fleet, "web-2"), clock_wall_ns()));
+}
+
+/* What the asking takes is not taken from the capture. */
+static void the_time_counts_from_the_start(void **state)
+{
+    struct world *w = *state;
+    struct peer *web1 = peer_connect(w, "web-1", ""), *web2 = peer_connect(w, "web-2", ""), *client = peer_client(w);
+    struct capture_request r = request_of("http", "web-*");
+    uint64_t typed_ns = clock_wall_ns();
+    r.for_ns = NS_PER_S;
+    r.end_ns = r.expires_ns = typed_ns + 60 * NS_PER_S;
+    web2->silent = true;
+    struct message_command start = {
+        .kind = COMMAND_START, .request = &r, .request_count = 1, .wait_ms = 1200, .partial = true};
+    assert_int_equal(peer_command(client, &start), 0);
+    UNTIL(w, web1->order_count == 1 && web2->order_count == 1);
+    assert_in_range(web1->left_ns[0], 1, NS_PER_S);
+    assert_in_range(web1->end_ns[0], typed_ns + 2200 * NS_PER_MS, typed_ns + 59 * NS_PER_S);
+    assert_true(web1->end_ns[0] == web2->end_ns[0]);
 }
 
 static void one_who_leaves_before_it_answers_is_away(void **state)
@@ -364,7 +391,7 @@ static void one_without_a_name_has_the_beginning_of_its_id(void **state)
 static void two_commands_at_once(void **state)
 {
     struct world *w = *state;
-    struct peer *web1 = peer_connect(w, "web-1", ""), *clients[3];
+    struct peer *web1 = peer_connect(w, "web-1", ""), *web2 = peer_connect(w, "web-2", ""), *clients[3];
     struct capture_request r[3] = {request_of("http", NULL), request_of("http", NULL), request_of("dns", NULL)};
     web1->silent = true;
     for (size_t i = 0; i < 3; i++)
@@ -372,7 +399,7 @@ static void two_commands_at_once(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct message start = {
             .type = MESSAGE_COMMAND,
-            .command = {.kind = COMMAND_START, .request = &r[i], .request_count = 1, .wait_ms = 200}};
+            .command = {.kind = COMMAND_START, .request = &r[i], .request_count = 1, .wait_ms = 200, .partial = true}};
         peer_send(clients[i], &start);
     }
     UNTIL(w, clients[0]->dones && clients[1]->dones && clients[2]->dones);
@@ -380,7 +407,7 @@ static void two_commands_at_once(void **state)
     assert_true((clients[0]->code == 0) != (clients[1]->code == 0)); /* one has the name */
     assert_int_equal(clients[0]->code + clients[1]->code, ERROR_EXISTS);
     assert_int_equal(web1->checks, 2);
-    UNTIL(w, web1->order_count == 2);
+    UNTIL(w, web1->order_count == 2 && web2->order_count == 2);
 }
 
 static void a_connection_asks_one_thing_at_a_time(void **state)
@@ -734,7 +761,8 @@ int main(void)
         TEST(nobody_is_meant),
         TEST(one_who_is_away_gets_it_when_it_comes),
         TEST(all_are_away),
-        TEST(one_who_does_not_answer_is_not_waited_for_long),
+        TEST(one_who_does_not_answer_is_named_and_not_waited_for_long),
+        TEST(the_time_counts_from_the_start),
         TEST(one_who_leaves_before_it_answers_is_away),
         TEST(who_asked_may_go),
         TEST(what_cannot_be_is_refused_before_anybody_is_asked),
