@@ -283,7 +283,7 @@ static const struct argp enroll_argp = {
     "Whoever has the token can be that host: give it to nobody else. A host that joins anew needs a new one.\n\n"
     "Examples:\n"
     "  fleetdump admin enroll --name web-1 --label role=web --ttl 1h\n"
-    "  fleetdump -q admin enroll web-1 | ssh root@web-1 fleetdump-agent join -\n",
+    "  fleetdump admin enroll web-1 | ssh root@web-1 fleetdump-agent join -\n",
     plain_children,
     NULL,
     NULL};
