@@ -208,7 +208,7 @@ int order_remove(const char *spool, const uint8_t id[16], struct error *e)
     return r;
 }
 
-static int check_record(const struct order_record *o, struct error *e)
+int order_record_check(const struct order_record *o, struct error *e)
 {
     if (o->signature_length > sizeof o->signature || o->bytes_length > sizeof o->bytes ||
         !o->signature_length != !o->bytes_length || !is_text(o->over_text, sizeof o->over_text))
@@ -227,7 +227,7 @@ static void load(int dirfd, const char *name, void (*each)(void *context, const 
         r = error_set(&e, ERROR_INVALID, "an order of %zu bytes instead of %zu", len, sizeof o);
     if (!r) {
         memcpy(&o, data, sizeof o);
-        r = check_record(&o, &e);
+        r = order_record_check(&o, &e);
     }
     if (r) {
         log_warn("order %s: %s; it is removed, the collector orders it again", name, e.text);

@@ -149,6 +149,9 @@ bool order_is_locked(const char *spool);
 /* The lock of the one monitor that runs the orders of this spool: its fd; ERROR_BUSY names the holder. */
 MUST_CHECK int order_lock(const char *spool, struct error *e);
 
+/* As order_check, for what is read from a file. */
+MUST_CHECK int order_record_check(const struct order_record *o, struct error *e);
+
 /* The file. order_load_all calls `each` for every order kept; a damaged file is removed and logged. */
 MUST_CHECK int order_save(const char *spool, const struct order_record *o, struct error *e);
 MUST_CHECK int order_remove(const char *spool, const uint8_t id[16], struct error *e);
