@@ -167,8 +167,9 @@ const struct sandbox_call sandbox_calls[] = {
     CALL(GROUP_SANITIZER, "process_vm_readv"), CALL(GROUP_SANITIZER, "personality"),
     CALL(GROUP_SANITIZER, "arch_prctl"), CALL(GROUP_SANITIZER, "mmap"), CALL(GROUP_SANITIZER, "mprotect"),
     CALL(GROUP_SANITIZER, "open"), CALL(GROUP_SANITIZER, "openat"), CALL(GROUP_SANITIZER, "readlink"),
-    CALL(GROUP_SANITIZER, "getdents64"), CALL(GROUP_SANITIZER, "socketpair"), CALL(GROUP_SANITIZER, "fcntl"),
-    CALL(GROUP_SANITIZER, "ioctl"), CALL(GROUP_SANITIZER, "dup2"), CALL(GROUP_SANITIZER, "setpgid"),
+    CALL(GROUP_SANITIZER, "getdents64"), CALL(GROUP_SANITIZER, "getdents"), CALL(GROUP_SANITIZER, "socketpair"),
+    CALL(GROUP_SANITIZER, "fcntl"), CALL(GROUP_SANITIZER, "ioctl"), CALL(GROUP_SANITIZER, "dup2"),
+    CALL(GROUP_SANITIZER, "setpgid"),
     REFUSE(GROUP_SANITIZER, RESULT_PERM, "execve"), /* a symbolizer: reports have offsets instead */
 };
 

@@ -24,13 +24,18 @@ def log_of(system, name):
         return log.read()
 
 
-def sanitized(system):
-    return "built with a sanitizer" in log_of(system, "collector.log")
+def has(word):
+    with open(os.path.join(fleet.BIN, "fleetdump-agent"), "rb") as program:
+        return word in program.read()
 
 
-def deadly(system, *without):
+def sanitized():
+    return has(b"__asan_init") or has(b"__tsan_init")
+
+
+def deadly(*without):
     """What kills in this build."""
-    return [name for name, always in DEADLY.items() if name not in without and (always or not sanitized(system))]
+    return [name for name, always in DEADLY.items() if name not in without and (always or not sanitized())]
 
 
 class Outside:
@@ -109,7 +114,7 @@ def the_agents_processes_are_refused_files_and_connections(system):
     if "no Landlock" in log():
         fleet.skip("this kernel has no Landlock")
     for kind, attempts in kinds.items():
-        if kind in ("shipper", "capturer", "check", "recovery") and sanitized(system):
+        if kind in ("shipper", "capturer", "check", "recovery") and sanitized():
             attempts = [a for a in attempts if a != "list=/proc"]
         expect_refused(log(), kind, attempts)
     assert outside.untouched()
@@ -126,14 +131,14 @@ def name_of(pid):
 
 
 def the_monitor_dies_of_what_no_child_needs(system):
-    for attempt in [a for a in FORKED if a in deadly(system)]:
+    for attempt in [a for a in FORKED if a in deadly()]:
         agent = system.start_agent("m-" + attempt, environment={"FLEETDUMP_FAULT": rules("monitor", [attempt])})
         assert agent.wait(fleet.WAIT_S) == -signal.SIGSYS, (attempt, log_of(system, "m-%s.log" % attempt))
         system.agents.pop("m-" + attempt)
 
 
 def the_shipper_dies_and_the_monitor_says_why(system):
-    for attempt in deadly(system, "socket", "code"):  # those it needs
+    for attempt in deadly("socket", "code"):  # those it needs
         name = "s-" + attempt
         system.start_agent(name, environment={"FLEETDUMP_FAULT": rules("shipper", [attempt])})
         fleet.wait_until(lambda: "the shipper was killed by SIGSYS: it tried a forbidden system call" in log_of(system, name + ".log"), attempt)
@@ -141,7 +146,7 @@ def the_shipper_dies_and_the_monitor_says_why(system):
 
 
 def a_check_dies_and_who_asked_is_told(system):
-    for attempt in deadly(system, "socket", "code"):
+    for attempt in deadly("socket", "code"):
         name = "k-" + attempt
         system.start_agent(name, environment={"FLEETDUMP_FAULT": rules("check", [attempt])})
         connected(system, name)
@@ -152,7 +157,7 @@ def a_check_dies_and_who_asked_is_told(system):
 
 
 def a_capturer_dies_and_its_capture_says_why(system):
-    for attempt in deadly(system) + ["inject"]:
+    for attempt in deadly() + ["inject"]:
         name = "c-" + attempt
         system.start_agent(name, environment={"FLEETDUMP_FAULT": rules("capturer", [attempt])})
         connected(system, name)
@@ -163,7 +168,7 @@ def a_capturer_dies_and_its_capture_says_why(system):
 
 
 def a_recovery_dies_and_costs_the_last_packets_alone(system):
-    for attempt in deadly(system):
+    for attempt in deadly():
         name = "r-" + attempt
         system.start_agent(name, environment={"FLEETDUMP_FAULT": rules("recovery", [attempt])})
         connected(system, name)
@@ -191,7 +196,7 @@ def reading_files_touches_nothing_else(system):
     assert done.returncode == 0, done.stderr
     expect_refused(done.stderr, "read", outside.attempts() + ["socket", "connect=%d" % outside.port])
     assert outside.untouched()
-    for attempt in deadly(system, "socket", "code"):
+    for attempt in deadly("socket", "code"):
         done = read_one(system, rules("read", [attempt]))
         assert done.returncode == -signal.SIGSYS, (attempt, done.returncode, done.stderr)
 
@@ -205,7 +210,7 @@ def the_collector_keeps_to_its_data(system):
     expect_refused(log_of(system, "collector.log"), "collector", attempts)
     assert outside.untouched()
     system.stop_collector()
-    for attempt in deadly(system):
+    for attempt in deadly():
         system.start_collector(environment={"FLEETDUMP_FAULT": rules("collector", [attempt])}, wait=False)
         assert system.collector.wait(fleet.WAIT_S) == -signal.SIGSYS, attempt
         system.collector = None
@@ -225,9 +230,8 @@ STORIES = (the_agents_processes_are_refused_files_and_connections, the_monitor_d
 def main():
     if os.geteuid() != 0:
         fleet.skip("capturing needs root")
-    with open(os.path.join(fleet.BIN, "fleetdump-agent"), "rb") as program:
-        if b"FLEETDUMP_FAULT" not in program.read():
-            fleet.skip("built without fault points")
+    if not has(b"FLEETDUMP_FAULT"):
+        fleet.skip("built without fault points")
     for story in STORIES:
         if len(sys.argv) > 1 and story.__name__ not in sys.argv[1:]:
             continue
