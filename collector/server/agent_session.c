@@ -28,6 +28,12 @@ static struct ingest_job *new_job(struct session *s, enum ingest_kind kind, cons
     }
     memcpy(job->epoch, epoch, EPOCH_SIZE);
     job->seq = seq;
+    job->name = strdup(s->agent);
+    if (!job->name) {
+        ingest_job_free(job);
+        session_give_up(s, "no memory for a job");
+        return NULL;
+    }
     return job;
 }
 

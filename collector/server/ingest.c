@@ -110,7 +110,7 @@ static void finish(struct ingest *i, struct ingest_job *job)
 static void cursors(struct ingest *i, struct ingest_job *job)
 {
     struct error e = ERROR_INIT;
-    int r = store_stream_state(i->store, job->epoch, &job->head_next, &job->body_next, &e);
+    int r = store_stream_state(i->store, job->epoch, job->name, &job->head_next, &job->body_next, &e);
     job->over = r == 0 && store_stream_is_over(i->store, job->epoch);
     if (r && job->result == 0) {
         job->result = r;
@@ -151,6 +151,7 @@ static bool take_part(struct ingest_job *job, struct store_part *part)
         .gap = job->gap,
         .arrived_ns = job->arrived_ns,
         .install = job->install,
+        .agent = job->name,
     };
     memcpy(part->epoch, job->epoch, EPOCH_SIZE);
     if (job->kind != INGEST_HEAD)

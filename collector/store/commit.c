@@ -326,6 +326,21 @@ static int commit_body(struct group *g, struct stream *t, struct store_part *par
 
 /* ------------------------------------------------------------------ the group */
 
+static bool belongs(const struct stream *t, const char *agent)
+{
+    return !agent || !t->agent || strcmp(t->agent, agent) == 0;
+}
+
+static int refuse_others(const uint8_t epoch[EPOCH_SIZE], const char *owner, const char *agent, struct error *e)
+{
+    char text[EPOCH_TEXT_SIZE];
+    return error_set(
+        e, ERROR_REFUSED,
+        "stream %s belongs to agent %s, and agent %s sends it: an agent speaks for itself alone. If it has "
+        "another name now, its spool still has what it captured under the old one",
+        record_epoch_text(epoch, text), owner, agent);
+}
+
 static int commit_part(struct group *g, struct store_part *part, struct error *e)
 {
     struct stream *t = NULL;
@@ -338,6 +353,11 @@ static int commit_part(struct group *g, struct store_part *part, struct error *e
         if (e)
             *e = why;
         return refuse_damage(part, r, &why);
+    }
+    const char *owner = t->agent ? t->agent : part->head ? part->head->agent : NULL;
+    if (owner && part->agent && strcmp(owner, part->agent) != 0) {
+        part->result = refuse_others(part->epoch, owner, part->agent, &part->error);
+        return 0;
     }
     return part->head ? commit_head(g, t, part, e) : commit_body(g, t, part, e);
 }
@@ -407,6 +427,7 @@ int store_commit(struct store *s, struct store_part *parts, size_t count, struct
 {
     struct group g = {.s = s};
     struct error why = ERROR_INIT;
+    stream_forget_most(s);
     int r = check_room(s, parts, count, &why);
     for (size_t i = 0; !r && i < count; i++)
         r = commit_part(&g, &parts[i], &why);
@@ -421,13 +442,16 @@ int store_commit(struct store *s, struct store_part *parts, size_t count, struct
     return r;
 }
 
-int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t *head_next, uint64_t *body_next,
-                       struct error *e)
+int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], const char *agent, uint64_t *head_next,
+                       uint64_t *body_next, struct error *e)
 {
     struct stream *t = NULL;
+    stream_forget_most(s);
     int r = stream_get(s, epoch, &t, e);
     if (r)
         return r;
+    if (!belongs(t, agent))
+        return refuse_others(epoch, t->agent, agent, e);
     *head_next = t->head_next;
     *body_next = stream_body_next(t);
     return 0;

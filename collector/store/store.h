@@ -58,17 +58,19 @@ struct store_part {
     uint8_t gap;
     uint64_t arrived_ns;
     const uint8_t *install; /* of the agent, 16 bytes */
+    const char *agent;      /* who sends it, and may send nobody else's; NULL: whoever the head names */
     int result;             /* out: 0 stored or already there; or the error */
     struct error error;     /* out */
 };
 
 /* Stores a group of parts of any streams in the given order, durably, all or (on a disk error) none. Each part's result: 0; ERROR_CONFLICT (same id, other content);
+ * ERROR_REFUSED (of another agent than the one who sends it);
  * ERROR_INVALID (out of order). The return value is 0 or why the group as a whole failed (ERROR_FULL: nothing was stored, try again later; ERROR_SYSTEM: likewise). */
 MUST_CHECK int store_commit(struct store *s, struct store_part *parts, size_t count, struct error *e);
 
-/* The cursors of a stream (0, 0 if never heard of). */
-MUST_CHECK int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], uint64_t *head_next,
-                                  uint64_t *body_next, struct error *e);
+/* The cursors of a stream (0, 0 if never heard of). `agent`: who asks; ERROR_REFUSED if it is another's; NULL: whoever. */
+MUST_CHECK int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], const char *agent,
+                                  uint64_t *head_next, uint64_t *body_next, struct error *e);
 
 /* Whether the stream, whose state was asked for just now, ended and nothing of it is waited for. */
 bool store_stream_is_over(struct store *s, const uint8_t epoch[EPOCH_SIZE]);

@@ -21,6 +21,12 @@ void stream_forget_all(struct store *s)
     epoch_map_clear(&s->streams, stream_free);
 }
 
+void stream_forget_most(struct store *s)
+{
+    if (s->streams.count >= STREAMS_KNOWN_MAX)
+        stream_forget_all(s);
+}
+
 static int no_memory(struct error *e)
 {
     return error_set(e, ERROR_MEMORY, "no memory for a stream");

@@ -52,4 +52,8 @@ MUST_CHECK int stream_find_item(struct store *s, const uint8_t epoch[EPOCH_SIZE]
 /* Forgets all. */
 void stream_forget_all(struct store *s);
 
+/* The same, if that are more than STREAMS_KNOWN_MAX: an agent may ask for any. Not between the parts of a group. */
+#define STREAMS_KNOWN_MAX 65536u
+void stream_forget_most(struct store *s);
+
 #endif

@@ -6,10 +6,13 @@
  *   chunk_tool verify BODY HEAD                 says nothing if all is well
  *   chunk_tool scan BODY                        frames of a body without its head, where they end and why
  *   chunk_tool frames BODY HEAD                 frames as the head describes them
+ *   chunk_tool forge HEAD BODY TO KEY=VALUE...  TO.head and TO.body, with another agent, capture, seq, epoch (hex), or with the
+ *                                               content of a file as the first frame, hashes and lengths as they have to be
  *   chunk_tool speed FILE LEVEL...              compressing the file frame by frame
  */
 #include "common/base/clock.h"
 #include "common/base/fs.h"
+#include "common/base/hash.h"
 #include "common/chunk/body.h"
 
 #include <fcntl.h>
@@ -265,6 +268,94 @@ static int scan(char **argv, struct error *e)
     return 0;
 }
 
+/* --- forge --- */
+
+struct forged {
+    struct chunk_head head;
+    char *bytes, *body;
+    size_t head_length, body_length;
+};
+
+static int put_file(const char *to, const char *ending, const void *data, size_t len, struct error *e)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s%s", to, ending);
+    return fs_replace(AT_FDCWD, path, data, len, 0600, NULL, e);
+}
+
+/* The frame as it is on disk, and what stands behind it moves. */
+static int replace_frame(struct forged *f, const char *path, struct error *e)
+{
+    char *frame = NULL;
+    size_t len = 0;
+    struct head_frame *first = f->head.frames;
+    int r = fs_read_file(AT_FDCWD, path, 1u << 20, &frame, &len, e);
+    char *body = r ? NULL : malloc(f->body_length + len);
+    if (!body)
+        return r ? r : error_set(e, ERROR_MEMORY, "no memory");
+    size_t behind = first->offset + first->length;
+    memcpy(body, f->body, first->offset);
+    memcpy(body + first->offset, frame, len);
+    memcpy(body + first->offset + len, f->body + behind, f->body_length - behind);
+    for (uint32_t i = 1; i < f->head.frame_count; i++)
+        f->head.frames[i].offset = f->head.frames[i].offset + len - first->length;
+    f->body_length = f->body_length + len - first->length;
+    first->length = (uint32_t)len;
+    free(f->body);
+    free(frame);
+    f->body = body;
+    f->head.body_length = f->body_length;
+    f->head.body_hash = hash64(body, f->body_length);
+    return 0;
+}
+
+static int take_epoch(struct forged *f, const char *hex, struct error *e)
+{
+    for (size_t i = 0; i < EPOCH_SIZE; i++)
+        if (sscanf(hex + 2 * i, "%2hhx", &f->head.epoch[i]) != 1)
+            return error_set(e, ERROR_USAGE, "an epoch is 32 hex digits");
+    return 0;
+}
+
+static int change(struct forged *f, char *word, struct error *e)
+{
+    char *value = strchr(word, '=');
+    if (!value)
+        return error_set(e, ERROR_USAGE, "%s: KEY=VALUE", word);
+    *value++ = 0;
+    if (strcmp(word, "agent") == 0)
+        f->head.agent = value;
+    else if (strcmp(word, "capture") == 0)
+        f->head.capture = value;
+    else if (strcmp(word, "seq") == 0)
+        f->head.seq = f->head.last_seq = strtoull(value, NULL, 10);
+    else if (strcmp(word, "epoch") == 0)
+        return take_epoch(f, value, e);
+    else if (strcmp(word, "frame") == 0)
+        return replace_frame(f, value, e);
+    else
+        return error_set(e, ERROR_USAGE, "%s: no such key", word);
+    return 0;
+}
+
+static int forge(char **argv, struct error *e)
+{
+    struct forged f = {0};
+    struct buffer out = {0};
+    int r = fs_read_file(AT_FDCWD, argv[0], HEAD_BYTES_MAX, &f.bytes, &f.head_length, e);
+    if (!r)
+        r = fs_read_file(AT_FDCWD, argv[1], 64u << 20, &f.body, &f.body_length, e);
+    if (!r)
+        r = head_decode(f.bytes, f.head_length, &f.head, e);
+    for (char **word = argv + 3; *word && !r; word++)
+        r = change(&f, *word, e);
+    if (!r)
+        r = head_encode(&f.head, &out, e);
+    if (!r)
+        r = put_file(argv[2], ".head", out.data, out.len, e);
+    return r ? r : put_file(argv[2], ".body", f.body, f.body_length, e);
+}
+
 /* --- speed --- */
 
 static double cpu_s(void)
@@ -307,8 +398,8 @@ static const struct command {
     int arguments;
     int (*run)(char **argv, struct error *e);
 } commands[] = {
-    {"packets", 1, packets}, {"pack", 3, pack},     {"verify", 2, verify},
-    {"scan", 1, scan},       {"frames", 2, frames}, {"speed", 2, speed},
+    {"packets", 1, packets}, {"pack", 3, pack},   {"verify", 2, verify}, {"scan", 1, scan},
+    {"frames", 2, frames},   {"speed", 2, speed}, {"forge", 4, forge},
 };
 
 int main(int argc, char **argv)

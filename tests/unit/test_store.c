@@ -47,7 +47,7 @@ static void assert_cursors(struct place *p, uint8_t stream, uint64_t head_next, 
     uint8_t epoch[EPOCH_SIZE];
     uint64_t head = 99, body = 99;
     epoch_of(stream, epoch);
-    assert_int_equal(store_stream_state(p->s, epoch, &head, &body, &p->e), 0);
+    assert_int_equal(store_stream_state(p->s, epoch, NULL, &head, &body, &p->e), 0);
     assert_int_equal(head, head_next);
     assert_int_equal(body, body_next);
 }

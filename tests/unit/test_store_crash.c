@@ -53,7 +53,7 @@ static size_t next_parts(struct store *s, uint8_t stream, struct made *m, struct
     uint64_t head = 0, body = 0;
     size_t count = 0;
     epoch_of((uint8_t)(stream + 1), epoch);
-    if (store_stream_state(s, epoch, &head, &body, NULL))
+    if (store_stream_state(s, epoch, NULL, &head, &body, NULL))
         return 0;
     *least = head < *least ? head : *least;
     if (head < ITEMS) {
@@ -79,7 +79,7 @@ static bool is_done(struct store *s)
         uint8_t epoch[EPOCH_SIZE];
         uint64_t head = 0, body = 0;
         epoch_of((uint8_t)(stream + 1), epoch);
-        if (store_stream_state(s, epoch, &head, &body, NULL) || head < ITEMS || body < ITEMS)
+        if (store_stream_state(s, epoch, NULL, &head, &body, NULL) || head < ITEMS || body < ITEMS)
             return false;
     }
     return true;
@@ -92,7 +92,7 @@ static void acknowledge(struct store *s, int acks)
         uint8_t epoch[EPOCH_SIZE];
         uint64_t head = 0, body = 0;
         epoch_of((uint8_t)(stream + 1), epoch);
-        if (store_stream_state(s, epoch, &head, &body, NULL) == 0)
+        if (store_stream_state(s, epoch, NULL, &head, &body, NULL) == 0)
             dprintf(acks, "%u %llu %llu\n", stream, (unsigned long long)head, (unsigned long long)body);
     }
 }
@@ -136,7 +136,7 @@ static int play(const char *path, const char *acks_path)
         commit_round(s);
         acknowledge(s, acks);
         epoch_of(1, epoch);
-        if (store_stream_state(s, epoch, &head, &body, NULL) == 0 && store_maintain(s, arrival_of(head), &e))
+        if (store_stream_state(s, epoch, NULL, &head, &body, NULL) == 0 && store_maintain(s, arrival_of(head), &e))
             fprintf(stderr, "%s\n", e.text);
     }
     bool done = is_done(s);
@@ -206,7 +206,7 @@ static void compare(struct store *s, const char *what, const uint64_t acked_head
         uint8_t epoch[EPOCH_SIZE];
         uint64_t head = 0, body = 0;
         epoch_of((uint8_t)(stream + 1), epoch);
-        assert_int_equal(store_stream_state(s, epoch, &head, &body, NULL), 0);
+        assert_int_equal(store_stream_state(s, epoch, NULL, &head, &body, NULL), 0);
         if (head < acked_head[stream] || body < acked_body[stream])
             fail_msg("%s: stream %u stands at %llu, %llu; acknowledged were %llu, %llu", what, stream,
                      (unsigned long long)head, (unsigned long long)body, (unsigned long long)acked_head[stream],
