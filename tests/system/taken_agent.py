@@ -67,8 +67,8 @@ def turned_away(system, peer, *words):
                 return
             assert name in ("StreamState", "Orders", "Clock", "Ack"), (name, message)
     except (wire.Closed, OSError):
-        said = contents(system.path("collector.log"))[peer.log_at:].decode(errors="replace")
-        assert any(word in said for word in words), (words, said)
+        said = lambda: contents(system.path("collector.log"))[peer.log_at:].decode(errors="replace")
+        fleet.wait_until(lambda: any(word in said() for word in words), "the log to say one of %s" % (words,))
 
 
 def contents(path):
