@@ -24,7 +24,6 @@
 
 #define READ_SIZE       ((size_t)64 << 10)
 #define IN_MAX          (NET_HEADER_SIZE + (size_t)NET_FRAME_MAX + 2 * READ_SIZE) /* TLS may have held back some */
-#define IN_KEPT         (4 * READ_SIZE) /* an idle stream keeps no larger buffer */
 #define DRAIN_MS        2000
 #define KEEPALIVE_S     20
 #define KEEPALIVE_TRIES 3
@@ -187,7 +186,7 @@ static void compact(struct stream *s)
     s->in_at = 0;
     buffer_clear(&s->in);
     s->in.len = left;
-    if (left == 0 && s->in.cap > IN_KEPT)
+    if (left == 0) /* most connections are idle most of the time */
         buffer_free(&s->in);
 }
 
