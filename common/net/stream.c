@@ -24,6 +24,9 @@
 
 #define READ_SIZE       ((size_t)64 << 10)
 #define IN_MAX          (NET_HEADER_SIZE + (size_t)NET_FRAME_MAX + 2 * READ_SIZE) /* TLS may have held back some */
+#define SPARE_LEAST     READ_SIZE
+#define SPARE_MOST      ((size_t)2 * NET_FRAME_MAX)
+#define SPARE_MS        1000 /* then it is given back */
 #define DRAIN_MS        2000
 #define KEEPALIVE_S     20
 #define KEEPALIVE_TRIES 3
@@ -37,6 +40,42 @@ struct outgoing {
     struct buffer data;
 };
 
+/* ------------------------------------------------------------ memory */
+static void free_spares(struct stream *s)
+{
+    while (s->spares)
+        buffer_free(&s->spare[--s->spares]);
+    free(s->spare);
+    s->spare = NULL;
+}
+
+void stream_take_spare(struct stream *s, struct buffer *b)
+{
+    size_t limit = b->limit;
+    if (!s->spares)
+        return;
+    *b = s->spare[--s->spares];
+    b->limit = limit;
+    buffer_clear(b);
+}
+
+void stream_give_spare(struct stream *s, struct buffer *b)
+{
+    size_t limit = b->limit;
+    bool keep = s->state == STREAM_OPEN && s->greeted && s->spares < STREAM_SPARES && b->cap > SPARE_LEAST &&
+                b->cap <= SPARE_MOST;
+    if (keep && !s->spare)
+        s->spare = calloc(STREAM_SPARES, sizeof(*s->spare));
+    if (!keep || !s->spare) {
+        buffer_free(b);
+        return;
+    }
+    s->spare[s->spares++] = *b;
+    *b = (struct buffer){.limit = limit};
+    if (!uv_is_active((uv_handle_t *)&s->timer))
+        stream_time_limit(s, SPARE_MS);
+}
+
 /* ------------------------------------------------------------ the end */
 static void handle_closed(uv_handle_t *handle)
 {
@@ -49,6 +88,7 @@ static void handle_closed(uv_handle_t *handle)
     if (s->listener)
         listener_forget(s);
     stream_tls_free(s);
+    free_spares(s);
     buffer_free(&s->in);
     free(s->tcp);
     free(s);
@@ -112,6 +152,8 @@ static void on_timer(uv_timer_t *timer)
     else if (s->state == STREAM_SECURING)
         stream_fail(s, ERROR_UNREACHABLE, "the peer %s did not agree on TLS in time%s", s->peer,
                     s->listener ? "" : SECURING_HINT);
+    else if (s->state == STREAM_OPEN && s->greeted)
+        free_spares(s);
     else if (s->state == STREAM_OPEN)
         stream_fail(s, ERROR_UNREACHABLE, "the peer %s did not say who it is", s->peer);
     else if (s->queued)
@@ -186,7 +228,7 @@ static void compact(struct stream *s)
     s->in_at = 0;
     buffer_clear(&s->in);
     s->in.len = left;
-    if (left == 0) /* most connections are idle most of the time */
+    if (left == 0 && !s->busy) /* most connections are idle most of the time */
         buffer_free(&s->in);
 }
 
@@ -218,6 +260,7 @@ static void on_read(uv_stream_t *tcp, ssize_t n, const uv_buf_t *buf)
 {
     struct stream *s = tcp->data;
     int sys = n > 0 ? FAULT("net.receive") : 0;
+    s->busy = n == (ssize_t)READ_SIZE; /* more is there */
     if (s->state == STREAM_CLOSED || n == 0)
         return;
     if (sys)
@@ -270,7 +313,7 @@ static void on_written(uv_write_t *request, int status)
     struct outgoing *o = request->data;
     struct stream *s = o->stream;
     s->queued -= o->data.len;
-    buffer_free(&o->data);
+    stream_give_spare(s, &o->data);
     free(o);
     if (s->state == STREAM_CLOSED)
         return;
@@ -324,6 +367,7 @@ int stream_send(struct stream *s, const struct message *m, struct error *e)
     struct buffer data = {0};
     if (s->state != STREAM_OPEN && !(s->state == STREAM_SECURING && s->listener))
         return error_set(e, ERROR_UNREACHABLE, "the connection with %s is not open", s->peer);
+    stream_take_spare(s, &data);
     int r = message_encode(m, &data, e);
     if (r == 0) {
         s->drains = true;
@@ -332,7 +376,7 @@ int stream_send(struct stream *s, const struct message *m, struct error *e)
         else if (stream_write(s, &data) != 0)
             r = error_set(e, s->why.code, "%s", s->why.text);
     }
-    buffer_free(&data);
+    stream_give_spare(s, &data);
     return r;
 }
 

@@ -15,6 +15,7 @@
 enum stream_state { STREAM_DIALLING, STREAM_SECURING, STREAM_OPEN, STREAM_DRAINING, STREAM_CLOSED };
 
 #define STREAM_NAME_SIZE 280
+#define STREAM_SPARES    20u /* as many as wait in a queue that is full */
 
 struct stream_dial;
 
@@ -22,15 +23,18 @@ struct stream {
     uv_loop_t *loop;
     uv_tcp_t *tcp; /* owned; each try to connect has a new one */
     uv_timer_t
-        timer; /* outgoing, until it is OPEN: the whole attempt; accepted: its first message; DRAINING: the wait for the other side */
+        timer; /* outgoing, until it is OPEN: the whole attempt; accepted: its first message; then: when spare memory goes; DRAINING: the wait for the other side */
     uv_idle_t later;  /* frames that were read before a pause */
     unsigned handles; /* of the three, not closed yet */
     enum stream_state state;
     const struct stream_events *events;
     void *context;
+    struct buffer *spare; /* STREAM_SPARES, or NULL: of messages that were sent, for those that follow at once */
+    unsigned spares;
     struct buffer in; /* read and not parsed; from in_at on */
     size_t in_at;
     bool greeted; /* the first frame has come: larger ones may follow */
+    bool busy;    /* the last read was a full one */
     bool paused;
     bool ended;    /* DRAINING: the other side's end of stream has come */
     bool shut;     /* DRAINING: ours was sent */
@@ -63,6 +67,11 @@ void stream_begin(struct stream *s);
 /* Bytes as they go over the wire: takes over what is in `data`, which is empty then. An error has ended the stream, which
  * says why. */
 MUST_CHECK int stream_write(struct stream *s, struct buffer *data);
+
+/* Memory of bulk data is used again: the system takes its time to give pages. Takes some, if there is any, into the empty
+ * *b; takes over what is in *b, which is empty then. */
+void stream_take_spare(struct stream *s, struct buffer *b);
+void stream_give_spare(struct stream *s, struct buffer *b);
 
 /* Gives the whole frames that were read to the owner, as long as it takes them. */
 void stream_read_frames(struct stream *s);

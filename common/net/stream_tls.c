@@ -136,6 +136,8 @@ int stream_tls_send(struct stream *s, const struct buffer *text, struct error *e
         buffer_append(&s->early, text->data, text->len);
         return s->early.failed ? error_set(e, ERROR_MEMORY, "no memory to send a message") : 0;
     }
+    if (s->link->out.cap == 0 && text->len >= TEXT_SIZE)
+        stream_take_spare(s, &s->link->out);
     int r = tls_write(s->link, text->data, text->len, e);
     if (r == 0 && !flush(s))
         r = error_set(e, s->why.code, "%s", s->why.text);
