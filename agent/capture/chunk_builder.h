@@ -24,7 +24,6 @@
 #define CHUNK_BYTES           (16u << 20)
 #define CHUNK_NS              (UINT64_C(60) * 1000000000)
 #define CHUNK_OPEN_FRAMES_MAX (8u << 20) /* bytes in frames that are not closed yet, over all interfaces */
-#define CHUNK_HEADERS_OTHER   64u        /* bytes kept of a packet without IP, where headers alone are */
 #define CHUNK_RATE_BURST_NS   UINT64_C(1000000000)
 
 struct chunk_builder_options {

@@ -7,10 +7,6 @@
 /* What a packet block has besides the packet: header, options, padding. */
 #define PACKET_BLOCK_MORE 128u
 
-/* What an ICMP error quotes at the least behind the IP header (RFC 792), and the least TCP header. */
-#define QUOTED_TRANSPORT 8u
-#define TCP_HEADER       20u
-
 /* ---------------------------------------------------------------- frames */
 
 static int frame_close(struct chunk_builder *b, struct interface *n, struct error *e)
@@ -121,19 +117,6 @@ static bool limit_reached(const struct chunk_builder *b)
 
 /* ---------------------------------------------------------------- how much */
 
-/* Where the headers end: behind the transport header, or behind the quoted one, of which an ICMP error tells. */
-static uint32_t header_length(const struct packet *p)
-{
-    uint32_t at = p->payload_offset;
-    if (p->quoted.family == FAMILY_IP6)
-        return at + 40 + QUOTED_TRANSPORT;
-    if (p->quoted.family == FAMILY_IP4)
-        return at + (at < p->captured ? (p->data[at] & 15u) * 4 : 0) + QUOTED_TRANSPORT;
-    if (at)
-        return at;
-    return p->transport_offset ? p->transport_offset + TCP_HEADER : CHUNK_HEADERS_OTHER;
-}
-
 static void cut(struct pcapng_packet *k, uint32_t most)
 {
     if (k->captured > most)
@@ -169,9 +152,9 @@ static int keep(struct chunk_builder *b, struct interface *n, const struct packe
     if (code)
         return code;
     if (b->options.headers_only)
-        cut(k, header_length(p));
+        cut(k, packet_headers(p));
     else if (b->options.payload)
-        cut_payload(k, header_length(p), b->options.payload);
+        cut_payload(k, packet_headers(p), b->options.payload);
     count_kept(b, n, p, k);
     uint32_t frame = FLOW_FRAME_NONE;
     if (b->options.keep_packets)

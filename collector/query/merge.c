@@ -1,5 +1,5 @@
 #include "collector/query/merge.h"
-#include "common/base/hash.h"
+#include "collector/query/same.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,27 +15,12 @@ struct open_frame {
     uint32_t count, at, room;
 };
 
-/* A packet of the last MERGE_SAME_NS at a vantage with several streams. Numbered in order; those of one bucket of hashes are linked. */
-struct seen {
-    uint64_t hash, time_ns;
-    uint64_t earlier; /* the bucket's one before; 0: none */
-    uint64_t first;   /* the one that was given, of which this is the same: itself, if it was given */
-    uint32_t vantage, place;
-};
-
-#define SEEN_BUCKETS   4096u
-#define SEEN_TAKEN_MAX 64u /* of the same bytes at one place within MERGE_SAME_NS; more are not told apart */
-
 struct merger {
     const struct merge_ops *ops;
     struct open_frame **heap; /* by time of the next packet, then rank, then order of frames */
     size_t heap_count, heap_cap;
     struct open_frame *spare;
-    struct seen *seen;              /* by number modulo seen_cap */
-    uint64_t seen_first, seen_next; /* numbers; the first is 1 */
-    size_t seen_cap;                /* power of two */
-    uint64_t buckets[SEEN_BUCKETS]; /* the newest of each */
-    uint64_t duplicates;
+    struct same *same;
 };
 
 static int by_first_time(const void *a, const void *b)
@@ -184,75 +169,6 @@ static int open_frame(struct merger *m, const struct merge_frame *frame, size_t 
     return r == ERROR_NOT_FOUND || r == ERROR_CORRUPT || r == ERROR_INVALID || r == ERROR_TRUNCATED ? 0 : r;
 }
 
-/* ------------------------------------------------------------------ duplicates */
-
-static struct seen *seen_at(struct merger *m, uint64_t number)
-{
-    return &m->seen[number & (m->seen_cap - 1)];
-}
-
-/* Forgets what is too long ago, and makes room for one more; false without memory. */
-static bool seen_room(struct merger *m, uint64_t now_ns)
-{
-    while (m->seen_first < m->seen_next && now_ns - seen_at(m, m->seen_first)->time_ns > MERGE_SAME_NS)
-        m->seen_first++;
-    if (m->seen_next - m->seen_first < m->seen_cap)
-        return true;
-    size_t cap = m->seen_cap ? 2 * m->seen_cap : 1024;
-    struct seen *grown = malloc(cap * sizeof *grown);
-    if (!grown)
-        return false;
-    for (uint64_t i = m->seen_first; i < m->seen_next; i++)
-        grown[i & (cap - 1)] = *seen_at(m, i);
-    free(m->seen);
-    m->seen = grown;
-    m->seen_cap = cap;
-    return true;
-}
-
-/* The oldest packet given that is the same as this one, and that this place has not seen yet; 0: none. Each place sees a packet once: what it sees
- * twice did pass twice. */
-static uint64_t seen_find(struct merger *m, const struct seen *p)
-{
-    uint64_t taken[SEEN_TAKEN_MAX], found = 0;
-    size_t count = 0;
-    for (uint64_t i = m->buckets[p->hash % SEEN_BUCKETS]; i >= m->seen_first && i; i = seen_at(m, i)->earlier) {
-        const struct seen *s = seen_at(m, i);
-        if (s->hash != p->hash || s->vantage != p->vantage)
-            continue;
-        if (s->place == p->place && count < SEEN_TAKEN_MAX)
-            taken[count++] = s->first;
-        size_t k = 0;
-        while (k < count && taken[k] != i)
-            k++;
-        if (s->first == i && k == count)
-            found = i;
-    }
-    return found;
-}
-
-/* Two streams that saw the same packets at one vantage each saw a packet as often as it passed: it is wanted as often as the stream that saw it
- * most often did. */
-static bool is_duplicate(struct merger *m, const struct merge_frame *frame, const struct pcapng_packet *p)
-{
-    uint32_t common = m->ops->common_bytes(m->ops->context, frame->vantage);
-    if (common == 0)
-        return false;
-    if (!seen_room(m, p->time_ns))
-        return false; /* a packet twice is better than none */
-    struct seen s = {.hash = hash64_seed(p->data, p->captured < common ? p->captured : common, p->wire),
-                     .time_ns = p->time_ns,
-                     .vantage = frame->vantage,
-                     .place = frame->place};
-    uint64_t same = seen_find(m, &s), *bucket = &m->buckets[s.hash % SEEN_BUCKETS];
-    s.first = same ? same : m->seen_next;
-    s.earlier = *bucket;
-    *bucket = m->seen_next;
-    *seen_at(m, m->seen_next++) = s;
-    m->duplicates += same != 0;
-    return same != 0;
-}
-
 /* ------------------------------------------------------------------ the merge */
 
 static int next_packet(struct merger *m, struct error *e)
@@ -265,8 +181,8 @@ static int next_packet(struct merger *m, struct error *e)
     int r = pcapng_next(&b, &item, e);
     if (r == 1)
         r = m->ops->want(m->ops->context, f->frame, &item.packet, &wanted, e);
-    if (r == 0 && wanted && !is_duplicate(m, f->frame, &item.packet))
-        r = m->ops->emit(m->ops->context, f->frame, &item.packet, e);
+    if (r == 0 && wanted)
+        r = same_take(m->same, f->frame, &item.packet, e);
     if (r < 0)
         return r;
     if (++f->at == f->count) {
@@ -281,8 +197,8 @@ static int next_packet(struct merger *m, struct error *e)
 int merge_run(struct merge_frame *frames, size_t count, size_t most_open, const struct merge_ops *ops,
               uint64_t *duplicates, struct error *e)
 {
-    struct merger m = {.ops = ops, .seen_first = 1, .seen_next = 1};
-    int r = 0;
+    struct merger m = {.ops = ops, .same = same_new(ops)};
+    int r = m.same ? 0 : error_set(e, ERROR_MEMORY, "no memory for a merge");
     size_t next = 0;
     if (count)
         qsort(frames, count, sizeof *frames, by_first_time);
@@ -294,11 +210,13 @@ int merge_run(struct merge_frame *frames, size_t count, size_t most_open, const 
         else
             r = next_packet(&m, e);
     }
+    if (r == 0)
+        r = same_end(m.same, e);
     for (size_t i = 0; i < m.heap_count; i++)
         close_frame(&m, m.heap[i]);
     free_spare(&m);
     free(m.heap);
-    free(m.seen);
-    *duplicates = m.duplicates;
+    *duplicates = m.same ? same_duplicates(m.same) : 0;
+    same_free(m.same);
     return r;
 }

@@ -33,9 +33,9 @@ struct merge_ops {
     int (*want)(void *context, const struct merge_frame *f, const struct pcapng_packet *p, bool *wanted,
                 struct error *e);
     int (*emit)(void *context, const struct merge_frame *f, const struct pcapng_packet *p, struct error *e);
-    /* Bytes that all streams of a vantage have of a packet; 0 if only one stream captured there (nothing to compare).
-     */
-    uint32_t (*common_bytes)(void *context, uint32_t vantage);
+    /* How many of its first bytes each copy of this packet at its vantage has, whichever copy this is; 0: only one stream captured
+     * there (nothing to compare). */
+    uint32_t (*common_bytes)(void *context, const struct merge_frame *f, const struct pcapng_packet *p);
     void *context;
 };
 

@@ -346,11 +346,18 @@ static int emit(void *context, const struct merge_frame *f, const struct pcapng_
     return r;
 }
 
-static uint32_t common_bytes(void *context, uint32_t vantage)
+/* A stream that keeps headers alone, or little behind them, has those; none has more than the shortest snaplen. */
+static uint32_t common_bytes(void *context, const struct merge_frame *f, const struct pcapng_packet *p)
 {
     struct pull *u = context;
-    const struct vantage *v = &u->plan->places.vantage[vantage];
-    return v->streams > 1 ? v->snaplen_min : 0;
+    const struct vantage *v = &u->plan->places.vantage[f->vantage];
+    struct packet packet;
+    if (v->streams <= 1)
+        return 0;
+    uint32_t captured = p->captured < v->snaplen_min ? p->captured : v->snaplen_min;
+    packet_decode(v->link_type, p->data, captured, p->wire, &packet);
+    uint32_t headers = packet_headers(&packet);
+    return headers < captured ? headers : captured;
 }
 
 /* ------------------------------------------------------------------ the answer */

@@ -2,6 +2,10 @@
 #include "common/packet/decode.h"
 #include <string.h>
 
+/* What an ICMP error quotes at the least behind the IP header (RFC 792), and the least TCP header. */
+#define QUOTED_TRANSPORT 8u
+#define TCP_HEADER       20u
+
 void decode_mark(struct decoder *d, struct checkpoint *here)
 {
     here->decoder = *d;
@@ -54,4 +58,16 @@ void packet_decode(int link_type, const uint8_t *data, uint32_t captured, uint32
         link_view(p);
     if (p->end != PACKET_OK)
         p->plain = false;
+}
+
+uint32_t packet_headers(const struct packet *p)
+{
+    uint32_t at = p->payload_offset;
+    if (p->quoted.family == FAMILY_IP6)
+        return at + 40 + QUOTED_TRANSPORT;
+    if (p->quoted.family == FAMILY_IP4)
+        return at + (at < p->captured ? (p->data[at] & 15u) * 4 : 0) + QUOTED_TRANSPORT;
+    if (at)
+        return at;
+    return p->transport_offset ? p->transport_offset + TCP_HEADER : PACKET_HEADERS_OTHER;
 }

@@ -127,6 +127,12 @@ struct packet {
 /* Decodes one packet. `data` must stay valid while `p` is used. wire < captured is taken as wire = captured. */
 void packet_decode(int link_type, const uint8_t *data, uint32_t captured, uint32_t wire, struct packet *p);
 
+#define PACKET_HEADERS_OTHER 64u /* taken for headers of a packet without IP */
+
+/* Where the headers end, in bytes of `data`: behind the transport header, or behind the quoted one, of which an ICMP error tells; may
+ * pass `captured`. A packet that was cut there has the same headers. */
+uint32_t packet_headers(const struct packet *p);
+
 /*
  * What makes packets belong to one flow. Compared and hashed as bytes: no padding, unused bytes are 0.
  * Endpoints stand in canonical order: (addr, port) of endpoint 0 <= that of endpoint 1, by memcmp of the address, then

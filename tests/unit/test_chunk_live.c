@@ -577,7 +577,7 @@ static void of_headers_alone_the_payload_is_missing_and_its_length_known(void **
                           gre,
                           esp,
                           ping};
-    static const uint32_t expected[] = {54, 42, 42, 42 + 28, 34, CHUNK_HEADERS_OTHER, 34 + 4 + 40, 34, 42};
+    static const uint32_t expected[] = {54, 42, 42, 42 + 28, 34, PACKET_HEADERS_OTHER, 34 + 4 + 40, 34, 42};
     enum { COUNT = sizeof all / sizeof *all };
     for (unsigned i = 0; i < COUNT; i++)
         assert_int_equal(give(b, all[i], i), 0);

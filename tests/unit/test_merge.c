@@ -13,7 +13,8 @@
 /* A made-up packet: its time, where it was seen, and a number that is its content. */
 struct made {
     uint64_t time_ns;
-    uint32_t place, content;
+    uint32_t place, content; /* content: UINT32_MAX of a copy that does not reach that far */
+    uint32_t captured;
 };
 
 /* Frames in memory, and what came out. */
@@ -22,6 +23,7 @@ struct world {
     struct merge_frame frames[64];
     size_t frame_count;
     uint32_t common;  /* bytes that all streams of vantage 0 have */
+    uint32_t headers; /* different headers that packets have */
     uint32_t missing; /* frame that cannot be loaded, or UINT32_MAX */
     int missing_code;
     uint32_t unwanted; /* content that is not wanted, or UINT32_MAX */
@@ -40,8 +42,9 @@ static void add_packet(struct world *w, size_t frame, uint64_t time_ns, uint32_t
 {
     struct merge_frame *f = &w->frames[frame];
     uint8_t data[16] = {0};
-    memcpy(data, &content, sizeof content);
-    data[12] = (uint8_t)captured; /* behind what a short snaplen keeps */
+    uint16_t header = (uint16_t)(content % w->headers);
+    memcpy(data, &header, sizeof header); /* what a cut copy has at the least */
+    memcpy(data + 8, &content, sizeof content);
     struct pcapng_packet p = {.time_ns = time_ns, .captured = captured, .wire = 100, .data = data};
     pcapng_write_packet(&w->raw[frame], &p);
     if (f->info.packets++ == 0 || time_ns < f->info.first_ns)
@@ -67,6 +70,14 @@ static int load(void *context, const struct merge_frame *f, struct buffer *raw, 
     return 0;
 }
 
+static uint32_t content_of(const struct pcapng_packet *p)
+{
+    uint32_t content = UINT32_MAX;
+    if (p->captured >= 12)
+        memcpy(&content, p->data + 8, sizeof content);
+    return content;
+}
+
 static int want(void *context, const struct merge_frame *f, const struct pcapng_packet *p, bool *wanted,
                 struct error *e)
 {
@@ -74,8 +85,8 @@ static int want(void *context, const struct merge_frame *f, const struct pcapng_
     uint32_t content;
     (void)f;
     (void)e;
-    memcpy(&content, p->data, sizeof content);
-    *wanted = content != w->unwanted;
+    content = content_of(p);
+    *wanted = content != w->unwanted || content == UINT32_MAX;
     return 0;
 }
 
@@ -85,15 +96,15 @@ static int emit(void *context, const struct merge_frame *f, const struct pcapng_
     struct made *m = &w->out[w->out_count++];
     (void)e;
     assert_true(w->out_count <= PACKETS_MAX);
-    *m = (struct made){.time_ns = p->time_ns, .place = f->place};
-    memcpy(&m->content, p->data, sizeof m->content);
+    *m = (struct made){.time_ns = p->time_ns, .place = f->place, .content = content_of(p), .captured = p->captured};
     return 0;
 }
 
-static uint32_t common_bytes(void *context, uint32_t vantage)
+static uint32_t common_bytes(void *context, const struct merge_frame *f, const struct pcapng_packet *p)
 {
     struct world *w = context;
-    return vantage == 0 ? w->common : 0;
+    (void)p;
+    return f->vantage == 0 ? w->common : 0;
 }
 
 static int run(struct world *w, size_t most_open, uint64_t *duplicates)
@@ -109,7 +120,7 @@ static struct world *world_new(void)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
-    w->missing = w->unwanted = UINT32_MAX;
+    w->missing = w->unwanted = w->headers = UINT32_MAX;
     return w;
 }
 
@@ -235,6 +246,95 @@ static void a_packet_that_passed_twice_comes_twice(void **state)
     world_free(w);
 }
 
+/* One stream keeps headers alone, which many packets share. */
+static void the_longest_copy_of_each_packet_comes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct world *w = world_new();
+        uint64_t duplicates, random = seed;
+        w->common = 8;
+        w->headers = 3;
+        size_t places[] = {add_frame(w, 0, 0), add_frame(w, 1, 0), add_frame(w, 2, 0)};
+        uint32_t captured[] = {8, 16, 10};
+        for (uint32_t i = 0; i < 300; i++)
+            for (uint32_t k = 0; k < 3; k++)
+                add_packet(w, places[k], (uint64_t)i * 20000 + next_random(&random) % 9000, i, captured[k]);
+        assert_int_equal(run(w, 64, &duplicates), 0);
+        assert_int_equal(w->out_count, 300);
+        assert_int_equal(duplicates, 600);
+        for (uint32_t i = 0; i < 300; i++) {
+            assert_int_equal(w->out[i].content, i);
+            assert_int_equal(w->out[i].captured, 16);
+            assert_true(i == 0 || w->out[i - 1].time_ns <= w->out[i].time_ns);
+        }
+        world_free(w);
+    }
+}
+
+/* The stream of headers saw all, the other one not: what differs in payload alone is never taken for one packet. */
+static void packets_with_the_same_headers_are_counted(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    uint64_t duplicates;
+    size_t headers = add_frame(w, 0, 0), whole = add_frame(w, 1, 0);
+    bool came[100] = {false};
+    unsigned cut = 0;
+    w->common = 8;
+    w->headers = 1;
+    for (uint32_t i = 0; i < 100; i++) {
+        add_packet(w, headers, i * 5, i, 8);
+        if (i % 4)
+            add_packet(w, whole, i * 5 + 1, i, 16);
+    }
+    assert_int_equal(run(w, 64, &duplicates), 0);
+    assert_int_equal(w->out_count, 100);
+    assert_int_equal(duplicates, 75);
+    for (size_t i = 0; i < w->out_count; i++)
+        if (w->out[i].content == UINT32_MAX)
+            cut++;
+        else
+            came[w->out[i].content] = true;
+    assert_int_equal(cut, 25);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(came[i], i % 4 != 0);
+    world_free(w);
+}
+
+static void two_whole_copies_that_differ_are_two_packets(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    uint64_t duplicates;
+    size_t a = add_frame(w, 0, 0), b = add_frame(w, 1, 0), c = add_frame(w, 2, 0);
+    w->common = 8;
+    w->headers = 1;
+    add_packet(w, a, 10, 1, 16);
+    add_packet(w, b, 10, 2, 16);
+    add_packet(w, c, 10, 2, 8);
+    assert_int_equal(run(w, 64, &duplicates), 0);
+    assert_int_equal(w->out_count, 2);
+    assert_int_equal(duplicates, 1);
+    world_free(w);
+}
+
+static void many_packets_of_one_moment_all_come(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    uint64_t duplicates;
+    size_t a = add_frame(w, 0, 0);
+    w->common = 8;
+    for (uint32_t i = 0; i < PACKETS_MAX; i++)
+        add_packet(w, a, 7, i, 16);
+    assert_int_equal(run(w, 64, &duplicates), 0);
+    assert_int_equal(w->out_count, PACKETS_MAX);
+    for (uint32_t i = 0; i < PACKETS_MAX; i++)
+        assert_int_equal(w->out[i].content, i);
+    world_free(w);
+}
+
 static void a_frame_that_is_gone_costs_only_itself(void **state)
 {
     (void)state;
@@ -306,6 +406,10 @@ int main(void)
         cmocka_unit_test(a_packet_that_two_streams_saw_comes_once),
         cmocka_unit_test(stamps_that_differ_a_little_are_of_one_packet),
         cmocka_unit_test(a_packet_that_passed_twice_comes_twice),
+        cmocka_unit_test(the_longest_copy_of_each_packet_comes),
+        cmocka_unit_test(packets_with_the_same_headers_are_counted),
+        cmocka_unit_test(two_whole_copies_that_differ_are_two_packets),
+        cmocka_unit_test(many_packets_of_one_moment_all_come),
         cmocka_unit_test(a_frame_that_is_gone_costs_only_itself),
         cmocka_unit_test(unwanted_packets_do_not_come),
         cmocka_unit_test(frames_are_opened_only_when_their_time_comes),
