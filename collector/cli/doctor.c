@@ -92,7 +92,7 @@ static void check_stream(struct visit *v, const char *agent, const json_t *t)
     const char *capture = text_in(t, "capture");
     uint64_t received = number_in(t, "received"), lost = 0;
     for (int i = 0; i < COUNTER_COUNT; i++)
-        lost += counter_table[i].is_loss ? number_in(t, counter_table[i].name) : 0;
+        lost += counter_table[i].lost ? number_in(t, counter_table[i].name) : 0;
     if (lost && lost > received / LOSS_PART) {
         doctor_say(v->d, DOCTOR_WARNING, "drops", "%s lost %llu of %llu packets of capture %s", agent,
                    (unsigned long long)lost, (unsigned long long)received, capture);

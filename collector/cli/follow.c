@@ -64,7 +64,7 @@ static void add_losses(struct follow *f, const json_t *manifest)
         const char *name = json_string_value(json_object_get(a, "agent"));
         struct losses *l = name ? losses_of(f, name) : NULL;
         for (int c = 0; l && c < COUNTER_COUNT; c++)
-            if (counter_table[c].is_loss)
+            if (counter_table[c].lost)
                 l->count[c] += number(json_object_get(a, "counters"), counter_table[c].name);
         if (l) {
             l->gaps += number(a, "gap_chunks");
@@ -75,9 +75,10 @@ static void add_losses(struct follow *f, const json_t *manifest)
 
 static void put_losses(const struct losses *l, struct buffer *out)
 {
+    char text[200];
     for (int c = 0; c < COUNTER_COUNT; c++)
         if (l->count[c])
-            buffer_printf(out, "\n%s: %s %llu", l->agent, counter_table[c].name, (unsigned long long)l->count[c]);
+            buffer_printf(out, "\n%s: %s", l->agent, counter_say_lost((enum counter)c, l->count[c], text, sizeof text));
     if (l->gaps)
         buffer_printf(out, "\n%s: %llu chunks given up", l->agent, (unsigned long long)l->gaps);
     if (l->damaged)

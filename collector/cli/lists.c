@@ -32,7 +32,8 @@ static const struct list_column captures_columns[] = {
     {"packets", "PACKETS", LOOK_COUNT, NULL},
     {"bytes", "BYTES", LOOK_BYTES, NULL},
     {"stored_bytes", "STORED", LOOK_BYTES, NULL},
-    {"gap_packets", "LOST", LOOK_COUNT, NULL},
+    {"lost", "LOST", LOOK_COUNT, NULL},
+    {"gap_packets", "GIVEN_UP", LOOK_COUNT, NULL},
     {"open_streams", "OPEN", LOOK_COUNT, NULL},
     {"agents", "AGENTS", LOOK_TEXT, NULL},
     {"filter", "FILTER", LOOK_TEXT, NULL},
@@ -91,9 +92,10 @@ static const struct listing list_agents = {
 static const struct listing list_captures = {
     .kind = QUERY_CAPTURES,
     .columns = captures_columns,
-    .choice = {.table = "capture,first,last,packets,bytes,gap_packets,open_streams,agents,filter",
-               .wide = "capture,first,last,packets,bytes,stored_bytes,gap_packets,kernel_drops,open_streams,streams,"
-                       "chunks,rows,arrived,agents,filter"},
+    .choice = {.table = "capture,first,last,packets,bytes,lost,open_streams,agents,filter",
+               .wide =
+                   "capture,first,last,packets,bytes,stored_bytes,lost,gap_packets,kernel_drops,open_streams,streams,"
+                   "chunks,rows,arrived,agents,filter"},
     .nothing = "no captures are stored: `fleetdump capture start` makes one, or `fleetdump-agent --read FILE --capture "
                "NAME` on some host",
 };

@@ -138,6 +138,16 @@ struct captures {
     json_t *list;
 };
 
+/* Packets that passed and are not here. */
+static uint64_t lost(const struct store_capture_info *c)
+{
+    uint64_t n = c->gap_packets;
+    for (int i = 0; i < COUNTER_COUNT; i++)
+        if (counter_table[i].lost)
+            n += c->totals.value[i];
+    return n;
+}
+
 static void set_totals(json_t *o, const struct store_capture_info *c)
 {
     json_object_set_new(o, "chunks", number(c->chunks));
@@ -146,6 +156,7 @@ static void set_totals(json_t *o, const struct store_capture_info *c)
     json_object_set_new(o, "bytes", number(c->bytes));
     json_object_set_new(o, "stored_bytes", number(c->stored_bytes));
     json_object_set_new(o, "gap_packets", number(c->gap_packets));
+    json_object_set_new(o, "lost", number(lost(c)));
     json_t *counters = json_object();
     for (int i = 0; i < COUNTER_COUNT; i++)
         json_object_set_new(counters, counter_table[i].name, number(c->totals.value[i]));

@@ -68,7 +68,7 @@ void manifest_damaged(struct manifest_agent *a, const struct error *why)
 void manifest_hide_counters(struct counters *c)
 {
     for (int i = 0; i < COUNTER_COUNT; i++)
-        if (!counter_table[i].is_loss)
+        if (!counter_table[i].lost)
             c->value[i] = 0;
 }
 
@@ -92,7 +92,7 @@ static uint64_t losses(const struct manifest_agent *a)
 {
     uint64_t n = 0;
     for (int c = 0; c < COUNTER_COUNT; c++)
-        if (counter_table[c].is_loss)
+        if (counter_table[c].lost)
             n += a->counters.value[c];
     return n;
 }
@@ -118,20 +118,36 @@ static void part(struct buffer *out, size_t start)
         buffer_append(out, ", ", 2);
 }
 
+/* Packets of so many chunks are not here. */
+static void say_bodies(int state, uint64_t chunks, struct buffer *out)
+{
+    static const char *const why[] = {
+        [BODY_ON_AGENT] = "have not come from the agent yet",
+        [BODY_STORED] = "cannot be read",
+        [BODY_EVICTED] = "were given up on the agent for want of room",
+        [BODY_EXPIRED] = "have expired",
+    };
+    if (state == BODY_NEVER)
+        buffer_printf(out, "packets were not kept: only flows were captured");
+    else
+        buffer_printf(out, "packets of %llu chunk%s %s", (unsigned long long)chunks, units_plural(chunks), why[state]);
+}
+
 static void say_agent(const struct manifest *m, const struct manifest_agent *a, struct buffer *out)
 {
+    char text[200];
     buffer_printf(out, "%s: ", a->name);
     size_t start = out->len;
     for (int c = 0; c < COUNTER_COUNT; c++)
-        if (counter_table[c].is_loss && a->counters.value[c]) {
+        if (counter_table[c].lost && a->counters.value[c]) {
             part(out, start);
-            buffer_printf(out, "%s %llu", counter_table[c].name, (unsigned long long)a->counters.value[c]);
+            buffer_printf(out, "%s", counter_say_lost((enum counter)c, a->counters.value[c], text, sizeof text));
         }
     for (int g = GAP_QUOTA; g <= GAP_EXPIRED; g++)
         if (a->gap_by[g]) {
             part(out, start);
-            buffer_printf(out, "%llu packet%s given up (%s)", (unsigned long long)a->gap_by[g],
-                          units_plural(a->gap_by[g]), head_gap_name(g));
+            buffer_printf(out, "%llu packet%s given up: %s", (unsigned long long)a->gap_by[g],
+                          units_plural(a->gap_by[g]), head_gap_words(g));
         }
     if (a->gaps && a->gap_packets == 0) {
         part(out, start);
@@ -140,8 +156,7 @@ static void say_agent(const struct manifest *m, const struct manifest_agent *a, 
     for (int s = 0; m->counts_packets && s <= BODY_EXPIRED; s++)
         if (a->missing_bodies[s]) {
             part(out, start);
-            buffer_printf(out, "packets of %llu chunk%s not here (%s)", (unsigned long long)a->missing_bodies[s],
-                          units_plural(a->missing_bodies[s]), body_state_name(s));
+            say_bodies(s, a->missing_bodies[s], out);
         }
     if (a->damaged) {
         part(out, start);

@@ -8,6 +8,7 @@
 #define FLEETDUMP_CHUNK_COUNTER_H
 
 #include "common/base/units.h"
+#include <stddef.h>
 #include <stdint.h>
 
 /* Stored: never renumber. */
@@ -22,7 +23,7 @@ enum counter {
     COUNTER_KERNEL_DROPS = 7,    /* dropped by the kernel: ring full */
     COUNTER_INTERFACE_DROPS = 8, /* dropped by the interface or its driver */
     COUNTER_AGENT_DROPS = 9,     /* dropped by us: queues full */
-    COUNTER_POLICY = 10,         /* not kept because the host's policy or a limit says so */
+    COUNTER_POLICY = 10,         /* over the rate of the capture, not kept */
     COUNTER_TRUNCATED = 11,      /* kept, decoded as truncated */
     COUNTER_INVALID = 12,        /* kept, decoded as invalid */
     COUNTER_EVICTED = 13,        /* packets whose bodies or chunks were given up for want of room */
@@ -39,7 +40,8 @@ struct counter_info {
     const char *name; /* "kernel_drops" */
     enum unit unit;
     int isb_option; /* pcapng interface statistics option that carries it, or 0 */
-    int is_loss;    /* packets that an answer lacks */
+    const char
+        *lost; /* packets that an answer lacks: what became of them, "dropped by the kernel"; NULL: they are none */
     const char *help;
 };
 extern const struct counter_info counter_table[COUNTER_COUNT];
@@ -47,6 +49,9 @@ extern const struct counter_info counter_table[COUNTER_COUNT];
 struct counters {
     uint64_t value[COUNTER_COUNT];
 };
+
+/* "9 packets lost when a capturer died", of a loss. Returns buf. */
+char *counter_say_lost(enum counter c, uint64_t n, char *buf, size_t len);
 
 /* into += from, saturating. */
 void counters_add(struct counters *into, const struct counters *from);

@@ -54,6 +54,18 @@ const char *head_gap_name(int gap)
     return name_of(names, LENGTH(names), gap);
 }
 
+const char *head_gap_words(int gap)
+{
+    static const char *const words[] = {
+        [GAP_QUOTA] = "the agent's spool was full",
+        [GAP_DISK] = "too little disk was free on the agent",
+        [GAP_CRASH] = "a process died",
+        [GAP_DAMAGED] = "they were damaged on the agent's disk",
+        [GAP_EXPIRED] = "they were too old",
+    };
+    return name_of(words, LENGTH(words), gap);
+}
+
 const char *body_state_name(int state)
 {
     static const char *const names[] = {

@@ -33,6 +33,7 @@ enum head_gap { GAP_QUOTA = 1, GAP_DISK = 2, GAP_CRASH = 3, GAP_DAMAGED = 4, GAP
 enum body_state { BODY_NEVER = 0, BODY_ON_AGENT = 1, BODY_STORED = 2, BODY_EVICTED = 3, BODY_EXPIRED = 4 };
 const char *head_seal_name(int seal);
 const char *head_gap_name(int gap);
+const char *head_gap_words(int gap); /* the same for people: "too little disk was free" */
 const char *body_state_name(int state);
 
 #define HEAD_BYTES_MAX      (64u << 20)

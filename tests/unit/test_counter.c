@@ -49,12 +49,17 @@ static void numbers_and_options_are_fixed(void **state)
 static void what_an_answer_lacks_is_loss_and_what_nobody_wanted_is_not(void **state)
 {
     (void)state;
-    assert_true(counter_table[COUNTER_KERNEL_DROPS].is_loss && counter_table[COUNTER_INTERFACE_DROPS].is_loss);
-    assert_true(counter_table[COUNTER_AGENT_DROPS].is_loss && counter_table[COUNTER_EVICTED].is_loss);
-    assert_true(counter_table[COUNTER_CRASH_LOST].is_loss);
-    assert_false(counter_table[COUNTER_FILTERED].is_loss || counter_table[COUNTER_POLICY].is_loss);
-    assert_false(counter_table[COUNTER_OWN].is_loss);
-    assert_false(counter_table[COUNTER_TIME_LIMITED].is_loss);
+    assert_true(counter_table[COUNTER_KERNEL_DROPS].lost && counter_table[COUNTER_INTERFACE_DROPS].lost);
+    assert_true(counter_table[COUNTER_AGENT_DROPS].lost && counter_table[COUNTER_EVICTED].lost);
+    assert_true(counter_table[COUNTER_CRASH_LOST].lost && counter_table[COUNTER_POLICY].lost);
+    assert_false(counter_table[COUNTER_FILTERED].lost || counter_table[COUNTER_FORBIDDEN].lost);
+    assert_false(counter_table[COUNTER_OWN].lost);
+    assert_false(counter_table[COUNTER_TIME_LIMITED].lost);
+    char text[200];
+    assert_string_equal(counter_say_lost(COUNTER_CRASH_LOST, 9, text, sizeof text),
+                        "9 packets lost when a capturer died");
+    assert_string_equal(counter_say_lost(COUNTER_POLICY, 1, text, sizeof text),
+                        "1 packet over the capture's rate, left out");
 }
 
 static void sums_stay_at_the_greatest_value(void **state)

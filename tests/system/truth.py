@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""What answers lack is said, and what several captures saw is told once: captures on one host beside each other, at rates that are too
+high, of dead agents, and questions after what is not there."""
+
+import json
+import sys
+
+import fleet
+import lab
+import pcapfile
+
+
+def start(system, name, *options, agents=1, time="10m", filter_text="tcp port 80"):
+    system.run("capture", "start", "--name", name, "--no-wait", "--for", time, *options, filter_text)
+    fleet.wait_until(lambda: system.running(name, agents), name + " to run")
+
+
+def finish(system, *names):
+    """The captures are over, and what they captured has come."""
+    for name in names:
+        system.run("capture", "stop", name, check=(0, 3))
+    fleet.wait_until(lambda: not any(c["open_streams"] for c in system.json("captures")), "all to come")
+
+
+def pull(system, *options, check=(0,), filter_text=None):
+    """The packets of a pull, what was said, and its account."""
+    path, account = system.path("pulled.pcapng"), system.path("account.json")
+    words = [filter_text] if filter_text else []
+    done = system.run("pull", *words, "-w", path, "--manifest", account, *options, check=check)
+    _, packets, damage = pcapfile.read(path)
+    assert damage is None, damage
+    with open(account) as file:
+        return packets, done.stderr, json.load(file)
+
+
+def copies_of_a_packet_come_once_and_whole():
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        system.nginx("web-1")
+        start(system, "cut-headers", "--on", "web-1", "--keep", "headers")
+        start(system, "cut-short", "--on", "web-1", "-s", "96")
+        start(system, "whole", "--on", "web-1")
+        for _ in range(20):
+            system.host("client", "curl", "-sf", "-o", "/dev/null", "http://%s/" % system.ip("web-1"))
+        finish(system, "cut-headers", "cut-short", "whole")
+        whole, _, _ = pull(system, "--capture", "whole")
+        short, _, _ = pull(system, "--capture", "cut-short")
+        assert max(len(p.data) for p in whole) > 96 == max(len(p.data) for p in short), (len(whole), len(short))
+        wanted = sorted(p.data for p in whole)
+        for options in (("--capture", "*"), ("--vantage", "all"), ("--on", "web-1")):
+            packets, said, account = pull(system, *options)
+            assert sorted(p.data for p in packets) == wanted, (options, len(packets), len(wanted), said)
+            assert account["duplicates"] == 2 * len(wanted), account
+            assert [p.time_ns for p in packets] == sorted(p.time_ns for p in packets)
+        both, _, _ = pull(system, "--capture", "cut-*")
+        assert sorted(p.data for p in both) == sorted(p.data for p in short), (len(both), len(short))
+
+
+def what_was_over_the_rate_is_missing():
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        system.nginx("web-1")
+        with open(system.path("www-web-1", "big"), "wb") as file:
+            file.write(bytes(3 << 20))
+        start(system, "slow", "--on", "web-1", "--rate", "100k")
+        system.host("client", "curl", "-sf", "-o", "/dev/null", "http://%s/big" % system.ip("web-1"))
+        finish(system, "slow")
+        _, said, account = pull(system, "--capture", "slow", check=(3,))
+        dropped = account["agents"][0]["counters"]["policy"]
+        assert dropped > 0 and not account["complete"], account
+        assert "web-1: %d packets over the capture's rate, left out" % dropped in said, said
+        assert system.flows("port 80", "--capture", "slow", check=(3,))
+        assert next(c for c in system.json("captures"))["lost"] == dropped
+        table = system.run("captures").stdout.splitlines()
+        assert " %d " % dropped in table[1].replace(",", ""), table
+
+
+STORIES = [copies_of_a_packet_come_once_and_whole, what_was_over_the_rate_is_missing]
+
+if __name__ == "__main__":
+    sys.exit(lab.tell(STORIES))
