@@ -54,8 +54,11 @@ static int load_tls(const struct agent_config *c, struct tls **out, struct error
 
 static void ship(const struct agent_config *c, int fd, bool captures)
 {
-    struct error e = ERROR_INIT;
+    struct error e = ERROR_INIT, problem = ERROR_INIT;
+    if (captures)
+        (void)!privileges_check_capture(&problem); /* as the monitor has them still */
     struct uplink_config u = {
+        .problem = problem.text,
         .spool_path = c->spool,
         .limits = {.quota_bytes = c->quota, .floor_bytes = c->floor},
         .collector = c->collector,

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
+#include "common/base/units.h"
 #include "common/net/selector.h"
 
 #include <errno.h>
@@ -187,8 +188,7 @@ static void on_orders(struct uplink *u, const struct message_orders *m)
 {
     for (size_t i = 0; i < COMMANDS_ORDERS; i++) {
         struct known_order *k = &u->commands.known[i];
-        struct monitor_request q = {
-            .magic = ORDER_MAGIC, .kind = REQUEST_STOP, .text = "stopped by the collector's word"};
+        struct monitor_request q = {.magic = ORDER_MAGIC, .kind = REQUEST_STOP, .text = CAPTURE_TOLD_TO_STOP};
         if (!k->used || is_listed(m, k->id))
             continue;
         memcpy(q.id, k->id, sizeof(q.id));
@@ -215,6 +215,22 @@ static uint64_t room(struct uplink *u)
     return free_bytes < quota ? free_bytes : quota;
 }
 
+int commands_room(struct uplink *u, struct error *e)
+{
+    char may[40], least[40], quota[40], floor[40];
+    uint64_t left = room(u);
+    if (left >= ROOM_LEAST)
+        return 0;
+    return error_set(
+        e, ERROR_FULL,
+        "too little disk: %s may still be used in %.200s, %s are needed to begin a capture; make room there, "
+        "or change quota (%s) or floor (%s) in this agent's configuration",
+        units_format(UNIT_BYTES, left, may, sizeof(may)), u->config.spool_path,
+        units_format(UNIT_BYTES, ROOM_LEAST, least, sizeof(least)),
+        units_format(UNIT_BYTES, u->config.limits.quota_bytes, quota, sizeof(quota)),
+        units_format(UNIT_BYTES, u->config.limits.floor_bytes, floor, sizeof(floor)));
+}
+
 static void send_checked(struct uplink *u, const struct monitor_report *r)
 {
     char *names[ORDER_LISTED_MAX], text[ORDER_TEXT_MAX];
@@ -231,11 +247,10 @@ static void send_checked(struct uplink *u, const struct monitor_report *r)
         k->packets_per_s += packets;
         k->bytes_per_s += bytes;
     }
-    if (!k->code && k->free_bytes < ROOM_LEAST) {
-        k->code = ERROR_FULL;
-        snprintf(text, sizeof(text),
-                 "too little disk: %llu MiB may still be used in %.200s (quota, and free space above the floor)",
-                 (unsigned long long)(k->free_bytes >> 20), u->config.spool_path);
+    struct error e = ERROR_INIT;
+    if (!k->code && commands_room(u, &e)) {
+        k->code = e.code;
+        snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, e.text);
     }
     if (u->control.state == LINK_UP)
         (void)link_send(&u->control, &m);

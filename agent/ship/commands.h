@@ -84,6 +84,8 @@ bool commands_message(struct uplink *u, const struct message *m); /* false: the 
 void commands_acked(struct uplink *u);
 
 /* The best sample, or false. */
+/* Whether the spool has room to begin a capture with; ERROR_FULL says what to do. */
+MUST_CHECK int commands_room(struct uplink *u, struct error *e);
 bool commands_clock(const struct commands *c, struct clock_sample *best);
 
 /* ---------------------------------------------------------------- between the files of commands */

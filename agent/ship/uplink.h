@@ -39,7 +39,8 @@ struct uplink_config {
     void (*on_abandoned)(void *context, const uint8_t epoch[EPOCH_SIZE]);
     void *context;
 
-    int monitor_fd; /* to whom captures are ordered (agent/order.h); 0 or less: nobody */
+    const char *problem; /* why nothing can be captured here, for the status; NULL, "": it can */
+    int monitor_fd;      /* to whom captures are ordered (agent/order.h); 0 or less: nobody */
 
     bool until_empty; /* end when the spool holds no stream any more */
 

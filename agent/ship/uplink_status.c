@@ -61,6 +61,19 @@ static void put_spool(struct buffer *b, struct uplink *u)
     buffer_u8(b, '}');
 }
 
+/* Why nothing would be captured here, if somebody ordered it. */
+static void put_problem(struct buffer *b, struct uplink *u)
+{
+    struct error e = ERROR_INIT;
+    if (u->config.problem && u->config.problem[0])
+        (void)error_set(&e, ERROR_REFUSED, "%s", u->config.problem);
+    else if (u->outbox->full.code)
+        e = u->outbox->full;
+    else if (u->commands.fd >= 0)
+        (void)!commands_room(u, &e);
+    put_error(b, "problem", &e);
+}
+
 static void put_clock(struct buffer *b, const struct uplink *u)
 {
     struct clock_sample best;
@@ -103,6 +116,7 @@ char *uplink_status(struct uplink *u)
     buffer_printf(&b, ", \"data\": \"%s\"", u->data.state == LINK_UP ? "up" : "down");
     put_number(&b, "flying_bytes", o->flying);
     put_clock(&b, u);
+    put_problem(&b, u);
     put_number(&b, "streams_total", o->count);
     buffer_printf(&b, ", \"streams\": [");
     for (size_t i = 0; i < most; i++) {

@@ -109,20 +109,27 @@ static void add_number(json_t *o, const char *key, uint64_t value)
     (void)json_object_set_new(o, key, json_integer((json_int_t)(value > INT64_MAX ? INT64_MAX : value)));
 }
 
-/* What has ended has no time left. */
+/* What has ended has no time left, and nobody of how many who run it. */
 static void complete_order(json_t *order)
 {
     char text[64];
     const json_t *agents = json_object_get(order, "agents");
     size_t i;
     json_t *a;
-    snprintf(text, sizeof text, "%zu/%zu", order_count(order, PHASE_RUNNING), json_array_size(agents));
+    bool ended = order_has_ended(order);
+    if (ended)
+        snprintf(text, sizeof text, "%zu", json_array_size(agents));
+    else
+        snprintf(text, sizeof text, "%zu/%zu", order_count(order, PHASE_RUNNING), json_array_size(agents));
     add_text(order, "on", text);
     add_number(order, "drops", order_drops(order));
-    bool ended = order_has_ended(order);
+    if (ended)
+        (void)json_object_set_new(order, "left_ns", json_null());
     json_array_foreach(agents, i, a)
     {
         add_number(a, "drops", order_drops(a));
+        if (ended)
+            (void)json_object_set_new(a, "left_ns", json_null());
         if (!ended && order_phase(a) == PHASE_RUNNING && !order_number(a, "left_ns"))
             add_number(a, "left_ns", INT64_MAX);
     }
@@ -158,10 +165,7 @@ int capture_print_check(const struct cli *cli, json_t *order, uint64_t for_ns, u
     size_t i;
     json_array_foreach(agents, i, a)
     {
-        char answer[ERROR_TEXT_MAX];
-        snprintf(answer, sizeof answer, "%s%s%s", would_run(a) ? "yes" : order_text(a, "phase"),
-                 *order_text(a, "text") ? ": " : "", order_text(a, "text"));
-        add_text(a, "answer", answer);
+        add_text(a, "answer", would_run(a) ? "yes" : order_text(a, "phase")); /* why is said below the table */
         uint64_t takes = needed(a, for_ns, bytes);
         if (would_run(a) && packets && takes != UINT64_MAX)
             add_number(a, "needs", takes);
@@ -257,8 +261,9 @@ static int several(const char *which, const json_t *orders, struct error *e)
 static void say_order(const struct cli *cli, const json_t *order)
 {
     const char *filter = order_text(order, "filter"), *why = order_text(order, "why");
-    note(cli, "%s (%s): %s%s%s, %s on %s, by %s", order_text(order, "capture"), order_text(order, "id"),
-         order_text(order, "state"), *why ? ": " : "", why, *filter ? filter : "everything",
+    note(cli, "%s (%s): %s%s%s", order_text(order, "capture"), order_text(order, "id"), order_text(order, "state"),
+         *why ? ", " : "", why);
+    note(cli, "filter: %s; agents: %s; started by %s", *filter ? filter : "none, all packets",
          order_text(order, "selector"), order_text(order, "who"));
 }
 

@@ -20,7 +20,7 @@
 struct start {
     struct cli *cli;
     struct order_options options;
-    bool dry_run, partial, no_wait;
+    bool dry_run, no_wait;
     int vantage; /* enum query_vantage; -1: not said */
     uint32_t link_type;
     const char *write;
@@ -79,7 +79,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         s->dry_run = true;
         return 0;
     case OPTION_PARTIAL:
-        s->partial = true;
+        s->options.partial = true;
         return 0;
     case OPTION_NO_WAIT:
         s->no_wait = true;
@@ -139,11 +139,20 @@ static int dry_run(struct start *s, const struct client_answer *answer, struct e
     int r = 0;
     if (json_array_size(json_object_get(answer->manifest, "agents")) > 0)
         r = capture_print_check(s->cli, answer->manifest, o->for_ns, o->bytes, o->keep == KEEP_PACKETS, e);
-    if (r == 0 && answer->code)
+    size_t refusals = order_count(answer->manifest, PHASE_REFUSED);
+    struct buffer list = {.limit = ERROR_TEXT_MAX};
+    put_refusals(answer->manifest, &list);
+    if (r == 0 && answer->code && refusals)
+        r = error_set(e, answer->code < 0 ? answer->code : ERROR_INVALID,
+                      "it would not start: %zu of %zu agents say no%.*s", refusals,
+                      json_array_size(json_object_get(answer->manifest, "agents")), (int)list.len,
+                      (const char *)list.data);
+    else if (r == 0 && answer->code)
         r = error_set(e, answer->code < 0 ? answer->code : ERROR_INVALID, "it would not start%s%s",
                       answer->text[0] ? ": " : "", answer->text);
     else if (r == 0 && answer->text[0])
         note(s->cli, "%s", answer->text);
+    buffer_free(&list);
     return r;
 }
 
@@ -157,7 +166,7 @@ static int command(struct start *s, struct client_answer *answer, struct error *
     const struct message_command m = {.kind = s->dry_run ? COMMAND_CHECK : COMMAND_START,
                                       .request = &request.request,
                                       .request_count = 1,
-                                      .partial = s->partial};
+                                      .partial = s->options.partial};
     if (r == 0)
         r = client_command(s->client, &m, answer, e);
     order_request_free(&request);
@@ -248,6 +257,8 @@ static int stop_for_reader(struct start *s, enum watch_end *end, struct error *e
     capture_stream_free(s->stream);
     s->stream = NULL;
     s->write = NULL;
+    note(s->cli, "whoever read the packets has ended%s: the capture is stopped",
+         interrupt_count() ? " (Ctrl-C reaches all of a pipe)" : "");
     int r = reopen(s, e);
     if (r == 0)
         r = watch_stop(s->client, order_text(s->order, "id"), &answer, e);
@@ -363,7 +374,9 @@ static const struct argp argp = {
     "Starts a capture on all hosts at once, waits until it is over, and says what came of it.\v"
     "The filter is tcpdump's; names of agents and hosts in it are resolved here. Before anything starts, all agents "
     "are asked whether they can: if one refuses, nothing is started, unless --partial is said. Ctrl-C asks whether to "
-    "stop the capture or to leave it alone.\n\n"
+    "stop the capture or to leave it alone. fleetdump's own connections to the collector are left out on every host, "
+    "and "
+    "counted (OWN of `fleetdump capture show -o wide`).\n\n"
     "Examples:\n"
     "  fleetdump capture start -A 'tcp port 80'\n"
     "  fleetdump capture start --on 'web-*,db-1' --for 5m 'host 10.0.0.5'\n"

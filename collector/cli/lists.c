@@ -16,7 +16,7 @@ static const struct list_column agents_columns[] = {
     {"bytes", "BYTES", LOOK_BYTES, NULL},
     {"spool_bytes", "SPOOL", LOOK_BYTES, "status.spool.bytes"},
     {"spool_quota", "QUOTA", LOOK_BYTES, "status.spool.quota"},
-    {"problem", "PROBLEM", LOOK_TEXT, "status.spool.full"},
+    {"problem", "PROBLEM", LOOK_TEXT, "status.problem"},
     {"labels", "LABELS", LOOK_TEXT, NULL},
     {"addresses", "ADDRESSES", LOOK_ADDRESSES, NULL},
     {"peer", "FROM", LOOK_TEXT, NULL},

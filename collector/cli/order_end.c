@@ -128,6 +128,19 @@ static const char *many(uint64_t n, const char *one, const char *more)
     return n == 1 ? one : more;
 }
 
+/* A capture of everything would else look as if it had holes. */
+static void say_own(const struct cli *cli, const json_t *order)
+{
+    char own[40];
+    size_t i;
+    json_t *a;
+    uint64_t n = 0;
+    json_array_foreach(json_object_get(order, "agents"), i, a) n += order_number(a, "own");
+    if (n)
+        note(cli, "left out on purpose: %s packet%s of fleetdump's own connections",
+             units_format(UNIT_COUNT, n, own, sizeof own), many(n, "", "s"));
+}
+
 void order_say_totals(const struct cli *cli, const json_t *order)
 {
     char packets[40], bytes[40], drops[40];
@@ -137,6 +150,7 @@ void order_say_totals(const struct cli *cli, const json_t *order)
          many(agents, "", "s"), units_format(UNIT_COUNT, n, packets, sizeof packets), many(n, "", "s"),
          units_format(UNIT_BYTES, order_number(order, "bytes"), bytes, sizeof bytes),
          dropped ? units_format(UNIT_COUNT, dropped, drops, sizeof drops) : "none");
+    say_own(cli, order);
 }
 
 /* As a shell takes it: names without letters of its own as they are. */

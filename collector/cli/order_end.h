@@ -16,7 +16,7 @@ MUST_CHECK int order_arrived(struct client *c, const json_t *order, bool *arrive
 MUST_CHECK int order_settle(const struct cli *cli, struct client *c, const json_t *order, bool *arrived,
                             struct error *e);
 
-/* One line on stderr: how many agents, packets, bytes, drops. */
+/* On stderr: how many agents, packets, bytes, drops; and how many packets of fleetdump's own were left out. */
 void order_say_totals(const struct cli *cli, const json_t *order);
 
 /* The commands that come next, on stderr. */

@@ -65,6 +65,8 @@ static void put_left(const json_t *a, char *buf)
     uint64_t ns = order_number(a, "left_ns");
     if (!v || json_is_null(v) || ns >= INT64_MAX)
         snprintf(buf, CELL_MAX, "for ever");
+    else if (ns < 60 * NS_PER_S)
+        snprintf(buf, CELL_MAX, "%us", (unsigned)(ns / NS_PER_S));
     else
         units_format(UNIT_NS, ns / NS_PER_S * NS_PER_S, buf, CELL_MAX);
 }
@@ -273,15 +275,16 @@ static void put_state(const json_t *a, char *buf, size_t len)
     char words[256], packets[40], bytes[40], drops[40];
     int phase = order_phase(a);
     order_words(a, "interfaces", words, sizeof words);
+    const char *text = order_text(a, "text");
     if (phase == PHASE_RUNNING)
-        snprintf(buf, len, "running on %s", words[0] ? words : "no interface");
+        snprintf(buf, len, "running on %s%s%s", words[0] ? words : "no interface", *text ? ": " : "", text);
     else if (phase == PHASE_STOPPED)
-        snprintf(buf, len, "stopped: %s; %s packets, %s, %s dropped", order_text(a, "text"),
+        snprintf(buf, len, "stopped: %s; %s packets, %s, %s dropped", text,
                  units_format(UNIT_COUNT, order_number(a, "packets"), packets, sizeof packets),
                  units_format(UNIT_BYTES, order_number(a, "bytes"), bytes, sizeof bytes),
                  units_format(UNIT_COUNT, order_drops(a), drops, sizeof drops));
     else
-        snprintf(buf, len, "%s%s%s", order_text(a, "phase"), *order_text(a, "text") ? ": " : "", order_text(a, "text"));
+        snprintf(buf, len, "%s%s%s", order_text(a, "phase"), *text ? ": " : "", text);
 }
 
 static void say_changes(struct order_live *l)

@@ -20,6 +20,7 @@ struct order_options {
     bool all;
     uint64_t snaplen, packets, bytes, rate, for_ns; /* 0: no limit */
     bool bytes_said;
+    bool partial; /* of the command that starts it */
     const char *start_at, *name;
     uint8_t keep; /* enum capture_keep */
     bool no_companions;

@@ -160,7 +160,7 @@ int order_request_make(const struct cli *cli, struct client *client, const struc
     if (r == 0)
         r = ask_agents(client, &agents, e);
     if (r == 0)
-        r = order_selector_check(cli, agents, &out->request, e);
+        r = order_selector_check(cli, agents, &out->request, o->partial, e);
     if (r == 0)
         r = take_filter(cli, agents, o->filter ? o->filter : "", out, e);
     json_decref(agents);

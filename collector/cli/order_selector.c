@@ -111,22 +111,27 @@ static int nobody(const json_t *agents, const struct capture_request *r, struct 
     return code;
 }
 
-/* Names that mean nobody, while others do. */
-static void say_idle_names(const struct cli *cli, const json_t *agents, const struct capture_request *r)
+/* Names that mean nobody, while others do: probably mistyped. */
+static int check_idle_names(const struct cli *cli, const json_t *agents, const struct capture_request *r, bool partial,
+                            struct error *e)
 {
     for (uint32_t i = 0; i < r->on_count && r->on_count > 1; i++) {
         const struct capture_request one = {.on = r->on + i, .on_count = 1};
-        const char *near = count_meant(agents, &one) ? NULL : near_agent(agents, r->on[i]);
-        if (count_meant(agents, &one) == 0)
-            note(cli, "no agent is called '%s'%s%s%s", r->on[i], near ? ": did you mean '" : "", near ? near : "",
-                 near ? "'?" : "");
+        if (count_meant(agents, &one))
+            continue;
+        const char *near = near_agent(agents, r->on[i]);
+        struct error why = ERROR_INIT;
+        (void)error_set(&why, ERROR_NOT_FOUND, "no agent is called '%s'%s%s%s", r->on[i],
+                        near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+        if (!partial)
+            return error_set(e, ERROR_NOT_FOUND, "nothing was started: %s (--partial starts on the others)", why.text);
+        note(cli, "%s", why.text);
     }
+    return 0;
 }
 
-int order_selector_check(const struct cli *cli, const json_t *agents, const struct capture_request *r, struct error *e)
+int order_selector_check(const struct cli *cli, const json_t *agents, const struct capture_request *r, bool partial,
+                         struct error *e)
 {
-    if (count_meant(agents, r) == 0)
-        return nobody(agents, r, e);
-    say_idle_names(cli, agents, r);
-    return 0;
+    return count_meant(agents, r) ? check_idle_names(cli, agents, r, partial, e) : nobody(agents, r, e);
 }

@@ -7,8 +7,9 @@
 #include "collector/cli/client.h"
 
 /* `agents`: what QUERY_AGENTS gives. ERROR_NOT_FOUND if none of them is meant, with the names and labels that are near
- * to what was asked for; a note for each name that means nobody while others do. */
+ * to what was asked for; also if a name means nobody while others do, which
+ * is no more than a note if it is to be started `partial`. */
 MUST_CHECK int order_selector_check(const struct cli *cli, const json_t *agents, const struct capture_request *r,
-                                    struct error *e);
+                                    bool partial, struct error *e);
 
 #endif

@@ -276,6 +276,7 @@ void orders_state(struct orders *o, struct session *agent, const struct message_
         return;
     }
     a->sent = true;
+    a->told_ns = clock_wall_ns();
     order->touched = true;
     order->changed = order->changed || news;
     if (before != m->phase)

@@ -144,6 +144,8 @@ const char *order_agent_text(const struct order *o, const struct order_agent *a,
 {
     const char *text = a->state.capture_state.text ? a->state.capture_state.text : "";
     uint8_t phase = order_phase(o, a, now_ns);
+    if (phase == PHASE_STOPPED && o->why && strcmp(text, CAPTURE_TOLD_TO_STOP) == 0)
+        return o->why;
     if (phase == PHASE_MISSED && !text[0])
         return order_agent_is_here(a, now_ns) ? "it did not begin before the end"
                : a->is->control               ? "it did not answer before the end"

@@ -32,6 +32,7 @@ struct order_agent {
     struct fleet_agent *is;
     struct message state; /* CAPTURE_STATE, owned; PENDING: it did not say anything yet */
     uint64_t since_ns;    /* its phase changed, wall clock */
+    uint64_t told_ns;     /* when its state came, wall clock; 0: it was read from the catalog */
     uint64_t reaches_ns;  /* all that it captured until then has come: a FLUSH sent then was answered */
     uint64_t free_bytes;  /* as its CHECKED said */
     uint8_t answer;       /* enum order_answer: to the CHECK */

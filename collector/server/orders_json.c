@@ -82,6 +82,17 @@ static bool is_seen(const struct orders_sight *sight, const struct order_agent *
     return !sight || sight->sees(sight->context, a->is);
 }
 
+/* What it told, less what has passed since: it tells when something changes. */
+static json_t *left_json(const struct order *o, const struct order_agent *a, uint64_t now_ns)
+{
+    uint64_t left = a->state.capture_state.left_ns,
+             passed = a->told_ns && now_ns > a->told_ns ? now_ns - a->told_ns : 0;
+    uint8_t phase = order_phase(o, a, now_ns);
+    if (left == UINT64_MAX || phase == PHASE_STOPPED || phase == PHASE_REFUSED || phase == PHASE_MISSED)
+        return json_null();
+    return number_json(left > passed ? left - passed : 0);
+}
+
 static json_t *agent_json(const struct order *o, const struct order_agent *a, uint64_t now_ns,
                           const struct orders_sight *sight)
 {
@@ -95,6 +106,7 @@ static json_t *agent_json(const struct order *o, const struct order_agent *a, ui
     json_object_set_new(j, "interfaces", strings_json(s->interfaces, s->interface_count));
     if (!sight || !sight->no_numbers)
         set_numbers(j, s);
+    json_object_set_new(j, "left_ns", left_json(o, a, now_ns));
     json_object_set_new(j, "free_bytes", unless(0, a->free_bytes));
     return j;
 }
@@ -147,9 +159,9 @@ static json_t *seen_json(const struct order *o, uint64_t now_ns, const struct or
     json_object_set_new(j, "ended", time_json(o->ended_ns));
     json_object_set_new(j, "why", string_json(o->why));
     json_object_set_new(j, "left_ns",
-                        o->stage == ORDER_OVER ? number_json(0)
-                        : end_ns               ? number_json(end_ns > now_ns ? end_ns - now_ns : 0)
-                                               : json_null());
+                        order_is_over(o, now_ns) ? number_json(0)
+                        : end_ns                 ? number_json(end_ns > now_ns ? end_ns - now_ns : 0)
+                                                 : json_null());
     set_sums(j, o, sight);
     for (uint32_t i = 0; i < o->agent_count; i++)
         if (is_seen(sight, &o->agents[i]))

@@ -19,6 +19,9 @@ static int check_name(const struct order *o, struct error *e)
     if (name[strcspn(name, "*?")])
         return error_set(e, ERROR_USAGE, "'%s' cannot be a capture's name: * and ? stand for other characters", name);
     const struct order *other = orders_named(o->orders, name, o);
+    if (other && (other->stage == ORDER_ASKED || other->stage == ORDER_KEEPING))
+        return error_set(e, ERROR_EXISTS,
+                         "there is a capture %s already, which is being started just now: take another name", name);
     if (other)
         return error_set(e, ERROR_EXISTS, "there is a capture %s already (%s): take another name, or remove that one",
                          name, order_state(other, clock_wall_ns()));

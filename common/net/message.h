@@ -242,6 +242,8 @@ enum capture_phase {
     PHASE_FAILED = 6,  /* text says why; it is tried again */
     PHASE_MISSED = 7   /* it was over before the agent came */
 };
+/* An agent's text of one that it was told to stop: it does not know by whom. */
+#define CAPTURE_TOLD_TO_STOP "stopped by the collector's word"
 const char *capture_phase_name(int phase);
 const char *capture_keep_name(int keep);
 

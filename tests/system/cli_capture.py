@@ -75,7 +75,7 @@ def options_make_a_request(fake):
         (["-A"], {}),
         (["-A", "tcp", "port", "80"], {"filter": "tcp port 80"}),
         (["--on", "web-*"], {"on": "web-*"}),
-        (["-n", "nobody,web-1"], {"on": "web-1"}),
+        (["-n", "nobody,web-1", "--partial"], {"on": "web-1", "partial": "1"}),
         (["-l", "role=web,dc=fra"], {"label": "role=web,dc=fra"}),
         (["-l", "role=nothing", "--label", "dc=f*"], {"label": "dc=f*"}),
         (["-A", "-i", "eth*"], {"interface": "eth*"}),
@@ -193,7 +193,9 @@ def a_selector_that_means_nobody_names_who_is_near(fake):
         done = fake.run("capture", "start", *options, "tcp", check=(1,))
         assert expected in done.stderr, done.stderr
     assert not fake.asked(command=2)
-    done = fake.run("capture", "start", "--on", "web-1,wbe-2", "--no-wait")
+    done = fake.run("capture", "start", "--on", "web-1,wbe-2", "--no-wait", check=(1,))
+    assert "nothing was started: no agent is called 'wbe-2'" in done.stderr and not fake.asked(command=2), done.stderr
+    done = fake.run("capture", "start", "--on", "web-1,wbe-2", "--no-wait", "--partial")
     assert "no agent is called 'wbe-2': did you mean 'web-2'?" in done.stderr, done.stderr
     fake.put("1.data", [])
     assert "no agent has ever connected" in fake.run("capture", "start", "-A", check=(1,)).stderr
@@ -231,6 +233,11 @@ def start_waits_and_says_what_came_of_it(fake):
     assert [q["capture"] for q in fake.asked(kind=8)] == [ID] * 3
     prepare(fake)
     assert not fake.run("capture", "start", "-A", "-q").stderr
+    waits = order("running", {**agent("web-1", "running", 5, "waiting for room"), "own": 478}, agent("web-2", "running", 5, "is not connected since 12:00"))
+    prepare(fake, started=waits, over=order("over", {**agent("web-1", "stopped", 5, "its time is over"), "own": 478}, agent("web-2", "stopped", 0)))
+    said = fake.run("capture", "start", "-A").stderr
+    assert "web-1: running on eth0: waiting for room" in said and "web-2: running on eth0: is not connected since 12:00" in said, said
+    assert "left out on purpose: 478 packets of fleetdump's own connections" in said, said
 
 
 def no_wait_prints_the_id_alone(fake):
@@ -522,6 +529,7 @@ def a_pipe_that_nobody_reads_stops_the_capture(fake):
     fake.put("8.data", [OVER])
     said = process.stderr.read()
     assert process.wait(WAIT_S) == 0, said
+    assert b"whoever read the packets has ended: the capture is stopped" in said, said
 
 
 # --------------------------------------------------------------------------------------------------------- dry run
@@ -535,7 +543,8 @@ def a_dry_run_is_a_table(fake):
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines[0] == ["AGENT", "ANSWER", "ON", "PACKETS/S", "RATE", "NOW", "AT", "MOST", "ROOM"], lines
     assert lines[1] == ["web-1", "yes", "eth0,", "eth1", "5", "600/s", "5.9K", "1.0G"], lines
-    assert "refused: no interface fits" in done.stdout and "pending: is not connected" in done.stdout
+    assert lines[2][:2] == ["web-2", "refused"] and lines[3][:2] == ["db-1", "pending"], lines
+    assert max(len(line) for line in done.stdout.splitlines()) < 80
     rows = {row["agent"]: row for row in json.loads(
         fake.run("capture", "start", "-A", "--dry-run", "-o", "json", "--for", "ever", "--bytes", "none").stdout)}
     assert rows["web-1"]["bytes_per_s"] == 600 and "needs" not in rows["web-1"] and "bytes_per_s" not in rows["web-2"]
@@ -545,7 +554,7 @@ def a_dry_run_is_a_table(fake):
     fake.put(CHECK + ".code", "-8")
     fake.put(CHECK + ".text", "web-2: no interface fits")
     done = fake.run("capture", "start", "-A", "--dry-run", check=(1,))
-    assert "it would not start: web-2" in done.stderr and "web-1" in done.stdout
+    assert "it would not start: 1 of 3 agents say no\nweb-2: no interface fits" in done.stderr and "web-1" in done.stdout
 
 
 # --------------------------------------------------------------------------------------------------------- the others
@@ -557,7 +566,7 @@ def list_and_show(fake):
     assert lines[0].split() == ["CAPTURE", "ID", "STATE", "AGENTS", "PACKETS", "BYTES", "DROPPED", "LEFT", "FILTER"], lines
     assert lines[1].split() == ["slow", ID[:8], "running", "2/2", "12", "1.2K", "0", "30.0s", "tcp", "port", "80"] or \
         lines[1].split()[:7] == ["slow", ID[:8], "running", "2/2", "12", "1.2K", "0"], lines
-    assert lines[2].split()[3] == "0/1", lines
+    assert lines[2].split()[3] == "1" and lines[2].split()[7] == "-", lines
     rows = json.loads(fake.run("capture", "list", "-o", "json").stdout)
     assert rows[0]["id"] == ID and rows[0]["limit_bytes"] == 1 << 30 and rows[0]["packets"] == 12, rows
     fake.run("capture", "list", "slow-*")
@@ -567,7 +576,7 @@ def list_and_show(fake):
     fake.put("8.data", [RUNNING])
     done = fake.run("capture", "show", "7f3a")
     assert fake.asked(kind=8)[-1]["capture"] == "7f3a"
-    assert "slow (%s): running, tcp port 80 on all agents, by me@here" % ID in done.stderr, done.stderr
+    assert "slow (%s): running\nfilter: tcp port 80; agents: all agents; started by me@here" % ID in done.stderr, done.stderr
     assert done.stdout.splitlines()[2].split()[:4] == ["web-2", "running", "eth0,", "eth1"], done.stdout
     fake.run("capture", "show", "7f3a", "--columns", "nothing", check=(2,))
     fake.put("8.data", [])

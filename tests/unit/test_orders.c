@@ -450,7 +450,7 @@ static void a_capture_is_stopped_and_removed(void **state)
     peer_tell(web1, id, PHASE_STOPPED, "stopped by the collector's word", 3);
     world_pass_ms(w, 20);
     assert_state(client, "http", "over");
-    assert_agent(client, "http", "web-1", "stopped", "word");
+    assert_agent(client, "http", "web-1", "stopped", "stopped by you@there");
     assert_int_equal(peer_name(client, COMMAND_STOP, "http"), 0);
     assert_said(client, "http is over already: stopped by you@there");
     assert_int_equal(peer_name(client, COMMAND_REMOVE, "http"), 0);
