@@ -360,17 +360,16 @@ static int child(const char *path, const char *said)
     struct error e = ERROR_INIT;
     struct audit *a = NULL;
     int out = open(said, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (audit_open(path, SMALL, &a, &e))
-        return 2;
-    for (uint64_t i = 1; i <= CHILD_MOST; i++) {
+    int r = audit_open(path, SMALL, &a, &e) ? 2 : 0;
+    for (uint64_t i = 1; r == 0 && i <= CHILD_MOST; i++) {
         if (append(a, i, &e) || (i % 3 == 0 && audit_sync(a, &e)))
-            return 3;
-        if (i % 3 == 0)
+            r = 3;
+        else if (i % 3 == 0)
             dprintf(out, "%llu\n", (unsigned long long)audit_head(a).seq);
     }
     audit_close(a);
     close(out);
-    return 0;
+    return r;
 }
 
 /* Runs it; with a rule for faults, and a list of the points that it passes (or NULL). */
