@@ -14,9 +14,12 @@
 #define TICK_MS      1000u
 #define REOPEN_TICKS 10u
 #define MINUTE_TICKS 60u
-#define WHAT_MAX     4000u
-#define TEXT_MAX     600u
 #define NAME_MOST    300u
+
+/* Of these each byte may take two in a line, and no text may keep its line from being written. */
+#define WHAT_MAX 2200u
+#define TEXT_MAX 500u
+_Static_assert(2 * (WHAT_MAX + 2 * TEXT_MAX) + 4 * NAME_MOST + 300 < AUDIT_FIELDS_MAX, "a line may be too long");
 
 struct trail {
     struct server *server;

@@ -125,8 +125,10 @@ static struct node *term_of(struct filter *f, struct node *root)
 
 int filter_join(struct filter *a, struct filter *b, struct filter **out, struct error *e)
 {
-    struct node *root = tree_node(a, NODE_CHAIN), *left = term_of(a, a->root), *right = term_of(b, b->root);
-    if (!root || !left || !right) {
+    bool fits = a->node_count + b->node_count + 3 <= FILTER_NODES_MAX;
+    struct node *root = fits ? tree_node(a, NODE_CHAIN) : NULL;
+    struct node *left = root ? term_of(a, a->root) : NULL, *right = left ? term_of(b, b->root) : NULL;
+    if (!right) {
         filter_free(a);
         filter_free(b);
         return error_set(e, ERROR_LIMIT, "both filters together are too large");

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -54,6 +55,16 @@ def what_is_noted(system):
     assert added["result"] == "ok"
     assert find(event="connect", who="agent web-1") and find(event="connect", who="user ann") and lines[0]["event"] == "start"
     assert SECRET.decode() not in json.dumps(lines)
+
+
+def no_text_keeps_its_line_away(system):
+    """Each byte of the filter takes two in the line."""
+    for odd in ('"' * 8000, "\\" * 8000, "\n" * 8000, "tcp and " * 900 + "tcp"):
+        with Wire(system.address, system.path("home")) as client:
+            code = client.query("flows", filter=odd)["code"]
+        last = [l for l in lines_of(system) if l["event"] == "query"][-1]
+        assert last["what"].startswith("flows '" + odd[:100]) and (last["result"] == "ok") == (code == 0), last
+    assert not [l for l in lines_of(system) if l["event"] == "lost"]
 
 
 def strangers(system):
@@ -111,6 +122,7 @@ def what_is_changed_is_noticed(system):
         good = f.read()
     verify_chain(good.splitlines())
     system.start_collector()
+    system.json("status")
     changed = good.replace(b'"who":"user vic"', b'"who":"user bob"', 1)
     with open(file, "r+b") as f:
         f.write(changed)
@@ -154,11 +166,47 @@ def a_full_disk_is_told(system):
     system.run("audit", "verify")
 
 
+OTHER_DEV = """set -e; mkdir "$0/dev"; mount -t tmpfs none "$0/dev"; mkdir "$0/dev/shm"; mount --bind /dev/shm "$0/dev/shm"
+for name in null zero full random urandom; do touch "$0/dev/$name"; mount --bind "/dev/$name" "$0/dev/$name"; done
+ln -s "$0/log" "$0/dev/log"; mount --rbind "$0/dev" /dev; exec "$@\""""
+
+
+def the_systems_log_has_each_line(system):
+    """With the number and hash of each, by which a chain that was written anew is noticed."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        print("the system's log: skipped, that takes root")
+        return
+    system.stop_collector()
+    system.config["audit"] = "syslog"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(system.path("log"))
+        os.chmod(system.path("log"), 0o666)
+        log.settimeout(fleet.WAIT_S)
+        system.inside = lambda where: ["unshare", "-m", "sh", "-c", OTHER_DEV, system.folder] if where == "collector" else []
+        system.start_collector()
+        system.json("status")
+        told = ""
+        while "status" not in told:
+            told = log.recv(8192).decode()
+        head = told.split(" audit ")[1].split(" ")[0]
+        assert "fleetdump-collector[" in told and '"who":"user tester"' in told, told
+        system.run("audit", "verify", "--known", head)
+        system.stop_collector()
+    shutil.rmtree(system.path("store", "audit"))
+    system.config.clear()
+    system.inside = lambda where: []
+    system.start_collector()
+    for _ in range(20):
+        system.json("status")
+    system.run("audit", "verify")
+    assert "written anew" in system.run("audit", "verify", "--known", head, check=(1,)).stderr
+
+
 def main():
     with fleet.Fleet(tls=True) as system:
         system.read("web-1", make_capture(system.path("now.pcap"), time.time() - 600), label="role=web")
-        for story in (what_is_noted, strangers, lists_that_are_watched, pages_and_choices, what_is_changed_is_noticed, a_kill_costs_at_most_the_last_second,
-                      a_full_disk_is_told):
+        for story in (what_is_noted, no_text_keeps_its_line_away, strangers, lists_that_are_watched, pages_and_choices, what_is_changed_is_noticed, a_kill_costs_at_most_the_last_second,
+                      a_full_disk_is_told, the_systems_log_has_each_line):
             story(system)
             print(story.__name__.replace("_", " ") + ": right", flush=True)
 

@@ -814,9 +814,115 @@ static void link_types_that_a_word_does_not_know(void **state)
     filter_free(f);
 }
 
+/* --- Two filters, and whole flows --- */
+
+static const char *const joined[] = {"",
+                                     "port 80",
+                                     "not port 80",
+                                     "tcp or udp",
+                                     "from 10.0.0.5",
+                                     "src host 10.0.0.5",
+                                     "tcp[13] & 2 != 0",
+                                     "not (ip or ip6)"};
+#define JOINED (sizeof joined / sizeof *joined)
+
+/* Whatever stands in the one, it means nothing to the other: true where both are. */
+static void joined_filters_are_true_where_both_are(void **state)
+{
+    (void)state;
+    for (size_t a = 0; a < JOINED; a++)
+        for (size_t b = 0; b < JOINED; b++) {
+            struct filter *one = compile(joined[a], NULL), *other = compile(joined[b], NULL), *both = NULL;
+            struct error e = ERROR_INIT;
+            assert_int_equal(filter_join(compile(joined[a], NULL), compile(joined[b], NULL), &both, &e), 0);
+            for (size_t i = 0; i < SAMPLES; i++) {
+                const struct sample *s = &samples()[i];
+                bool x, y, z;
+                assert_int_equal(filter_packet(one, &s->packet, &s->row, &x, NULL), 0);
+                assert_int_equal(filter_packet(other, &s->packet, &s->row, &y, NULL), 0);
+                assert_int_equal(filter_packet(both, &s->packet, &s->row, &z, NULL), 0);
+                if (z != (x && y))
+                    fail_msg("'%s' and '%s' on %c: %d %d %d", joined[a], joined[b], s->letter, x, y, z);
+                assert_true(filter_row_part(both, &s->row) != TRUTH_NO || !z);
+            }
+            assert_int_equal(filter_has_packet_words(both, NULL),
+                             filter_has_packet_words(one, NULL) || filter_has_packet_words(other, NULL));
+            filter_free(one);
+            filter_free(other);
+            filter_free(both);
+        }
+}
+
+static void joined_filters_have_a_limit_too(void **state)
+{
+    (void)state;
+    struct filter *f = compile("port 80", NULL), *both = NULL;
+    struct error e = ERROR_INIT;
+    int r = 0;
+    for (int i = 0; r == 0 && i < (int)FILTER_NODES_MAX; i++) {
+        r = filter_join(f, compile("tcp", NULL), &both, &e);
+        f = both;
+    }
+    assert_int_equal(r, ERROR_LIMIT);
+}
+
+/* Of a flow with packets of both directions, and later fragments, all must match. */
+static void a_whole_flow_matches_if_all_of_its_packets_do(void **state)
+{
+    (void)state;
+    struct flow_row row = sample('a')->row; /* 10.0.0.5 to port 80 */
+    static const struct {
+        const char *text;
+        enum truth one, both, fragments;
+    } list[] = {
+        {"port 80", TRUTH_YES, TRUTH_YES, TRUTH_NO},
+        {"dst port 80", TRUTH_YES, TRUTH_NO, TRUTH_NO},
+        {"src port 80", TRUTH_NO, TRUTH_NO, TRUTH_NO},
+        {"host 10.0.0.5", TRUTH_YES, TRUTH_YES, TRUTH_YES},
+        {"tcp", TRUTH_YES, TRUTH_YES, TRUTH_YES},
+        {"not udp", TRUTH_YES, TRUTH_YES, TRUTH_YES},
+        {"not src port 80", TRUTH_YES, TRUTH_NO, TRUTH_NO},
+        {"not port 80", TRUTH_NO, TRUTH_NO, TRUTH_NO},
+        {"tcp[13] & 2 != 0", TRUTH_MAYBE, TRUTH_MAYBE, TRUTH_MAYBE},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct filter *f = compile(list[i].text, NULL);
+        struct flow_row both = row, fragments;
+        both.packets[0] = both.packets[1] = 5;
+        column_add(&both.has, FLOW_PACKETS_0);
+        column_add(&both.has, FLOW_PACKETS_1);
+        fragments = both;
+        fragments.later_fragments[0] = 2;
+        column_add(&fragments.has, FLOW_LATER_FRAGMENTS_0);
+        if (filter_row_whole(f, &row) != list[i].one || filter_row_whole(f, &both) != list[i].both ||
+            filter_row_whole(f, &fragments) != list[i].fragments)
+            fail_msg("'%s': %d %d %d", list[i].text, filter_row_whole(f, &row), filter_row_whole(f, &both),
+                     filter_row_whole(f, &fragments));
+        filter_free(f);
+    }
+}
+
+static void places_are_told_from_other_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool has;
+    } list[] = {{"agent web-1", true}, {"not (tcp or capture x)", true}, {"host 10.0.0.1 and from 10.0.0.2", false}};
+    for (size_t i = 0; i < 3; i++) {
+        struct filter *f = compile(list[i].text, NULL);
+        assert_int_equal(filter_has_places(f), list[i].has);
+        filter_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(joined_filters_are_true_where_both_are),
+        cmocka_unit_test(joined_filters_have_a_limit_too),
+        cmocka_unit_test(a_whole_flow_matches_if_all_of_its_packets_do),
+        cmocka_unit_test(places_are_told_from_other_words),
         cmocka_unit_test(addresses),
         cmocka_unit_test(ports),
         cmocka_unit_test(protocols),
