@@ -75,8 +75,7 @@ static void ship(const struct agent_config *c, int fd, bool captures)
         log_setup("fleetdump-agent", LOG_LEVEL_WARN);
     int code = privileges_drop(c->ship_user, c->ship_user, &e);
     if (!code)
-        if (!code)
-            code = confine_shipper(c, &e);
+        code = confine_shipper(c, &e);
     if (!code)
         code = load_tls(c, &u.tls, &e);
     if (!code)
