@@ -83,7 +83,7 @@ static int add_place(int ruleset, const struct sandbox_place *place, unsigned ve
 
 #if defined(FLEETDUMP_FAULTS) || defined(SANDBOX_BUILD_FOLDER) || SANDBOX_SANITIZED
 /* The folder that a file is to be written in. */
-__attribute__((unused)) static int add_folder_of(int ruleset, const char *path, unsigned version, struct error *e)
+static int add_folder_of(int ruleset, const char *path, unsigned version, struct error *e)
 {
     char folder[4096];
     const char *slash = path ? strrchr(path, '/') : NULL;
