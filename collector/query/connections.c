@@ -61,6 +61,7 @@ struct candidate {
     uint32_t vantage;
     uint8_t rank;
     bool kept; /* its packets */
+    bool any;  /* seen by all interfaces of the agent at once */
 };
 
 static uint64_t connection_hash(const struct flow_key *key)
@@ -112,6 +113,8 @@ static bool better(const struct candidate *a, const struct candidate *b)
         return both_a;
     if (a->rank != b->rank)
         return a->rank < b->rank;
+    if (a->any != b->any)
+        return b->any;
     return a->flow->sum.first_ns < b->flow->sum.first_ns;
 }
 
@@ -166,8 +169,12 @@ int64_t connections_choose_vantage(struct plan *p, struct error *e)
         if (!f->selected || !is_connection(&f->sum))
             continue;
         const struct place *place = &p->places.place[f->sum.key.interface];
-        c[count++] = (struct candidate){f, connection_hash(&f->sum.key), place->vantage, rank_of(&owners, &f->sum),
-                                        place->keeps_packets};
+        c[count++] = (struct candidate){f,
+                                        connection_hash(&f->sum.key),
+                                        place->vantage,
+                                        rank_of(&owners, &f->sum),
+                                        place->keeps_packets,
+                                        vantage_is_any(&p->places.vantage[place->vantage])};
     }
     if (r == 0)
         r = choose_all(p, c, count);

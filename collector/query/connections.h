@@ -11,7 +11,7 @@
 #define CONNECTION_SLACK_NS (5 * UINT64_C(1000000000))
 
 /* Marks, of each connection that several vantages saw, all but one as other_vantage: the server's agent is taken, else
- * the client's, else the earliest; but before all one whose packets were kept. A flow that saw a direction that the chosen one did not see stays. Returns how many
+ * the client's, else the earliest, and an interface rather than `any`; but before all one whose packets were kept. A flow that saw a direction that the chosen one did not see stays. Returns how many
  * connections were seen more than once, or a negative code. */
 MUST_CHECK int64_t connections_choose_vantage(struct plan *p, struct error *e);
 

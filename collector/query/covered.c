@@ -1,21 +1,23 @@
 #include "collector/query/covered.h"
 #include "common/base/hash.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define NEIGHBOURS 64u /* flows of one key that one is compared with: before and behind it in time */
 
 struct seen {
     struct flow_set_entry *flow;
-    uint64_t hash; /* of key and vantage */
-    uint32_t place;
+    uint64_t hash; /* of key and agent */
+    uint32_t place, vantage;
+    bool any;  /* the vantage is */
     bool kept; /* its capture keeps packets */
 };
 
-static uint64_t key_hash(const struct flow_key *key, uint32_t vantage)
+static uint64_t key_hash(const struct flow_key *key, const char *agent)
 {
     struct flow_key plain = *key;
     plain.interface = 0;
-    return hash64_seed(&plain, sizeof plain, vantage);
+    return hash64_seed(&plain, sizeof plain, hash64(agent, strlen(agent)));
 }
 
 /* Those without packets first: of two that are alike the one with packets is left. */
@@ -49,6 +51,8 @@ static bool covers(const struct plan *p, const struct seen *flow, const struct s
 {
     if (by->hash != flow->hash || by->place == flow->place || !by->flow->selected || (packets && !by->kept))
         return false;
+    if (by->vantage != flow->vantage && !(flow->any && !by->any))
+        return false;
     return covered_in_time(p, &flow->flow->sum, &by->flow->sum, COVERED_SLACK_NS) &&
            has_its_packets(p, &flow->flow->sum, &by->flow->sum);
 }
@@ -68,9 +72,14 @@ static size_t collect(struct plan *p, struct seen *all)
     for (size_t i = 0; i < flow_set_count(p->flows); i++) {
         struct flow_set_entry *f = flow_set_at(p->flows, i);
         const struct place *place = &p->places.place[f->sum.key.interface];
+        const struct vantage *v = &p->places.vantage[place->vantage];
         if (f->selected)
-            all[count++] =
-                (struct seen){f, key_hash(&f->sum.key, place->vantage), f->sum.key.interface, place->keeps_packets};
+            all[count++] = (struct seen){.flow = f,
+                                         .hash = key_hash(&f->sum.key, v->agent),
+                                         .place = f->sum.key.interface,
+                                         .vantage = place->vantage,
+                                         .any = vantage_is_any(v),
+                                         .kept = place->keeps_packets};
     }
     return count;
 }
@@ -79,7 +88,7 @@ static size_t collect(struct plan *p, struct seen *all)
 static bool may_overlap(const struct plan *p)
 {
     for (uint32_t i = 0; i < p->places.vantage_count; i++)
-        if (p->places.vantage[i].streams > 1)
+        if (p->places.vantage[i].streams > 1 || vantage_is_any(&p->places.vantage[i]))
             return true;
     return false;
 }

@@ -1,6 +1,9 @@
 #include "collector/query/explain.h"
+#include "common/base/glob.h"
+#include "common/base/suggest.h"
 #include "common/base/units.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAMED_MOST 4u
@@ -54,6 +57,39 @@ static void explain_nothing_captured(struct store_reader *r, char text[ERROR_TEX
                  "nothing found: no packets of that time, agent or capture are stored. What is stored: %.600s%s", list,
                  k.count > NAMED_MOST ? "; ..." : "");
     buffer_free(&k.text);
+}
+
+/* ------------------------------------------------------------------ no such capture */
+
+struct meant {
+    struct suggest suggest;
+    const char *glob;
+    char *word; /* owned: the nearest name */
+    bool found;
+};
+
+static int look_at_name(void *context, const struct store_capture_info *c)
+{
+    struct meant *m = context;
+    m->found = m->found || glob_match(m->glob, c->name, strlen(c->name));
+    suggest_consider(&m->suggest, c->name);
+    if (m->suggest.word == c->name) {
+        free(m->word);
+        m->suggest.word = m->word = strdup(c->name);
+    }
+    return 0;
+}
+
+int explain_unknown(struct store_reader *r, const struct store_scan *scan, const char *glob, struct error *e)
+{
+    struct meant m = {.glob = glob};
+    suggest_begin(&m.suggest, glob, strlen(glob));
+    int code = store_each_capture(r, scan, look_at_name, &m, e);
+    if (code == 0 && !m.found)
+        code = error_set(e, ERROR_NOT_FOUND, "no capture is called '%.255s'%s%s%s (`fleetdump captures` lists them)",
+                         glob, m.word ? ": did you mean '" : "", m.word ? m.word : "", m.word ? "'?" : "");
+    free(m.word);
+    return code;
 }
 
 void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, char text[ERROR_TEXT_MAX])

@@ -15,6 +15,11 @@ struct explain {
 /* A chunk of the question's time, agents and captures was looked at. */
 void explain_note(struct explain *x, const struct chunk_head *h);
 
+/* ERROR_NOT_FOUND if the glob names no capture of which a stream is stored: it says which may be meant. Looks at those of the scan's
+ * agents. */
+MUST_CHECK int explain_unknown(struct store_reader *r, const struct store_scan *scan, const char *glob,
+                               struct error *e);
+
 /* The sentence about an empty answer, after `chunks` were looked at. */
 void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, char text[ERROR_TEXT_MAX]);
 

@@ -8,6 +8,11 @@ static bool same(const struct vantage *v, const char *agent, const struct head_i
     return v->link_type == i->link_type && strcmp(v->agent, agent) == 0 && strcmp(v->interface, i->name) == 0;
 }
 
+bool vantage_is_any(const struct vantage *v)
+{
+    return strcmp(v->interface, "any") == 0;
+}
+
 static void vantage_clear(struct vantage *v)
 {
     free(v->agent);

@@ -20,6 +20,9 @@ struct vantage {
     uint64_t first_ns, last_ns; /* of their packets; first > last if none */
 };
 
+/* Whether it sees what the agent's other interfaces see: Linux's `any`. */
+bool vantage_is_any(const struct vantage *v);
+
 struct place {
     uint8_t epoch[EPOCH_SIZE];
     uint32_t vantage;

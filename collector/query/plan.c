@@ -299,12 +299,24 @@ static void select_flows(struct plan *p)
     }
 }
 
+/* A name that nobody knows is no question about packets. */
+static int check_capture(struct plan *p, struct error *e)
+{
+    const struct store_scan seen = {.agents = p->bounds->agents ? p->scan.agents : NULL,
+                                    .agent_count = p->bounds->agents ? p->scan.agent_count : 0};
+    if (!p->scan.capture || p->chunks_seen || p->live->ordered)
+        return 0;
+    return explain_unknown(p->reader, &seen, p->scan.capture, e);
+}
+
 int plan_sum(struct plan *p, struct error *e)
 {
     /* First: what comes while the scan runs is not in the answer, and must not count as being here. */
     int r = reach_account(p->reader, &p->scan, p->live, &p->manifest, e);
     if (r == 0)
         r = store_scan_chunks(p->reader, &p->scan, sum_chunk, p, e);
+    if (r == 0)
+        r = check_capture(p, e);
     if (r == 0) /* last: what was dropped while the scan ran is known by now */
         r = store_each_dropped(p->reader, &p->scan, note_dropped, p, e);
     if (r == 0)

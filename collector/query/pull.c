@@ -377,6 +377,19 @@ static int write_tail(struct pull *u, struct error *e)
     return plan_write(u->plan, u->out.data, u->out.len, true, e);
 }
 
+/* What is of another link type than the one asked for cannot be taken, and stands for nothing else. */
+static void leave_other_links(struct plan *p)
+{
+    for (size_t i = 0; p->q->link_type != UINT32_MAX && i < flow_set_count(p->flows); i++) {
+        struct flow_set_entry *f = flow_set_at(p->flows, i);
+        const struct place *place = &p->places.place[f->sum.key.interface];
+        if (!f->selected || p->places.vantage[place->vantage].link_type == p->q->link_type)
+            continue;
+        f->selected = false;
+        p->selected--;
+    }
+}
+
 static int prepare(struct pull *u, struct error *e)
 {
     struct plan *p = u->plan;
@@ -390,8 +403,10 @@ static int prepare(struct pull *u, struct error *e)
     if (!u->codec)
         return error_set(e, ERROR_MEMORY, "no memory for a query");
     int r = plan_sum(p, e);
-    if (r == 0)
+    if (r == 0) {
+        leave_other_links(p);
         r = covered_unselect(p, true, e);
+    }
     if (r == 0 && p->q->vantage == VANTAGE_AUTO) {
         u->several = connections_choose_vantage(p, e);
         r = u->several < 0 ? (int)u->several : 0;

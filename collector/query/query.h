@@ -45,6 +45,7 @@ struct query_live {
     bool *silent; /* of each of `connected`: it does not answer; NULL: all do */
     struct query_reach *reaches;
     size_t reach_count;
+    bool ordered; /* there is an order of a capture that the question names, whatever came of it */
 };
 
 /* What whoever asks is bound to: nothing else is answered. Not all kinds of questions can be held to all of it: rights.h of the server refuses those before.

@@ -104,6 +104,9 @@ struct orders_reach {
 void orders_each_reach(struct orders *o, const struct message_query *q,
                        void (*each)(void *context, const struct orders_reach *r), void *context);
 
+/* Whether a capture that the glob names was ordered, and is not forgotten. */
+bool orders_know(const struct orders *o, const char *glob);
+
 /* All that captures that fit the glob captured on the agent until then is here. */
 void orders_reached(struct orders *o, const struct fleet_agent *a, const char *glob, uint64_t until_ns);
 

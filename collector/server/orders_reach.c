@@ -55,6 +55,14 @@ void orders_each_reach(struct orders *o, const struct message_query *q,
             each_agent(o->items[i], q, each, context);
 }
 
+bool orders_know(const struct orders *o, const char *glob)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (fits(o->items[i], glob))
+            return true;
+    return false;
+}
+
 void orders_reached(struct orders *o, const struct fleet_agent *a, const char *glob, uint64_t until_ns)
 {
     for (size_t i = 0; i < o->count; i++) {

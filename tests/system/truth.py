@@ -3,6 +3,7 @@
 high, of dead agents, and questions after what is not there."""
 
 import json
+import os
 import sys
 
 import fleet
@@ -75,7 +76,44 @@ def what_was_over_the_rate_is_missing():
         assert " %d " % dropped in table[1].replace(",", ""), table
 
 
-STORIES = [copies_of_a_packet_come_once_and_whole, what_was_over_the_rate_is_missing]
+def any_and_its_interfaces_count_once():
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        system.nginx("web-1")
+        start(system, "cooked", "--on", "web-1", "-i", "any")
+        start(system, "plain", "--on", "web-1")
+        for _ in range(5):
+            system.host("client", "curl", "-sf", "-o", "/dev/null", "http://%s/" % system.ip("web-1"))
+        finish(system, "cooked", "plain")
+        wanted = len(pull(system, "--capture", "plain")[0])
+        assert wanted == len(pull(system, "--capture", "cooked")[0]) > 0
+        assert len(pull(system, "--on", "web-1")[0]) == wanted
+        for link_type in "1", "276":
+            packets, said, _ = pull(system, "--on", "web-1", "--link-type", link_type)
+            assert len(packets) == wanted, (link_type, len(packets), wanted, said)
+        assert [row["interface"] for row in system.flows("port 80")] == ["eth0"] * 5
+        assert [row["interface"] for row in system.flows("port 80", "--capture", "cooked")] == ["any"] * 5
+
+
+def a_capture_that_nobody_knows_is_an_error():
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        system.nginx("web-1")
+        start(system, "monday", "--on", "web-1")
+        system.host("client", "curl", "-sf", "-o", "/dev/null", "http://%s/" % system.ip("web-1"))
+        finish(system, "monday")
+        path = system.path("nothing.pcapng")
+        for command in ("pull", "-w", path), ("flows",), ("print",), ("show", "port 80"):
+            done = system.run(*command, "--capture", "mondya", check=(1,))
+            assert "no capture is called 'mondya': did you mean 'monday'?" in done.stderr, done.stderr
+            assert not os.path.exists(path)
+        system.run("flows", "--capture", "tues*", check=(1,))
+        assert system.flows("port 80", "--capture", "mon*")
+        assert not system.flows("port 80", "--capture", "mon*", "--until", "@1")
+
+
+STORIES = [copies_of_a_packet_come_once_and_whole, what_was_over_the_rate_is_missing, any_and_its_interfaces_count_once,
+           a_capture_that_nobody_knows_is_an_error]
 
 if __name__ == "__main__":
     sys.exit(lab.tell(STORIES))
