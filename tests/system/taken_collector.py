@@ -292,9 +292,12 @@ def nothing_is_played_twice():
         taken.controls.clear()
         system.agent()
         taken.refused(good, "was here before")
-        short = system.signed("--on", "web-1", "--for", "2s")
+        late = system.signed("--on", "web-1", "--for", "2s")
         time.sleep(2.5)
-        taken.refused(short, "has expired")
+        taken.order(late)  # held back, within the minute that starting may take: it runs as long as was signed, and once
+        assert taken.state(late["id"], "running")["left_ns"] <= 2 * 10**9
+        taken.state(late["id"], "stopped")
+        taken.refused(late, "was here before", "has expired")
         dry = system.signed("--on", "web-1", "--dry-run")
         taken.refused(dry, "has not signed this")  # that was for a check
         system.untouched()
