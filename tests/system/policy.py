@@ -269,7 +269,7 @@ def trust(system, agent, *lines):
 
 
 def signed_orders_alone():
-    with lab.Lab("web-1", "client") as system:
+    with lab.Lab("web-1", "web-2", "client") as system:
         system.policy("web-1", unsigned="no", who="alice")
         system.start_agents("web-1")
         done = start(system, "unsigned", check=(1,))
@@ -293,7 +293,12 @@ def signed_orders_alone():
         system.stop_agent("web-1")
         system.start_agents("web-1")
         fleet.wait_until(lambda: system.running("good", 1), "it to go on")
+        system.policy("web-2", unsigned="no")
+        trust(system, "web-2", line)
+        system.start_agents("web-2")
+        fleet.wait_until(lambda: system.running("good", 2), "it to reach an agent that comes later")
         trust(system, "web-1", "# nobody")
+        trust(system, "web-2", "# nobody")
         stopped(system, "good")
 
 
