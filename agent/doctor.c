@@ -16,6 +16,7 @@
 #include "common/net/tls.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,9 +155,11 @@ static void check_spool(struct visit *v)
     const struct spool_limits limits = {.quota_bytes = v->c->quota, .floor_bytes = v->c->floor};
     struct error e = ERROR_INIT;
     struct spool *s;
+    char install[PATH_MAX];
     doctor_disk(v->d, v->c->spool, v->c->floor, v->config);
-    if (access(v->c->spool, F_OK) != 0 && errno == ENOENT) {
-        doctor_say(v->d, DOCTOR_OK, "spool", "%s is not there yet: the agent makes it", v->c->spool);
+    snprintf(install, sizeof install, "%s/install", v->c->spool);
+    if (access(install, F_OK) != 0 && errno == ENOENT) { /* which opening it would make */
+        doctor_say(v->d, DOCTOR_OK, "spool", "%s is empty: the agent has not run yet", v->c->spool);
         return;
     }
     if (spool_open(v->c->spool, &limits, &s, &e)) {

@@ -111,6 +111,21 @@ static void warn_unless_user(const char *key, const char *user)
                  key, user, user);
 }
 
+/* Files that the group may change are good enough: under systemd the monitor has no right to give things away. */
+static int give_file(int fd, const char *name, uid_t uid, gid_t gid)
+{
+    struct stat st;
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || (st.st_gid == gid && (st.st_mode & 060) == 060))
+        return 0;
+    return fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+
+static bool belongs(int fd, uid_t uid, gid_t gid)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_uid == uid && st.st_gid == gid && (st.st_mode & 07777) == SPOOL_MODE;
+}
+
 /* What is in the folder already was made by earlier versions, or by --read before the daemon ever ran. */
 static int give_to_group(const char *spool, uid_t uid, gid_t gid, struct error *e)
 {
@@ -118,11 +133,11 @@ static int give_to_group(const char *spool, uid_t uid, gid_t gid, struct error *
     if (fd < 0)
         return fd;
     int code = 0;
-    if (fchown(fd, uid, gid) != 0 || fchmod(fd, SPOOL_MODE) != 0)
+    if (!belongs(fd, uid, gid) && (fchown(fd, uid, gid) != 0 || fchmod(fd, SPOOL_MODE) != 0))
         code = error_sys(e, errno, "%s: cannot be given to the group of ship_user", spool);
     static const char *const names[] = {"install", "shipper.lock"};
     for (size_t i = 0; !code && i < sizeof names / sizeof *names; i++)
-        if (fchownat(fd, names[i], uid, gid, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+        if (give_file(fd, names[i], uid, gid) != 0 && errno != ENOENT)
             code = error_sys(e, errno, "%s/%s: cannot be given to ship_user", spool, names[i]);
     close(fd);
     return code;
