@@ -46,11 +46,20 @@ static bool find_user(const char *user, uid_t *uid, gid_t *gid)
     return true;
 }
 
+/* Root may, and a monitor of its own user that has just these capabilities. */
+static bool may_change_user(void)
+{
+    if (geteuid() == 0)
+        return true;
+    capng_get_caps_process();
+    return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETUID) && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETGID);
+}
+
 static int change_user(const char *user, const char *group_of, struct error *e)
 {
     uid_t uid, group_uid;
     gid_t gid, own_gid;
-    if (geteuid() != 0 || !find_user(user, &uid, &own_gid) || !find_user(group_of, &group_uid, &gid))
+    if (!may_change_user() || !find_user(user, &uid, &own_gid) || !find_user(group_of, &group_uid, &gid))
         return 0;
     if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
         return error_sys(e, errno, "cannot become user %s", user);
@@ -111,11 +120,12 @@ static void warn_unless_user(const char *key, const char *user)
                  key, user, user);
 }
 
-/* Files that the group may change are good enough: under systemd the monitor has no right to give things away. */
+/* Files that are ship_user's, or that the group may change, are good enough: under systemd the monitor has no right to give things away. */
 static int give_file(int fd, const char *name, uid_t uid, gid_t gid)
 {
     struct stat st;
-    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || (st.st_gid == gid && (st.st_mode & 060) == 060))
+    if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_uid == uid ||
+        (st.st_gid == gid && (st.st_mode & 060) == 060))
         return 0;
     return fchownat(fd, name, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
@@ -147,7 +157,7 @@ int privileges_prepare(const struct agent_config *c, struct error *e)
 {
     uid_t uid;
     gid_t gid;
-    if (geteuid() != 0)
+    if (!may_change_user())
         return 0;
     warn_unless_user("ship_user", c->ship_user);
     warn_unless_user("capture_user", c->capture_user);

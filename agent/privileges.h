@@ -1,8 +1,9 @@
 /*
  * privileges: who the processes of the agent are, and what they may do.
  *
- *   monitor    root, with CAP_NET_RAW, CAP_NET_ADMIN (interfaces), CAP_SETUID, CAP_SETGID, CAP_SETPCAP (to make others less), CAP_KILL (to end
- *              them), CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE (a spool that is theirs); as another user: CAP_NET_RAW. Parses no packets, no network
+ *   monitor    root or a user of its own (systemd's unit: fleetdump-agent), with CAP_NET_RAW (interfaces), CAP_SETUID, CAP_SETGID, CAP_SETPCAP (to make
+ *              others less), CAP_KILL (to end them); as root also CAP_NET_ADMIN, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE (a spool that is
+ *              theirs). Parses no packets, no network
  *   check      the monitor's user with CAP_NET_RAW: compiles one filter
  *   capturer   `capture_user` after it has opened its handles: no capability, no_new_privs
  *   shipper    `ship_user`: no capability, no_new_privs

@@ -29,10 +29,10 @@ transient=/var/lib/fleetdump-transient
 packaged=$(dpkg-query -W -f '${db:Status-Status} ${Version}' fleetdump-agent 2>/dev/null | sed -n 's/^installed //p')
 if [ "$mode" = transient ]; then
     etc=$transient data=$transient service=fleetdump-agent-transient unit=/run/systemd/system/fleetdump-agent-transient.service
-    agent=$transient/fleetdump-agent ship=64901 capture=64902
+    agent=$transient/fleetdump-agent monitor=root ship=64901 capture=64902
 else
     etc=/etc/fleetdump data=/var/lib/fleetdump-agent service=fleetdump-agent unit=/etc/systemd/system/fleetdump-agent.service
-    agent=/usr/local/sbin/fleetdump-agent ship=fleetdump-ship capture=fleetdump-capture
+    agent=/usr/local/sbin/fleetdump-agent monitor=fleetdump-agent ship=fleetdump-ship capture=fleetdump-capture
     [ -z "$packaged" ] || agent=/usr/sbin/fleetdump-agent
 fi
 conf=$etc/agent.conf policy=$etc/policy.conf operators=$etc/operators pid_file=$data/agent.pid made=$data/deployed
@@ -95,16 +95,17 @@ check_libraries() {
 }
 make_users() { # those of the package, or numbers that nobody has
     [ "$mode" = permanent ] || return 0
-    for user in $ship $capture; do
+    for user in $monitor $ship $capture; do
         id "$user" >/dev/null 2>&1 && continue
         must useradd --system --user-group --no-create-home --home-dir / --shell /usr/sbin/nologin "$user"
         echo "user $user" >>"$made"
     done
+    must usermod --append --groups $ship $monitor
 }
 make_folders() {
     mkdir -p "$etc" "$data/spool" || fail "cannot make $data"
-    chmod 711 "$data"
     make_users
+    { chown "$monitor:" "$data" && chmod 711 "$data"; } || fail "cannot give $data to $monitor"
     { chown "$ship:$ship" "$data/spool" && chmod 2770 "$data/spool"; } || fail "cannot give $data/spool to $ship"
 }
 configure() {
@@ -152,8 +153,9 @@ start() { # whether the unit was sent: "" or its file
     fi
     if [ -z "$packaged" ] || [ "$mode" = transient ]; then
         sed -e "s#^ExecStart=.*#ExecStart=$agent --config $conf#" "$1" >"$1.new"
-        [ "$mode" = permanent ] || sed -i -e '/^StateDirectory/d' -e "s#^SupplementaryGroups=.*#SupplementaryGroups=$ship#" \
-            -e "s#^ProtectSystem=strict#&\nReadWritePaths=$data#" "$1.new"
+        # Users that have numbers alone are none for systemd: the monitor is root's then, and passes over their files' owners.
+        [ "$mode" = permanent ] || sed -i -e '/^User=/d; /^Group=/d; /^AmbientCapabilities=/d' \
+            -e 's/^CapabilityBoundingSet=.*/& CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE/' -e "s#^ReadWritePaths=.*#ReadWritePaths=$data#" "$1.new"
         mkdir -p "${unit%/*}"
         cat "$1.new" >$unit
         rm -f "$1.new"
