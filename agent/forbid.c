@@ -26,17 +26,22 @@ static bool read_number(const char *text, size_t len, unsigned most, unsigned *v
     return len > 0;
 }
 
-static bool has_host_bits(const struct forbid_net *n, unsigned most)
+/* False: the address has bits behind the prefix. */
+static bool set_net(struct forbid_net *n, const uint8_t addr[16], unsigned bits)
 {
-    for (unsigned bit = n->bits; bit < most; bit++)
-        if (n->addr[bit / 8] & (0x80u >> bit % 8))
-            return true;
-    return false;
+    uint8_t mask[16] = {0};
+    for (unsigned bit = 0; bit < bits; bit++)
+        mask[bit / 8] |= (uint8_t)(0x80u >> bit % 8);
+    n->bits = (uint8_t)bits;
+    memcpy(n->addr, addr, sizeof n->addr);
+    memcpy(n->mask, mask, sizeof n->mask);
+    return !(n->addr[0] & ~n->mask[0]) && !(n->addr[1] & ~n->mask[1]);
 }
 
 int forbid_add_net(struct forbid *f, const char *text, struct error *e)
 {
     char address[64];
+    uint8_t addr[16] = {0};
     struct forbid_net n = {0};
     const char *slash = strchr(text, '/');
     size_t len = slash ? (size_t)(slash - text) : strlen(text);
@@ -46,11 +51,10 @@ int forbid_add_net(struct forbid *f, const char *text, struct error *e)
     address[len] = 0;
     n.family = strchr(address, ':') ? FAMILY_IP6 : FAMILY_IP4;
     unsigned most = n.family == FAMILY_IP6 ? 128 : 32, bits = most;
-    if (inet_pton(n.family == FAMILY_IP6 ? AF_INET6 : AF_INET, address, n.addr) != 1 ||
+    if (inet_pton(n.family == FAMILY_IP6 ? AF_INET6 : AF_INET, address, addr) != 1 ||
         (slash && !read_number(slash + 1, strlen(slash + 1), most, &bits)))
         return error_set(e, ERROR_USAGE, "'%.60s' is no network: write 10.1.0.0/16 or 2001:db8::/32", text);
-    n.bits = (uint8_t)bits;
-    if (has_host_bits(&n, most))
+    if (!set_net(&n, addr, bits))
         return error_set(e, ERROR_USAGE, "'%.60s': the address has bits behind the prefix of %u", text, bits);
     if (f->net_count == FORBID_MAX)
         return error_set(e, ERROR_LIMIT, "more than %u networks", FORBID_MAX);
@@ -77,12 +81,9 @@ int forbid_add_ports(struct forbid *f, const char *text, struct error *e)
 
 /* ---------------------------------------------------------------- judging */
 
-static bool is_inside(const struct forbid_net *n, const uint8_t addr[16])
+static inline bool is_inside(const struct forbid_net *n, const uint64_t addr[2])
 {
-    unsigned bytes = n->bits / 8u, rest = n->bits % 8u;
-    if (memcmp(n->addr, addr, bytes) != 0)
-        return false;
-    return !rest || ((n->addr[bytes] ^ addr[bytes]) & (0xff00u >> rest & 0xffu)) == 0;
+    return !(((addr[0] ^ n->addr[0]) & n->mask[0]) | ((addr[1] ^ n->addr[1]) & n->mask[1]));
 }
 
 /* IPv4 in IPv6 (::ffff:a.b.c.d, 64:ff9b::a.b.c.d of RFC 6052) is IPv4, too. */
@@ -99,8 +100,10 @@ static bool embedded(const uint8_t addr[16], uint8_t inner[16])
 static bool address_is_forbidden(const struct forbid *f, uint8_t family, const uint8_t addr[16])
 {
     uint8_t inner[16];
+    uint64_t words[2];
+    memcpy(words, addr, sizeof words);
     for (uint32_t i = 0; i < f->net_count; i++)
-        if (f->nets[i].family == family && is_inside(&f->nets[i], addr))
+        if (f->nets[i].family == family && is_inside(&f->nets[i], words))
             return true;
     return family == FAMILY_IP6 && embedded(addr, inner) && address_is_forbidden(f, FAMILY_IP4, inner);
 }

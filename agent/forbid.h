@@ -18,9 +18,10 @@
 #define FORBID_MAX 256u /* of each kind */
 
 struct forbid_net {
-    uint8_t family; /* FAMILY_IP4, FAMILY_IP6 */
+    uint64_t addr[2], mask[2]; /* 16 bytes each, as in struct packet_net: IPv4 in the first 4 */
+    uint8_t family;            /* FAMILY_IP4, FAMILY_IP6 */
     uint8_t bits;
-    uint8_t addr[16];
+    uint8_t reserved[6];
 };
 
 struct forbid_ports {
