@@ -176,6 +176,8 @@ static const struct {
     {"fresh", "500ms 1500ms 5s no", NULL},
     {"ttl", "1h 1d 7d", NULL},
     {"role", "viewer analyst operator admin", NULL},
+    {"who", "users", NULL},
+    {"event", "query command admin refused connect enroll lost start stop", NULL},
 };
 
 /* What stands on the place of a command's own arguments. */

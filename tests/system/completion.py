@@ -30,6 +30,8 @@ CASES = (
     (["fleetdump", "admin", "user", "a"], ["add"]),
     (["fleetdump", "admin", "user", "add", "x", "--role", "=", "an"], ["analyst"]),
     (["fleetdump", "admin", "user", "remove", ""], ["ann"]),
+    (["fleetdump", "audit", "show", "--event", "=", "re"], ["refused"]),
+    (["fleetdump", "audit", "show", "--who", ""], ["ann"]),
 )
 
 
