@@ -1,5 +1,6 @@
 #include "collector/cli/deploy_tunnel.h"
 #include "collector/cli/home.h"
+#include "common/base/fault.h"
 #include "common/base/fs.h"
 #include "common/net/stream.h"
 #include <errno.h>
@@ -38,6 +39,13 @@ static bool read_tunnel(const char *name, struct tunnel *t)
     return good;
 }
 
+/* One that stays is read as that of a tunnel that is gone. */
+static void forget_file(const char *path)
+{
+    if (FAULT("tunnel.forget") == 0)
+        (void)unlink(path);
+}
+
 static int write_tunnel(const char *name, const struct tunnel *t, struct error *e)
 {
     char path[HOME_PATH_MAX], text[FILE_MAX];
@@ -45,7 +53,7 @@ static int write_tunnel(const char *name, const struct tunnel *t, struct error *
     if (r)
         return r;
     int n = snprintf(text, sizeof text, "%d %u\n", (int)t->pid, t->port);
-    (void)unlink(path);
+    forget_file(path);
     return home_write_new(path, text, (size_t)n, e);
 }
 
@@ -108,6 +116,6 @@ bool tunnel_end(const char *name)
     if (was)
         (void)kill(t.pid, SIGTERM);
     if (path_of(name, path, NULL) == 0)
-        (void)unlink(path);
+        forget_file(path);
     return was;
 }
