@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -207,6 +208,11 @@ def without_a_way(machines):
     assert "had joined, connected through ssh" in machines.deploy("--transient", "--via-ssh", "far-1").stdout
     with open(machines.path("home", "tunnel-far-1")) as file:
         assert int(file.read().split()[0]) == pid
+    os.kill(pid, signal.SIGTERM)
+    fleet.wait_until(lambda: not os.path.exists("/proc/%d" % pid), "the ssh to end")
+    assert "had joined, connected through ssh" in machines.deploy("--transient", "--via-ssh", "far-1").stdout  # anew, on the same port
+    with open(machines.path("home", "tunnel-far-1")) as file:
+        pid = int(file.read().split()[0])
     machines.spawn("far-1", "ping", "-i", "0.2", machines.ip("web-1"))
     machines.user("fleetdump", "capture", "start", "--on", "far-1", "--for", "2s", "-w", machines.path("far.pcapng"), "icmp or tcp")
     ports = subprocess.run(["tshark", "-r", machines.path("far.pcapng"), "-T", "fields", "-e", "icmp.type", "-e", "tcp.port"], stdout=subprocess.PIPE,
