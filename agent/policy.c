@@ -273,8 +273,8 @@ bool policy_interface(const struct policy *p, const char *name)
 {
     for (size_t i = 0; i < p->interfaces.count; i++)
         if (glob_match(p->interfaces.items[i], name, strlen(name)))
-            return true;
-    return p->interfaces.count == 0;
+            return p->allow;
+    return p->allow && p->interfaces.count == 0;
 }
 
 static bool may_ask(const struct policy *p, const char *who)

@@ -68,7 +68,7 @@ enum policy_verdict policy_judge(const struct policy *p, const struct policy_que
 /* When the answer may change by time alone (wall clock); UINT64_MAX: never. */
 uint64_t policy_next_change(const struct policy *p, uint64_t now_ns);
 
-/* Whether an interface may be captured on. */
+/* Whether an interface may be captured on; by a policy that allows nothing, or could not be read, none. */
 bool policy_interface(const struct policy *p, const char *name);
 
 #endif

@@ -231,7 +231,8 @@ def hours_are_kept():
         done = start(system, "late", check=(1,))
         assert "lets captures run from" in done.stderr, done.stderr
         system.policy("web-1", hours='"%02d:00-%02d:00"' % (hour, (hour + 3) % 24))
-        assert start(system, "now").stderr
+        done = start(system, "now", "--for", "12h")
+        assert "until %02d:00" % ((hour + 3) % 24) in done.stderr, done.stderr
         system.policy("web-1", hours='"%02d:00-%02d:00"' % ((hour + 2) % 24, (hour + 4) % 24))
         stopped(system, "now")
 

@@ -221,12 +221,15 @@ static void the_baseline_is_nobody_s_order(void **state)
 static void interfaces(void **state)
 {
     (void)state;
-    struct policy some = parsed("interface = eth*\ninterface = wlan0"), all = parsed("");
+    struct policy some = parsed("allow = yes\ninterface = eth*\ninterface = wlan0"), all = parsed("allow = yes"),
+                  none = parsed("interface = eth*");
     assert_true(policy_interface(&some, "eth7"));
     assert_true(policy_interface(&some, "wlan0"));
     assert_false(policy_interface(&some, "lo"));
     assert_false(policy_interface(&some, "any"));
     assert_true(policy_interface(&all, "any"));
+    assert_false(policy_interface(&none, "eth7"));
+    policy_free(&none);
     policy_free(&some);
     policy_free(&all);
 }
