@@ -193,7 +193,7 @@ static int take_columns(struct flows *f, struct error *e)
     free(groups);
     for (size_t i = 0; r == 0 && i < f->count; i++) {
         f->columns[i] = all[picked[i]];
-        f->fields[i] = of[picked[i]];
+        f->fields[i] = of[picked[i]]; /* cppcheck-suppress uninitvar ; what is picked is below n */
     }
     return r;
 }

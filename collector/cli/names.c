@@ -240,7 +240,8 @@ int names_for_filter(const struct net_name *names, uint32_t count, struct filter
             a[k] = (struct filter_address){.family = from->family, .from_ns = from->from_ns, .to_ns = from->to_ns};
             memcpy(a[k].addr, from->addr, sizeof a[k].addr);
         }
-        list[i] = (struct filter_name){names[i].name, a, names[i].address_count};
+        list[i] = /* cppcheck-suppress nullPointerRedundantCheck ; looked at by the loop */
+            (struct filter_name){names[i].name, a, names[i].address_count};
     }
     *out = list;
     return list ? 0 : error_set(e, ERROR_MEMORY, "no memory for the filter's names");

@@ -23,7 +23,7 @@ static void move_vantages(struct ladder *l, const uint32_t order[LADDER_VANTAGES
         l->vantage[i] = vantages[order[i]];
         now[order[i]] = (uint8_t)i;
     }
-    l->reference = now[l->reference];
+    l->reference = now[l->reference]; /* cppcheck-suppress uninitvar ; one of the vantages, each of which has a place */
     for (uint32_t i = 0; i < l->sight_count; i++)
         l->sights[i].vantage = now[l->sights[i].vantage];
     for (uint32_t i = 0; i < l->row_count; i++) {

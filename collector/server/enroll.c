@@ -40,7 +40,7 @@ int enroll_add_revoked(struct enroll *en, const struct store_revocation *v, stru
     }
     uv_mutex_unlock(&en->lock);
     if (more)
-        return 0;
+        return 0; /* cppcheck-suppress memleak ; the list has it */
     free(name);
     return error_set(e, ERROR_MEMORY, "no memory for what is revoked");
 }
