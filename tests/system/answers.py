@@ -53,7 +53,9 @@ def nothing_explains_itself(system):
     for command in (["flows", "port 9"], ["flows", "bytes > 1G"], ["pull", "port 9", "-w", "/dev/null"]):
         done = system.run(*command, "--capture", "*day")
         assert "web-1 (everything)" in done.stderr and "web-1 ('udp port 53')" in done.stderr, done.stderr
-    done = system.run("flows", "--capture", "someday")
+    done = system.run("flows", "--capture", "mondax", check=(1,))
+    assert "did you mean 'monday'?" in done.stderr, done.stderr
+    done = system.run("flows", "--since", "1h")
     assert "monday on web-1 (2023-11-14 22:13:20" in done.stderr and "'udp port 53', 2023" in done.stderr, done.stderr
 
 
