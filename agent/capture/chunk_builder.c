@@ -37,6 +37,8 @@ int chunk_builder_new(const struct chunk_builder_options *o, struct sink *sink, 
         b->options.chunk_ns = CHUNK_NS;
     b->sink = sink;
     b->seq = o->first_seq;
+    b->start_wall_ns = clock_wall_ns();
+    b->start_mono_ns = clock_mono_ns();
     struct flow_table_options flows = {.max_flows = o->max_flows, .max_rows = o->max_rows};
     memcpy(flows.epoch, o->epoch, EPOCH_SIZE);
     int code = copy_texts(b, o, e);
@@ -130,8 +132,9 @@ int chunk_open(struct chunk_builder *b, struct error *e)
     h->software = b->software;
     h->filter = b->filter;
     h->snaplen = b->options.snaplen;
-    h->open_wall_ns = clock_wall_ns();
-    h->open_mono_ns = clock_mono_ns();
+    bool is_first = b->options.live && b->seq == b->options.first_seq;
+    h->open_wall_ns = is_first ? b->start_wall_ns : clock_wall_ns();
+    h->open_mono_ns = is_first ? b->start_mono_ns : clock_mono_ns();
     h->first_ns = UINT64_MAX;
     for (uint32_t i = 0; i < b->interface_count; i++)
         h->interfaces[i] = b->interfaces[i].head;

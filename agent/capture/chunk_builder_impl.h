@@ -35,6 +35,8 @@ struct chunk_builder {
     bool begun;        /* there is something to seal, ... */
     uint64_t begin_ns; /* ... since this packet's time, or this tick */
 
+    uint64_t start_wall_ns, start_mono_ns; /* live: since then packets are captured */
+
     uint64_t allowed; /* bytes that may be kept at once, ... */
     uint64_t rate_ns; /* ... at this packet's time */
 

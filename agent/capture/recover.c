@@ -186,7 +186,7 @@ static void set_total(struct recovery *r, enum counter which, uint64_t since_sea
 static void correct_totals(struct recovery *r, const struct counters *found)
 {
     static const enum counter elsewhere[] = {COUNTER_FILTERED, COUNTER_KERNEL_DROPS, COUNTER_AGENT_DROPS,
-                                             COUNTER_POLICY, COUNTER_OWN, COUNTER_FORBIDDEN};
+                                             COUNTER_POLICY,   COUNTER_OWN,          COUNTER_FORBIDDEN};
     static const enum counter of_body[] = {COUNTER_KEPT,         COUNTER_KEPT_BYTES, COUNTER_STORED,
                                            COUNTER_STORED_BYTES, COUNTER_TRUNCATED,  COUNTER_INVALID};
     for (int i = 0; i < COUNTER_COUNT; i++) { /* a page may be older than the items, after a power cut */
@@ -302,7 +302,10 @@ static bool anything_counted(struct recovery *r)
 static int seal_end(struct recovery *r, struct error *e)
 {
     struct chunk_head h = {.kind = HEAD_END, .first_ns = UINT64_MAX, .open_wall_ns = r->page->start_wall_ns};
+    uint64_t alive_ns = load(&r->page->alive_wall_ns);
     name_head(r, &h);
+    if (alive_ns >= h.open_wall_ns && alive_ns < h.seal_wall_ns)
+        h.seal_wall_ns = alive_ns; /* nobody captured from then on */
     fill_totals(r, &h.totals, true);
     return seal(r, &h, false, e);
 }

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #define COUNTER_PAGE_MAGIC   UINT64_C(0x3147505f44544c46) /* "FLTD_PG1" */
-#define COUNTER_PAGE_VERSION 3u
+#define COUNTER_PAGE_VERSION 4u
 #define COUNTER_PAGE_SLOTS   32u /* room for counters to come, so that the page stays the same */
 _Static_assert(COUNTER_COUNT <= COUNTER_PAGE_SLOTS, "every counter has a slot");
 
@@ -43,6 +43,7 @@ struct counter_page {
     _Atomic uint64_t sealing_next;
     _Atomic uint64_t progress_bytes; /* of --read: bytes of the files read so far */
     _Atomic uint64_t progress_total;
+    _Atomic uint64_t alive_wall_ns; /* until then the capturer of a live capture was there; 0: not known */
 };
 
 static inline void counter_page_add(struct counter_page *p, enum counter c, uint64_t n)

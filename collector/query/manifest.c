@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAUSES_SAID 3u
+
 struct manifest_agent *manifest_agent(struct manifest *m, const char *name)
 {
     for (size_t i = 0; i < m->count; i++)
@@ -59,6 +61,21 @@ void manifest_dropped(struct manifest_agent *a, const struct store_dropped_info 
         a->dropped_last_ns = d->last_ns;
 }
 
+void manifest_paused(struct manifest_agent *a, uint64_t from_ns, uint64_t to_ns)
+{
+    for (size_t i = 0; i < a->pause_count && i < MANIFEST_PAUSES_MAX; i++) {
+        struct manifest_pause *p = &a->pauses[i];
+        if (from_ns > p->to_ns || to_ns < p->from_ns)
+            continue;
+        p->from_ns = from_ns < p->from_ns ? from_ns : p->from_ns;
+        p->to_ns = to_ns > p->to_ns ? to_ns : p->to_ns;
+        return;
+    }
+    if (a->pause_count < MANIFEST_PAUSES_MAX)
+        a->pauses[a->pause_count] = (struct manifest_pause){from_ns, to_ns};
+    a->pause_count++;
+}
+
 void manifest_damaged(struct manifest_agent *a, const struct error *why)
 {
     if (a->damaged++ == 0)
@@ -100,7 +117,7 @@ static uint64_t losses(const struct manifest_agent *a)
 static bool agent_complete(const struct manifest *m, const struct manifest_agent *a)
 {
     return losses(a) == 0 && a->gaps == 0 && a->damaged == 0 && a->open_streams == 0 && a->dropped == 0 &&
-           (!m->counts_packets || bodies_missing(a) == 0);
+           a->pause_count == 0 && (!m->counts_packets || bodies_missing(a) == 0);
 }
 
 bool manifest_complete(const struct manifest *m)
@@ -133,6 +150,18 @@ static void say_bodies(int state, uint64_t chunks, struct buffer *out)
         buffer_printf(out, "packets of %llu chunk%s %s", (unsigned long long)chunks, units_plural(chunks), why[state]);
 }
 
+static void say_pauses(const struct manifest_agent *a, struct buffer *out)
+{
+    char from[64], to[64];
+    for (size_t i = 0; i < a->pause_count && i < PAUSES_SAID; i++)
+        buffer_printf(out, "%s%s to %s", i ? ", " : "not captured ",
+                      units_format(UNIT_TIME_NS, a->pauses[i].from_ns, from, sizeof from),
+                      units_format(UNIT_TIME_NS, a->pauses[i].to_ns, to, sizeof to));
+    if (a->pause_count > PAUSES_SAID)
+        buffer_printf(out, " and %llu times more", (unsigned long long)(a->pause_count - PAUSES_SAID));
+    buffer_printf(out, " (the agent or its capturer was down)");
+}
+
 static void say_agent(const struct manifest *m, const struct manifest_agent *a, struct buffer *out)
 {
     char text[200];
@@ -158,6 +187,10 @@ static void say_agent(const struct manifest *m, const struct manifest_agent *a, 
             part(out, start);
             say_bodies(s, a->missing_bodies[s], out);
         }
+    if (a->pause_count) {
+        part(out, start);
+        say_pauses(a, out);
+    }
     if (a->damaged) {
         part(out, start);
         buffer_printf(out, "%llu chunk%s damaged (%s)", (unsigned long long)a->damaged, units_plural(a->damaged),
@@ -200,6 +233,18 @@ static json_t *time_or_null(uint64_t ns, uint64_t none)
     return ns == none ? json_null() : json_string(units_rfc3339(ns, text, sizeof text));
 }
 
+static json_t *pauses_json(const struct manifest_agent *a)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < a->pause_count && i < MANIFEST_PAUSES_MAX; i++) {
+        json_t *o = json_object();
+        json_object_set_new(o, "from", time_or_null(a->pauses[i].from_ns, UINT64_MAX));
+        json_object_set_new(o, "to", time_or_null(a->pauses[i].to_ns, UINT64_MAX));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 static json_t *agent_json(const struct manifest *m, const struct manifest_agent *a)
 {
     json_t *o = json_object(), *counters = json_object(), *gaps = json_object(), *bodies = json_object();
@@ -224,6 +269,8 @@ static json_t *agent_json(const struct manifest *m, const struct manifest_agent 
     json_object_set_new(o, "missing_bodies", bodies);
     json_object_set_new(o, "missing_packets", number(a->missing_packets));
     json_object_set_new(o, "damaged_chunks", number(a->damaged));
+    json_object_set_new(o, "not_captured", pauses_json(a));
+    json_object_set_new(o, "not_captured_times", number(a->pause_count));
     json_object_set_new(o, "expired_streams", number(a->dropped));
     json_object_set_new(o, "expired_since", a->dropped ? time_or_null(a->dropped_first_ns, UINT64_MAX) : json_null());
     json_object_set_new(o, "expired_until", a->dropped ? time_or_null(a->dropped_last_ns, UINT64_MAX) : json_null());

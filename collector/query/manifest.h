@@ -8,6 +8,8 @@
 #include "collector/store/store.h"
 #include "common/base/buffer.h"
 
+#define MANIFEST_PAUSES_MAX 16u
+
 struct manifest_agent {
     char *name;
     uint64_t flows, packets, bytes; /* in the answer (flows: not where it is made of packets) */
@@ -22,7 +24,11 @@ struct manifest_agent {
     uint64_t open_streams;    /* captures and streams that may have captured more inside the question (reach.h) */
     uint64_t reaches_ns;      /* until then data of them is here; 0: nothing is */
     char why[256];            /* it is not: of one of them; "": its agent just goes on */
-    uint64_t dropped;         /* streams of which rows and packets were dropped, */
+    struct manifest_pause {
+        uint64_t from_ns, to_ns;
+    } pauses[MANIFEST_PAUSES_MAX];              /* nobody captured */
+    uint64_t pause_count;                       /* of these times; may be more than are listed */
+    uint64_t dropped;                           /* streams of which rows and packets were dropped, */
     uint64_t dropped_first_ns, dropped_last_ns; /* of these packet times */
     char problem[256];                          /* the first one, in words */
 };
@@ -42,6 +48,8 @@ void manifest_chunk(struct manifest_agent *a, const struct store_chunk *c);
 void manifest_dropped(struct manifest_agent *a, const struct store_dropped_info *d);
 /* Something may have been captured inside the question that is not here. */
 void manifest_open(struct manifest_agent *a, uint64_t reaches_ns, const char *why);
+/* Nobody captured between two streams of a capture. Captures that paused at the same time count once. */
+void manifest_paused(struct manifest_agent *a, uint64_t from_ns, uint64_t to_ns);
 /* A chunk that could not be read: it costs itself only. */
 void manifest_damaged(struct manifest_agent *a, const struct error *why);
 

@@ -299,6 +299,23 @@ static void select_flows(struct plan *p)
     }
 }
 
+static int note_pause(void *context, const struct store_pause_info *s)
+{
+    struct plan *p = context;
+    if (s->to_ns < p->q->since_ns || s->from_ns > p->q->until_ns)
+        return 0;
+    struct manifest_agent *a = manifest_agent(&p->manifest, s->agent);
+    if (a)
+        manifest_paused(a, s->from_ns, s->to_ns);
+    return a ? 0 : ERROR_MEMORY;
+}
+
+/* Answers that go on are about what has come since, whenever that was captured: each would tell of it again. */
+static int account_pauses(struct plan *p, struct error *e)
+{
+    return p->after ? 0 : store_each_pause(p->reader, &p->scan, note_pause, p, e);
+}
+
 /* A name that nobody knows is no question about packets. */
 static int check_capture(struct plan *p, struct error *e)
 {
@@ -317,6 +334,8 @@ int plan_sum(struct plan *p, struct error *e)
         r = store_scan_chunks(p->reader, &p->scan, sum_chunk, p, e);
     if (r == 0)
         r = check_capture(p, e);
+    if (r == 0)
+        r = account_pauses(p, e);
     if (r == 0) /* last: what was dropped while the scan ran is known by now */
         r = store_each_dropped(p->reader, &p->scan, note_dropped, p, e);
     if (r == 0)

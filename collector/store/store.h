@@ -284,6 +284,16 @@ MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan
                                  int (*each)(void *context, const struct store_stream_info *s), void *context,
                                  struct error *e);
 
+/* Times, by the agent's clock, in which none of a capture's streams on an agent captured, between two that did: likewise. Files that are read make
+ * none. The streams are dropped or all here: of one that has not ended it is not known how far it reaches. */
+struct store_pause_info {
+    const char *agent, *capture;
+    uint64_t from_ns, to_ns;
+};
+MUST_CHECK int store_each_pause(struct store_reader *r, const struct store_scan *scan,
+                                int (*each)(void *context, const struct store_pause_info *p), void *context,
+                                struct error *e);
+
 /* What was dropped of a stream, flows and packets: of those packet times. Only what the scan's times, agents and captures
  * name (of the filter its words agent and capture). */
 struct store_dropped_info {

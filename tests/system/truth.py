@@ -2,17 +2,21 @@
 """What answers lack is said, and what several captures saw is told once: captures on one host beside each other, at rates that are too
 high, of dead agents, and questions after what is not there."""
 
+import datetime
 import json
 import os
+import re
+import signal
 import sys
+import time
 
 import fleet
 import lab
 import pcapfile
 
 
-def start(system, name, *options, agents=1, time="10m", filter_text="tcp port 80"):
-    system.run("capture", "start", "--name", name, "--no-wait", "--for", time, *options, filter_text)
+def start(system, name, *options, agents=1, lasts="10m", filter_text="tcp port 80"):
+    system.run("capture", "start", "--name", name, "--no-wait", "--for", lasts, *options, filter_text)
     fleet.wait_until(lambda: system.running(name, agents), name + " to run")
 
 
@@ -112,7 +116,41 @@ def a_capture_that_nobody_knows_is_an_error():
         assert not system.flows("port 80", "--capture", "mon*", "--until", "@1")
 
 
-STORIES = [copies_of_a_packet_come_once_and_whole, what_was_over_the_rate_is_missing, any_and_its_interfaces_count_once,
+def a_time_without_a_capturer_is_missing():
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        system.nginx("web-1")
+        start(system, "holes", "--on", "web-1")
+
+        def talk():
+            system.host("client", "curl", "-sf", "-o", "/dev/null", "http://%s/" % system.ip("web-1"))
+
+        talk()
+        time.sleep(0.5)
+        before = time.time()
+        system.stop_agent("web-1", signal.SIGKILL)
+        time.sleep(1)
+        talk()
+        system.start_agents("web-1")
+        fleet.wait_until(lambda: system.running("holes", 1), "the capture to go on")
+        after = time.time()
+        fleet.wait_until(lambda: sum(c["streams"] - c["open_streams"] for c in system.json("captures")) >= 1, "the rest of the stream")
+        talk()
+        talk()
+        finish(system, "holes")
+        packets, said, account = pull(system, "--capture", "holes", check=(3,))
+        times = [p.time_ns / 1e9 for p in packets]
+        (hole,) = account["agents"][0]["not_captured"]
+        assert "web-1: " in said and "not captured " in said and "was down" in said, said
+        begin, end = (datetime.datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", hole[k].replace("Z", "+00:00"))).timestamp()
+                      for k in ("from", "to"))
+        assert before - 1.1 < begin < end < after and not any(begin + 0.001 < t < end for t in times), (before, begin, end, after)
+        assert system.run("flows", "--capture", "holes", check=(3,))
+        system.run("flows", "--capture", "holes", "--until", "@%.6f" % (before - 2), check=(0, 3))
+        system.run("flows", "--capture", "holes", "--since", "@%.6f" % after)
+
+
+STORIES = [a_time_without_a_capturer_is_missing, copies_of_a_packet_come_once_and_whole, what_was_over_the_rate_is_missing, any_and_its_interfaces_count_once,
            a_capture_that_nobody_knows_is_an_error]
 
 if __name__ == "__main__":
