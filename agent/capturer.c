@@ -28,8 +28,7 @@
 /* The kernel's timer may be late on a busy machine; at the end nothing is behind it that would bring the block. */
 #define END_RETIRE_NS (4 * (uint64_t)RETIRE_NS)
 #define PATIENCE_NS   (10 * NS_PER_S) /* at the end: for a full disk, and for rings that do not become empty */
-#define ALIVE_MS                                                                                                       \
-    1000 /* so often the counter page is told that we live; a wall clock that was set is noticed then, too */
+#define CLOCK_MS      60000           /* a wall clock that was set is noticed so late at most */
 
 enum { FD_SIGNAL, FD_MONITOR, FD_WATCH, FD_WAKE, FD_TAPS };
 
@@ -251,9 +250,9 @@ static int timeout_ms(const struct live *l)
     if (l->order->end_ns) {
         uint64_t left = l->order->end_ns > wall ? l->order->end_ns - wall : 0;
         wait = left < wait ? left : wait;
+        wait = wait < CLOCK_MS * NS_PER_MS ? wait : CLOCK_MS * NS_PER_MS;
     }
-    wait = wait < ALIVE_MS * NS_PER_MS ? wait : ALIVE_MS * NS_PER_MS;
-    return (int)((wait + NS_PER_MS - 1) / NS_PER_MS);
+    return next == UINT64_MAX && !l->order->end_ns ? -1 : (int)((wait + NS_PER_MS - 1) / NS_PER_MS);
 }
 
 /* ---------------------------------------------------------------- the loop */

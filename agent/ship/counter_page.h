@@ -43,7 +43,7 @@ struct counter_page {
     _Atomic uint64_t sealing_next;
     _Atomic uint64_t progress_bytes; /* of --read: bytes of the files read so far */
     _Atomic uint64_t progress_total;
-    _Atomic uint64_t alive_wall_ns; /* until then the capturer of a live capture was there; 0: not known */
+    _Atomic uint64_t alive_wall_ns; /* then the capturer of a live capture last did something; 0: not known */
 };
 
 static inline void counter_page_add(struct counter_page *p, enum counter c, uint64_t n)

@@ -63,7 +63,7 @@ int capture_stream_step(void *stream, const json_t *order, struct error *e)
     return follow_wait_ms(s->follow) == 0 ? follow_ask(s->follow, e) : 0;
 }
 
-int capture_stream_end(struct capture_stream *s, struct client *c, const json_t *order, bool *arrived, struct error *e)
+int capture_stream_end(struct capture_stream *s, struct client *c, json_t *order, bool *arrived, struct error *e)
 {
     uint64_t end_ns = clock_mono_ns() + ORDER_SETTLE_MS * NS_PER_MS;
     unsigned interrupts = interrupt_count();

@@ -18,7 +18,7 @@ void capture_stream_free(struct capture_stream *s); /* NULL is fine */
 MUST_CHECK int capture_stream_step(void *stream, const json_t *order, struct error *e);
 
 /* The capture is over: writes what is still to come, until all has arrived or it takes too long (*arrived). */
-MUST_CHECK int capture_stream_end(struct capture_stream *s, struct client *c, const json_t *order, bool *arrived,
+MUST_CHECK int capture_stream_end(struct capture_stream *s, struct client *c, json_t *order, bool *arrived,
                                   struct error *e);
 
 #endif

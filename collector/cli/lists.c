@@ -40,6 +40,8 @@ static const struct list_column captures_columns[] = {
     {"streams", "STREAMS", LOOK_COUNT, NULL},
     {"chunks", "CHUNKS", LOOK_COUNT, NULL},
     {"rows", "ROWS", LOOK_COUNT, NULL},
+    {"not_captured_times", "HOLES", LOOK_COUNT, NULL},
+    {"not_captured", "NOT CAPTURED", LOOK_JSON, NULL},
     {"kernel_drops", "KERNEL_DROPS", LOOK_COUNT, "counters.kernel_drops"},
     {"arrived", "ARRIVED", LOOK_TIME, NULL},
     {"counters", "COUNTERS", LOOK_JSON, NULL},
@@ -94,7 +96,7 @@ static const struct listing list_captures = {
     .columns = captures_columns,
     .choice = {.table = "capture,first,last,packets,bytes,lost,open_streams,agents,filter",
                .wide =
-                   "capture,first,last,packets,bytes,stored_bytes,lost,gap_packets,kernel_drops,open_streams,streams,"
+                   "capture,first,last,packets,bytes,stored_bytes,lost,gap_packets,not_captured_times,kernel_drops,open_streams,streams,"
                    "chunks,rows,arrived,agents,filter"},
     .nothing = "no captures are stored: `fleetdump capture start` makes one, or `fleetdump-agent --read FILE --capture "
                "NAME` on some host",

@@ -8,6 +8,7 @@
 #define ASK_EVERY_MS 100u
 #define FRESH_MS     1000u
 #define SAY_AFTER_MS 500u
+#define PAUSES_SAID  4u
 #define MISSING_MAX  500u /* bytes of a sentence about agents */
 
 /* ------------------------------------------------------------------ what is still on its way */
@@ -20,9 +21,11 @@ static int take_nothing(void *context, const struct message_result *r, struct er
     return 0;
 }
 
-/* Packets of the capture that the collector holds, or knows to be given up. */
-static int ask_packets(struct client *c, const char *name, uint64_t *packets, struct error *e)
+/* Packets of the capture that the collector holds, or knows to be given up. What else the collector knows to be missing becomes
+ * the order's. */
+static int ask_packets(struct client *c, json_t *order, uint64_t *packets, struct error *e)
 {
+    const char *name = order_text(order, "capture");
     const struct message_query q = {.kind = QUERY_CAPTURES, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
     json_t *captures = NULL, *one;
     size_t i;
@@ -30,8 +33,13 @@ static int ask_packets(struct client *c, const char *name, uint64_t *packets, st
     *packets = 0;
     json_array_foreach(captures, i, one)
     {
-        if (strcmp(order_text(one, "capture"), name) == 0)
-            *packets = order_number(one, "packets") + order_number(one, "gap_packets");
+        if (strcmp(order_text(one, "capture"), name) != 0)
+            continue;
+        *packets = order_number(one, "packets") + order_number(one, "gap_packets");
+        json_object_set(order, "not_captured", json_object_get(one, "not_captured"));
+        json_object_set_new(order, "crash_lost",
+                            json_integer((json_int_t)order_number(json_object_get(one, "counters"),
+                                                                  counter_table[COUNTER_CRASH_LOST].name)));
     }
     json_decref(captures);
     return r;
@@ -80,7 +88,7 @@ static int ask_streams(struct client *c, const json_t *order, struct on_its_way 
     return r;
 }
 
-static int ask_all(struct client *c, const json_t *order, struct on_its_way *w, bool *arrived, struct error *e)
+static int ask_all(struct client *c, json_t *order, struct on_its_way *w, bool *arrived, struct error *e)
 {
     size_t i;
     json_t *a;
@@ -88,18 +96,18 @@ static int ask_all(struct client *c, const json_t *order, struct on_its_way *w, 
     json_array_foreach(json_object_get(order, "agents"), i, a) w->anybody_away |= !order_flag(a, "connected");
     int r = ask_streams(c, order, w, e);
     if (r == 0)
-        r = ask_packets(c, order_text(order, "capture"), &w->packets, e);
+        r = ask_packets(c, order, &w->packets, e);
     *arrived = r == 0 && w->open == 0 && w->packets >= order_number(order, "packets");
     return r;
 }
 
-int order_arrived(struct client *c, const json_t *order, bool *arrived, struct error *e)
+int order_arrived(struct client *c, json_t *order, bool *arrived, struct error *e)
 {
     struct on_its_way w;
     return ask_all(c, order, &w, arrived, e);
 }
 
-int order_settle(const struct cli *cli, struct client *c, const json_t *order, bool *arrived, struct error *e)
+int order_settle(const struct cli *cli, struct client *c, json_t *order, bool *arrived, struct error *e)
 {
     struct on_its_way w;
     uint64_t begin_ns = clock_mono_ns();
@@ -187,6 +195,25 @@ static void put_missing(const json_t *a, struct buffer *out)
         buffer_printf(out, "\n%s: %llu packets left out by the agent (limits, no room)", agent, other);
 }
 
+/* What was lost where nobody lived to say so: as the collector knows it. */
+static void put_lost(const json_t *order, struct buffer *out)
+{
+    uint64_t lost = order_number(order, "crash_lost");
+    char text[200];
+    size_t i;
+    json_t *p;
+    if (lost)
+        buffer_printf(out, "\n%s", counter_say_lost(COUNTER_CRASH_LOST, lost, text, sizeof text));
+    json_array_foreach(json_object_get(order, "not_captured"), i, p)
+    {
+        if (i < PAUSES_SAID)
+            buffer_printf(out, "\n%s: not captured %s to %s (the agent or its capturer was down)",
+                          order_text(p, "agent"), order_text(p, "from"), order_text(p, "to"));
+    }
+    if (i > PAUSES_SAID)
+        buffer_printf(out, "\nand %zu times more (`fleetdump captures -o json` lists all)", i - PAUSES_SAID);
+}
+
 int order_verdict(const json_t *order, bool arrived, struct error *e)
 {
     struct buffer missing = {.limit = 1 << 20};
@@ -203,6 +230,7 @@ int order_verdict(const json_t *order, bool arrived, struct error *e)
     }
     if (more)
         buffer_printf(&missing, "\nand %zu more agents (`fleetdump capture show` lists all)", more);
+    put_lost(order, &missing);
     if (!arrived)
         buffer_printf(&missing, "\nsome of it is still on its way from the agents");
     int r = missing.len == 0 ? 0

@@ -10,11 +10,10 @@
 #define ORDER_SETTLE_MS 10000u
 
 /* Whether all that agents say they captured has arrived (or was given up). */
-MUST_CHECK int order_arrived(struct client *c, const json_t *order, bool *arrived, struct error *e);
+MUST_CHECK int order_arrived(struct client *c, json_t *order, bool *arrived, struct error *e);
 
 /* Waits for that, at most ORDER_SETTLE_MS or until a signal comes, and not for agents that are away; says that it waits. */
-MUST_CHECK int order_settle(const struct cli *cli, struct client *c, const json_t *order, bool *arrived,
-                            struct error *e);
+MUST_CHECK int order_settle(const struct cli *cli, struct client *c, json_t *order, bool *arrived, struct error *e);
 
 /* On stderr: how many agents, packets, bytes, drops; and how many packets of fleetdump's own were left out. */
 void order_say_totals(const struct cli *cli, const json_t *order);

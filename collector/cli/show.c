@@ -36,8 +36,9 @@ struct show {
     const struct drawing *drawing;
     struct draw_options options;
     struct client *client;
-    struct which meant;  /* flows of the connection, and others */
-    uint32_t connection; /* its number among them */
+    struct which meant;          /* flows of the connection, and others */
+    uint32_t connection;         /* its number among them */
+    uint64_t since_ns, until_ns; /* packets of other times are not to be shown */
     struct ladder *ladder;
     struct blocks *blocks;
     struct {
@@ -240,6 +241,27 @@ static int list_them(struct show *s, struct error *e)
                      lists ? ", as in `fleetdump show ID`" : " (`fleetdump flows` lists them)");
 }
 
+/* When packets of the connection may have been captured: all of it, also what lies before the time that flows are
+ * sought in, but for what was asked not to be shown. One that was cut off may have gone on. */
+static void keep_to_times(struct show *s, uint64_t slack_ns)
+{
+    uint64_t first = UINT64_MAX, last = 0;
+    for (uint32_t i = 0; i < s->meant.flow_count; i++) {
+        const struct flow_row *row = &s->meant.flows[i].row;
+        if (s->meant.flows[i].connection != s->connection)
+            continue;
+        bool began = column_has(&row->has, FLOW_START) && row->start_ns < row->first_ns;
+        bool cut = row->end_reason == FLOW_GOES_ON || row->end_reason == FLOW_END_FORCED;
+        uint64_t begin = began ? row->start_ns : row->first_ns, end = row->last_ns + (cut ? WHICH_SLACK_NS : 0);
+        first = begin < first ? begin : first;
+        last = end > last ? end : last;
+    }
+    first = first > slack_ns ? first - slack_ns : 0;
+    last += slack_ns;
+    s->u.q.since_ns = s->since_ns > first ? s->since_ns : first;
+    s->u.q.until_ns = s->until_ns < last ? s->until_ns : last;
+}
+
 static int find_connection(struct show *s, struct error *e)
 {
     int r = ask_which(s, &s->u.q, &s->meant, e);
@@ -249,11 +271,14 @@ static int find_connection(struct show *s, struct error *e)
         return error_set(e, ERROR_NOT_FOUND, "no connection matches");
     if (s->meant.count > 1 || s->meant.more)
         return list_them(s, e);
-    if (!s->u.since && !s->u.until) { /* all of it, also what lies before the time that flows are sought in */
-        s->u.q.since_ns = 0;
-        s->u.q.until_ns = UINT64_MAX;
-    }
-    return s->all_vantages ? ask_elsewhere(s, e) : 0;
+    bool any_time = !s->u.since && !s->u.until;
+    s->since_ns = any_time ? 0 : s->u.q.since_ns;
+    s->until_ns = any_time ? UINT64_MAX : s->u.q.until_ns;
+    keep_to_times(s, WHICH_SLACK_NS);
+    r = s->all_vantages ? ask_elsewhere(s, e) : 0;
+    keep_to_times(s, 0);
+    s->lacks = (struct error)ERROR_INIT; /* what is missing elsewhere is not missing in this connection */
+    return r;
 }
 
 static struct ladder_end client_of(const struct which_flow *f)
@@ -305,6 +330,24 @@ static int draw(struct show *s, struct error *e)
     return r;
 }
 
+/* A connection of which no packet is here, as its flows have it. */
+static int list_it(struct show *s, struct error *e)
+{
+    struct which one = {.flows = calloc(s->meant.flow_count + 1, sizeof *one.flows), .count = 1};
+    struct cli cli = *s->u.cli;
+    if (!one.flows)
+        return error_set(e, ERROR_MEMORY, "no memory for %u flows", s->meant.flow_count);
+    for (uint32_t i = 0; i < s->meant.flow_count; i++)
+        if (s->meant.flows[i].connection == s->connection) {
+            one.flows[one.flow_count] = s->meant.flows[i];
+            one.flows[one.flow_count++].connection = 0;
+        }
+    cli.format = OUTPUT_TABLE;
+    int r = which_list(&cli, &one, e);
+    free(one.flows);
+    return r;
+}
+
 static int show(struct show *s, struct error *e)
 {
     int r = find_connection(s, e);
@@ -316,7 +359,9 @@ static int show(struct show *s, struct error *e)
         r = blocks_new(take_item, s, &s->blocks, e);
     if (r == 0)
         r = pull_all(s, e);
-    if (r == 0)
+    if (r == 0 && s->ladder->sight_count == 0 && s->drawing->draw == draw_text)
+        r = list_it(s, e);
+    else if (r == 0)
         r = draw(s, e);
     if (r == 0 && s->lacks.code)
         *e = s->lacks;

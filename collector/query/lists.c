@@ -136,6 +136,7 @@ int answer_agents(struct plan *p, struct error *e)
 struct captures {
     const struct plan *plan;
     json_t *list;
+    json_t *pauses; /* by capture: times in which nobody captured there */
 };
 
 /* Packets that passed and are not here. */
@@ -163,9 +164,25 @@ static void set_totals(json_t *o, const struct store_capture_info *c)
     json_object_set_new(o, "counters", counters);
 }
 
+static int add_pause(void *context, const struct store_pause_info *p)
+{
+    struct captures *x = context;
+    json_t *list = json_object_get(x->pauses, p->capture), *o = json_object();
+    if (!list) {
+        list = json_array();
+        json_object_set_new(x->pauses, p->capture, list);
+    }
+    json_object_set_new(o, "agent", string(p->agent));
+    json_object_set_new(o, "from", time_of(p->from_ns));
+    json_object_set_new(o, "to", time_of(p->to_ns));
+    json_array_append_new(list, o);
+    return 0;
+}
+
 static int add_capture(void *context, const struct store_capture_info *c)
 {
     struct captures *x = context;
+    json_t *pauses = json_object_get(x->pauses, c->name);
     json_t *o = json_object();
     json_object_set_new(o, "capture", string(c->name));
     json_object_set_new(o, "filter", string(c->filter));
@@ -175,6 +192,8 @@ static int add_capture(void *context, const struct store_capture_info *c)
     json_object_set_new(o, "arrived", time_of(c->last_arrived_ns));
     json_object_set_new(o, "streams", number(c->streams));
     json_object_set_new(o, "open_streams", number(c->open_streams));
+    json_object_set_new(o, "not_captured_times", number(json_array_size(pauses)));
+    json_object_set_new(o, "not_captured", pauses ? json_incref(pauses) : json_array());
     if (!plan_hides_numbers(x->plan))
         set_totals(o, c);
     json_array_append_new(x->list, o);
@@ -183,8 +202,11 @@ static int add_capture(void *context, const struct store_capture_info *c)
 
 int answer_captures(struct plan *p, struct error *e)
 {
-    struct captures x = {p, json_array()};
-    int r = store_each_capture(p->reader, &p->scan, add_capture, &x, e);
+    struct captures x = {p, json_array(), json_object()};
+    int r = store_each_pause(p->reader, &p->scan, add_pause, &x, e);
+    if (r == 0)
+        r = store_each_capture(p->reader, &p->scan, add_capture, &x, e);
+    json_decref(x.pauses);
     if (r == 0)
         return write_json(p, x.list, e);
     json_decref(x.list);

@@ -339,9 +339,9 @@ static int find_span(struct store_reader *r, const struct portion *p, struct spa
     if (result < 0)
         return result;
     span->live = result && was_live(&first);
-    span->from_ns = result ? first.open_ns : 0;
+    span->from_ns = result ? least(first.open_ns, first.first_ns) : 0;
     result = p->ended ? find_row(r, p->epoch, p->head_next - 1, &last, e) : 0;
-    span->to_ns = result > 0 && last.kind == HEAD_END ? greatest(last.seal_ns, last.last_ns) : UINT64_MAX;
+    span->to_ns = result > 0 && last.kind == HEAD_END ? greatest(last.seal_ns, p->last_ns) : UINT64_MAX;
     return result < 0 ? result : 0;
 }
 
