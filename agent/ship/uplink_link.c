@@ -2,10 +2,12 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/sandbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STEADY_PAUSES                                                                                                  \
     10u /* a connection that stood that many least pauses was a good one: the next pause is short again */
@@ -140,6 +142,10 @@ static void on_close(void *context, struct stream *s, const struct error *why)
     uv_timer_stop(&l->timer);
     if (was_up)
         l->on_down(l->u);
+    if (!was_up && !l->u->stopping && l->u->config.monitor_fd >= 0 && sandbox_outdated()) {
+        log_warn("uplink: what the resolver reads was replaced since this process was confined: it is started again");
+        _exit(EXIT_FAILED); /* the spool bears it, and the monitor starts another one */
+    }
     if (!l->u->stopping) {
         if (why->code)
             tell(l, why->text);

@@ -18,9 +18,12 @@ static struct {
     ino_t inode;
 } resolver[RESOLVER_MAX]; /* as it was when the locks were closed; inode 0: not there */
 
+static bool looked;
+
 static void look_at_resolver(void)
 {
     struct stat st;
+    looked = true;
     for (size_t i = 0; i < RESOLVER_MAX && sandbox_resolver[i].path; i++) {
         bool there = stat(sandbox_resolver[i].path, &st) == 0;
         resolver[i].device = there ? st.st_dev : 0;
@@ -31,7 +34,7 @@ static void look_at_resolver(void)
 bool sandbox_outdated(void)
 {
     struct stat st;
-    for (size_t i = 0; i < RESOLVER_MAX && sandbox_resolver[i].path; i++)
+    for (size_t i = 0; looked && i < RESOLVER_MAX && sandbox_resolver[i].path; i++)
         if (stat(sandbox_resolver[i].path, &st) == 0 &&
             (st.st_dev != resolver[i].device || st.st_ino != resolver[i].inode))
             return true;
