@@ -86,7 +86,8 @@ static const struct listing list_orders = {
 };
 static const struct listing list_agents = {
     .columns = agents_columns,
-    .choice = {.table = "agent,phase,interfaces,packets,bytes,bytes_per_s,drops,left_ns,text",
+    .choice = {.narrow = "agent,phase,interfaces,packets,drops,left_ns,text",
+               .table = "agent,phase,interfaces,packets,bytes,bytes_per_s,drops,left_ns,text",
                .wide = "agent,phase,interfaces,packets,bytes,packets_per_s,bytes_per_s,kernel_drops,other_drops,own,"
                        "forbidden,left_"
                        "ns,connected,text"},

@@ -1,8 +1,8 @@
 /*
  * grid: rows of text in columns, for people; by libsmartcols.
  *
- * Fitted to the terminal if that is standard output: columns that may be cut are cut, those that may be broken go on in
- * the next line. Rows are printed in batches of GRID_BATCH, so that a long grid costs little memory and begins soon;
+ * Fitted to the terminal if that is standard output: columns that may be cut are cut, the widest first, and end in a mark;
+ * those that may be broken go on in the next line. Rows are printed in batches of GRID_BATCH, so that a long grid costs little memory and begins soon;
  * columns do not get narrower from one batch to the next.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_GRID_H
@@ -33,6 +33,9 @@ MUST_CHECK int grid_row(struct grid *g, const char *const *texts, struct error *
 /* Prints the rows that were not printed yet; nothing at all if there were none. */
 MUST_CHECK int grid_end(struct grid *g, struct error *e);
 void grid_free(struct grid *g);
+
+/* What stands where a text was cut: one column wide. */
+const char *grid_mark(void);
 
 /* Columns of the terminal that standard output is; 0 if it is none. */
 unsigned grid_terminal_width(void);

@@ -86,7 +86,8 @@ static const struct list_column status_columns[] = {
 static const struct listing list_agents = {
     .kind = QUERY_AGENTS,
     .columns = agents_columns,
-    .choice = {.table = "agent,up,last_seen,clock_offset,packets,bytes,spool_bytes,problem,labels,addresses",
+    .choice = {.narrow = "agent,up,last_seen,packets,problem,labels,addresses",
+               .table = "agent,up,last_seen,clock_offset,packets,bytes,spool_bytes,problem,labels,addresses",
                .wide = "agent,up,last_seen,clock_offset,first_seen,peer,chunks,packets,bytes,spool_bytes,"
                        "spool_quota,problem,software,labels,addresses"},
     .nothing = "no agent has ever connected to this collector: start fleetdump-agent with `collector = ADDRESS`",
@@ -94,7 +95,8 @@ static const struct listing list_agents = {
 static const struct listing list_captures = {
     .kind = QUERY_CAPTURES,
     .columns = captures_columns,
-    .choice = {.table = "capture,first,last,packets,bytes,lost,open_streams,agents,filter",
+    .choice = {.narrow = "capture,first,packets,gap_packets,agents,filter",
+               .table = "capture,first,last,packets,bytes,lost,open_streams,agents,filter",
                .wide =
                    "capture,first,last,packets,bytes,stored_bytes,lost,gap_packets,not_captured_times,kernel_drops,open_streams,streams,"
                    "chunks,rows,arrived,agents,filter"},

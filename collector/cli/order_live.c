@@ -1,4 +1,5 @@
 #include "collector/cli/order_live.h"
+#include "collector/cli/grid.h"
 #include "common/base/clock.h"
 #include "common/base/units.h"
 #include <stdarg.h>
@@ -35,7 +36,8 @@ static void put_phase(const json_t *a, char *buf)
 
 static void put_interfaces(const json_t *a, char *buf)
 {
-    order_words(a, "interfaces", buf, CELL_MAX);
+    if (strlen(order_words(a, "interfaces", buf, CELL_MAX)) == CELL_MAX - 1)
+        memcpy(buf + CELL_MAX - 4, "...", 4);
 }
 
 static void put_packets(const json_t *a, char *buf)
@@ -82,7 +84,19 @@ static const struct live_column {
 #define COLUMNS      (sizeof columns / sizeof columns[0])
 #define COLUMN_PHASE 1u
 #define COLUMN_ON    2u
+#define COLUMN_RATE  5u
+#define RATE_WIDTH   90u /* a narrower terminal has no room for rates: words matter more */
 #define COLUMN_LEFT  (COLUMNS - 1)
+
+static struct winsize terminal_size(void)
+{
+    struct winsize size = {0};
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_row == 0)
+        size.ws_row = ROWS_DEFAULT;
+    if (size.ws_col == 0)
+        size.ws_col = 80;
+    return size;
+}
 
 /* Of an agent that does not capture its text says more than numbers. */
 static bool shows_numbers(const json_t *agent)
@@ -94,6 +108,8 @@ static bool shows_numbers(const json_t *agent)
 static void put_cell(struct buffer *line, size_t column, int width, const char *text)
 {
     const char *space = line->len ? "  " : "";
+    if (width == 0)
+        return;
     if (columns[column].width < 0)
         buffer_printf(line, "%s%-*s", space, width, text);
     else
@@ -137,6 +153,8 @@ static void measure(const json_t *order, int widths[COLUMNS])
             widths[c] = width > widths[c] && (c < COLUMN_ON || shows_numbers(a)) ? width : widths[c];
         }
     }
+    if (terminal_size().ws_col < RATE_WIDTH)
+        widths[COLUMN_RATE] = 0;
 }
 
 /* "all 3: 2 running, 1 pending; 1204 packets, 1.1M, 0 dropped" */
@@ -162,16 +180,6 @@ static void put_sums(const json_t *order, size_t left_out, struct buffer *line)
 
 /* ------------------------------------------------------------------ a terminal */
 
-static struct winsize terminal_size(void)
-{
-    struct winsize size = {0};
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_row == 0)
-        size.ws_row = ROWS_DEFAULT;
-    if (size.ws_col == 0)
-        size.ws_col = 80;
-    return size;
-}
-
 /* Bytes of the text's first `columns` characters. */
 static size_t fitting(const char *text, size_t most)
 {
@@ -192,7 +200,10 @@ static void draw_line(struct order_live *l, struct buffer *line)
     if (!line->failed) {
         (void)error_set(&text, ERROR_NONE, "%s", (const char *)line->data);
         text.text[strcspn(text.text, "\n")] = 0;
-        fprintf(stderr, "%.*s\033[K\n", (int)fitting(text.text, terminal_size().ws_col - 1u), text.text);
+        size_t most = terminal_size().ws_col - 1u, len = fitting(text.text, most);
+        bool cut = text.text[len];
+        fprintf(stderr, "%.*s%s\033[K\n", (int)(cut ? fitting(text.text, most - 1) : len), text.text,
+                cut ? grid_mark() : "");
         l->drawn++;
     }
     buffer_clear(line);

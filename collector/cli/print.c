@@ -6,12 +6,15 @@
 #include "collector/cli/order.h"
 #include "collector/cli/pulling.h"
 #include "collector/cli/tcpdump.h"
+#include "common/base/clock.h"
+#include "common/base/suggest.h"
 #include "common/base/units.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLLOW_SINCE "2s" /* without --since: from now on, give or take what clocks differ */
+#define ASKED_AFTER_END 2u   /* once a capture is over: the second answer has what came while the first was made */
+#define FOLLOW_SINCE    "2s" /* without --since: from now on, give or take what clocks differ */
 
 struct print {
     struct pulling p;
@@ -19,6 +22,8 @@ struct print {
     char *options[TCPDUMP_OPTIONS_MAX + 1]; /* of tcpdump, terminated by NULL */
     int option_count;
     struct tcpdump *tcpdump;
+    bool ordered; /* --follow: --capture names one that was started, so it has an end */
+    struct client *watcher;
 };
 
 enum { OPTION_FOLLOW = 'f' };
@@ -34,7 +39,8 @@ static const struct argp_option options[] = {
     {NULL, 'S', NULL, 0, "TCP's sequence numbers as they are, not relative", 5},
     {NULL, 't', NULL, 0, "no time; -tttt with the day, -ttttt since the first packet", 5},
     {"follow", OPTION_FOLLOW, NULL, 0,
-     "go on with what agents capture from now on, until Ctrl-C (packets stored before only with --since or --capture)",
+     "go on with what agents capture from now on, until Ctrl-C, --deadline, or the end of the one that --capture "
+     "names (packets stored before only with --since or --capture)",
      6},
     {0},
 };
@@ -86,10 +92,40 @@ static int wait_and_print(struct print *p, const struct follow *f, struct error 
     return r;
 }
 
+/* Whether the capture that is followed is over, as far as the collector tells. */
+static bool is_over(struct print *p)
+{
+    const char *name = p->p.u.q.capture;
+    json_t *orders = NULL, *one;
+    bool over = p->ordered;
+    size_t i;
+    int r = !over ? ERROR_NOT_FOUND : p->watcher ? 0 : client_open(p->p.u.cli, &p->watcher, NULL);
+    if (r == 0)
+        r = order_fetch(p->watcher, name, &orders, NULL);
+    json_array_foreach(orders, i, one) over =
+        over && (!order_feeds(one, &p->p.u.q) || strcmp(order_text(one, "state"), "over") == 0);
+    json_decref(orders);
+    if (r) {
+        client_close(p->watcher);
+        p->watcher = NULL;
+    }
+    return over && r == 0;
+}
+
+static bool time_is_over(const struct print *p, uint64_t begin_ns)
+{
+    uint64_t ms = p->p.u.deadline_ms;
+    return ms && clock_mono_ns() - begin_ns >= ms * NS_PER_MS;
+}
+
 static int go_on(struct print *p, struct follow *f, struct error *e)
 {
+    uint64_t begin_ns = clock_mono_ns();
+    unsigned asked_after_end = 0;
     int r = 0;
-    while (r == 0 && interrupt_count() == 0 && !tcpdump_had_enough(p->tcpdump)) {
+    while (r == 0 && interrupt_count() == 0 && !tcpdump_had_enough(p->tcpdump) && asked_after_end < ASKED_AFTER_END &&
+           !time_is_over(p, begin_ns)) {
+        asked_after_end = is_over(p) ? asked_after_end + 1 : 0;
         r = follow_ask(f, e);
         if (r == 0)
             r = wait_and_print(p, f, e);
@@ -104,22 +140,62 @@ static void say_sum(const struct cli *cli, const struct follow *f)
          units_format(UNIT_BYTES, follow_bytes(f), bytes, sizeof bytes));
 }
 
+/* Adds those of a list of orders or captures to what may have been meant; true if one has the name. */
+static bool find_name(const json_t *list, const char *name, struct suggest *meant)
+{
+    bool found = false;
+    size_t i;
+    json_t *one;
+    json_array_foreach(list, i, one)
+    {
+        const char *capture = order_text(one, "capture");
+        suggest_consider(meant, capture);
+        found = found || strcmp(capture, name) == 0;
+    }
+    return found;
+}
+
+/* One name that no capture has, ordered or stored, is mistyped; a pattern may fit what comes later. */
+static int check_name(struct print *p, struct client *c, const json_t *orders, struct error *e)
+{
+    const struct message_query q = {.kind = QUERY_CAPTURES, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    const char *name = p->p.u.q.capture;
+    struct suggest meant;
+    json_t *captures = NULL;
+    if (!name || !*name || name[strcspn(name, "*?[")])
+        return 0;
+    suggest_begin(&meant, name, strlen(name));
+    p->ordered = find_name(orders, name, &meant);
+    int r = 0;
+    if (!p->ordered && client_fetch(c, &q, &captures, NULL) == 0 && !find_name(captures, name, &meant))
+        r = error_set(e, ERROR_NOT_FOUND,
+                      "no capture is called '%s'%s%s%s (`fleetdump capture list` and `fleetdump captures` list them)",
+                      name, meant.word ? ": did you mean '" : "", meant.word ? meant.word : "", meant.word ? "'?" : "");
+    json_decref(captures);
+    return r;
+}
+
 /* Files may be read in all the same. */
-static void say_if_nothing_comes(const struct print *p)
+static int look_what_may_come(struct print *p, struct error *e)
 {
     struct client *c = NULL;
     json_t *orders = NULL, *one;
     bool any = false;
     size_t i;
-    int r = client_open(p->p.u.cli, &c, NULL);
-    if (r == 0)
-        r = order_fetch(c, "", &orders, NULL);
+    if (client_open(p->p.u.cli, &c, NULL) || order_fetch(c, "", &orders, NULL)) { /* it may not, or not now */
+        client_close(c);
+        return 0;
+    }
+    int r = check_name(p, c, orders, e);
     json_array_foreach(orders, i, one) any = any || order_feeds(one, &p->p.u.q);
-    if (r == 0 && !any)
+    if (r == 0 && !any && p->ordered)
+        note(p->p.u.cli, "the capture %s is over: what is stored of it is printed", p->p.u.q.capture);
+    else if (r == 0 && !any)
         note(p->p.u.cli,
              "no capture runs that could bring such packets (`fleetdump capture start` begins one): waiting");
     json_decref(orders);
     client_close(c);
+    return r;
 }
 
 static int print_on(struct print *p, struct error *e)
@@ -129,7 +205,7 @@ static int print_on(struct print *p, struct error *e)
     if (r == 0)
         r = follow_new(p->p.u.cli, &p->p.u.q, take_followed, p->tcpdump, &f, e);
     if (r == 0)
-        say_if_nothing_comes(p);
+        r = look_what_may_come(p, e);
     if (r == 0)
         r = finish(p, go_on(p, f, e), e);
     if (r == 0) {
@@ -137,6 +213,7 @@ static int print_on(struct print *p, struct error *e)
         r = follow_losses(f, e);
     }
     follow_free(f);
+    client_close(p->watcher);
     return r;
 }
 

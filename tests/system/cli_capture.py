@@ -557,6 +557,19 @@ def a_dry_run_is_a_table(fake):
     assert "it would not start: 1 of 3 agents say no\nweb-2: no interface fits" in done.stderr and "web-1" in done.stdout
 
 
+def what_is_cut_ends_in_a_mark(fake):
+    prepare(fake)
+    long = "host 10.0.0.5 and (tcp port 80 or tcp port 443 or udp port 53)"
+    fake.put("2.data", [{"capture": "slow", "packets": 5, "gap_packets": 0, "agents": "web-1", "filter": long},
+                        {"capture": "other", "packets": 5, "gap_packets": 0, "agents": "web-2", "filter": "tcp port 80"}])
+    with Terminal(fake, "captures", columns=70) as terminal:
+        assert terminal.wait() == 0, terminal.text
+        lines = [line.rstrip() for line in terminal.text.replace("\r", "").splitlines() if line.strip()]
+        assert all(len(line) <= 70 for line in lines), lines
+        assert lines[1].endswith("\u2026") and "host 10.0.0.5" in lines[1] and "web-1" in lines[1], lines
+        assert lines[2].endswith("tcp port 80") and "web-2" in lines[2], lines
+
+
 # --------------------------------------------------------------------------------------------------------- the others
 def list_and_show(fake):
     prepare(fake)
@@ -674,7 +687,8 @@ def main():
              a_signal_stops_it_where_nobody_can_be_asked, a_second_signal_ends_the_wait,
              a_terminal_shows_a_line_for_each_agent, many_agents_fit_a_small_terminal, evil_texts_do_not_reach_the_terminal,
              control_c_asks, a_file_is_written_at_the_end, a_pipe_gets_packets_as_they_come,
-             a_pipe_that_nobody_reads_stops_the_capture, a_dry_run_is_a_table, list_and_show, a_stop_is_told_again_to_a_collector_that_was_away, stop_waits_and_rm_forgets,
+             a_pipe_that_nobody_reads_stops_the_capture, a_dry_run_is_a_table, what_is_cut_ends_in_a_mark,
+             list_and_show, a_stop_is_told_again_to_a_collector_that_was_away, stop_waits_and_rm_forgets,
              questions_are_fresh, shells_can_complete]
     wanted = sys.argv[1:]
     with Fake() as fake:

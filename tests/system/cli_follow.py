@@ -133,6 +133,22 @@ def said_before_packets(fleet, *options):
     return follower.end()
 
 
+def it_ends(fleet, files):
+    """By --deadline; at once for a name that nobody has; and with the capture that was asked for."""
+    said = Follower(fleet, "--capture", "restrat-0").end(how=None, status=1)
+    assert "no capture is called 'restrat-0': did you mean 'restart-0'?" in said, said
+    follower = Follower(fleet, "--capture", "restart-0", "--deadline", "1s")
+    follower.end(how=None)
+    assert len(follower.packets()) == 300
+    with wire.Agent(fleet, "ends-1"), wire.Client(fleet.address) as client:
+        assert client.command("start", wire.request("short", on=["ends-1"]))["code"] == 0
+        follower = Follower(fleet, "--capture", "short")
+        assert client.command("stop", which="short")["code"] == 0
+        follower.end(how=None)
+        said = Follower(fleet, "--capture", "short").end(how=None)
+        assert "the capture short is over" in said, said
+
+
 def it_says_that_nothing_captures(fleet, files):
     silence, path = "no capture runs that could bring such packets", fleet.path("now.pcap")
     write_pcap(path, [(time.time_ns(), 53)])
@@ -174,7 +190,7 @@ def a_reader_that_leaves_ends_it(fleet, files):
 def main():
     with Fleet() as fleet:
         files = make_files(fleet, 1_700_000_000 * 10**9)
-        for test in (each_packet_comes_once, the_collector_may_be_restarted, from_when_on, tcpdump_gets_its_options, it_says_that_nothing_captures, wrong_use,
+        for test in (each_packet_comes_once, the_collector_may_be_restarted, from_when_on, tcpdump_gets_its_options, it_ends, it_says_that_nothing_captures, wrong_use,
                      a_reader_that_leaves_ends_it):
             test(fleet, files)
             print("ok", test.__name__, flush=True)
