@@ -8,6 +8,7 @@
 #include "collector/cli/order_watch.h"
 #include "common/base/clock.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define AWAY_MS       10000u /* a collector that does not answer is asked again for so long: a capture is to be stopped */
@@ -18,6 +19,8 @@ struct stop {
     const char *which;
     bool no_wait;
     struct client *client;
+    const char **several; /* rm: the names; room for all arguments */
+    size_t count;
 };
 
 enum { OPTION_NO_WAIT = 0x700 };
@@ -38,7 +41,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         s->no_wait = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (s->which)
+        if (s->several)
+            s->which = s->several[s->count++] = arg;
+        else if (s->which)
             argp_error(state, "one name or id at a time ('%s'); a name may be a glob: quote it", arg);
         s->which = arg;
         return 0;
@@ -161,25 +166,31 @@ static int run_stop(int argc, char **argv, struct cli *cli, struct error *e)
 
 /* ------------------------------------------------------------------ rm */
 
-static int run_rm(int argc, char **argv, struct cli *cli, struct error *e)
+static int remove_one(struct stop *s, const char *which, struct error *e)
 {
-    struct stop s = {.cli = cli};
     struct client_answer answer = {0};
     char who[ORDER_WHO_MAX];
     size_t i;
     json_t *order;
-    cli_parse(&command_capture_rm, argc, argv, &s);
-    const struct message_command m = {
-        .kind = COMMAND_REMOVE, .which = (char *)(uintptr_t)s.which, .who = order_who(who)};
-    int r = client_open(cli, &s.client, e);
+    const struct message_command m = {.kind = COMMAND_REMOVE, .which = (char *)(uintptr_t)which, .who = order_who(who)};
+    int r = client_command(s->client, &m, &answer, e);
     if (r == 0)
-        r = client_command(s.client, &m, &answer, e);
-    if (r == 0)
-        r = client_conclude(cli, &answer, "the rest is", e);
+        r = client_conclude(s->cli, &answer, "the rest is", e);
     json_array_foreach(answer.manifest, i, order)
-        note(cli, "%s: forgotten (what it captured stays)", order_text(order, "capture"));
+        note(s->cli, "%s: forgotten (what it captured stays)", order_text(order, "capture"));
     client_answer_free(&answer);
+    return r;
+}
+
+static int run_rm(int argc, char **argv, struct cli *cli, struct error *e)
+{
+    struct stop s = {.cli = cli, .several = calloc((size_t)argc, sizeof(char *))};
+    cli_parse(&command_capture_rm, argc, argv, &s);
+    int r = s.several ? client_open(cli, &s.client, e) : error_set(e, ERROR_MEMORY, "no memory for names");
+    for (size_t i = 0; r == 0 && i < s.count; i++)
+        r = remove_one(&s, s.several[i], e);
     client_close(s.client);
+    free(s.several);
     return r;
 }
 
@@ -203,11 +214,11 @@ static const struct argp stop_argp = {
     NULL};
 static const struct argp rm_argp = {NULL,
                                     parse,
-                                    "NAME|ID",
+                                    "NAME|ID...",
                                     "Forgets captures that are over: they are not listed any more. What they captured "
                                     "stays.\v"
                                     "Examples:\n"
-                                    "  fleetdump capture rm slow\n"
+                                    "  fleetdump capture rm slow fast\n"
                                     "  fleetdump capture rm '*'\n",
                                     children,
                                     NULL,

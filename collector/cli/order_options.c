@@ -86,11 +86,13 @@ static void take_item(const struct list_option *l, const char *arg, struct order
 {
     struct error e = ERROR_INIT;
     char ***items = at(o, l->items_at);
-    uint32_t *count = at(o, l->count_at);
+    uint32_t *count = at(o, l->count_at), before = *count;
     if (l->one && selector_check_labels(arg, &e))
         argp_error(state, "-l: %s", e.text);
     else if ((l->one ? add_to_list(arg, strlen(arg), items, count, &e) : split_list(arg, items, count, &e)))
         argp_failure(state, EXIT_FAILED, 0, "%s", e.text);
+    else if (*count == before)
+        argp_error(state, "-%c '': a name is missing", l->key);
 }
 
 static void take_keep(const char *arg, struct order_options *o, struct argp_state *state)

@@ -68,7 +68,7 @@ static int take_start(const char *text, uint64_t now_ns, uint64_t *start_ns, str
     char when[40];
     int r = text[0] == '+' ? units_parse(UNIT_NS, text + 1, start_ns, e) : units_parse_time(text, now_ns, start_ns, e);
     if (r)
-        return error_prefix(e, "--start-at");
+        return error_set(e, r, "--start-at %.100s: it is 23:30, '2026-11-26 03:00', or +15m (from now on)", text);
     if (text[0] == '+')
         *start_ns = sum(now_ns, *start_ns);
     if (*start_ns < now_ns)
