@@ -316,12 +316,12 @@ static int account_pauses(struct plan *p, struct error *e)
     return p->after ? 0 : store_each_pause(p->reader, &p->scan, note_pause, p, e);
 }
 
-/* A name that nobody knows is no question about packets. */
+/* A name that nobody knows is no question about packets, but for one that goes on: it waits for what will come. */
 static int check_capture(struct plan *p, struct error *e)
 {
     const struct store_scan seen = {.agents = p->bounds->agents ? p->scan.agents : NULL,
                                     .agent_count = p->bounds->agents ? p->scan.agent_count : 0};
-    if (!p->scan.capture || p->chunks_seen || p->live->ordered)
+    if (!p->scan.capture || p->chunks_seen || p->live->ordered || p->after)
         return 0;
     return explain_unknown(p->reader, &seen, p->scan.capture, e);
 }
