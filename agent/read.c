@@ -328,7 +328,7 @@ static int run(struct reading *r, struct error *e)
 static void seal_rest(const struct reading *r)
 {
     struct error e = ERROR_INIT;
-    if (recovery_all(r->config, &e))
+    if (recovery_own(r->config, r->epoch, &e))
         fprintf(stderr, "fleetdump-agent: %s\n", e.text);
 }
 

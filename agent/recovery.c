@@ -147,6 +147,13 @@ int recovery_all(const struct agent_config *c, struct error *e)
     return recover_all(c, &left, e);
 }
 
+int recovery_own(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], struct error *e)
+{
+    struct recovered r;
+    int code = recover(c, epoch, false, &r, e);
+    return code == ERROR_NOT_FOUND ? 0 : code; /* nothing of it is here any more */
+}
+
 int recovery_check(const struct agent_config *c, struct error *e)
 {
     struct spool *spool;

@@ -6,11 +6,15 @@
 #define FLEETDUMP_AGENT_RECOVERY_H
 
 #include "agent/config.h"
+#include "common/chunk/head.h"
 #include <stdbool.h>
 #include <sys/types.h>
 
 /* Recovers all streams in the spool whose writer died, and waits for it. What cannot be recovered is logged and stays. */
 MUST_CHECK int recovery_all(const struct agent_config *c, struct error *e);
+
+/* Ends one stream that the caller itself wrote and has closed, in this process: for those that may not fork (--read, confined). */
+MUST_CHECK int recovery_own(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], struct error *e);
 
 /* Whether the spool can be used at all. */
 MUST_CHECK int recovery_check(const struct agent_config *c, struct error *e);
