@@ -31,7 +31,7 @@ struct collector_options {
     bool insecure_plaintext, verbose;
     const char *name, *address, *admin; /* init */
     bool admin_token, no_start;         /* likewise */
-    bool json; /* what doctor prints */
+    bool json;                          /* what doctor prints */
 };
 
 /* argp: prints help and usage errors itself and ends the program with EXIT_USAGE. */

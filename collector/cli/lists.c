@@ -97,9 +97,9 @@ static const struct listing list_captures = {
     .columns = captures_columns,
     .choice = {.narrow = "capture,first,packets,gap_packets,agents,filter",
                .table = "capture,first,last,packets,bytes,lost,open_streams,agents,filter",
-               .wide =
-                   "capture,first,last,packets,bytes,stored_bytes,lost,gap_packets,not_captured_times,kernel_drops,open_streams,streams,"
-                   "chunks,rows,arrived,agents,filter"},
+               .wide = "capture,first,last,packets,bytes,stored_bytes,lost,gap_packets,not_captured_times,kernel_drops,"
+                       "open_streams,streams,"
+                       "chunks,rows,arrived,agents,filter"},
     .nothing = "no captures are stored: `fleetdump capture start` makes one, or `fleetdump-agent --read FILE --capture "
                "NAME` on some host",
 };

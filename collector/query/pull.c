@@ -30,7 +30,7 @@ struct pull {
     size_t frame_count, frame_cap;
     uint8_t *wanted; /* frames of the chunk at hand */
     struct connection_index *index;
-    bool need_flow;    /* whole connections, or connection words judged packet by packet */
+    bool need_flow;    /* whole connections, or words judged packet by packet that a packet alone does not tell */
     bool whole;        /* all packets of a selected flow */
     bool every;        /* all packets there are */
     bool dropped_some; /* other vantages */
@@ -395,7 +395,7 @@ static int prepare(struct pull *u, struct error *e)
     struct plan *p = u->plan;
     bool connection_words = filter_has_connection_words(p->asked, NULL);
     u->whole = connection_words && !p->q->packets_only;
-    u->need_flow = connection_words ||
+    u->need_flow = connection_words || filter_has_places(p->asked) ||
                    (p->forced && (filter_has_connection_words(p->forced, NULL) || filter_has_places(p->forced)));
     u->snaplen = p->bounds->snaplen ? p->bounds->snaplen : UINT32_MAX;
     p->manifest.counts_packets = true;

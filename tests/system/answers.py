@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import fleet
+import pcapfile
 
 
 def make_capture(path):
@@ -59,6 +60,17 @@ def nothing_explains_itself(system):
     assert "monday on web-1 (2023-11-14 22:13:20" in done.stderr and "'udp port 53', 2023" in done.stderr, done.stderr
 
 
+def places_choose_packets(system):
+    """The words agent and capture mean for packets what they mean for flows."""
+    for words, wanted in (("agent web-1", 30), ("agent 'web-*' and capture monday", 30), ("capture friday or port 80", 30), ("agent web-2", 0),
+                          ("not agent web-1", 0), ("not capture monday", 15), ("capture friday and port 80", 0)):
+        path = system.path("places.pcapng")
+        system.run("pull", words, "--capture", "*day", "--vantage", "all", "-w", path)
+        found = len(pcapfile.read(path)[1])
+        flows = sum(row["packets"] for row in system.json("flows", words, "--capture", "*day"))
+        assert found == flows == wanted, (words, found, flows)
+
+
 def packets_of_a_pull_are_told(system):
     done = system.run("pull", "port 1024", "--capture", "monday", "-w", system.path("one.pcapng"))
     assert "web-1: 1 packet, 42" in done.stderr, done.stderr
@@ -82,7 +94,7 @@ def main():
         make_capture(capture)
         system.read("web-1", capture)
         system.read("web-1", capture, capture="friday", options=["--filter", "udp port 53"])
-        for story in (one_answer_in_all_formats, columns_sort_limit, nothing_explains_itself, packets_of_a_pull_are_told,
+        for story in (one_answer_in_all_formats, columns_sort_limit, nothing_explains_itself, places_choose_packets, packets_of_a_pull_are_told,
                       examples_in_help_can_be_copied):
             story(system)
             print(story.__name__.replace("_", " ") + ": right")
