@@ -89,8 +89,9 @@ class Peers:
                     secure.sendall(data)
                     while piece := secure.recv(65536):
                         answer += piece
-                        if cut:
-                            break
+                        if cut:  # only our half: unread bytes would turn the end into a reset
+                            secure.shutdown(socket.SHUT_WR)
+                            cut = False
             except (ssl.SSLError, OSError):
                 pass
         return answer
