@@ -1,5 +1,6 @@
 #include "collector/collector_options.h"
 #include "common/base/manual.h"
+#include "common/net/ca_files.h"
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,4 +266,12 @@ int collector_config_load(const struct collector_options *o, struct collector_co
     if (r)
         config_free(collector_keys, c);
     return r;
+}
+
+char *collector_ca_key(const struct collector_config *c)
+{
+    size_t length = strlen(c->data);
+    char *path = NULL;
+    bool own = strncmp(c->tls_ca, c->data, length) == 0 && strcmp(c->tls_ca + length, "/tls/" CA_ROOT_NAME) == 0;
+    return own && asprintf(&path, "%s/tls/" CA_ROOT_KEY, c->data) >= 0 ? path : NULL;
 }

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -139,6 +140,10 @@ static void check_connections(struct visit *v)
     const struct tls_files files = {.ca = v->c->tls_ca, .cert = v->c->tls_cert, .key = v->c->tls_key};
     char lock[PATH_MAX], address[300];
     struct tls *tls = NULL;
+    char *ca_key = collector_ca_key(v->c);
+    if (ca_key && !v->c->insecure_plaintext)
+        doctor_private(v->d, ca_key); /* whoever reads it can be anybody */
+    free(ca_key);
     if (v->c->insecure_plaintext) {
         doctor_say(v->d, DOCTOR_WARNING, "certificate",
                    "insecure_plaintext = yes: who reaches the collector can do everything");

@@ -6,7 +6,6 @@
 #include "collector/init.h"
 #include "collector/server/confine.h"
 #include "common/base/log.h"
-#include "common/net/ca_files.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +17,9 @@ static void say(void *context, const char *text)
     printf("%s\n", text);
 }
 
-/* The key of the authority that init made: beside its certificate, unless that is an organisation's. */
-static char *own_ca_key(const struct collector_config *c)
-{
-    size_t length = strlen(c->data);
-    char *path = NULL;
-    bool own = strncmp(c->tls_ca, c->data, length) == 0 && strcmp(c->tls_ca + length, "/tls/" CA_ROOT_NAME) == 0;
-    return own && asprintf(&path, "%s/tls/" CA_ROOT_KEY, c->data) >= 0 ? path : NULL;
-}
-
 static int serve(const struct collector_config *c, const struct collector_options *o, struct error *e)
 {
-    char *ca_key = own_ca_key(c);
+    char *ca_key = collector_ca_key(c);
     const struct server_config server = {
         .name = c->name,
         .listen = c->listen,

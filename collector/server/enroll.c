@@ -3,10 +3,13 @@
 #include "common/base/fs.h"
 #include "common/base/log.h"
 #include "common/net/reach.h"
+#include "common/net/tls.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int enroll_can_sign(const struct enroll *en, struct error *e)
@@ -123,6 +126,13 @@ static int load_ca(struct enroll *en, const struct enroll_config *c, struct erro
     return r;
 }
 
+/* Whoever can read the authority's key can be anybody. */
+static int check_ca_key(const char *path, struct error *e)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? tls_check_key(&st, path, e) : error_sys(e, errno, "cannot look at %s", path);
+}
+
 int enroll_open(struct server *server, struct enroll **out, struct error *e)
 {
     const struct enroll_config *c = &server->config->enroll;
@@ -134,8 +144,10 @@ int enroll_open(struct server *server, struct enroll **out, struct error *e)
     uv_timer_init(server->loop, &en->renew);
     en->renew.data = en;
     int r = load_revoked(en, e);
-    if (r == 0 && c->ca_key && c->ca_key[0] && access(c->ca_key, F_OK) == 0 && !server->config->insecure_plaintext)
-        r = load_ca(en, c, e);
+    if (r == 0 && c->ca_key && c->ca_key[0] && access(c->ca_key, F_OK) == 0 && !server->config->insecure_plaintext) {
+        r = check_ca_key(c->ca_key, e);
+        r = r ? r : load_ca(en, c, e);
+    }
     *out = en;
     if (r == 0)
         r = enroll_own_start(en, e);

@@ -161,8 +161,7 @@ static int load_as_owner(const struct tls_files *files, int kind, struct tls **o
     return code;
 }
 
-/* Whether others than the owner may read it: said if so. */
-static void check_mode(struct doctor *d, const char *path)
+void doctor_private(struct doctor *d, const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0 || !(st.st_mode & 077))
@@ -176,7 +175,7 @@ void doctor_identity(struct doctor *d, const struct tls_files *files, int kind, 
 {
     struct error e = ERROR_INIT;
     *out = NULL;
-    check_mode(d, files->key);
+    doctor_private(d, files->key);
     if (load_as_owner(files, kind, out, &e) == 0)
         check_dates(d, tls_identity(*out), files->cert, join);
     else if (e.sys == EACCES && geteuid() != 0) {
@@ -195,6 +194,6 @@ void doctor_identity_in(struct doctor *d, const char *folder, int kind, const ch
     snprintf(cert, sizeof cert, "%s/" TLS_CERT_NAME, folder);
     snprintf(key, sizeof key, "%s/" TLS_KEY_NAME, folder);
     const struct tls_files files = {.ca = ca, .cert = cert, .key = key};
-    check_mode(d, folder);
+    doctor_private(d, folder);
     doctor_identity(d, &files, kind, join, out);
 }

@@ -18,6 +18,9 @@ bool doctor_name(struct doctor *d, const char *address, const char *config);
  * a failure: a server says only behind the handshake that it does not like our certificate. */
 void doctor_reach(struct doctor *d, const char *address, struct tls *tls);
 
+/* Whether others than its owner may read or write a file or folder: a failure if so. Nothing there is none. */
+void doctor_private(struct doctor *d, const char *path);
+
 /* Key and certificate: there, for their owner alone, belonging together, of that kind, in their time. *out (owned; NULL after a failure) to
  * connect with. `join` mends what is missing or over. Root may look at keys of any user. */
 void doctor_identity(struct doctor *d, const struct tls_files *files, int kind, const char *join, struct tls **out);

@@ -28,7 +28,7 @@ static int fail(struct error *e, int code, const char *path, const char *what)
 /* ------------------------------------------------------------------ files */
 
 /* Whoever can read a key can be us. */
-static int check_key_mode(const struct stat *st, const char *path, struct error *e)
+int tls_check_key(const struct stat *st, const char *path, struct error *e)
 {
     if (st->st_uid != geteuid() && st->st_uid != 0)
         return error_set(e, ERROR_REFUSED, "%s belongs to user %u: give it to the user that runs this (chown %u %s)",
@@ -53,7 +53,7 @@ static int read_file(const char *path, bool is_key, char **text, size_t *length,
     else if (!S_ISREG(st.st_mode) || st.st_size > (off_t)TLS_FILE_MAX)
         r = error_set(e, ERROR_INVALID, "%s is no file of at most %u bytes", path, TLS_FILE_MAX);
     else if (is_key)
-        r = check_key_mode(&st, path, e);
+        r = tls_check_key(&st, path, e);
     *length = r ? 0 : (size_t)st.st_size;
     *text = r ? NULL : malloc(*length + 1);
     if (r == 0 && !*text)

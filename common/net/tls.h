@@ -45,6 +45,11 @@ MUST_CHECK int tls_reload(struct tls *t, struct error *e);
 /* Who we are: kind NONE for joining. Valid until tls_reload or the last tls_unref. */
 const struct identity *tls_identity(const struct tls *t);
 
+/* Whether a key's file may be used: it belongs to root or to the user of this process, and nobody else can read it. Else
+ * ERROR_REFUSED. */
+struct stat;
+MUST_CHECK int tls_check_key(const struct stat *st, const char *path, struct error *e);
+
 struct tls *tls_ref(struct tls *t); /* NULL is taken, and given back */
 void tls_unref(struct tls *t);      /* NULL is taken */
 

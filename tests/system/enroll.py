@@ -187,6 +187,12 @@ def from_nothing():
         assert hub.json("agents")[0]["labels"] in ("role=web,dc=fra", ["role=web", "dc=fra"]), hub.json("agents")
         assert {(c["kind"], c["name"], c["state"]) for c in hub.json("admin", "list")} == {("agent", "web-1", "good"), ("user", "ann", "good")}
         hub.stop()
+        authority = hub.path("data", "tls", "ca.key")
+        os.chmod(authority, 0o644)
+        assert "chmod go= " + authority in hub.program("fleetdump-collector", "doctor", "--config", hub.path("collector.conf"), check=1).stdout
+        refused = hub.program("fleetdump-collector", "--config", hub.path("collector.conf"), check=1)
+        assert authority + " can be read by others" in refused.stderr, refused
+        os.chmod(authority, 0o600)
         hub.address = "0.0.0.0:0"  # everywhere: which of its addresses a token says is found out
         hub.start()
         said = hub.run("admin", "enroll", "web-3", "--collector", hub.address)

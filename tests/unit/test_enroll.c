@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define TEXT(s) ((char *)(uintptr_t)(s))
 
@@ -30,6 +31,7 @@ static int set_up(void **state)
     assert_int_equal(ca_new_root(ca_text_of(&key), "test", clock_wall_ns(), CA_ROOT_LIFE_NS, &root, NULL), 0);
     write_pem(w, "ca.pem", &root);
     write_pem(w, "ca.key", &key);
+    assert_int_equal(chmod(support_path(w->path, "ca.key"), 0600), 0);
     w->config.enroll = (struct enroll_config){.ca = strdup(support_path(w->path, "ca.pem")),
                                               .ca_key = strdup(support_path(w->path, "ca.key")),
                                               .address = "10.1.2.3",
