@@ -95,7 +95,7 @@ static const struct listing list_agents = {
 static const struct listing list_check = {
     .columns = check_columns,
     .choice = {.table = "agent,answer,interfaces,packets_per_s,bytes_per_s,needs,free_bytes",
-               .wide = "agent,answer,interfaces,packets_per_s,bytes_per_s,needs,free_bytes"},
+               .wide = "agent,answer,interfaces,packets_per_s,bytes_per_s,needs,free_bytes,text"},
 };
 
 /* ------------------------------------------------------------------ what is added */

@@ -133,12 +133,47 @@ static int refused(const struct client_answer *answer, struct error *e)
     return code;
 }
 
+static bool says(const json_t *agent, const char *text)
+{
+    return order_phase(agent) != PHASE_REFUSED && strcmp(order_text(agent, "text"), text) == 0;
+}
+
+/* Agents that say the same, in one line. */
+static void say_one(const struct start *s, const json_t *agents, size_t from, const char *text)
+{
+    struct buffer b = {.limit = 300};
+    size_t n = 0;
+    for (size_t i = from; i < json_array_size(agents); i++)
+        if (says(json_array_get(agents, i), text) && n++ < NAMED_MOST)
+            buffer_printf(&b, "%s%.60s", b.len ? ", " : "", order_text(json_array_get(agents, i), "agent"));
+    if (n > NAMED_MOST)
+        buffer_printf(&b, " and %zu more", n - NAMED_MOST);
+    note(s->cli, "%.*s: %s", (int)b.len, b.data ? (const char *)b.data : "", text);
+    buffer_free(&b);
+}
+
+/* What hosts make less of. */
+static void say_narrowed(const struct start *s, const json_t *order)
+{
+    const json_t *agents = json_object_get(order, "agents");
+    for (size_t i = 0; i < json_array_size(agents); i++) {
+        const char *text = order_text(json_array_get(agents, i), "text");
+        size_t before = 0;
+        while (before < i && !says(json_array_get(agents, before), text))
+            before++;
+        if (before == i && *text && order_phase(json_array_get(agents, i)) != PHASE_REFUSED)
+            say_one(s, agents, i, text);
+    }
+}
+
 static int dry_run(struct start *s, const struct client_answer *answer, struct error *e)
 {
     const struct order_options *o = &s->options;
     int r = 0;
     if (json_array_size(json_object_get(answer->manifest, "agents")) > 0)
         r = capture_print_check(s->cli, answer->manifest, o->for_ns, o->bytes, o->keep == KEEP_PACKETS, e);
+    if (r == 0)
+        say_narrowed(s, answer->manifest);
     size_t refusals = order_count(answer->manifest, PHASE_REFUSED);
     struct buffer list = {.limit = ERROR_TEXT_MAX};
     put_refusals(answer->manifest, &list);
@@ -281,52 +316,19 @@ static int wait_for_end(struct start *s, struct error *e)
     return end == WATCH_OVER ? finish(s, e) : left_alone(s, end);
 }
 
-static bool says(const json_t *agent, const char *text)
-{
-    return order_phase(agent) != PHASE_REFUSED && strcmp(order_text(agent, "text"), text) == 0;
-}
-
-/* Agents that say the same, in one line. */
-static void say_one(const struct start *s, const json_t *agents, size_t from, const char *text)
-{
-    struct buffer b = {.limit = 300};
-    size_t n = 0;
-    for (size_t i = from; i < json_array_size(agents); i++)
-        if (says(json_array_get(agents, i), text) && n++ < NAMED_MOST)
-            buffer_printf(&b, "%s%.60s", b.len ? ", " : "", order_text(json_array_get(agents, i), "agent"));
-    if (n > NAMED_MOST)
-        buffer_printf(&b, " and %zu more", n - NAMED_MOST);
-    note(s->cli, "%.*s: %s", (int)b.len, b.data ? (const char *)b.data : "", text);
-    buffer_free(&b);
-}
-
-/* What hosts made less of. */
-static void say_narrowed(const struct start *s)
-{
-    const json_t *agents = json_object_get(s->order, "agents");
-    for (size_t i = 0; i < json_array_size(agents); i++) {
-        const char *text = order_text(json_array_get(agents, i), "text");
-        size_t before = 0;
-        while (before < i && !says(json_array_get(agents, before), text))
-            before++;
-        if (before == i && *text && order_phase(json_array_get(agents, i)) != PHASE_REFUSED)
-            say_one(s, agents, i, text);
-    }
-}
-
 static int started(struct start *s, const struct client_answer *answer, struct error *e)
 {
     s->order = json_incref(answer->manifest);
     if (!s->order || !*order_text(s->order, "id"))
         return error_set(e, ERROR_INVALID, "the collector at %s does not say what it started", s->cli->collector);
     if (s->no_wait)
-        say_narrowed(s);
+        say_narrowed(s, s->order);
     if (s->no_wait)
         return puts(order_text(s->order, "id")) < 0 ? error_set(e, ERROR_SYSTEM, "cannot write to standard output") : 0;
     size_t agents = json_array_size(json_object_get(s->order, "agents"));
     note(s->cli, "started %s on %zu agent%s (%s)", order_text(s->order, "capture"), agents, agents == 1 ? "" : "s",
          order_text(s->order, "selector"));
-    say_narrowed(s);
+    say_narrowed(s, s->order);
     return wait_for_end(s, e);
 }
 

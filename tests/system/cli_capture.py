@@ -535,7 +535,8 @@ def a_pipe_that_nobody_reads_stops_the_capture(fake):
 # --------------------------------------------------------------------------------------------------------- dry run
 def a_dry_run_is_a_table(fake):
     prepare(fake)
-    checked = order("checked", agent("web-1", "checked", interfaces=("eth0", "eth1")),
+    less = "this host's policy: at most 70 bytes of a packet, without port 8080"
+    checked = order("checked", agent("web-1", "checked", text=less, interfaces=("eth0", "eth1")),
                     agent("web-2", "refused", text="no interface fits", interfaces=()),
                     agent("db-1", "pending", text="is not connected since 12:00", connected=False, interfaces=()))
     fake.put(CHECK + ".manifest", checked)
@@ -545,6 +546,8 @@ def a_dry_run_is_a_table(fake):
     assert lines[1] == ["web-1", "yes", "eth0,", "eth1", "5", "600/s", "5.9K", "1.0G"], lines
     assert lines[2][:2] == ["web-2", "refused"] and lines[3][:2] == ["db-1", "pending"], lines
     assert max(len(line) for line in done.stdout.splitlines()) < 80
+    assert "web-1: " + less in done.stderr, done.stderr
+    assert less in fake.run("capture", "start", "-A", "--dry-run", "-o", "wide").stdout
     rows = {row["agent"]: row for row in json.loads(
         fake.run("capture", "start", "-A", "--dry-run", "-o", "json", "--for", "ever", "--bytes", "none").stdout)}
     assert rows["web-1"]["bytes_per_s"] == 600 and "needs" not in rows["web-1"] and "bytes_per_s" not in rows["web-2"]
