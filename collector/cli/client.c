@@ -96,6 +96,13 @@ static int on_result(struct client *c, const struct message_result *r)
     return c->asking.take(c->asking.context, r, c->e);
 }
 
+static bool bound;
+
+bool client_is_bound(void)
+{
+    return bound;
+}
+
 /* What whoever asks is bound to, in words; once, however often it is answered. */
 static void say_bounds(const struct cli *cli, const json_t *bounds)
 {
@@ -118,6 +125,7 @@ static void say_bounds(const struct cli *cli, const json_t *bounds)
         buffer_printf(&text, ". %lld connection%s left out, of which only a part may be seen", left_out,
                       left_out == 1 ? " is" : "s are");
     buffer_u8(&text, 0);
+    bound |= text.len > 1;
     if (!text.failed && text.len > 2 && strcmp(said, (const char *)text.data) != 0) {
         snprintf(said, sizeof said, "%s", (const char *)text.data);
         note(cli, "you may see only: %s", said + 2);

@@ -32,6 +32,9 @@ void client_close(struct client *c); /* NULL is fine */
 /* The collector's wall clock minus ours, as its welcome told. */
 int64_t client_clock_offset_ns(const struct client *c);
 
+/* Whether an answer so far told that this user is bound, so that there may be more than he sees. */
+bool client_is_bound(void);
+
 /* Asks, and gives each piece of the answer to `take`. Returns 0 if the answer came to its end (its own code is in
  * *answer, which client_answer_free frees in any case), or why it did not; then the connection is closed, and all that
  * is left is client_close. With interrupt_watch, a signal ends the wait with ERROR_CANCELLED and an empty text. `label`

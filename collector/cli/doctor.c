@@ -134,37 +134,47 @@ static void check_agent(struct visit *v, const json_t *a)
     json_array_foreach(json_object_get(status, "streams"), i, stream) check_stream(v, name, stream);
 }
 
-static void check_agents(struct visit *v, struct client *c)
+static void check_agents(struct visit *v, const json_t *list)
 {
-    const struct message_query q = {.kind = QUERY_AGENTS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
-    struct error e = ERROR_INIT;
-    json_t *list = NULL, *a;
+    json_t *a;
     size_t i;
-    if (client_fetch(c, &q, &list, &e)) {
-        doctor_say(v->d, DOCTOR_FAILURE, "agent", "%s", e.text);
-        return;
-    }
-    if (json_array_size(list) == 0) {
+    if (json_array_size(list) == 0 && client_is_bound()) {
+        doctor_say(v->d, DOCTOR_WARNING, "agent", "no agent is among those that you may see");
+        doctor_mend(v->d, "fleetdump agents    (it says what you may see; an administrator: fleetdump admin user add)");
+    } else if (json_array_size(list) == 0) {
         doctor_say(v->d, DOCTOR_WARNING, "agent", "no agent has ever connected");
         doctor_mend(v->d, "fleetdump deploy HOST...");
     }
     json_array_foreach(list, i, a) if (!v->on || glob_match(v->on, text_in(a, "agent"), strlen(text_in(a, "agent"))))
         check_agent(v, a);
-    json_decref(list);
 }
 
 /* ---------------------------------------------------------------- the collector */
 
+/* What the collector does not let this user do, or why there is no answer. */
+static void say_failed(struct visit *v, const struct error *e)
+{
+    doctor_say(v->d, DOCTOR_FAILURE, "collector", "%s", e->text);
+    doctor_mend(v->d, e->code == ERROR_REFUSED
+                          ? LOGIN
+                          : "journalctl -u fleetdump-collector -n 20    (on the collector: it says why)");
+}
+
+/* Of whom the collector answers otherwise. */
 static void check_status(struct visit *v, struct client *c)
 {
     const struct message_query q = {.kind = QUERY_STATUS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
     struct error e = ERROR_INIT;
     json_t *status = NULL;
     char left[40];
-    if (client_fetch(c, &q, &status, &e)) {
-        doctor_say(v->d, DOCTOR_FAILURE, "collector", "%s", e.text);
+    int r = client_fetch(c, &q, &status, &e);
+    if (r == ERROR_REFUSED)
+        doctor_say(v->d, DOCTOR_OK, "collector",
+                   "it answers; its own state is shown only to users without such bounds");
+    else if (r)
+        say_failed(v, &e);
+    if (r)
         return;
-    }
     uint64_t has = number_in(status, "disk_free_bytes"), size = number_in(status, "disk_total_bytes");
     const char *software = text_in(status, "software");
     doctor_say(v->d, strcmp(software, SOFTWARE) == 0 ? DOCTOR_OK : DOCTOR_WARNING, "version",
@@ -183,14 +193,20 @@ static void check_collector(struct visit *v)
 {
     struct error e = ERROR_INIT;
     struct client *c = NULL;
-    if (client_open(v->cli, &c, &e)) {
-        doctor_say(v->d, DOCTOR_FAILURE, "collector", "%s", e.text);
-        doctor_mend(v->d, "journalctl -u fleetdump-collector -n 20    (on the collector: it says why)");
-    } else {
+    const struct message_query q = {.kind = QUERY_AGENTS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    json_t *agents = NULL;
+    int r = client_open(v->cli, &c, &e);
+    if (r == 0)
         doctor_offset(v->d, client_clock_offset_ns(c), "the collector's clock");
+    if (r == 0)
+        r = client_fetch(c, &q, &agents, &e);
+    if (r)
+        say_failed(v, &e);
+    else {
         check_status(v, c);
-        check_agents(v, c);
+        check_agents(v, agents);
     }
+    json_decref(agents);
     client_close(c);
 }
 

@@ -216,7 +216,7 @@ int listing_print(const struct cli *cli, const struct listing *l, const json_t *
     if (r == 0)
         r = print_rows(sheet, document, e);
     if (r == 0 && l->nothing && json_array_size(document) == 0)
-        note(cli, "%s", l->nothing);
+        note(cli, "%s", client_is_bound() ? "nothing found among what you may see" : l->nothing);
     sheet_free(sheet);
     return r;
 }

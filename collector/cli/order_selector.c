@@ -95,9 +95,11 @@ static int nobody(const json_t *agents, const struct capture_request *r, struct 
     struct buffer selector = {.limit = 200}, known = {.limit = 400};
     const char *near = NULL;
     if (json_array_size(agents) == 0)
-        return error_set(e, ERROR_NOT_FOUND,
-                         "nobody to capture: no agent has ever connected to this collector (start fleetdump-agent with "
-                         "`collector = ADDRESS`)");
+        return error_set(e, ERROR_NOT_FOUND, "nobody to capture: %s",
+                         client_is_bound()
+                             ? "no agent is among those that you may see"
+                             : "no agent has ever connected to this collector (start fleetdump-agent with "
+                               "`collector = ADDRESS`)");
     put_selector(r, &selector);
     for (uint32_t i = 0; i < r->on_count && !near; i++)
         near = near_agent(agents, r->on[i]);

@@ -40,10 +40,9 @@ static void put_mark(const struct plan *p, json_t *manifest)
     buffer_free(&mark);
 }
 
-/* What the question was bound to, and what that cost. */
-static void put_bounds(const struct plan *p, json_t *manifest)
+/* Empty if there are none. */
+static json_t *bounds_json(const struct query_bounds *b)
 {
-    const struct query_bounds *b = p->bounds;
     char text[64];
     json_t *o = json_object();
     if (b->labels)
@@ -54,6 +53,24 @@ static void put_bounds(const struct plan *p, json_t *manifest)
         json_object_set_new(o, "snaplen", json_integer(b->snaplen));
     if (b->since_ns)
         json_object_set_new(o, "since", json_string(units_rfc3339(b->since_ns, text, sizeof text)));
+    return o;
+}
+
+char *query_bounds_manifest(const struct query_bounds *b)
+{
+    json_t *bounds = bounds_json(b), *o = json_object();
+    if (json_object_size(bounds))
+        json_object_set(o, "bounds", bounds);
+    char *text = json_object_size(o) ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    json_decref(bounds);
+    return text;
+}
+
+/* What the question was bound to, and what that cost. */
+static void put_bounds(const struct plan *p, json_t *manifest)
+{
+    json_t *o = bounds_json(p->bounds);
     if (json_object_size(o)) {
         json_object_set_new(o, "flows_left_out", json_integer((json_int_t)p->flows_left_out));
         json_object_set_new(o, "rows_left_out", json_integer((json_int_t)p->rows_left_out));

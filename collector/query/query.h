@@ -65,6 +65,9 @@ struct query_bounds {
     uint64_t since_ns;  /* 0: none */
 };
 
+/* A manifest that says nothing but what the asker is bound to: JSON, malloc'ed; NULL if that is nothing. */
+char *query_bounds_manifest(const struct query_bounds *b);
+
 struct query_outcome {
     int code;                      /* 0, ERROR_INCOMPLETE, or what failed */
     char text[ERROR_TEXT_MAX];     /* for the user, if code != 0 or the answer is empty */

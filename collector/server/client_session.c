@@ -313,10 +313,17 @@ static struct query_task *task_new(struct session *s, const struct message_query
     return t;
 }
 
+/* `manifest` may be NULL. */
+static void done_with(struct session *s, const struct error *e, char *manifest)
+{
+    struct message m = {.type = MESSAGE_DONE,
+                        .done = {.code = e->code, .text = (char *)(uintptr_t)e->text, .manifest = manifest}};
+    session_send(s, &m);
+}
+
 static void done_at_once(struct session *s, const struct error *e)
 {
-    struct message m = {.type = MESSAGE_DONE, .done = {.code = e->code, .text = (char *)(uintptr_t)e->text}};
-    session_send(s, &m);
+    done_with(s, e, NULL);
 }
 
 static void on_query(struct session *s, const struct message_query *q, struct rights_grant *grant)
@@ -374,7 +381,9 @@ static void on_orders(struct session *s, const struct message_query *q, const st
     struct query_outcome outcome = {.code = e.code, .bytes = text ? strlen(text) : 0};
     snprintf(outcome.text, sizeof outcome.text, "%s", e.text);
     note_query(s, q, &grant->bounds, &outcome);
-    done_at_once(s, &e);
+    char *manifest = query_bounds_manifest(&grant->bounds);
+    done_with(s, &e, manifest);
+    free(manifest);
     free(text);
 }
 

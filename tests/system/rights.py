@@ -154,6 +154,7 @@ def roles(system):
     stranger = User(system, "eve", "--role", "viewer")
     system.run("admin", "user", "remove", "eve")
     stranger.refused("flows", says="admin user add eve")
+    assert "-> fleetdump login" in stranger.run("doctor", check=(1,)).stdout
 
 
 def a_stolen_certificate_of_a_viewer_sees_no_packet(system):
@@ -196,8 +197,14 @@ def bound_to_labels(system):
     user.refused("export", other, "-w", "/dev/null", says="no such chunk among the agents")
     user.refused("status", says="cannot be held to the labels")
     user.refused("capture", "start", "-A", "--for", "1s", "tcp", says="--label role=web")
-    done = user.run("flows", "--since", "1h")
-    assert "you may see only: agents with role=web" in done.stderr, done.stderr
+    for command in (["flows", "--since", "1h"], ["capture", "list"]):
+        done = user.run(*command)
+        assert "you may see only: agents with role=web" in done.stderr, done.stderr
+    assert "web-1" in user.run("doctor").stdout
+    nobody = User(system, "ned", "--role", "viewer", "--label", "role=none")
+    done = nobody.run("agents")
+    assert "among what you may see" in done.stderr and "ever" not in done.stderr, done.stderr
+    assert nobody.json("agents") == []
 
 
 def forced_filters(system):
