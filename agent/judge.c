@@ -292,7 +292,7 @@ void judge_request(struct judge *j, const struct monitor_request *r, struct orde
     }
     out->order = record->order;
     if (code)
-        refuse(out, e.text);
+        refuse(out, j->policy_problem[0] ? j->policy_problem : e.text); /* a better signature would not help then */
     else
         ask_policy(j, record, r->signature_length ? who : NULL, out);
 }

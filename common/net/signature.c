@@ -401,8 +401,10 @@ static int who_is(const struct signature_operators *o, const struct parts *p, ui
     const struct signature_trusted *known = find(o, false, p->key);
     int r = known || !p->certified ? 0 : check_certificate(o, &p->certificate, now_ns, e);
     if (!known && !p->certified)
-        r = error_set(e, ERROR_REFUSED, "signed with the key %s, which is none of those that this host trusts",
-                      signature_key_text(p->key, text));
+        r = error_set(e, ERROR_REFUSED,
+                      "signed with the key %s, which is none of those that this host trusts%s: put the line that "
+                      "`fleetdump key show` prints into its file of operators (/etc/fleetdump/operators)",
+                      signature_key_text(p->key, text), o->count ? "" : ", which are none at all");
     if (!r)
         memcpy(who, known ? known->name : p->certificate.name, SIGNATURE_NAME_MAX + 1);
     return r;
