@@ -235,6 +235,15 @@ static void check_collector(struct visit *v)
 
 /* ---------------------------------------------------------------- what may be captured */
 
+/* A file that is not used, for its owner and mode, or for what stands in it. */
+static void mend_file(struct visit *v, int code, const char *path)
+{
+    if (code == ERROR_REFUSED)
+        doctor_mend(v->d, "chown root: %s && chmod 644 %s    (and its folder likewise, 755)", path, path);
+    else
+        doctor_mend(v->d, "edit %s", path);
+}
+
 static void check_operators(struct visit *v)
 {
     struct signature_operators operators = {0};
@@ -247,10 +256,10 @@ static void check_operators(struct visit *v)
         code = signature_operators_read(path, text, len, &operators, &e);
     if (code && code != ERROR_NOT_FOUND) {
         doctor_say(v->d, DOCTOR_FAILURE, "operators", "%s", e.text);
-        doctor_mend(v->d, "chown root: %s && chmod 644 %s    (or mend the line)", path, path);
+        mend_file(v, code, path);
     } else if (operators.count == 0) {
         doctor_say(v->d, DOCTOR_WARNING, "operators", "%s names nobody: nobody's orders are taken", path);
-        doctor_mend(v->d, "fleetdump key show >> %s    (or: fleetdump deploy %s)", path, v->c->name);
+        doctor_mend(v->d, "echo 'LINE' >> %s    (LINE: fleetdump key show, on the operator's machine)", path);
     } else
         doctor_say(v->d, DOCTOR_OK, "operators", "%zu trusted in %s", operators.count, path);
     signature_operators_free(&operators);
@@ -264,11 +273,11 @@ static void say_policy(struct visit *v, const struct policy *p)
         doctor_mend(v->d, "say in %s: allow = yes", v->c->policy);
         return;
     }
-    doctor_say(v->d, DOCTOR_OK, "policy", "remote capture is on%s", p->baseline ? ", the baseline too" : "");
     if (policy_is_killed(p)) {
         doctor_say(v->d, DOCTOR_WARNING, "policy", "%s is there: nothing is captured", p->kill_file);
         doctor_mend(v->d, "rm %s", p->kill_file);
-    }
+    } else
+        doctor_say(v->d, DOCTOR_OK, "policy", "remote capture is on%s", p->baseline ? ", the baseline too" : "");
     if (p->unsigned_too) {
         doctor_say(v->d, DOCTOR_WARNING, "policy", "unsigned = yes: whoever commands the collector captures here");
         doctor_mend(v->d, "say in %s: unsigned = no    (and operators' keys in %s)", v->c->policy, v->c->operators);
@@ -288,7 +297,7 @@ static void check_policy(struct visit *v)
         doctor_mend(v->d, "echo allow = yes > %s", v->c->policy);
     } else {
         doctor_say(v->d, DOCTOR_FAILURE, "policy", "%s: nothing is captured here by order", e.text);
-        doctor_mend(v->d, "chown root: %s && chmod 644 %s    (or mend the line)", v->c->policy, v->c->policy);
+        mend_file(v, code, v->c->policy);
     }
     policy_free(&p);
 }

@@ -98,9 +98,17 @@ def check_policy(system):
     with open(operators, "w") as file:
         file.write(system.run("key", "show", "--name", "tester").stdout)
     assert "1 trusted" in policy_of("allow = yes\n", ())["operators"][0]["found"]
-    policy_of("allow = perhaps\n", {"policy"})
+    assert "edit " + policy in policy_of("allow = perhaps\n", {"policy"})["policy"][0]["mend"]
+    kill = system.path("doctor.kill")
+    with open(kill, "w"):
+        killed = policy_of("allow = yes\nkill_file = %s\n" % kill, ())["policy"]
+    assert [one["verdict"] for one in killed] == ["warning"] and "rm " + kill == killed[0]["mend"], killed
     os.chmod(operators, 0o666)
-    policy_of("allow = yes\n", {"operators"})
+    assert "chmod" in policy_of("allow = yes\n", {"operators"})["operators"][0]["mend"]
+    os.chmod(operators, 0o644)
+    with open(operators, "w") as file:
+        file.write("nonsense\n")
+    assert "edit " + operators in policy_of("allow = yes\n", {"operators"})["operators"][0]["mend"]
 
 
 def check_stopped(system):
