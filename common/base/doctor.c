@@ -139,7 +139,7 @@ void doctor_offset(struct doctor *d, int64_t offset_ns, const char *whose)
     enum doctor_verdict verdict = size >= OFFSET_FAILURE_NS   ? DOCTOR_FAILURE
                                   : size >= OFFSET_WARNING_NS ? DOCTOR_WARNING
                                                               : DOCTOR_OK;
-    doctor_say(d, verdict, "clock", "%s is %s %s of this one", whose, text, offset_ns < 0 ? "behind" : "ahead");
+    doctor_say(d, verdict, "clock", "%s is %s %s this one", whose, text, offset_ns < 0 ? "behind" : "ahead of");
     if (verdict != DOCTOR_OK)
         doctor_mend(d, "timedatectl set-ntp true    (on both)");
 }

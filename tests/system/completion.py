@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bash completes commands, options, columns, words of filters, and the names that the collector knows."""
+"""bash completes commands, options, columns, words of filters, and the names that the collector knows; of the daemons commands and options."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sys
 
 import fleet
 
-SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "completion", "fleetdump.bash")
+SCRIPTS = os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "completion")
 
 # The words of the line as bash takes them apart -> what is among the completions of the last one.
 CASES = (
@@ -32,14 +32,23 @@ CASES = (
     (["fleetdump", "admin", "user", "remove", ""], ["ann"]),
     (["fleetdump", "audit", "show", "--event", "=", "re"], ["refused"]),
     (["fleetdump", "audit", "show", "--who", ""], ["ann"]),
+    (["fleetdump-agent", "jo"], ["join"]),
+    (["fleetdump-agent", "--re"], ["--read"]),
+    (["fleetdump-agent", "join", "--coll"], ["--collector="]),
+    (["fleetdump-agent", "-c", ""], []),
+    (["fleetdump-agent", "--config", "=", "x"], []),
+    (["fleetdump-collector", ""], ["serve", "check", "reindex", "init", "doctor"]),
+    (["fleetdump-collector", "doctor", "--out"], ["--output="]),
+    (["fleetdump-collector", "doctor", ""], []),
 )
 
 
 def completions(system, words):
     environment = dict(system.environment, FLEETDUMP_COLLECTOR=system.address, PATH=fleet.BIN + ":" + os.environ["PATH"])
-    done = subprocess.run(["bash", "-c", '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }\n'
-                           '_fleetdump fleetdump "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; printf "%s\\n" "${COMPREPLY[@]}"',
-                           SCRIPT, *words], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    script, function = ("fleetdump", "_fleetdump") if words[0] == "fleetdump" else ("fleetdump-daemons", "_fleetdump_daemon")
+    done = subprocess.run(["bash", "-c", '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }\n' + function +
+                           ' "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; printf "%s\\n" "${COMPREPLY[@]}"',
+                           os.path.join(SCRIPTS, script + ".bash"), *words], env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.split()
 
 
