@@ -179,6 +179,15 @@ static int add_pause(void *context, const struct store_pause_info *p)
     return 0;
 }
 
+/* When a capture begins or ends, as far as that may be seen: of packets that a filter leaves, nobody remembers it. */
+static json_t *seen_time(const struct plan *p, const struct store_capture_info *c, uint64_t ns)
+{
+    uint64_t since_ns = p->bounds->since_ns;
+    if (c->first_ns > c->last_ns || c->last_ns < since_ns || p->bounds->filter)
+        return json_null();
+    return time_of(ns < since_ns ? since_ns : ns);
+}
+
 static int add_capture(void *context, const struct store_capture_info *c)
 {
     struct captures *x = context;
@@ -187,8 +196,8 @@ static int add_capture(void *context, const struct store_capture_info *c)
     json_object_set_new(o, "capture", string(c->name));
     json_object_set_new(o, "filter", string(c->filter));
     json_object_set_new(o, "agents", string(c->agents));
-    json_object_set_new(o, "first", c->first_ns <= c->last_ns ? time_of(c->first_ns) : json_null());
-    json_object_set_new(o, "last", c->first_ns <= c->last_ns ? time_of(c->last_ns) : json_null());
+    json_object_set_new(o, "first", seen_time(x->plan, c, c->first_ns));
+    json_object_set_new(o, "last", seen_time(x->plan, c, c->last_ns));
     json_object_set_new(o, "arrived", time_of(c->last_arrived_ns));
     json_object_set_new(o, "streams", number(c->streams));
     json_object_set_new(o, "open_streams", number(c->open_streams));

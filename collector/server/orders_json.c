@@ -107,7 +107,8 @@ static json_t *agent_json(const struct order *o, const struct order_agent *a, ui
     if (!sight || !sight->no_numbers)
         set_numbers(j, s);
     json_object_set_new(j, "left_ns", left_json(o, a, now_ns));
-    json_object_set_new(j, "free_bytes", unless(0, a->free_bytes));
+    if (!sight || !sight->no_numbers)
+        json_object_set_new(j, "free_bytes", unless(0, a->free_bytes));
     return j;
 }
 

@@ -234,6 +234,7 @@ def forced_filters(system):
     user.refused("export", system.json("chunks")[0]["chunk"], "-w", "/dev/null", says="cannot be held to the filter")
     user.refused("chunks", says="cannot be held to the filter")
     assert all("packets" not in a for a in user.json("agents")) and all("packets" not in c for c in user.json("captures"))
+    assert not any({"first", "last"} & set(c) for c in user.json("captures"))
 
 
 def flows_that_only_partly_fit(system):
@@ -268,6 +269,8 @@ def no_older_than(system):
     assert not user.pull("", "--capture", "old", "--since", "1d")[1]
     assert user.pull("tcp", "--capture", "now")[1]
     assert "nothing before" in user.run("flows", "--since", "1d").stderr
+    times = {c["capture"]: (c.get("first"), c.get("last")) for c in user.json("captures")}
+    assert times["old"] == (None, None) and all(times["now"]), times
 
 
 def main():
