@@ -11,11 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOCK        "monitor.lock"
-#define FOLDER_MODE 0700
-#define FILE_MODE   0600
-#define FILE_NAME   (2 * 16 + 1)
-#define PATH_SIZE   4200
+#define LOCK "monitor.lock"
+/* A child that was just forked holds the lock for a moment longer than its monitor lives. */
+#define LOCK_TRIES    50
+#define LOCK_PAUSE_US 10000
+#define FOLDER_MODE   0700
+#define FILE_MODE     0600
+#define FILE_NAME     (2 * 16 + 1)
+#define PATH_SIZE     4200
 
 /* ---------------------------------------------------------------- checks */
 
@@ -178,6 +181,10 @@ int order_lock(const char *spool, struct error *e)
     if (dirfd < 0)
         return dirfd;
     int fd = fs_lock(dirfd, LOCK, e);
+    for (int tries = LOCK_TRIES; fd == ERROR_BUSY && tries > 0; tries--) {
+        usleep(LOCK_PAUSE_US);
+        fd = fs_lock(dirfd, LOCK, e);
+    }
     close(dirfd);
     return fd < 0 ? error_prefix(e, "%s" ORDER_FOLDER, spool) : fd;
 }

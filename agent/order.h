@@ -146,7 +146,7 @@ bool monitor_report_is_sound(struct monitor_report *r, size_t len);
 /* Whether a monitor runs the orders of this spool. */
 bool order_is_locked(const char *spool);
 
-/* The lock of the one monitor that runs the orders of this spool: its fd; ERROR_BUSY names the holder. */
+/* The lock of the one monitor that runs the orders of this spool: its fd; ERROR_BUSY, after half a second, names the holder. */
 MUST_CHECK int order_lock(const char *spool, struct error *e);
 
 /* As order_check, for what is read from a file. */
