@@ -2,6 +2,7 @@
  * Threads: ingest_* and collect_done run on the loop's thread, run() and what it calls on the ingest thread; they share the two queues under `mutex`.
  */
 #include "collector/server/ingest.h"
+#include "collector/server/given_labels.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
@@ -120,6 +121,9 @@ static void cursors(struct ingest *i, struct ingest_job *job)
 
 static void see_agent(struct ingest *i, struct ingest_job *job)
 {
+    job->result = given_labels_apply(i->store, job->serial, &job->labels, &job->status_json, &job->error);
+    if (job->result)
+        return;
     struct store_agent a = {
         .name = job->name,
         .software = job->software,

@@ -40,8 +40,9 @@ struct ingest_job {
     uint8_t fate, gap; /* FATE */
     uint8_t install[16];
     uint64_t arrived_ns;
-    uint64_t certified_ns; /* AGENT: since when its certificate is good; 0: it has none */
-    /* AGENT: malloc'ed, owned; the name also of parts and STATE: who sends (NULL: whoever) */
+    uint64_t certified_ns;             /* AGENT: since when its certificate is good; 0: it has none */
+    char serial[STORE_SERIAL_MAX + 1]; /* AGENT: of its certificate, or "" */
+    /* AGENT: malloc'ed, owned (labels: as it says; when it is done, as they count); the name also of parts and STATE: who sends (NULL: whoever) */
     char *name, *software, *labels, *peer, *status_json;
     struct filter_address *addresses;
     uint32_t address_count;

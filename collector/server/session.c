@@ -129,6 +129,7 @@ static void see_agent(struct session *s, const char *status_json)
         return;
     job->name = copy(s->agent);
     job->certified_ns = s->is.not_before_ns;
+    memcpy(job->serial, s->is.serial, sizeof s->is.serial);
     job->software = copy(s->software);
     job->labels = copy(s->labels);
     job->peer = copy(s->peer);
@@ -235,12 +236,12 @@ static void begin(struct session *s, const struct message *m)
 }
 
 /* Of two control connections of one agent the newer one counts: the older is one that the agent has lost. */
-static void control_up(struct session *s)
+static void control_up(struct session *s, const char *labels)
 {
     struct server *server = s->server;
     struct error e = ERROR_INIT;
     struct fleet_agent *a;
-    if (fleet_know(server->fleet, s->agent, s->labels, clock_wall_ns(), &a, &e)) {
+    if (fleet_know(server->fleet, s->agent, labels, clock_wall_ns(), &a, &e)) {
         session_refuse(s, e.code, e.text);
         return;
     }
@@ -267,7 +268,7 @@ static void agent_seen(struct session *s, struct ingest_job *job)
         log_info("agent %s connected from %s (%s)", s->agent, s->peer, s->role == ROLE_AGENT_DATA ? "data" : "control");
         if (s->role == ROLE_AGENT_CONTROL) {
             trail_note(s->server, s, "connect", s->software, 0, NULL, NULL);
-            control_up(s);
+            control_up(s, job->labels);
         } else
             welcome(s);
     }

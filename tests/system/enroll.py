@@ -139,6 +139,9 @@ class Hub:
     def connected(self, name):
         return [a["connected"] for a in self.json("agents") if a["agent"] == name] == [True]
 
+    def agent(self, name):
+        return [a for a in self.json("agents") if a["agent"] == name][0]
+
     def read(self, name, check=0):
         with open(self.path("one.pcap"), "wb") as file:
             file.write(PCAP)
@@ -320,6 +323,33 @@ def revocation():
         assert said.returncode == 1 and "revoked" in said.stderr, said
 
 
+def labels():
+    """A host may write what it likes into its agent.conf: who sees its packets is an administrator's word."""
+    with Hub() as hub:
+        hub.up()
+        hub.join("db-1", hub.enroll("db-1", "--label", "role=db"))
+        hub.join("free-1", hub.enroll("free-1"))
+        for name in ("db-1", "free-1"):
+            with open(hub.agent_config(name)) as conf:
+                text = conf.read().replace("label = role=db\n", "")
+            with open(hub.agent_config(name), "w") as conf:
+                conf.write(text + "label = role=web\n")
+        hub.read("db-1")
+        for name in ("db-1", "free-1"):
+            hub.start_agent(name)
+            wait_until(lambda: hub.connected(name), name)
+        wait_until(lambda: (hub.agent("db-1")["status"] or {}).get("problem"), "the false label to be noticed")
+        assert "label role=web in its agent.conf does not count: it was enrolled with role=db" in hub.agent("db-1")["status"]["problem"]
+        assert hub.agent("db-1")["labels"] == "role=db" and hub.agent("free-1")["labels"] == "role=web"
+        line = hub.json("admin", "user", "add", "bob", "--role", "operator", "--label", "role=web")[0]["token"]
+        hub.login("fleetdump login %s\n" % line, home="bob")
+        assert [a["agent"] for a in hub.json("agents", home="bob")] == ["free-1"]
+        hub.stop_agent("db-1")
+        hub.restart()  # what is known of it when it is away
+        assert [a["agent"] for a in hub.json("agents", home="bob")] == ["free-1"]
+        assert not [c for c in hub.json("captures", home="bob") if c["capture"] == "of-db-1"]
+
+
 def renewal():
     with Hub(certificate_life="20s", collector_certificate_life="20s") as hub:
         begun = time.monotonic()
@@ -370,7 +400,7 @@ def an_organisations_own():
 
 
 def main():
-    stories = (from_nothing, tokens_that_are_refused, a_false_collector_is_told_nothing, approval, revocation, renewal, an_organisations_own)
+    stories = (from_nothing, tokens_that_are_refused, a_false_collector_is_told_nothing, approval, revocation, labels, renewal, an_organisations_own)
     chosen = sys.argv[1:]
     for story in stories:
         if not chosen or story.__name__ in chosen:

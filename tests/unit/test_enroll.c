@@ -3,6 +3,7 @@
  * not.
  */
 #include "collector/server/enroll_impl.h"
+#include "collector/server/given_labels.h"
 #include "common/net/reach.h"
 #include "common/packet/packet.h"
 #include "tests/unit/server_support.h"
@@ -307,6 +308,35 @@ static void labels_are_checked(void **state)
     assert_int_equal(enroll_new_token(w->server.enroll, &longest, &row, text, NULL), ERROR_USAGE);
 }
 
+/* What a host says of itself, with the certificate that came of a token with role=web,dc=fra; the labels that count. */
+static void check_labels(struct store *s, const char *serial, const char *says, const char *count, const char *problem)
+{
+    char *labels = strdup(says), *status = strdup("{\"problem\": null, \"x\": 1}");
+    assert_int_equal(given_labels_apply(s, serial, &labels, &status, NULL), 0);
+    assert_string_equal(labels, count);
+    assert_true(problem ? strstr(status, problem) != NULL : strcmp(status, "{\"problem\": null, \"x\": 1}") == 0);
+    free(labels);
+    free(status);
+}
+
+static void labels_are_those_that_were_given(void **state)
+{
+    struct world *w = *state;
+    struct token t = give(w, IDENTITY_AGENT, "web-1", 0);
+    char *request = new_request(IDENTITY_AGENT, "web-1");
+    struct joiner j = ask(w, t.secret, request);
+    struct store *s = w->server.store;
+    assert_int_equal(j.code, 0);
+    check_labels(s, j.got.serial, "role=db,dc=fra", "role=web,dc=fra",
+                 "label role=db in its agent.conf does not count");
+    check_labels(s, j.got.serial, "dc=fra,role=web,role=web2", "role=web,dc=fra", "label role=web2 in");
+    check_labels(s, j.got.serial, "dc=fra,role=web", "role=web,dc=fra", NULL);
+    check_labels(s, j.got.serial, "", "role=web,dc=fra", NULL);
+    check_labels(s, "", "role=db", "role=db", NULL);     /* no certificate */
+    check_labels(s, "abcd", "role=db", "role=db", NULL); /* made elsewhere */
+    free(request);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -320,6 +350,7 @@ int main(void)
         TEST(what_is_revoked_is_refused_and_what_comes_later_is_not),
         TEST(without_a_key_nothing_is_signed),
         TEST(labels_are_checked),
+        TEST(labels_are_those_that_were_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,17 @@
+/*
+ * given_labels: which labels an agent has. Those that an administrator gave with its token or approval (they stand with its
+ * certificate in the catalog) count; what the host says of itself counts only where none were given: bounds of users follow
+ * labels, and a host must not choose who may see its packets.
+ */
+#ifndef FLEETDUMP_COLLECTOR_SERVER_GIVEN_LABELS_H
+#define FLEETDUMP_COLLECTOR_SERVER_GIVEN_LABELS_H
+
+#include "collector/store/store.h"
+
+/* Puts what counts into *labels ("role=web,dc=fra", malloc'ed, in: what the agent says); `serial` is its certificate's, "" if it has
+ * none. A label that it says and does not have is named in "problem" of *status_json (malloc'ed, NULL: no status). If the catalog
+ * cannot be read, it has no labels, and the error is that of the store. On the ingest thread. */
+MUST_CHECK int given_labels_apply(struct store *s, const char *serial, char **labels, char **status_json,
+                                  struct error *e);
+
+#endif
