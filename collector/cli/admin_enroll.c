@@ -23,7 +23,8 @@ enum {
     OPTION_USER,
     OPTION_SERIAL,
     OPTION_PENDING,
-    OPTION_TOKENS
+    OPTION_TOKENS,
+    OPTION_FORCE
 };
 
 static void set_ttl(struct options *o, struct argp_state *state, const char *arg)
@@ -71,6 +72,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case OPTION_SERIAL:
         o->serial = arg;
         json_object_set_new(o->wants, "serial", json_string(arg));
+        return 0;
+    case OPTION_FORCE:
+        json_object_set_new(o->wants, "force", json_true());
         return 0;
     case OPTION_PENDING:
         o->pending = true;
@@ -264,6 +268,7 @@ static const struct argp_option approve_options[] = {
 static const struct argp_option revoke_options[] = {
     {"user", OPTION_USER, NULL, 0, "NAME is a user, no host", 1},
     {"serial", OPTION_SERIAL, "SERIAL", 0, "one certificate alone", 1},
+    {"force", OPTION_FORCE, NULL, 0, "also a name that was never heard of", 1},
     {0},
 };
 static const struct argp_option list_options[] = {

@@ -133,13 +133,15 @@ void enroll_admin_approve(struct admin_call *c)
 
 struct revoking {
     struct store_revocation v;
+    bool force;
     char name[HEAD_NAME_MAX + 1], serial[STORE_SERIAL_MAX + 1], by[HEAD_NAME_MAX + 1];
 };
 
 static int revoke_work(struct admin_call *c, struct store *s, struct error *e)
 {
     const struct revoking *r = c->context;
-    return store_revoke(s, &r->v, e);
+    int known = r->serial[0] || r->force ? 0 : enroll_check_known(s, r->v.kind, r->name, e);
+    return known ? known : store_revoke(s, &r->v, e);
 }
 
 /* At once: what waits to be sent is not. */
@@ -202,7 +204,18 @@ static int read_name(const struct admin_call *c, struct revoking *r, struct erro
     if (r->v.kind == IDENTITY_NONE)
         return error_set(e, ERROR_USAGE, "kind is to be agent or user");
     snprintf(r->name, sizeof r->name, "%s", name);
+    r->force = json_is_true(json_object_get(c->wants, "force"));
     return identity_check_name(name, e);
+}
+
+/* Whoever does it by mistake has no way back but local root's. */
+static int check_other(const struct admin_call *c, const struct revoking *r, struct error *e)
+{
+    const struct identity *who = session_identity(c->session);
+    if (who->kind != IDENTITY_USER || !(r->serial[0] ? strcmp(r->serial, who->serial) == 0
+                                                     : r->v.kind == IDENTITY_USER && strcmp(r->name, who->name) == 0))
+        return 0;
+    return error_set(e, ERROR_REFUSED, "nobody revokes himself: another administrator can");
 }
 
 void enroll_admin_revoke(struct admin_call *c)
@@ -213,6 +226,8 @@ void enroll_admin_revoke(struct admin_call *c)
     int code = r ? admin_text(c, "serial", 64, &serial, &e) : error_set(&e, ERROR_MEMORY, "no memory to revoke");
     if (code == 0)
         code = serial ? read_serial(c, r, serial, &e) : read_name(c, r, &e);
+    if (code == 0)
+        code = check_other(c, r, &e);
     if (code) {
         free(r);
         admin_fail(c, &e);

@@ -48,6 +48,10 @@ MUST_CHECK int enroll_add_revoked(struct enroll *en, const struct store_revocati
 /* A certificate of this name is not to begin before. Any thread. */
 uint64_t enroll_earliest(struct enroll *en, uint8_t kind, const char *name);
 
+/* enroll_known.c: whether the catalog has a certificate, a token, an agent's hello or a user of this name. ERROR_NOT_FOUND names the
+ * nearest that there is. On the store's thread. */
+MUST_CHECK int enroll_check_known(struct store *store, uint8_t kind, const char *name, struct error *e);
+
 /* enroll_labels.c: "role=web" each -> "role=web,dc=fra"; checked. */
 MUST_CHECK int enroll_join_labels(const char *const *labels, size_t count, char out[STORE_LABELS_MAX + 1],
                                   struct error *e);

@@ -284,6 +284,14 @@ def revocation():
         hub.join("web-1", hub.enroll("web-1"))
         hub.join("web-2", hub.enroll("web-2"))
         spare = hub.enroll("web-1")
+        for wrong, kind, meant in (("web-11", (), "web-1"), ("web-1", ("--user",), None), ("an", ("--user",), "ann"), ("anne", ("--user",), "ann")):
+            said = hub.run("admin", "revoke", wrong, *kind, check=1)
+            assert "no %s %s was ever heard of" % ("user" if kind else "agent", wrong) in said.stderr, said
+            assert not meant or "did you mean '%s'?" % meant in said.stderr, said
+        hub.run("admin", "revoke", "never-1", "--force")
+        own = [c["serial"] for c in hub.json("admin", "list") if c["name"] == "ann"][0]
+        for oneself in (("--user", "ann"), ("--serial", own)):
+            assert "nobody revokes himself" in hub.run("admin", "revoke", *oneself, check=1).stderr
         for name in ("web-1", "web-2"):
             hub.start_agent(name)
             wait_until(lambda: hub.connected(name), name)
