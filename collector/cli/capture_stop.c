@@ -172,7 +172,8 @@ static int remove_one(struct stop *s, const char *which, struct error *e)
     char who[ORDER_WHO_MAX];
     size_t i;
     json_t *order;
-    const struct message_command m = {.kind = COMMAND_REMOVE, .which = (char *)(uintptr_t)which, .who = order_who(who)};
+    const struct message_command m = {
+        .kind = COMMAND_REMOVE, .which = (char *)(uintptr_t)which, .who = order_who(false, who)};
     int r = client_command(s->client, &m, &answer, e);
     if (r == 0)
         r = client_conclude(s->cli, &answer, "the rest is", e);

@@ -11,7 +11,6 @@
 #include "common/net/tls.h"
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,8 +94,9 @@ static int read_operator(struct deploy *d, struct error *e)
     int r = sign_key_load(NULL, &key, e);
     if (r == ERROR_NOT_FOUND)
         r = sign_key_make(NULL, &key, e);
-    const struct passwd *user = getpwuid(geteuid());
-    const char *name = user && signature_name_is_good(user->pw_name) ? user->pw_name : "operator";
+    char own[HEAD_NAME_MAX + 1];
+    (void)sign_who(!d->cli->insecure_plaintext, own);
+    const char *name = signature_name_is_good(own) ? own : "operator";
     if (r == 0)
         snprintf(d->operator_line, sizeof d->operator_line, "operator %s %s", name, signature_key_text(key.key, text));
     explicit_bzero(&key, sizeof key);

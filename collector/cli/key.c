@@ -5,7 +5,6 @@
 #include "collector/cli/sign.h"
 #include "common/base/clock.h"
 #include "common/base/units.h"
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,8 +75,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static int print_line(const struct key_options *o, const struct signature_key *k, struct error *e)
 {
     char text[SIGNATURE_KEY_TEXT];
-    const struct passwd *user = o->name ? NULL : getpwuid(geteuid());
-    const char *name = o->name ? o->name : user ? user->pw_name : "nobody";
+    char own[HEAD_NAME_MAX + 1];
+    const char *name = o->name ? o->name : own;
+    (void)sign_who(!o->name && !o->cli->insecure_plaintext, own);
     if (!signature_name_is_good(name))
         return error_set(e, ERROR_USAGE, "'%.60s' is no name for an operator: up to %u letters, digits and ._@+-", name,
                          SIGNATURE_NAME_MAX);

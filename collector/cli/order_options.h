@@ -11,7 +11,7 @@
 #define ORDER_SNAPLEN_DEFAULT 262144u
 #define ORDER_FOR_DEFAULT_NS  (60 * NS_PER_S)
 #define ORDER_BYTES_DEFAULT   (UINT64_C(1) << 30)
-#define ORDER_WHO_MAX         200u
+#define ORDER_WHO_MAX         256u
 
 struct order_options {
     char *filter; /* all words of the command line, joined; owned, as the lists */
@@ -46,8 +46,8 @@ struct order_request {
     uint8_t signature[REQUEST_SIGNATURE_MAX];
 };
 
-/* "user@host", of this process. Returns buf, of ORDER_WHO_MAX bytes. */
-char *order_who(char *buf);
+/* With `certified` the name in the user's certificate; without one "user@host", of this process (who stops something is known to the collector anyway). Returns buf, of ORDER_WHO_MAX bytes. */
+char *order_who(bool certified, char *buf);
 
 /* What is wrong with filter and times, as far as that is known without the collector. */
 MUST_CHECK int order_request_check(const struct order_options *o, struct error *e);

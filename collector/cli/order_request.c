@@ -9,7 +9,6 @@
 #include "common/base/units.h"
 #include "common/filter/capture_filter.h"
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,16 +93,18 @@ static int take_times(const struct order_options *o, uint64_t now_ns, struct cap
 
 /* ------------------------------------------------------------------ names */
 
-char *order_who(char *buf)
+char *order_who(bool certified, char *buf)
 {
-    char host[ORDER_WHO_MAX / 2] = "?";
-    const struct passwd *user = getpwuid(geteuid());
+    char host[ORDER_WHO_MAX / 2] = "?", name[HEAD_NAME_MAX + 1];
     (void)gethostname(host, sizeof host - 1);
-    snprintf(buf, ORDER_WHO_MAX, "%.60s@%s", user ? user->pw_name : "?", host);
+    if (sign_who(certified, name))
+        snprintf(buf, ORDER_WHO_MAX, "%s", name);
+    else
+        snprintf(buf, ORDER_WHO_MAX, "%.60s@%s", name, host);
     return buf;
 }
 
-static int take_names(const struct order_options *o, struct order_request *out, struct error *e)
+static int take_names(const struct cli *cli, const struct order_options *o, struct order_request *out, struct error *e)
 {
     struct capture_request *r = &out->request;
     if (getrandom(r->id, sizeof r->id, 0) != sizeof r->id || getrandom(r->nonce, sizeof r->nonce, 0) != sizeof r->nonce)
@@ -111,7 +112,7 @@ static int take_names(const struct order_options *o, struct order_request *out, 
     for (size_t i = 0; i < sizeof out->name / 2; i++)
         snprintf(out->name + 2 * i, 3, "%02x", r->id[i]);
     r->name = (char *)(uintptr_t)o->name; /* none: the collector names it after its id, if nobody signed that */
-    r->who = order_who(out->who);
+    r->who = order_who(!cli->insecure_plaintext, out->who);
     return 0;
 }
 
@@ -156,7 +157,7 @@ int order_request_make(const struct cli *cli, struct client *client, const struc
     *out = (struct order_request){.request = request_of(o)};
     int r = take_times(o, now_ns, &out->request, e);
     if (r == 0)
-        r = take_names(o, out, e);
+        r = take_names(cli, o, out, e);
     if (r == 0)
         r = ask_agents(client, &agents, e);
     if (r == 0)

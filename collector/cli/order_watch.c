@@ -195,7 +195,8 @@ int watch_run(struct watch *w, struct client **client, enum watch_end *end, stru
 int watch_stop(struct client *client, const char *which, struct client_answer *answer, struct error *e)
 {
     char who[ORDER_WHO_MAX];
-    const struct message_command m = {.kind = COMMAND_STOP, .which = (char *)(uintptr_t)which, .who = order_who(who)};
+    const struct message_command m = {
+        .kind = COMMAND_STOP, .which = (char *)(uintptr_t)which, .who = order_who(false, who)};
     int r = client_command(client, &m, answer, e);
     if (r == 0 && answer->code)
         r = error_set(e, answer->code < 0 ? answer->code : ERROR_INVALID, "%s", answer->text);

@@ -1,14 +1,30 @@
 #include "collector/cli/sign.h"
 
 #include "collector/cli/home.h"
+#include "common/net/tls.h"
+#include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* `path`, or that of the user's file of this name. */
 static int path_of(const char *path, const char *name, char buf[HOME_PATH_MAX], const char **out, struct error *e)
 {
     *out = path ? path : buf;
     return path ? 0 : home_path(name, buf, e);
+}
+
+bool sign_who(bool certified, char name[HEAD_NAME_MAX + 1])
+{
+    char folder[HOME_PATH_MAX];
+    struct tls *tls = NULL;
+    struct error e = ERROR_INIT;
+    bool found = certified && home_path("", folder, &e) == 0 && tls_load_folder(folder, IDENTITY_USER, &tls, &e) == 0;
+    const struct passwd *user = found ? NULL : getpwuid(geteuid());
+    snprintf(name, HEAD_NAME_MAX + 1, "%s", found ? tls_identity(tls)->name : user ? user->pw_name : "nobody");
+    tls_unref(tls);
+    return found;
 }
 
 int sign_key_load(const char *path, struct signature_key *k, struct error *e)

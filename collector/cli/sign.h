@@ -4,7 +4,9 @@
 #ifndef FLEETDUMP_COLLECTOR_CLI_SIGN_H
 #define FLEETDUMP_COLLECTOR_CLI_SIGN_H
 
+#include "common/chunk/head.h"
 #include "common/net/signature.h"
+#include <stdbool.h>
 
 #define SIGN_KEY_FILE         "sign.key"
 #define SIGN_CERTIFICATE_FILE "sign.cert"
@@ -14,6 +16,10 @@ MUST_CHECK int sign_key_load(const char *path, struct signature_key *k, struct e
 
 /* Makes one; the file must not exist. */
 MUST_CHECK int sign_key_make(const char *path, struct signature_key *k, struct error *e);
+
+/* What this user is called: by the certificate that `fleetdump login` got, with `certified`; else, and if there is none, by
+ * the account's name. True if it is the certificate's. */
+bool sign_who(bool certified, char name[HEAD_NAME_MAX + 1]);
 
 /* Signs the request if the user has a key; else it stays unsigned. `signature` is what the request points to then, and
  * `name` (which lives as long) if it had none: what is signed, the collector cannot name.

@@ -387,28 +387,6 @@ static void on_orders(struct session *s, const struct message_query *q, const st
     free(text);
 }
 
-/* Who stops a capture is who the certificate says, if there is one. */
-static void on_command(struct session *s, const struct message_command *m)
-{
-    const struct identity *who = session_identity(s);
-    struct message_command c = *m;
-    if (who->kind == IDENTITY_USER)
-        c.who = (char *)(uintptr_t)who->name;
-    orders_command(s->server->orders, s, &c);
-}
-
-static void dispatch(struct session *s, const struct message *m, struct rights_grant *grant)
-{
-    if (m->type == MESSAGE_COMMAND)
-        on_command(s, &m->command);
-    else if (m->type == MESSAGE_ADMIN)
-        admin_message(s, &m->admin);
-    else if (m->query.kind == QUERY_ORDERS)
-        on_orders(s, &m->query, grant);
-    else
-        on_query(s, &m->query, grant);
-}
-
 static void note_refused(struct session *s, const struct message *m, const struct error *e)
 {
     struct buffer what = {0};
@@ -425,6 +403,52 @@ static void note_refused(struct session *s, const struct message *m, const struc
     if (!what.failed)
         trail_note(s->server, s, "refused", (const char *)what.data, e->code, e->text, NULL);
     buffer_free(&what);
+}
+
+/* What was signed cannot be changed: there the name must be right. */
+static int check_signed_name(const struct capture_request *r, const char *name, struct error *e)
+{
+    if (!r->signature_length || (r->who && strcmp(r->who, name) == 0))
+        return 0;
+    return error_set(e, ERROR_REFUSED,
+                     "the order that was signed says that it is by '%.200s', and the certificate is that of %s",
+                     r->who ? r->who : "", name);
+}
+
+/* Who orders or stops a capture is who the certificate says, if there is one. */
+static void on_command(struct session *s, const struct message_command *m)
+{
+    const struct identity *who = session_identity(s);
+    struct message_command c = *m;
+    struct capture_request r;
+    struct error e = ERROR_INIT;
+    if (who->kind == IDENTITY_USER) {
+        c.who = (char *)(uintptr_t)who->name;
+        if (c.request_count && check_signed_name(c.request, who->name, &e)) {
+            log_warn("%s at %s: refused: %s", who->name, s->peer, e.text);
+            note_refused(s, &(struct message){.type = MESSAGE_COMMAND, .command = *m}, &e);
+            done_at_once(s, &e);
+            return;
+        }
+    }
+    if (who->kind == IDENTITY_USER && c.request_count) {
+        r = *c.request;
+        r.who = c.who;
+        c.request = &r;
+    }
+    orders_command(s->server->orders, s, &c);
+}
+
+static void dispatch(struct session *s, const struct message *m, struct rights_grant *grant)
+{
+    if (m->type == MESSAGE_COMMAND)
+        on_command(s, &m->command);
+    else if (m->type == MESSAGE_ADMIN)
+        admin_message(s, &m->admin);
+    else if (m->query.kind == QUERY_ORDERS)
+        on_orders(s, &m->query, grant);
+    else
+        on_query(s, &m->query, grant);
 }
 
 void client_session_message(struct session *s, const struct message *m)

@@ -207,6 +207,21 @@ def bound_to_labels(system):
     assert nobody.json("agents") == []
 
 
+def who_ordered_is_who_the_certificate_names(system):
+    """Whatever account it is, and whatever the request says."""
+    user = User(system, "otto", "--role", "operator")
+    assert user.run("key", "new").stdout.startswith("operator otto ")
+    assert user.run("key", "show").stdout.startswith("operator otto ")
+    with Wire(system.address, user.home) as peer:
+        assert peer.command("start", wire.request("unsigned", on=["db-1"]), partial=1)["code"] == 0
+        done = peer.command("start", wire.request("signed", on=["db-1"], signature=bytes(97)), partial=1)
+        assert done["code"] == -13 and "by 'tester@here', and the certificate is that of otto" in done["text"], done
+    user.run("capture", "start", "--on", "db-1", "--partial", "--name", "mine", "--for", "1h", "--no-wait", "tcp", check=(0, 3))
+    assert {c["capture"]: c["who"] for c in system.json("capture", "list")} == {"unsigned": "otto", "mine": "otto"}
+    for name in ("unsigned", "mine"):
+        user.run("capture", "stop", name, check=(0, 3))
+
+
 def forced_filters(system):
     """Exactly the packets that tcpdump finds with both; text of the one cannot get at the other."""
     user = User(system, "fay", "--role", "viewer")
@@ -281,7 +296,7 @@ def main():
         system.read("web-1", capture, capture="now", label="role=web")
         system.read("web-1", system.path("old.pcap"), capture="old", label="role=web")
         system.read("db-1", capture, capture="now", label="role=db")
-        for story in (roles, a_stolen_certificate_of_a_viewer_sees_no_packet, bound_to_labels, forced_filters, flows_that_only_partly_fit,
+        for story in (roles, a_stolen_certificate_of_a_viewer_sees_no_packet, bound_to_labels, who_ordered_is_who_the_certificate_names, forced_filters, flows_that_only_partly_fit,
                       what_is_cut_off_cannot_be_asked_for, no_older_than):
             story(system)
             print(story.__name__.replace("_", " ") + ": right", flush=True)
