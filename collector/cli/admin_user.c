@@ -15,7 +15,7 @@ struct add {
     bool has_role;
 };
 
-enum { OPTION_ROLE = 0x900, OPTION_FILTER, OPTION_SNAPLEN, OPTION_RANGE };
+enum { OPTION_ROLE = 0x900, OPTION_FILTER, OPTION_SNAPLEN, OPTION_RANGE, OPTION_TOKEN };
 
 static const struct argp_option add_options[] = {
     {"role", OPTION_ROLE, "ROLE", 0,
@@ -25,6 +25,7 @@ static const struct argp_option add_options[] = {
     {"filter", OPTION_FILTER, "FILTER", 0, "sees only what matches this as well", 1},
     {"snaplen", OPTION_SNAPLEN, "BYTES", 0, "sees that much of the beginning of each packet", 1},
     {"range", OPTION_RANGE, "TIME", 0, "sees what is not older than that (7d)", 1},
+    {"token", OPTION_TOKEN, NULL, 0, "also print how to log in if there is such a user already", 1},
     {0},
 };
 
@@ -62,6 +63,9 @@ static error_t parse_add(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_RANGE:
         set_number(a, state, "range_ns", UNIT_NS, INT64_MAX, arg);
+        return 0;
+    case OPTION_TOKEN:
+        json_object_set_new(a->wants, "token", json_true());
         return 0;
     case ARGP_KEY_ARG:
         if (json_object_get(a->wants, "name"))
@@ -167,6 +171,8 @@ static int run_add(int argc, char **argv, struct cli *cli, struct error *e)
         r = listing_print(cli, &added, list, e);
         if (r == 0 && token && (cli->format == OUTPUT_TABLE || cli->format == OUTPUT_WIDE))
             printf("fleetdump login %s\n", token); /* longer than a note may be */
+        if (r == 0 && !token && json_is_true(json_object_get(answer, "changed")))
+            note(cli, "changed; to log in anew takes --token");
         json_decref(list);
     }
     json_decref(answer);
@@ -195,7 +201,8 @@ static const struct argp add_argp = {
     parse_add,
     "NAME",
     "Adds a user, or gives one another role and other bounds.\v"
-    "The last line printed is how the user logs in, once, within a day. Without bounds a user may do all that the role "
+    "The last line printed is how a new user logs in, once, within a day; for one who is there already --token makes "
+    "another. Without bounds a user may do all that the role "
     "allows. What a question is narrowed to by them is said with its "
     "answer.\n\n"
     "Examples:\n"

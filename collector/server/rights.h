@@ -100,9 +100,10 @@ const struct rights_rule *rights_rule_of(const struct message *m);
 /* Whether an agent is within the bounds of whoever asks: for lists that the loop makes. */
 bool rights_sees(const struct session *s, const struct fleet_agent *a);
 
-/* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns"} (a user of that name gets these instead of what he had; nobody
+/* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns", "token"} (a user of that name gets these instead of what he had; nobody
  * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {..., "token" (to log
- * in with, once; not where certificates are made elsewhere)}}; [{...}]; {"removed": NAME}. */
+ * in with, once: for a new user, or if "token": true asks for it; not where certificates are made elsewhere)}, "changed": bool (he was there
+ * before)}; [{...}]; {"removed": NAME}. */
 void rights_user_add(struct admin_call *c);
 void rights_user_list(struct admin_call *c);
 void rights_user_remove(struct admin_call *c);

@@ -205,7 +205,8 @@ static bool is_self(const struct admin_call *c, const char *name)
 struct putting {
     struct rights_user *user;
     struct store_token token;
-    char text[TOKEN_TEXT_MAX]; /* "": certificates are not made here */
+    char text[TOKEN_TEXT_MAX]; /* "": certificates are not made here, or nobody asked for one */
+    bool changed;              /* there was such a user already */
 };
 
 static void putting_free(struct putting *p)
@@ -246,7 +247,7 @@ static void put_done(struct admin_call *c, int result, const struct error *e)
         admin_fail(c, result ? e : &why);
         return;
     }
-    json_t *shown = rights_user_json(u), *answer = json_pack("{s:o}", "user", shown);
+    json_t *shown = rights_user_json(u), *answer = json_pack("{s:o, s:b}", "user", shown, "changed", (int)p->changed);
     if (p->text[0])
         json_object_set_new(shown, "token", json_string(p->text));
     putting_free(p);
@@ -276,7 +277,9 @@ static void put_user(struct admin_call *c, struct rights_user *u)
     int r = p ? 0 : error_set(&e, ERROR_MEMORY, "no memory for a user");
     if (r == 0) {
         p->user = u;
-        r = make_token(c, p, &e);
+        p->changed = rights_user(c->server->rights, u->name) != NULL;
+        if (!p->changed || json_is_true(json_object_get(c->wants, "token")))
+            r = make_token(c, p, &e);
     }
     if (r) {
         rights_user_free(u);

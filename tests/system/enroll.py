@@ -356,6 +356,9 @@ def labels():
         hub.restart()  # what is known of it when it is away
         assert [a["agent"] for a in hub.json("agents", home="bob")] == ["free-1"]
         assert not [c for c in hub.json("captures", home="bob") if c["capture"] == "of-db-1"]
+        for option, given in (((), False), (("--token",), True)):  # other bounds are no reason for another token
+            said = hub.run("admin", "user", "add", "bob", "--role", "viewer", *option)
+            assert ("fleetdump login fd1-" in said.stdout) == given and ("takes --token" in said.stderr) != given, said
 
 
 def renewal():
