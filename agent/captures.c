@@ -355,6 +355,16 @@ void capture_capturer_ended(struct captures *s, struct capture *c, struct captur
 
 /* ---------------------------------------------------------------- requests */
 
+/* Most orders are refused here: nothing starts until all hosts were asked. */
+static void note_refused_check(const struct monitor_request *r, const struct judged *j)
+{
+    struct order o = j->order;
+    if (!o.name[0])
+        snprintf(o.name, sizeof o.name, "(not read)");
+    memcpy(o.id, r->id, sizeof o.id);
+    (void)journal_write("refused", &o, j->why);
+}
+
 static void check(struct captures *s, const struct monitor_request *r)
 {
     struct order_record record;
@@ -362,8 +372,10 @@ static void check(struct captures *s, const struct monitor_request *r)
     judge_request(s->judge, r, &record, &j);
     if (j.verdict == POLICY_YES)
         check_start(s, r, &j);
-    else
+    else {
+        note_refused_check(r, &j);
         tell_checked(s, r, ERROR_REFUSED, j.why);
+    }
 }
 
 void captures_request(struct captures *s, const struct monitor_request *r)

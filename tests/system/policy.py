@@ -257,6 +257,8 @@ def the_host_keeps_its_own_journal():
         fleet.wait_until(lambda: '"ended"' in journal(system), "the end in the journal")
         events = [json.loads(line) for line in journal(system).splitlines()]
         assert [e["event"] for e in events if e.get("capture") == "mine"] == ["started", "ended"], events
+        no, = [e for e in events if e.get("capture") == "theirs"]
+        assert no["event"] == "refused" and "does not let" in no["text"], no
         assert all("@" in e["who"] and e["filter"] == "icmp" for e in events if "capture" in e), events
         assert os.stat(system.path("spool-web-1.audit")).st_mode & 0o777 == 0o700
 
