@@ -61,7 +61,7 @@ static const char *limit_reached(const struct order *o, uint64_t now_ns)
 {
     static char text[ORDER_TEXT_MAX];
     if (o->end_ns && now_ns >= o->end_ns)
-        return "its time is over";
+        return CAPTURE_TIME_IS_OVER;
     if (o->packets && o->used_packets >= o->packets) {
         snprintf(text, sizeof text, "its limit of %llu packets is reached", (unsigned long long)o->packets);
         return text;
@@ -421,7 +421,7 @@ static uint64_t due(struct captures *s, struct capture *c)
     if (capture_is_over(c) || c->restarts || c->blocked)
         return UINT64_MAX;
     if (c->order.end_ns && wall >= c->order.end_ns && !capture_runs(c))
-        capture_set(s, c, PHASE_STOPPED, "its time is over");
+        capture_set(s, c, PHASE_STOPPED, CAPTURE_TIME_IS_OVER);
     else if (!c->begun && c->order.start_ns > wall && c->phase == PHASE_WAITING)
         return mono_of(c->order.start_ns);
     else if (!c->begun)

@@ -93,9 +93,11 @@ static void look_again(struct captures *s, struct capture *c, bool rules_changed
     struct judged j;
     bool killed = policy_is_killed(judge_policy(s->judge));
     judge_record(s->judge, &c->record, &j);
-    if (j.verdict == POLICY_NO)
-        capture_end(s, c, j.why, killed ? KILL_NS : GRACE_NS);
-    else if (j.verdict == POLICY_LATER && !c->blocked)
+    if (j.verdict == POLICY_NO) {
+        char why[ORDER_TEXT_MAX];
+        snprintf(why, sizeof why, CAPTURE_HOST_ENDED "%.*s", (int)(sizeof why - sizeof CAPTURE_HOST_ENDED), j.why);
+        capture_end(s, c, why, killed ? KILL_NS : GRACE_NS);
+    } else if (j.verdict == POLICY_LATER && !c->blocked)
         stand_by(s, c, j.why);
     else if (j.verdict == POLICY_YES && c->blocked) {
         take(c, &j);

@@ -12,10 +12,10 @@ static void add_interfaces(struct monitor_report *r, const struct monitor_report
     r->interface_count += of->interface_count;
 }
 
-/* How it goes, what is left out, and, of one that is not over, what the policy made of it. */
+/* How it goes or went, what is left out, and what the policy made of it. */
 static void put_text(const struct capture *c, char text[ORDER_TEXT_MAX])
 {
-    const char *const parts[] = {c->text, c->left_out, capture_is_over(c) || c->blocked ? "" : c->said};
+    const char *const parts[] = {c->text, c->left_out, c->phase == PHASE_REFUSED || c->blocked ? "" : c->said};
     struct buffer b = {.limit = ORDER_TEXT_MAX - 1};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i][0])

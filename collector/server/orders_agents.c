@@ -144,8 +144,11 @@ const char *order_agent_text(const struct order *o, const struct order_agent *a,
 {
     const char *text = a->state.capture_state.text ? a->state.capture_state.text : "";
     uint8_t phase = order_phase(o, a, now_ns);
-    if (phase == PHASE_STOPPED && o->why && strcmp(text, CAPTURE_TOLD_TO_STOP) == 0)
-        return o->why;
+    size_t told = strlen(CAPTURE_TOLD_TO_STOP);
+    if (phase == PHASE_STOPPED && o->why && strncmp(text, CAPTURE_TOLD_TO_STOP, told) == 0) {
+        snprintf(buf, len, "%s%s", o->why, text + told); /* what its host made of it follows */
+        return buf;
+    }
     if (phase == PHASE_MISSED && !text[0])
         return order_agent_is_here(a, now_ns) ? "it did not begin before the end"
                : a->is->control               ? "it did not answer before the end"
@@ -154,6 +157,22 @@ const char *order_agent_text(const struct order *o, const struct order_agent *a,
         return "did not answer in time whether it can";
     bool finished = phase == PHASE_STOPPED || phase == PHASE_REFUSED || phase == PHASE_MISSED;
     return order_agent_is_here(a, now_ns) || finished ? text : away_text(a, buf, len);
+}
+
+const char *order_why(const struct order *o)
+{
+    const char *why = o->why ? o->why : "";
+    if (o->why && strcmp(o->why, CAPTURE_TIME_IS_OVER) != 0)
+        return why;
+    for (uint32_t i = 0; i < o->agent_count; i++) {
+        const struct message_capture_state *s = &o->agents[i].state.capture_state;
+        if (s->phase == PHASE_STOPPED && s->text &&
+            strncmp(s->text, CAPTURE_HOST_ENDED, strlen(CAPTURE_HOST_ENDED)) == 0)
+            why = why == o->why || !*why ? s->text : why;
+        else if (s->phase != PHASE_REFUSED)
+            return o->why ? o->why : ""; /* elsewhere it ran on */
+    }
+    return why;
 }
 
 /* ------------------------------------------------------------------ an order's state */

@@ -106,6 +106,8 @@ bool order_agent_is_here(const struct order_agent *a, uint64_t now_ns); /* conne
 bool order_agent_runs(const struct order_agent *a); /* it said so last; waiting and trying again, too */
 const char *order_agent_text(const struct order *o, const struct order_agent *a, uint64_t now_ns, char *buf,
                              size_t len);
+/* Why it is over, "" if it is not: where hosts ended it before its time, what the first of them said. */
+const char *order_why(const struct order *o);
 const char *order_state(const struct order *o, uint64_t now_ns);
 bool order_is_over(const struct order *o, uint64_t now_ns);
 void order_free_agents(struct order *o);

@@ -158,7 +158,7 @@ static json_t *seen_json(const struct order *o, uint64_t now_ns, const struct or
     set_request(j, o);
     json_object_set_new(j, "created", time_json(o->created_ns));
     json_object_set_new(j, "ended", time_json(o->ended_ns));
-    json_object_set_new(j, "why", string_json(o->why));
+    json_object_set_new(j, "why", string_json(order_why(o)));
     json_object_set_new(j, "left_ns",
                         order_is_over(o, now_ns) ? number_json(0)
                         : end_ns                 ? number_json(end_ns > now_ns ? end_ns - now_ns : 0)

@@ -26,7 +26,7 @@ static void end_what_is_over(struct orders *o, uint64_t now_ns)
         uint64_t end_ns = order_end_ns(order);
         if (order->stage == ORDER_STANDS && end_ns && now_ns >= end_ns &&
             (!anybody_runs(order, now_ns) || now_ns - end_ns > GRACE_NS)) {
-            order_end(order, end_ns, "its time is over");
+            order_end(order, end_ns, CAPTURE_TIME_IS_OVER);
             order_give_place(order);
             log_info("capture %s is over: its time is over", order->request->name);
         }

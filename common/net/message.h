@@ -244,6 +244,9 @@ enum capture_phase {
 };
 /* An agent's text of one that it was told to stop: it does not know by whom. */
 #define CAPTURE_TOLD_TO_STOP "stopped by the collector's word"
+#define CAPTURE_TIME_IS_OVER "its time is over"
+#define CAPTURE_HOST_ENDED                                                                                             \
+    "ended by this host: " /* what its policy says follows: before its time, and not by a limit of the order */
 const char *capture_phase_name(int phase);
 const char *capture_keep_name(int keep);
 

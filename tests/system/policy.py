@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import struct
+import subprocess
 import sys
 import time
 
@@ -90,6 +91,13 @@ def what_is_narrowed_is_said():
         stopped(system, "narrow")
         packets = packets_of(system, "narrow")
         assert len(packets) == 7 and all(len(p.data) == 60 for p in packets), [len(p.data) for p in packets]
+        text = text_of(system, "narrow")
+        assert text.startswith("its limit of 7 packets") and "at most 60 bytes" in text, text
+        start(system, "told")
+        system.run("capture", "stop", "told")
+        stopped(system, "told")
+        text = text_of(system, "told")
+        assert text.startswith("stopped by ") and "collector's word" not in text and "at most 60 bytes" in text, text
         done = system.run("capture", "start", "--all", "-i", "lo", "--no-wait", "icmp", check=(1,))
         assert "lets nothing be captured on lo" in done.stderr, done.stderr
 
@@ -198,6 +206,21 @@ def the_kill_file_ends_all():
         fleet.wait_until(lambda: sorted(system.phases("one")) == ["running", "stopped"], "it to stay ended")
         system.run("capture", "start", "--on", "web-1", "--name", "new", "--no-wait", "icmp")
         fleet.wait_until(lambda: system.running("new", 1), "a new one to run")
+
+
+def what_a_host_ended_is_no_success():
+    with lab.Lab("web-1") as system:
+        system.start_agents("web-1")
+        waits = subprocess.Popen(system.inside("client") + [os.path.join(fleet.BIN, "fleetdump"), "capture", "start", "--all", "--name", "cut", "--for", "10m", "icmp"],
+                                 env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        fleet.wait_until(lambda: system.json("capture", "list") and system.running("cut", 1), "the capture to run")
+        with open(system.path("web-1.stop"), "w"):
+            pass
+        _, said = waits.communicate(timeout=fleet.WAIT_S)
+        assert waits.returncode == 3 and "web-1: ended by this host" in said and "web-1.stop is there" in said, (waits.returncode, said)
+        assert "web-1.stop is there" in system.order("cut")["why"], system.order("cut")
+        start(system, "none", check=(1,))
 
 
 def a_tightened_policy_narrows_what_runs():
@@ -325,7 +348,7 @@ def an_organisation_certifies():
 
 
 STORIES = (off_by_default, what_is_narrowed_is_said, payload_is_cut_at_the_source, forbidden_packets_never_come, the_kill_file_ends_all,
-           a_tightened_policy_narrows_what_runs, hours_are_kept, the_host_keeps_its_own_journal, signed_orders_alone, an_organisation_certifies)
+           what_a_host_ended_is_no_success,            a_tightened_policy_narrows_what_runs, hours_are_kept, the_host_keeps_its_own_journal, signed_orders_alone, an_organisation_certifies)
 
 
 if __name__ == "__main__":
