@@ -2,6 +2,7 @@
 #include "agent/doctor.h"
 #include "agent/capture/ring.h"
 #include "agent/config.h"
+#include "agent/journal.h"
 #include "agent/order.h"
 #include "agent/policy.h"
 #include "agent/privileges.h"
@@ -172,6 +173,13 @@ static void check_spool(struct visit *v)
     spool_close(s);
 }
 
+static void check_audit(struct visit *v)
+{
+    char folder[PATH_MAX + sizeof JOURNAL_FOLDER];
+    snprintf(folder, sizeof folder, "%s" JOURNAL_FOLDER, v->c->spool);
+    doctor_audit(v->d, folder, "systemctl restart fleetdump-agent");
+}
+
 /* Bytes that the system could still give, or 0. */
 static uint64_t memory_available(void)
 {
@@ -304,9 +312,9 @@ static void check_policy(struct visit *v)
 
 /* ---------------------------------------------------------------- all of it */
 
-static void (*const checks[])(struct visit *v) = {check_version, check_privileges, check_users,
-                                                  check_running, check_clock,      check_memory,
-                                                  check_spool,   check_policy,     check_collector};
+static void (*const checks[])(struct visit *v) = {check_version, check_privileges, check_users, check_running,
+                                                  check_clock,   check_memory,     check_spool, check_audit,
+                                                  check_policy,  check_collector};
 
 struct doctor_options {
     const char *config;

@@ -71,6 +71,13 @@ static void check_retention(struct visit *v)
     }
 }
 
+static void check_audit(struct visit *v)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s/audit", v->c->data);
+    doctor_audit(v->d, folder, "systemctl restart fleetdump-collector");
+}
+
 /* ---------------------------------------------------------------- this host */
 
 static void check_clock(struct visit *v)
@@ -163,8 +170,8 @@ static void check_connections(struct visit *v)
 
 /* ---------------------------------------------------------------- all of it */
 
-static void (*const checks[])(struct visit *v) = {check_version, check_clock,  check_data,       check_retention,
-                                                  check_files,   check_listen, check_connections};
+static void (*const checks[])(struct visit *v) = {check_version, check_clock, check_data,   check_retention,
+                                                  check_audit,   check_files, check_listen, check_connections};
 
 int collector_doctor(const struct collector_options *o)
 {

@@ -1,8 +1,10 @@
 #include "common/base/doctor.h"
+
 #include "common/base/audit.h"
 #include "common/base/clock.h"
 #include "common/base/fs.h"
 #include "common/base/units.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -182,6 +184,26 @@ void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, const
                free_bytes <= floor_bytes ? "nothing more is written" : "soon nothing more is written");
     doctor_mend(d, "free some space there, or say in %s: floor = %s", config,
                 units_format(UNIT_BYTES, free_bytes / 2, has, sizeof has));
+}
+
+void doctor_audit(struct doctor *d, const char *folder, const char *restart)
+{
+    struct error e = ERROR_INIT;
+    struct audit_report report = {0};
+    if (access(folder, F_OK) != 0 && errno == ENOENT) /* it has not run yet */
+        return;
+    int r = audit_verify(folder, NULL, NULL, NULL, &report, &e);
+    if (r == 0)
+        doctor_say(d, DOCTOR_OK, "audit", "%s: all fits up to number %llu", folder,
+                   (unsigned long long)report.last.seq);
+    else if (r == ERROR_CORRUPT) {
+        doctor_say(d, DOCTOR_FAILURE, "audit", "%s: %s", folder, e.text);
+        doctor_mend(d, "mv %s %s.evidence && %s    (look at it first: somebody has changed it, or the disk has)",
+                    folder, folder, restart);
+    } else {
+        doctor_say(d, DOCTOR_WARNING, "audit", "%s: %s", folder, e.text);
+        doctor_mend(d, "the same as root, with sudo");
+    }
 }
 
 void doctor_version(struct doctor *d)

@@ -40,6 +40,9 @@ void doctor_clock(struct doctor *d);
 /* Free space at `path` (or the nearest folder above that exists), of which `floor_bytes` are never used; `key` names that in `config`. */
 void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, const char *config);
 
+/* Whether all lines of the audit in `folder` fit (audit.h); `restart`: what begins a new one when the broken one was moved away. */
+void doctor_audit(struct doctor *d, const char *folder, const char *restart);
+
 /* This program's version, and the kernel's. */
 void doctor_version(struct doctor *d);
 

@@ -111,6 +111,25 @@ def check_policy(system):
     assert "edit " + operators in policy_of("allow = yes\n", {"operators"})["operators"][0]["mend"]
 
 
+def check_audit(system):
+    """A line that was changed is named, on both sides."""
+    agent = ("fleetdump-agent", *config_of(system, "web-1"))
+    collector = ("fleetdump-collector", "--config", system.path("collector.conf"), "--listen", system.address)
+    system.run("capture", "start", "--all", "--no-wait", "--for", "1s", "--name", "noted", "tcp", check=None)
+    for program, folder in ((agent, system.path("spool-web-1.audit")), (collector, system.path("store", "audit"))):
+        path = os.path.join(folder, "audit.jsonl")
+        fleet.wait_until(lambda: os.path.getsize(path), "a line in the audit")
+        assert doctor(system, *program, check=())["audit"][0]["verdict"] == "ok"
+        with open(path, "r+b") as file:
+            first = file.readline()
+            file.seek(first.index(b'"event":"') + 9)
+            file.write(b"X")
+        found = doctor(system, *program, check={"audit"})["audit"][0]
+        assert "audit.jsonl, line 1 " in found["found"] and folder + ".evidence" in found["mend"], found
+        with open(path, "r+b") as file:
+            file.write(first)
+
+
 def check_stopped(system):
     system.stop_agent("web-1")
     doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check={"running"})
@@ -128,6 +147,7 @@ def main():
         check_broken(system)
         check_secrets(system)
         check_policy(system)
+        check_audit(system)
         check_stopped(system)
         table = subprocess.run([os.path.join(fleet.BIN, "fleetdump"), "doctor"], env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address),
                                stdout=subprocess.PIPE, text=True, check=False)
