@@ -83,6 +83,8 @@ static int look_at_name(void *context, const struct store_capture_info *c)
 int explain_unknown(struct store_reader *r, const struct store_scan *scan, const char *glob, struct error *e)
 {
     struct meant m = {.glob = glob};
+    if (glob[strcspn(glob, "*?")])
+        return 0; /* a pattern may fit nothing yet */
     suggest_begin(&m.suggest, glob, strlen(glob));
     int code = store_each_capture(r, scan, look_at_name, &m, e);
     if (code == 0 && !m.found)

@@ -118,7 +118,7 @@ def a_capture_that_nobody_knows_is_an_error():
             done = system.run(*command, "--capture", "mondya", check=(1,))
             assert "no capture is called 'mondya': did you mean 'monday'?" in done.stderr, done.stderr
             assert not os.path.exists(path)
-        system.run("flows", "--capture", "tues*", check=(1,))
+        assert system.flows("--capture", "tues*") == []  # a pattern may fit nothing yet
         assert system.flows("port 80", "--capture", "mon*")
         assert not system.flows("port 80", "--capture", "mon*", "--until", "@1")
 
