@@ -80,13 +80,27 @@ static int look_at_name(void *context, const struct store_capture_info *c)
     return 0;
 }
 
+/* What was dropped was a capture all the same. */
+static int look_at_dropped(void *context, const struct store_dropped_info *d, struct error *e)
+{
+    struct meant *m = context;
+    (void)e;
+    m->found = m->found || glob_match(m->glob, d->capture, strlen(d->capture));
+    return 0;
+}
+
 int explain_unknown(struct store_reader *r, const struct store_scan *scan, const char *glob, struct error *e)
 {
     struct meant m = {.glob = glob};
     if (glob[strcspn(glob, "*?")])
         return 0; /* a pattern may fit nothing yet */
     suggest_begin(&m.suggest, glob, strlen(glob));
+    struct store_scan ever = *scan;
+    ever.since_ns = 0;
+    ever.until_ns = UINT64_MAX;
     int code = store_each_capture(r, scan, look_at_name, &m, e);
+    if (code == 0)
+        code = store_each_dropped(r, &ever, look_at_dropped, &m, e);
     if (code == 0 && !m.found)
         code = error_set(e, ERROR_NOT_FOUND, "no capture is called '%.255s'%s%s%s (`fleetdump captures` lists them)",
                          glob, m.word ? ": did you mean '" : "", m.word ? m.word : "", m.word ? "'?" : "");

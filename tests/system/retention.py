@@ -54,7 +54,9 @@ def expire_all(system):
 
 
 def others_are_not_told(system):
-    system.run("flows", "", "--capture", "tuesday")
+    system.run("flows", "", "--capture", "tues*")
+    done = system.run("flows", "", "--capture", "tuesday", check=(1,))
+    assert "no capture is called 'tuesday'" in done.stderr, done.stderr
     system.run("flows", "", "--capture", "monday", "--on", "web-2")
     system.run("flows", "port 53 and not agent web-1", "--capture", "monday")
     system.run("flows", "agent web-1", "--capture", "monday", check=(3,))
