@@ -166,7 +166,7 @@ static void converse(struct child *c, const struct buffer *input, struct buffer 
 /* The line that begins with `word` (the last of them), or the last line at all with word NULL. */
 static size_t last_line(const struct buffer *b, const char *word, const char **found)
 {
-    const char *text = (const char *)b->data, *end = text + b->len;
+    const char *text = (const char *)b->data, *end = text ? text + b->len : NULL;
     size_t length = 0, skip = word ? strlen(word) : 0;
     for (const char *p = text; p && p < end;) {
         const char *stop = memchr(p, '\n', (size_t)(end - p));

@@ -24,18 +24,9 @@ def log_of(system, name):
         return log.read()
 
 
-def has(word):
-    with open(os.path.join(fleet.BIN, "fleetdump-agent"), "rb") as program:
-        return word in program.read()
-
-
-def sanitized():
-    return has(b"__asan_init") or has(b"__tsan_init")
-
-
 def deadly(*without):
     """What kills in this build."""
-    return [name for name, always in DEADLY.items() if name not in without and (always or not sanitized())]
+    return [name for name, always in DEADLY.items() if name not in without and (always or not fleet.sanitized())]
 
 
 class Outside:
@@ -114,7 +105,7 @@ def the_agents_processes_are_refused_files_and_connections(system):
     if "no Landlock" in log():
         fleet.skip("this kernel has no Landlock")
     for kind, attempts in kinds.items():
-        if kind in ("shipper", "capturer", "check", "recovery") and sanitized():
+        if kind in ("shipper", "capturer", "check", "recovery") and fleet.sanitized():
             attempts = [a for a in attempts if a != "list=/proc"]
         expect_refused(log(), kind, attempts)
     assert outside.untouched()
@@ -230,7 +221,7 @@ STORIES = (the_agents_processes_are_refused_files_and_connections, the_monitor_d
 def main():
     if os.geteuid() != 0:
         fleet.skip("capturing needs root")
-    if not has(b"FLEETDUMP_FAULT"):
+    if not fleet.has(b"FLEETDUMP_FAULT"):
         fleet.skip("built without fault points")
     for story in STORIES:
         if len(sys.argv) > 1 and story.__name__ not in sys.argv[1:]:
