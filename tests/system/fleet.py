@@ -31,6 +31,11 @@ def has(word):
 def sanitized():
     return has(b"__asan_init") or has(b"__tsan_init")
 
+
+def quarantine_kib(processes=1):
+    """What that many processes keep of freed memory in a build with a sanitizer."""
+    return processes * (256 << 10) if sanitized() else 0
+
 MEMORY, MEMORY_LEAST = "/dev/shm", 1 << 30
 
 

@@ -6,7 +6,7 @@
  *
  * Wanted packets go into FILE.<n>.pcap (n: the interface's number on the command line), companions (-c) into FILE.<n>.more. -x: only whether the
  * interfaces can be opened. Lines on standard output: "open N LINKTYPE", "down N", "up N", "gone N", "name N NAME", "error TEXT", and at the end
- * "end N WANTED COMPANIONS OUTGOING KERNEL INTERFACE". Lines on standard input: "hold" stops reading, "go" goes on; its end ends the program, after RING_RETIRE_MS
+ * "end N WANTED COMPANIONS OUTGOING KERNEL INTERFACE". Lines on standard input: "hold" stops reading, "go" goes on; its end ends the program, after QUIET_MS
  * without a packet.
  */
 #include "agent/capture/ring.h"
@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define QUIET_MS (8 * RING_RETIRE_MS) /* the kernel's timer may be late on a busy machine */
 #include <unistd.h>
 
 #define MOST 8
@@ -116,7 +118,7 @@ static void run(struct tapped *all, int count)
             fds[i] = (struct pollfd){.fd = hold ? -1 : ring_fd(all[i].ring), .events = POLLIN};
         fds[count] = (struct pollfd){.fd = open ? 0 : -1, .events = POLLIN};
         fds[count + 1] = (struct pollfd){.fd = watch, .events = POLLIN};
-        (void)poll(fds, (nfds_t)count + 2, open ? -1 : 2 * RING_RETIRE_MS);
+        (void)poll(fds, (nfds_t)count + 2, open ? -1 : QUIET_MS);
         taken = open; /* when it is closed, there is one more turn */
         if (fds[count].revents)
             open = command(&hold);

@@ -24,7 +24,6 @@ from namespaces import CLONE_NEWNET
 
 MINUTE_NS = 60 * 10**9
 GROWTH_KIB = 16 << 10  # of all the agent's processes, over a flood: allocators keep something
-QUARANTINE_KIB = 256 << 10  # that builds with a sanitizer keep of what was freed, in each process
 
 
 def enter(namespace):
@@ -344,8 +343,7 @@ def floods_and_garbage_do_no_harm():
         flood(200)
         after = system.tree()
         assert set(before) == set(after), (before, after)  # nobody was restarted
-        kept = len(after) * QUARANTINE_KIB if fleet.sanitized() else 0
-        assert sum(after.values()) - sum(before.values()) < GROWTH_KIB + kept, (before, after)
+        assert sum(after.values()) - sum(before.values()) < GROWTH_KIB + fleet.quarantine_kib(len(after)), (before, after)
         assert not taken.ever_ran() and all(c["code"] != 0 for c in taken.checked.values())
         audit = system.path("spool-web-1.audit")
         assert sum(os.path.getsize(os.path.join(audit, f)) for f in os.listdir(audit)) < 1 << 20, "a flood fills no disk"
