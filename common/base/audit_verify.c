@@ -92,45 +92,59 @@ int audit_walk_end(const struct audit_walk *w, struct error *e)
 
 /* ------------------------------------------------------------------ all of them */
 
-static int walk_full(struct audit_walk *w, int dirfd, uint64_t number, ino_t current, bool *was_current,
-                     struct error *e)
+static int walk_full(struct audit_walk *w, int fd, const char *name, struct error *e)
 {
-    char name[AUDIT_NAME_MAX];
-    struct stat st;
-    audit_file_name(number, name);
-    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return error_sys(e, errno, "%s: cannot be read", name);
+    uint64_t before = w->head.seq;
     int r = audit_walk_file(w, fd, name, e);
-    *was_current = *was_current || (fstat(fd, &st) == 0 && st.st_ino == current);
-    close(fd);
-    return r || !w->cut_bytes ? r : broken(w, name, 0, "the file ends amid a line", e);
+    if (r == 0 && w->cut_bytes)
+        r = broken(w, name, 0, "the file ends amid a line", e);
+    return r || w->head.seq != before ? r : broken(w, name, 0, "there is no line in it", e);
 }
 
-/* The file that is written to; it may become a full one, and another take its place, at any time: so it is opened
- * before the full ones are listed, and if it is found among them, there is a newer one. */
+static int walk_listed(struct audit_walk *w, int dirfd, uint64_t number, struct error *e)
+{
+    char name[AUDIT_NAME_MAX];
+    audit_file_name(number, name);
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int r = fd < 0 ? error_sys(e, errno, "%s: cannot be read", name) : walk_full(w, fd, name, e);
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* The file that is written to may become a full one, and another take its place, at any time. A full one has the number of its first line: so
+ * as long as there is one that goes on here, it comes first; if there was none after the other was opened, that one goes on. */
+static int walk_newest(struct audit_walk *w, int dirfd, struct error *e)
+{
+    int r = 0;
+    bool more = true;
+    while (r == 0 && more) {
+        char name[AUDIT_NAME_MAX];
+        int fd = openat(dirfd, AUDIT_CURRENT, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        audit_file_name(w->head.seq + 1, name);
+        int full = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        more = full >= 0;
+        if (more)
+            r = walk_full(w, full, name, e);
+        else if (fd >= 0)
+            r = audit_walk_file(w, fd, AUDIT_CURRENT, e);
+        if (full >= 0)
+            close(full);
+        if (fd >= 0)
+            close(fd);
+    }
+    return r;
+}
+
 static int walk_all(struct audit_walk *w, int dirfd, struct error *e)
 {
     uint64_t *files = NULL;
     size_t count = 0;
-    struct stat st = {0};
-    bool was_current = false;
-    int fd = openat(dirfd, AUDIT_CURRENT, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0)
-        (void)fstat(fd, &st);
     int r = audit_files(dirfd, &files, &count, e);
     for (size_t i = 0; r == 0 && i < count; i++)
-        r = walk_full(w, dirfd, files[i], fd >= 0 ? st.st_ino : 0, &was_current, e);
-    if (r == 0 && was_current) {
-        close(fd);
-        fd = openat(dirfd, AUDIT_CURRENT, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    }
-    if (r == 0 && fd >= 0)
-        r = audit_walk_file(w, fd, AUDIT_CURRENT, e);
-    if (fd >= 0)
-        close(fd);
+        r = walk_listed(w, dirfd, files[i], e);
     free(files);
-    return r;
+    return r ? r : walk_newest(w, dirfd, e);
 }
 
 int audit_verify(const char *folder, const struct audit_head *known, audit_line_fn *each, void *context,
