@@ -273,7 +273,7 @@ struct capture_request {
     uint64_t for_ns;    /* so long from when the collector starts it, and not beyond end_ns; 0: until end_ns */
     uint64_t issued_ns, expires_ns; /* the request itself is good between */
     uint8_t nonce[16];
-    char *who; /* "user@host", as the client says */
+    char *who; /* as its certificate names the client; in plain text "user@host", as it says */
     const uint8_t *signature;
     uint32_t signature_length;
 };
@@ -292,7 +292,7 @@ struct message_command {
     char *which; /* STOP, REMOVE: name (glob) or the beginning of an id */
     uint8_t partial;
     uint64_t wait_ms; /* for the agents' answers; 0: the collector's default */
-    char *who;        /* STOP, REMOVE: "user@host", as the client says; CHECK, START: it stands in the request */
+    char *who;        /* STOP, REMOVE: likewise; CHECK, START: it stands in the request */
 };
 
 struct net_order {
