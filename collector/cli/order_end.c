@@ -189,7 +189,8 @@ static void put_missing(const json_t *a, struct buffer *out)
         buffer_printf(out, "\n%s: %s%s%s", agent,
                       phase == PHASE_PENDING || phase == PHASE_MISSED ? "never came" : order_text(a, "phase"),
                       *text ? ": " : "", text);
-    else if (strncmp(text, CAPTURE_HOST_ENDED, strlen(CAPTURE_HOST_ENDED)) == 0)
+    else if (strncmp(text, CAPTURE_HOST_ENDED, strlen(CAPTURE_HOST_ENDED)) == 0 ||
+             strncmp(text, CAPTURE_REVOKED, strlen(CAPTURE_REVOKED)) == 0)
         buffer_printf(out, "\n%s: %s", agent, text);
     if (kernel)
         buffer_printf(out, "\n%s: %llu packets dropped by the kernel", agent, kernel);

@@ -29,6 +29,43 @@ int enroll_can_sign(const struct enroll *en, struct error *e)
 
 /* ------------------------------------------------------------------ what was revoked */
 
+/* Whether it means a certificate of that name. */
+static bool means_since(const struct enroll_revoked *v, uint8_t kind, const char *name, const char *serial,
+                        uint64_t since_ns)
+{
+    return v->serial[0] ? strcmp(v->serial, serial) == 0
+                        : v->kind == kind && strcmp(v->name, name) == 0 && since_ns < v->before_ns;
+}
+
+static bool means(const struct enroll_revoked *v, const struct identity *who)
+{
+    return means_since(v, who->kind, who->name, who->serial, who->not_before_ns);
+}
+
+/* Where connections are not encrypted, agents have no certificates. */
+static void mark_by(const struct enroll *en, const struct enroll_revoked *v, struct fleet_agent *a)
+{
+    if (!en->server->config->insecure_plaintext && means_since(v, IDENTITY_AGENT, a->name, a->serial, a->certified_ns))
+        a->revoked_ns = v->revoked_ns;
+}
+
+void enroll_mark(const struct enroll *en, struct fleet_agent *a)
+{
+    a->revoked_ns = 0;
+    for (size_t i = 0; i < en->revoked_count; i++)
+        mark_by(en, &en->revoked[i], a);
+}
+
+static void mark_all(const struct enroll *en, const struct enroll_revoked *v)
+{
+    struct fleet *f = en->server->fleet;
+    struct fleet_agent *named = v->serial[0] ? NULL : fleet_find(f, v->name);
+    if (named)
+        mark_by(en, v, named);
+    for (size_t i = 0; v->serial[0] && i < fleet_count(f); i++)
+        mark_by(en, v, fleet_at(f, i));
+}
+
 int enroll_add_revoked(struct enroll *en, const struct store_revocation *v, struct error *e)
 {
     uint64_t second = v->revoked_ns / NS_PER_S + 1; /* certificates begin at whole ones */
@@ -36,23 +73,18 @@ int enroll_add_revoked(struct enroll *en, const struct store_revocation *v, stru
     uv_mutex_lock(&en->lock);
     struct enroll_revoked *more = name ? realloc(en->revoked, (en->revoked_count + 1) * sizeof *more) : NULL;
     if (more) {
-        more[en->revoked_count] =
-            (struct enroll_revoked){.kind = v->kind, .name = name, .before_ns = second * NS_PER_S};
+        more[en->revoked_count] = (struct enroll_revoked){
+            .kind = v->kind, .name = name, .revoked_ns = v->revoked_ns, .before_ns = second * NS_PER_S};
         snprintf(more[en->revoked_count++].serial, sizeof more->serial, "%s", v->serial);
         en->revoked = more;
     }
     uv_mutex_unlock(&en->lock);
-    if (more)
+    if (more) {
+        mark_all(en, &more[en->revoked_count - 1]);
         return 0; /* cppcheck-suppress memleak ; the list has it */
+    }
     free(name);
     return error_set(e, ERROR_MEMORY, "no memory for what is revoked");
-}
-
-static bool means(const struct enroll_revoked *v, const struct identity *who)
-{
-    if (v->serial[0])
-        return strcmp(v->serial, who->serial) == 0;
-    return v->kind == who->kind && strcmp(v->name, who->name) == 0 && who->not_before_ns < v->before_ns;
 }
 
 int enroll_judge(const struct enroll *en, const struct identity *who, struct error *e)

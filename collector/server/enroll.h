@@ -41,6 +41,9 @@ void enroll_close(struct enroll *en); /* NULL is fine; after the loop has run em
 /* Whether a certificate was revoked (ERROR_REFUSED). */
 MUST_CHECK int enroll_judge(const struct enroll *en, const struct identity *who, struct error *e);
 
+/* Whether the certificate that the agent has come with is revoked: its revoked_ns. */
+void enroll_mark(const struct enroll *en, struct fleet_agent *a);
+
 /* An ENROLL: of somebody without a certificate, as first message (the session is closed with the answer), or of a session
  * that was welcomed. */
 void enroll_message(struct session *s, const struct message_enroll *m);

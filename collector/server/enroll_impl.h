@@ -10,6 +10,7 @@ struct enroll_revoked {
     uint8_t kind;
     char *name;
     char serial[IDENTITY_SERIAL_MAX + 1];
+    uint64_t revoked_ns;
     uint64_t before_ns; /* a whole second: certificates of the name that begin before */
 };
 
@@ -43,7 +44,7 @@ struct enroll {
 /* "no certificate can be made here": NULL if one can. */
 MUST_CHECK int enroll_can_sign(const struct enroll *en, struct error *e);
 
-/* Adds what was revoked (it is in the catalog). */
+/* Adds what was revoked (it is in the catalog), and marks the agents of the fleet that it means. */
 MUST_CHECK int enroll_add_revoked(struct enroll *en, const struct store_revocation *v, struct error *e);
 /* A certificate of this name is not to begin before. Any thread. */
 uint64_t enroll_earliest(struct enroll *en, uint8_t kind, const char *name);

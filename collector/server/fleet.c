@@ -1,6 +1,7 @@
 #include "collector/server/fleet.h"
 
 #include "common/base/glob.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,12 @@ int fleet_know(struct fleet *f, const char *name, const char *labels, uint64_t s
     return 0;
 }
 
+void fleet_certify(struct fleet_agent *a, const char *serial, uint64_t certified_ns)
+{
+    snprintf(a->serial, sizeof a->serial, "%s", serial);
+    a->certified_ns = certified_ns;
+}
+
 /* ------------------------------------------------------------------ from the catalog */
 
 struct loading {
@@ -166,6 +173,8 @@ static int load(void *context, const struct store_agent_info *info)
     struct loading *l = context;
     struct fleet_agent *a;
     int r = fleet_know(l->f, info->name, info->labels, info->last_seen_ns, &a, l->e);
+    if (r == 0)
+        fleet_certify(a, info->serial, info->certified_ns);
     return r == ERROR_LIMIT ? 0 : r; /* it is known again when it comes, if there is room then */
 }
 

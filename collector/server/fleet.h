@@ -20,12 +20,15 @@ struct fleet_agent {
     char **label; /* each; in memory of `labels_apart` */
     char *labels_apart;
     uint32_t label_count;
-    struct session *control;     /* its control connection, the newest; NULL: it is not connected */
-    unsigned orders;             /* orders.c's: captures that it is to run */
-    uint64_t seen_ns;            /* when something was last heard of it: wall clock */
-    uint64_t asked_ns;           /* a CHECK of then was not answered in time; 0: all were */
-    struct flush *flying, *next; /* fresh.c's: the FLUSH that it has not answered, and the one to be sent then */
-    char *flush_problem;         /* fresh.c's: why its last FLUSH was not answered well; NULL: it was */
+    struct session *control;           /* its control connection, the newest; NULL: it is not connected */
+    char serial[STORE_SERIAL_MAX + 1]; /* of the certificate that it came with last; "": unknown, or it had none */
+    uint64_t certified_ns;             /* since when that is good */
+    uint64_t revoked_ns;               /* enroll.c's: when that was revoked; 0: it was not */
+    unsigned orders;                   /* orders.c's: captures that it is to run */
+    uint64_t seen_ns;                  /* when something was last heard of it: wall clock */
+    uint64_t asked_ns;                 /* a CHECK of then was not answered in time; 0: all were */
+    struct flush *flying, *next;       /* fresh.c's: the FLUSH that it has not answered, and the one to be sent then */
+    char *flush_problem;               /* fresh.c's: why its last FLUSH was not answered well; NULL: it was */
 };
 
 struct fleet;
@@ -40,6 +43,9 @@ struct fleet_agent *fleet_find(const struct fleet *f, const char *name); /* NULL
 /* The agent of this name, made if it is new, has these labels now. ERROR_LIMIT, ERROR_MEMORY. */
 MUST_CHECK int fleet_know(struct fleet *f, const char *name, const char *labels, uint64_t seen_ns,
                           struct fleet_agent **out, struct error *e);
+
+/* The certificate that it has come with. */
+void fleet_certify(struct fleet_agent *a, const char *serial, uint64_t certified_ns);
 
 /* It is connected, but does not answer: it hangs, or the network does. */
 bool fleet_is_silent(const struct fleet_agent *a, uint64_t now_ns);

@@ -223,7 +223,9 @@ static char *why_not(const struct fleet_agent *a, const struct message_query *q)
 {
     char when[64], *text = NULL;
     int n;
-    if (!a->control && a->seen_ns)
+    if (a->revoked_ns)
+        n = asprintf(&text, CAPTURE_REVOKED " %s", units_format_time(a->revoked_ns, when, sizeof when));
+    else if (!a->control && a->seen_ns)
         n = asprintf(&text, "is not connected since %s", units_format_time(a->seen_ns, when, sizeof when));
     else if (!a->control)
         n = asprintf(&text, "is not connected");

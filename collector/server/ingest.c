@@ -131,6 +131,7 @@ static void see_agent(struct ingest *i, struct ingest_job *job)
         .addresses = job->addresses,
         .address_count = job->address_count,
         .seen_ns = job->arrived_ns,
+        .serial = job->serial,
         .certified_ns = job->certified_ns,
         .peer = job->peer,
         .status_json = job->status_json,

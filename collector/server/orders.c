@@ -241,6 +241,31 @@ void orders_agent_up(struct orders *o, struct session *agent)
     send_orders(o, a);
 }
 
+/* What an order that is over came to is not to change. */
+static void keep_revoked(struct order *o, struct order_agent *a, uint64_t now_ns)
+{
+    char text[ERROR_TEXT_MAX];
+    uint8_t phase = order_phase(o, a, now_ns);
+    uint64_t stopped_ns = order_agent_stopped_ns(a);
+    if (phase == a->state.capture_state.phase)
+        return;
+    order_say(a, phase, order_agent_text(o, a, now_ns, text, sizeof text));
+    a->since_ns = stopped_ns ? stopped_ns : a->since_ns;
+    o->changed = true;
+}
+
+void orders_agent_anew(struct orders *o, struct fleet_agent *a)
+{
+    uint64_t now = clock_wall_ns();
+    for (size_t i = 0; i < o->count; i++) {
+        struct order_agent *entry = order_agent(o->items[i], a->name);
+        if (entry && order_time_is_over(o->items[i], now))
+            keep_revoked(o->items[i], entry, now);
+        else if (entry)
+            order_drop_agent(o->items[i], entry);
+    }
+}
+
 void orders_agent_down(struct orders *o, struct session *agent)
 {
     commands_answer(o, agent->known, NULL);

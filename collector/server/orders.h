@@ -22,6 +22,9 @@
  *   COMMAND REMOVE: ERROR_BUSY if it is not over.
  *   The baseline is the configuration's: no command stops or removes it ('*' passes it over).
  *
+ * An agent that was revoked is not meant by what is started then, and runs nothing, whatever it said last: STOPPED (MISSED, if it never began), "was
+ * revoked ...". If it joins anew, it is another agent: what is over keeps that word, and where an order stands that means it, it begins from nothing.
+ *
  * JSON of DONE.manifest (CHECK, START) and of QUERY_ORDERS (an array of these, the newest first):
  *   {"id": hex, "capture": name, "state": "checked" | "pending" | "running" | "stopping" | "over" | "refused", "filter",
  *    "selector", "interfaces", "keep", "snaplen", "limits": {"packets", "bytes", "rate"}, "start", "end" (RFC 3339;
@@ -87,6 +90,8 @@ MUST_CHECK int orders_json(struct orders *o, const char *which, const struct ord
 /* Of control connections: one is up (send it its orders), gone, or sent CHECKED or CAPTURE_STATE. */
 void orders_agent_up(struct orders *o, struct session *agent);
 void orders_agent_down(struct orders *o, struct session *agent);
+void orders_agent_anew(struct orders *o,
+                       struct fleet_agent *a); /* before it is up: it was revoked, and has joined anew */
 void orders_checked(struct orders *o, struct session *agent, const struct message_checked *m);
 void orders_state(struct orders *o, struct session *agent, const struct message_capture_state *m);
 

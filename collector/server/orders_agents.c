@@ -69,13 +69,24 @@ int order_add_agent(struct order *o, struct fleet_agent *a, struct order_agent *
     return 0;
 }
 
+void order_drop_agent(struct order *o, struct order_agent *a)
+{
+    size_t at = (size_t)(a - o->agents);
+    if (!a->left_out)
+        a->is->orders -= o->stage == ORDER_KEEPING || o->stage == ORDER_STANDS;
+    message_free(&a->state);
+    memmove(a, a + 1, (o->agent_count - at - 1) * sizeof *a);
+    o->agent_count--;
+    o->changed = true;
+}
+
 int order_add_meant(struct order *o, struct error *e)
 {
     const struct fleet *f = o->orders->server->fleet;
     struct order_agent *a;
     int r = 0;
     for (size_t i = 0; r == 0 && i < fleet_count(f); i++)
-        if (order_means(o, fleet_at(f, i)))
+        if (order_means(o, fleet_at(f, i)) && !fleet_at(f, i)->revoked_ns)
             r = order_add_agent(o, fleet_at(f, i), &a, e);
     return r;
 }
@@ -110,15 +121,35 @@ void order_say(struct order_agent *a, uint8_t phase, const char *text)
         a->state.capture_state.phase = phase;
 }
 
-bool order_agent_runs(const struct order_agent *a)
+static bool said_that_it_runs(const struct order_agent *a)
 {
     uint8_t phase = a->state.capture_state.phase;
     return phase == PHASE_RUNNING || phase == PHASE_WAITING || phase == PHASE_FAILED;
 }
 
+bool order_agent_runs(const struct order_agent *a)
+{
+    return said_that_it_runs(a) && !a->is->revoked_ns;
+}
+
+uint64_t order_agent_stopped_ns(const struct order_agent *a)
+{
+    if (said_that_it_runs(a))
+        return a->is->revoked_ns;
+    return a->state.capture_state.phase == PHASE_STOPPED ? a->since_ns : 0;
+}
+
+/* Its phase is what revoking it made of it. */
+static bool ended_revoked(const struct order_agent *a)
+{
+    return a->is->revoked_ns && (said_that_it_runs(a) || a->state.capture_state.phase == PHASE_PENDING);
+}
+
 uint8_t order_phase(const struct order *o, const struct order_agent *a, uint64_t now_ns)
 {
     uint8_t phase = a->state.capture_state.phase;
+    if (ended_revoked(a))
+        return phase == PHASE_PENDING ? PHASE_MISSED : PHASE_STOPPED;
     return phase == PHASE_PENDING && order_time_is_over(o, now_ns) ? PHASE_MISSED : phase;
 }
 
@@ -140,8 +171,18 @@ static const char *away_text(const struct order_agent *a, char *buf, size_t len)
     return buf;
 }
 
+static const char *revoked_text(const struct order_agent *a, char *buf, size_t len)
+{
+    char when[64];
+    snprintf(buf, len, CAPTURE_REVOKED " %s%s", units_format_time(a->is->revoked_ns, when, sizeof when),
+             said_that_it_runs(a) ? "; what its host still captures by itself is not taken" : "");
+    return buf;
+}
+
 const char *order_agent_text(const struct order *o, const struct order_agent *a, uint64_t now_ns, char *buf, size_t len)
 {
+    if (ended_revoked(a))
+        return revoked_text(a, buf, len);
     const char *text = a->state.capture_state.text ? a->state.capture_state.text : "";
     uint8_t phase = order_phase(o, a, now_ns);
     size_t told = strlen(CAPTURE_TOLD_TO_STOP);

@@ -97,13 +97,16 @@ void orders_tick(uv_timer_t *timer);
 bool order_means(const struct order *o, const struct fleet_agent *a);
 struct order_agent *order_agent(const struct order *o, const char *name); /* NULL: none */
 MUST_CHECK int order_add_agent(struct order *o, struct fleet_agent *a, struct order_agent **out, struct error *e);
-MUST_CHECK int order_add_meant(struct order *o, struct error *e); /* all that are known */
+void order_drop_agent(struct order *o, struct order_agent *a);
+MUST_CHECK int order_add_meant(struct order *o, struct error *e); /* all that are known and were not revoked */
 MUST_CHECK int order_take_state(struct order_agent *a, const struct message_capture_state *m, struct error *e);
 void order_say(struct order_agent *a, uint8_t phase, const char *text); /* what the collector itself knows of it */
 uint8_t order_phase(const struct order *o, const struct order_agent *a,
-                    uint64_t now_ns);                                   /* MISSED for PENDING at its end */
+                    uint64_t now_ns); /* MISSED for PENDING at its end; of who was revoked the phase that it ended in */
 bool order_agent_is_here(const struct order_agent *a, uint64_t now_ns); /* connected, and it answers */
-bool order_agent_runs(const struct order_agent *a); /* it said so last; waiting and trying again, too */
+bool order_agent_runs(
+    const struct order_agent *a); /* it said so last; waiting and trying again, too; nobody who was revoked */
+uint64_t order_agent_stopped_ns(const struct order_agent *a); /* since when it has, after it ran; 0: it has not */
 const char *order_agent_text(const struct order *o, const struct order_agent *a, uint64_t now_ns, char *buf,
                              size_t len);
 /* Why it is over, "" if it is not: where hosts ended it before its time, what the first of them said. */

@@ -14,7 +14,7 @@ static bool fits(const struct order *o, const char *glob)
 
 static bool has_stopped(const struct order_agent *a)
 {
-    return a->state.capture_state.phase == PHASE_STOPPED;
+    return order_agent_stopped_ns(a) != 0;
 }
 
 /* Whether it captured or captures, as far as is known. */
@@ -26,12 +26,12 @@ static bool may_hold(const struct order_agent *a)
 
 static bool is_all_here(const struct order_agent *a)
 {
-    return has_stopped(a) && a->reaches_ns >= a->since_ns;
+    return has_stopped(a) && a->reaches_ns >= order_agent_stopped_ns(a);
 }
 
 static bool is_of_time(const struct order *o, const struct order_agent *a, const struct message_query *q)
 {
-    bool before = has_stopped(a) && a->since_ns + CLOCKS_NS < q->since_ns;
+    bool before = has_stopped(a) && order_agent_stopped_ns(a) + CLOCKS_NS < q->since_ns;
     bool behind = q->until_ns < o->created_ns - CLOCKS_NS;
     return !before && !behind;
 }

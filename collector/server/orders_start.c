@@ -313,9 +313,25 @@ static void on_inspected(uv_work_t *work, int status)
     command_unuse(c);
 }
 
+/* The first of those that were revoked that would be meant; NULL: there is none. */
+static const struct fleet_agent *revoked_that_is_meant(const struct order *o)
+{
+    const struct fleet *f = o->orders->server->fleet;
+    for (size_t i = 0; i < fleet_count(f); i++)
+        if (fleet_at(f, i)->revoked_ns && order_means(o, fleet_at(f, i)))
+            return fleet_at(f, i);
+    return NULL;
+}
+
 static int nobody_is_meant(const struct command *c, struct error *e)
 {
     const struct fleet *f = c->orders->server->fleet;
+    const struct fleet_agent *revoked = revoked_that_is_meant(c->order);
+    if (revoked)
+        return error_set(e, ERROR_NOT_FOUND,
+                         "no agent is meant but such as were revoked, as %.200s: to let it join anew, `fleetdump admin "
+                         "enroll --name %.200s`",
+                         revoked->name, revoked->name);
     char *selector = request_selector(c->order->request);
     struct buffer b = {.limit = 300};
     for (size_t i = 0; i < fleet_count(f) && i < 5; i++)

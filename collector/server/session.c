@@ -235,6 +235,15 @@ static void begin(struct session *s, const struct message *m)
     session_refuse(s, ERROR_INVALID, "a connection begins with a HELLO");
 }
 
+/* One that was revoked, and has joined anew, begins anew. */
+static void take_certificate(struct session *s, struct fleet_agent *a)
+{
+    if (a->revoked_ns)
+        orders_agent_anew(s->server->orders, a);
+    fleet_certify(a, s->is.serial, s->is.not_before_ns);
+    enroll_mark(s->server->enroll, a);
+}
+
 /* Of two control connections of one agent the newer one counts: the older is one that the agent has lost. */
 static void control_up(struct session *s, const char *labels)
 {
@@ -252,12 +261,15 @@ static void control_up(struct session *s, const char *labels)
     }
     a->control = s;
     s->known = a;
+    take_certificate(s, a);
     welcome(s);
     orders_agent_up(server->orders, s);
 }
 
 static void agent_seen(struct session *s, struct ingest_job *job)
 {
+    if (s->closing) /* revoked meanwhile, say */
+        return;
     if (job->result == ERROR_CONFLICT) {
         session_refuse(s, job->result, job->error.text);
         return;

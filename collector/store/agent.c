@@ -58,6 +58,8 @@ static int put_agent(struct db *db, const struct store_agent *a, struct error *e
     sql_text(&q, a->peer ? a->peer : "");
     sql_text(&q, a->status_json);
     sql_u64(&q, a->seen_ns);
+    sql_text(&q, a->serial ? a->serial : "");
+    sql_u64(&q, a->certified_ns);
     return sql_run(&q, e);
 }
 

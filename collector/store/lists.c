@@ -470,7 +470,7 @@ static int give_unknown(const struct listing *l, size_t *at,
                         int (*each)(void *context, const struct store_agent_info *a), void *context)
 {
     struct store_agent_info a = {
-        .name = l->items[*at].sum.agent, .software = "", .labels = "", .peer = "", .status_json = ""};
+        .name = l->items[*at].sum.agent, .software = "", .labels = "", .peer = "", .status_json = "", .serial = ""};
     a.software = l->items[*at].sum.software;
     add_stored(&a, l, at);
     return each(context, &a);
@@ -488,6 +488,8 @@ static int give_agent(struct store_reader *r, const struct sql *q, const struct 
         .status_json = sql_get_text(q, 4),
         .first_seen_ns = sql_get_u64(q, 5),
         .last_seen_ns = sql_get_u64(q, 6),
+        .serial = sql_get_text(q, 7),
+        .certified_ns = sql_get_u64(q, 8),
     };
     int result = 0;
     while (!result && *at < l->count && strcmp(l->items[*at].sum.agent, a.name) < 0)
@@ -534,7 +536,9 @@ int store_each_known(struct store_reader *r, int (*each)(void *context, const st
                                            .peer = sql_get_text(&q, 3),
                                            .status_json = sql_get_text(&q, 4),
                                            .first_seen_ns = sql_get_u64(&q, 5),
-                                           .last_seen_ns = sql_get_u64(&q, 6)};
+                                           .last_seen_ns = sql_get_u64(&q, 6),
+                                           .serial = sql_get_text(&q, 7),
+                                           .certified_ns = sql_get_u64(&q, 8)};
         result = each(context, &a);
         if (result)
             break;

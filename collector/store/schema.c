@@ -124,6 +124,10 @@ const struct db_kind partition_kind = {
     "serial TEXT NOT NULL," /* '': all of the name that were made until then */                                        \
     "revoked_ns INT NOT NULL, revoked_by TEXT NOT NULL) STRICT;"
 
+/* The certificate that it came with last. Since version 5: of those before, one that began when it was last seen. */
+#define AGENT_CERTIFIED "serial TEXT NOT NULL DEFAULT ''"
+#define AGENT_SINCE     "certified_ns INT NOT NULL DEFAULT 0"
+
 static const char catalog_schema[] =
     /* id is never given twice, and the folder's name ends in it. */
     "CREATE TABLE partition ("
@@ -151,8 +155,8 @@ static const char catalog_schema[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INT NOT NULL) STRICT, WITHOUT ROWID;"
 
     "CREATE TABLE agent (name TEXT PRIMARY KEY, install BLOB NOT NULL, software TEXT NOT NULL, labels TEXT NOT NULL, "
-    "peer TEXT NOT NULL, status TEXT NOT NULL, first_seen_ns INT NOT NULL, last_seen_ns INT NOT NULL) STRICT, WITHOUT "
-    "ROWID;"
+    "peer TEXT NOT NULL, status TEXT NOT NULL, first_seen_ns INT NOT NULL, last_seen_ns INT NOT NULL, " AGENT_CERTIFIED
+    ", " AGENT_SINCE ") STRICT, WITHOUT ROWID;"
 
     /* [from, to]: to is NULL while the agent has it. */
     "CREATE TABLE address (agent TEXT NOT NULL, family INT NOT NULL, addr BLOB NOT NULL, from_ns INT NOT NULL, to_ns "
@@ -161,8 +165,12 @@ static const char catalog_schema[] =
 
     ORDERS_TABLE USERS_TABLE CREDENTIAL_TABLES;
 
-static const char *const catalog_steps[CATALOG_VERSION] = {
-    [1] = ORDERS_TABLE, [2] = USERS_TABLE, [3] = CREDENTIAL_TABLES};
+static const char *const catalog_steps[CATALOG_VERSION] = {[1] = ORDERS_TABLE,
+                                                           [2] = USERS_TABLE,
+                                                           [3] = CREDENTIAL_TABLES,
+                                                           [4] = "ALTER TABLE agent ADD COLUMN " AGENT_CERTIFIED
+                                                                 "; ALTER TABLE agent ADD COLUMN " AGENT_SINCE
+                                                                 "; UPDATE agent SET certified_ns = last_seen_ns;"};
 
 #define SUMS_COLUMNS                                                                                                   \
     "chunks, rows, packets, head_bytes, body_bytes, bodies, database_bytes, heads, since_ns, until_ns, "               \
@@ -202,8 +210,9 @@ static const char *const catalog_sql[] = {
     /* Copies for a catalog made anew: what COPY gives is bound to PASTE (streams: PUT). */
     [CATALOG_STREAM_COPY] = "SELECT epoch, agent, capture, head_next, ended, restored, first_ns, last_ns FROM stream",
     [CATALOG_AGENT_COPY] =
-        "SELECT name, install, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent",
-    [CATALOG_AGENT_PASTE] = "INSERT OR IGNORE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "SELECT name, install, software, labels, peer, status, first_seen_ns, last_seen_ns, serial, certified_ns FROM "
+        "agent",
+    [CATALOG_AGENT_PASTE] = "INSERT OR IGNORE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [CATALOG_ADDRESS_COPY] = "SELECT agent, family, addr, from_ns, to_ns FROM address",
     [CATALOG_ADDRESS_PASTE] = "INSERT OR IGNORE INTO address VALUES (?, ?, ?, ?, ?)",
     [CATALOG_META_GET] = "SELECT value FROM meta WHERE name = ?",
@@ -213,12 +222,14 @@ static const char *const catalog_sql[] = {
     [CATALOG_AGENT_FIND] = "SELECT install, last_seen_ns FROM agent WHERE name = ?",
     /* status NULL leaves the old one */
     [CATALOG_AGENT_PUT] =
-        "INSERT INTO agent (name, install, software, labels, peer, status, first_seen_ns, last_seen_ns) VALUES "
-        "(?1, ?2, ?3, ?4, ?5, coalesce(?6, ''), ?7, ?7) ON CONFLICT (name) DO UPDATE SET install = "
-        "excluded.install, software = excluded.software, labels = excluded.labels, peer = excluded.peer, "
-        "status = coalesce(?6, status), last_seen_ns = max(last_seen_ns, excluded.last_seen_ns)",
+        "INSERT INTO agent (name, install, software, labels, peer, status, first_seen_ns, last_seen_ns, serial, "
+        "certified_ns) VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, ''), ?7, ?7, ?8, ?9) ON CONFLICT (name) DO UPDATE SET "
+        "install = excluded.install, software = excluded.software, labels = excluded.labels, peer = excluded.peer, "
+        "status = coalesce(?6, status), last_seen_ns = max(last_seen_ns, excluded.last_seen_ns), serial = "
+        "excluded.serial, certified_ns = excluded.certified_ns",
     [CATALOG_AGENT_LIST] =
-        "SELECT name, software, labels, peer, status, first_seen_ns, last_seen_ns FROM agent ORDER BY name",
+        "SELECT name, software, labels, peer, status, first_seen_ns, last_seen_ns, serial, certified_ns FROM agent "
+        "ORDER BY name",
     [CATALOG_ADDRESS_LIST] =
         "SELECT family, addr, from_ns, to_ns FROM address WHERE agent = ? ORDER BY to_ns IS NOT NULL, "
         "from_ns DESC, family, addr LIMIT ?",

@@ -8,7 +8,7 @@
 #include "collector/store/db.h"
 
 #define PARTITION_VERSION 1u
-#define CATALOG_VERSION   4u
+#define CATALOG_VERSION   5u
 
 /* Statements on a flows.db; their values and results stand beside the texts. */
 enum partition_sql {

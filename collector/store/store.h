@@ -82,7 +82,8 @@ struct store_agent {
     const char *software;
     const char *labels;
     uint8_t install[16];
-    uint64_t certified_ns;                  /* since when his certificate is good; 0: he has none */
+    const char *serial;                     /* of his certificate; NULL: he has none */
+    uint64_t certified_ns;                  /* since when it is good; 0: likewise */
     const struct filter_address *addresses; /* times unused */
     uint32_t address_count;
     uint64_t seen_ns;
@@ -222,6 +223,8 @@ void store_chunk_free(struct store_chunk *c);
 struct store_agent_info {
     const char *name, *software, *labels, *peer, *status_json;
     uint64_t first_seen_ns, last_seen_ns;
+    const char *serial;                     /* of the certificate that it came with last, "": unknown or none */
+    uint64_t certified_ns;                  /* since when that is good; 0: it had none */
     uint64_t chunks, packets, bytes;        /* stored now */
     const struct filter_address *addresses; /* with the times in which the agent had them */
     uint32_t address_count;
@@ -229,7 +232,7 @@ struct store_agent_info {
 MUST_CHECK int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
                                 void *context, struct error *e);
 
-/* Of each agent that ever said hello: its name, labels, and when it was last seen; nothing of what is stored. By name. */
+/* Of each agent that ever said hello: its name, labels, certificate, and when it was last seen; nothing of what is stored. By name. */
 MUST_CHECK int store_each_known(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
                                 void *context, struct error *e);
 

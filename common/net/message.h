@@ -247,6 +247,8 @@ enum capture_phase {
 #define CAPTURE_TIME_IS_OVER "its time is over"
 #define CAPTURE_HOST_ENDED                                                                                             \
     "ended by this host: " /* what its policy says follows: before its time, and not by a limit of the order */
+/* The collector's text of an agent that was revoked while it ran. */
+#define CAPTURE_REVOKED "was revoked"
 const char *capture_phase_name(int phase);
 const char *capture_keep_name(int keep);
 

@@ -15,6 +15,7 @@ import time
 
 import certificates
 import fleet
+import wire
 from fleet import wait_until
 
 PCAP = bytes.fromhex("d4c3b2a1020004000000000000000000000004000100000000000000000000000e0000000e000000") + bytes(14)
@@ -331,6 +332,58 @@ def revocation():
         assert said.returncode == 1 and "revoked" in said.stderr, said
 
 
+def captures_of_the_revoked():
+    """Who was revoked runs nothing and holds no place, also after a restart of the collector; who joins anew under the name begins from nothing."""
+    with Hub() as hub:
+        hub.up()
+        for name in ("web-1", "web-2"):
+            hub.join(name, hub.enroll(name))
+        agent = lambda name: wire.Agent(hub, name, tls=hub.path("tls-" + name))
+        of_web1 = lambda client, which: [a for a in client.order(which)["agents"] if a["agent"] == "web-1"][0]
+        with agent("web-1") as web1, agent("web-2"):
+            with wire.Client(hub.address, hub.path("home")) as client:
+                start = lambda name, **more: client.command("start", wire.request(name, **more))
+                for name, more in (("all", {}), ("old", {"on": ["web-1"]}), ("ended", {"on": ["web-1"]})):
+                    assert start(name, seconds=0, **more)["code"] == 0
+                for n in range(60):
+                    assert start("busy-%d" % n, on=["web-1"], seconds=3600)["code"] == 0
+                wait_until(lambda: len(web1.running) == 64, "64 captures to run, with the baseline")
+                assert "has 64 captures" in start("more")["text"]
+                hub.run("admin", "revoke", "web-1")
+                wait_until(lambda: not hub.connected("web-1"), "it to be gone")
+                client.command("stop", which="ended")
+            for again in (False, True):
+                if again:
+                    hub.restart()
+                with wire.Client(hub.address, hub.path("home")) as client:
+                    for name, state in (("all", "running"), ("old", "over"), ("ended", "over")):
+                        order, one = client.order(name), of_web1(client, name)
+                        assert (order["state"], one["phase"], one["text"][:11]) == (state, "stopped", "was revoked"), order
+        shown = hub.run("capture", "show", "old").stdout
+        assert re.search("web-1 +stopped .*was revoked 2", shown), shown
+        assert {c["capture"]: c["on"] for c in hub.json("capture", "list", "?l*")} == {"all": "1/2", "old": "1"}
+        with wire.Client(hub.address, hub.path("home")) as client:
+            start = lambda name, **more: client.command("start", wire.request(name, **more))
+            said = start("none", on=["web-1"])
+            assert said["code"] == -8 and "such as were revoked, as web-1" in said["text"], said
+            said = start("more")
+            assert said["code"] == 0 and [a["agent"] for a in said["manifest"]["agents"]] == ["web-2"], said
+            client.command("stop", which="busy-*")
+            hub.join("web-1", hub.enroll("web-1"))
+            with agent("web-1") as web1:
+                wait_until(lambda: web1.orders == ["all", "baseline", "more", "old"], "the captures that stand")
+                for name in web1.orders:
+                    wait_until(lambda: of_web1(client, name)["phase"] == "running", name)
+                    one = of_web1(client, name)
+                    assert one["connected"] and (one["packets"], one["text"]) == (1, ""), one
+                one = of_web1(client, "ended")
+                assert one["phase"] == "stopped" and one["text"].startswith("was revoked"), one
+                hub.restart()
+        with wire.Client(hub.address, hub.path("home")) as client:
+            assert of_web1(client, "ended")["text"].startswith("was revoked")
+            assert "is not connected since" in of_web1(client, "old")["text"]
+
+
 def labels():
     """A host may write what it likes into its agent.conf: who sees its packets is an administrator's word."""
     with Hub() as hub:
@@ -411,7 +464,7 @@ def an_organisations_own():
 
 
 def main():
-    stories = (from_nothing, tokens_that_are_refused, a_false_collector_is_told_nothing, approval, revocation, labels, renewal, an_organisations_own)
+    stories = (from_nothing, tokens_that_are_refused, a_false_collector_is_told_nothing, approval, revocation, captures_of_the_revoked, labels, renewal, an_organisations_own)
     chosen = sys.argv[1:]
     for story in stories:
         if not chosen or story.__name__ in chosen:

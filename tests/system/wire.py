@@ -11,6 +11,7 @@ import pathlib
 import re
 import secrets
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -128,10 +129,11 @@ class Closed(Exception):
 
 
 class Peer:
-    """A connection that was welcomed; `refused` says why if it was not."""
+    """A connection that was welcomed; `refused` says why if it was not. `tls`: a folder with ca.pem, cert.pem, key.pem."""
 
-    def __init__(self, address, role, agent="", labels=(), install=None):
+    def __init__(self, address, role, agent="", labels=(), install=None, tls=None):
         host, port = address.rsplit(":", 1)
+        self.tls = tls
         self.socket = self.connect(host, int(port))
         self.lock = threading.Lock()
         self.refused = None
@@ -142,7 +144,14 @@ class Peer:
             self.refused = message["text"]
 
     def connect(self, host, port):
-        return socket.create_connection((host, port), timeout=WAIT_S)
+        plain = socket.create_connection((host, port), timeout=WAIT_S)
+        if not self.tls:
+            return plain
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(os.path.join(self.tls, "ca.pem"))
+        context.load_cert_chain(os.path.join(self.tls, "cert.pem"), os.path.join(self.tls, "key.pem"))
+        return context.wrap_socket(plain)
 
     def __enter__(self):
         return self
@@ -179,8 +188,8 @@ class Peer:
 
 
 class Client(Peer):
-    def __init__(self, address):
-        super().__init__(address, "client")
+    def __init__(self, address, tls=None):
+        super().__init__(address, "client", tls=tls)
 
     def answer(self):
         """Until DONE: its code, text, manifest, and the bytes before it."""
@@ -232,8 +241,8 @@ class Agent:
     flushes     whether it answers FLUSH
     """
 
-    def __init__(self, system, name, labels=()):
-        self.system, self.name, self.labels = system, name, labels
+    def __init__(self, system, name, labels=(), tls=None):
+        self.system, self.name, self.labels, self.tls = system, name, labels, tls
         self.code, self.text, self.flushes = 0, "", True
         self.running = {}  # id: name
         self.orders = None  # of the last ORDERS: names
@@ -248,7 +257,7 @@ class Agent:
 
     def connect(self):
         self.orders = None
-        self.peer = Peer(self.system.address, "control", self.name, self.labels)
+        self.peer = Peer(self.system.address, "control", self.name, self.labels, tls=self.tls)
         assert not self.peer.refused, self.peer.refused
         for identity in self.running:
             self.tell(identity, "running")

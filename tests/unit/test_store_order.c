@@ -136,18 +136,40 @@ static void change_catalog(struct place *p, const char *sql)
     sqlite3_close(db);
 }
 
+static int note_known(void *context, const struct store_agent_info *a)
+{
+    buffer_printf(context, "%s [%s] %llu (%s)%llu; ", a->name, a->labels, (unsigned long long)a->last_seen_ns,
+                  a->serial, (unsigned long long)a->certified_ns);
+    return 0;
+}
+
+static void assert_known(struct place *p, const char *expected)
+{
+    struct store_reader *r = NULL;
+    struct buffer text = {0};
+    assert_int_equal(store_reader_open(p->s, &r, &p->e), 0);
+    assert_int_equal(store_each_known(r, note_known, &text, &p->e), 0);
+    buffer_u8(&text, 0);
+    assert_string_equal((char *)text.data, expected);
+    buffer_free(&text);
+    store_reader_close(r);
+}
+
 static void an_older_catalog_is_brought_up_to_date(void **state)
 {
     struct place *p = *state;
     commit_chunk(p->s, &(struct wish){.stream = 1}, T0);
+    assert_int_equal(store_agent_seen(p->s, &(struct store_agent){.name = "db-1", .seen_ns = 5}, &p->e), 0);
     store_close(p->s);
     change_catalog(p, "DROP TABLE orders; DROP TABLE users; DROP TABLE token; DROP TABLE credential; "
-                      "DROP TABLE revocation; PRAGMA user_version=1");
+                      "DROP TABLE revocation; ALTER TABLE agent DROP COLUMN serial; "
+                      "ALTER TABLE agent DROP COLUMN certified_ns; PRAGMA user_version=1");
     struct store_report report;
     assert_int_equal(store_check(p->path, NULL, NULL, &report, &p->e), ERROR_VERSION);
     assert_non_null(strstr(p->e.text, "start the collector once"));
     p->s = open_store(p->path, NULL);
     assert_orders(p, "");
+    assert_known(p, "db-1 [] 5 ()5; "); /* as good as when it was last seen */
     put(p, 1, "dns", 10, 0);
     reopen(p);
     assert_orders(p, "0101 dns 10-0  []; ");
@@ -166,7 +188,7 @@ static void a_newer_catalog_is_left_alone(void **state)
     change_catalog(p, "PRAGMA user_version=99");
     assert_int_equal(store_open(&config, &s, &p->e), ERROR_VERSION);
     assert_non_null(strstr(p->e.text, "version 99"));
-    change_catalog(p, "PRAGMA user_version=4");
+    change_catalog(p, "PRAGMA user_version=5");
     p->s = open_store(p->path, NULL);
 }
 
@@ -260,27 +282,16 @@ static void a_captures_name_is_taken_while_a_stream_of_it_is_stored(void **state
     assert_true(has_capture(p, "capture"));
 }
 
-static int note_known(void *context, const struct store_agent_info *a)
-{
-    buffer_printf(context, "%s [%s] %llu; ", a->name, a->labels, (unsigned long long)a->last_seen_ns);
-    return 0;
-}
-
 static void known_agents_are_listed(void **state)
 {
     struct place *p = *state;
-    struct store_reader *r = NULL;
-    struct buffer text = {0};
-    const struct store_agent agents[] = {{.name = "web-2", .labels = "role=web,dc=fra", .seen_ns = 7},
-                                         {.name = "db-1", .labels = "", .seen_ns = 5}};
-    for (size_t i = 0; i < 2; i++)
+    const struct store_agent agents[] = {
+        {.name = "web-2", .labels = "role=web,dc=fra", .serial = "a1", .certified_ns = 3, .seen_ns = 7},
+        {.name = "db-1", .labels = "", .seen_ns = 5},
+        {.name = "web-2", .labels = "role=web,dc=fra", .serial = "a2", .certified_ns = 6, .seen_ns = 8}};
+    for (size_t i = 0; i < 3; i++)
         assert_int_equal(store_agent_seen(p->s, &agents[i], &p->e), 0);
-    assert_int_equal(store_reader_open(p->s, &r, &p->e), 0);
-    assert_int_equal(store_each_known(r, note_known, &text, &p->e), 0);
-    buffer_u8(&text, 0);
-    assert_string_equal((char *)text.data, "db-1 [] 5; web-2 [role=web,dc=fra] 7; ");
-    buffer_free(&text);
-    store_reader_close(r);
+    assert_known(p, "db-1 [] 5 ()0; web-2 [role=web,dc=fra] 8 (a2)6; ");
 }
 
 /* ------------------------------------------------------------------ how far a stream reaches */
