@@ -294,9 +294,7 @@ void capture_stop(struct captures *s, struct capture *c, const char *why)
     }
     c->stopping = true;
     snprintf(c->text, sizeof c->text, "%s", why);
-    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
-        if (c->capturers[i].pid)
-            (void)kill(c->capturers[i].pid, SIGTERM);
+    capture_signal(s, c, SIGTERM);
 }
 
 void capture_end(struct captures *s, struct capture *c, const char *why, uint64_t grace_ns)
@@ -402,13 +400,11 @@ static uint64_t mono_of(uint64_t wall_ns)
 }
 
 /* Those who were told to end, by the host's owner, and do not. */
-static uint64_t kill_late(struct capture *c)
+static uint64_t kill_late(const struct captures *s, const struct capture *c)
 {
     if (!c->kill_ns || clock_mono_ns() < c->kill_ns)
         return c->kill_ns ? c->kill_ns : UINT64_MAX;
-    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
-        if (c->capturers[i].pid)
-            (void)kill(c->capturers[i].pid, SIGKILL);
+    capture_signal(s, c, SIGKILL);
     return UINT64_MAX;
 }
 
@@ -417,7 +413,7 @@ static uint64_t due(struct captures *s, struct capture *c)
 {
     uint64_t wall = clock_wall_ns();
     if (c->stopping)
-        return kill_late(c);
+        return kill_late(s, c);
     if (capture_is_over(c) || c->restarts || c->blocked)
         return UINT64_MAX;
     if (c->order.end_ns && wall >= c->order.end_ns && !capture_runs(c))

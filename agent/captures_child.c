@@ -91,11 +91,23 @@ int capturer_start(struct captures *s, struct capture *c, struct ring_choice *in
     return 0;
 }
 
-void capturer_tell(struct capturer *p, const struct monitor_request *r)
+void capturer_signal(const struct captures *s, const struct capturer *p, int signo)
+{
+    privileges_signal(p->pid, s->config->capture_user, signo);
+}
+
+void capture_signal(const struct captures *s, const struct capture *c, int signo)
+{
+    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
+        if (c->capturers[i].pid)
+            capturer_signal(s, &c->capturers[i], signo);
+}
+
+void capturer_tell(const struct captures *s, struct capturer *p, const struct monitor_request *r)
 {
     if (send(p->fd, r, sizeof *r, MSG_NOSIGNAL) != sizeof *r) {
         log_warn("a capturer does not take what it is told (%s): it gets SIGTERM", strerror(errno));
-        (void)kill(p->pid, SIGTERM);
+        capturer_signal(s, p, SIGTERM);
     }
 }
 
@@ -132,7 +144,7 @@ static void hear(struct captures *s, struct capture *c, struct capturer *p)
     while (p->fd >= 0 && (n = recv(p->fd, &r, sizeof r, MSG_DONTWAIT | MSG_TRUNC)) > 0) {
         if (!monitor_report_is_sound(&r, (size_t)n)) {
             log_error("capture %s: its capturer sent what is no report of ours: it is ended", c->order.name);
-            (void)kill(p->pid, SIGKILL);
+            capturer_signal(s, p, SIGKILL);
             return;
         }
         if (r.kind == REPORT_FLUSHED)
@@ -323,9 +335,8 @@ static bool any_runs(const struct captures *s)
 static void end_all(struct captures *s)
 {
     for (size_t i = 0; i < CAPTURES_MAX; i++)
-        for (size_t k = 0; s->captures[i].used && k < CAPTURES_CAPTURERS; k++)
-            if (s->captures[i].capturers[k].pid)
-                (void)kill(s->captures[i].capturers[k].pid, SIGTERM);
+        if (s->captures[i].used)
+            capture_signal(s, &s->captures[i], SIGTERM);
     for (size_t i = 0; i < CAPTURES_CHECKS; i++)
         if (s->checks[i].pid)
             (void)kill(s->checks[i].pid, SIGKILL);

@@ -91,7 +91,10 @@ bool capture_may_begin(struct captures *s, struct capture *c);
 /* captures_child.c */
 MUST_CHECK int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count,
                               struct error *e);
-void capturer_tell(struct capturer *p, const struct monitor_request *r);
+void capturer_signal(const struct captures *s, const struct capturer *p, int signo);
+/* To all of its capturers that have not ended. */
+void capture_signal(const struct captures *s, const struct capture *c, int signo);
+void capturer_tell(const struct captures *s, struct capturer *p, const struct monitor_request *r);
 void check_start(struct captures *s, const struct monitor_request *r, const struct judged *j);
 bool capture_runs(const struct capture *c);
 bool capture_has_place(const struct capture *c); /* for one more capturer */

@@ -72,18 +72,14 @@ static void restart(struct captures *s, struct capture *c, const struct judged *
     log_info("capture %s: this host's policy has changed%s%s", c->order.name, j->said[0] ? ": " : "", j->said);
     (void)journal_write("narrowed", &c->order, j->said);
     c->restarts = true;
-    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
-        if (c->capturers[i].pid)
-            (void)kill(c->capturers[i].pid, SIGTERM);
+    capture_signal(s, c, SIGTERM);
     tell_state(s, c);
 }
 
 /* The baseline stands by: its capturers end, it is not over. */
 static void stand_by(struct captures *s, struct capture *c, const char *why)
 {
-    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
-        if (c->capturers[i].pid)
-            (void)kill(c->capturers[i].pid, SIGTERM);
+    capture_signal(s, c, SIGTERM);
     c->restarts = capture_runs(c);
     block(s, c, why);
 }

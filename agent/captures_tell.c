@@ -101,7 +101,7 @@ void flush_begin(struct captures *s, struct capture *c, uint64_t token)
     for (size_t k = 0; k < CAPTURES_CAPTURERS; k++)
         if (c->capturers[k].pid) {
             c->flushes[i].waiting |= 1u << k;
-            capturer_tell(&c->capturers[k], &q);
+            capturer_tell(s, &c->capturers[k], &q);
         }
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,35 @@ int privileges_keep(enum privileges_kind kind, struct error *e)
     if (capng_apply(CAPNG_SELECT_CAPS) != 0)
         return error_set(e, ERROR_SYSTEM, "cannot give up capabilities");
     return 0;
+}
+
+/* As another effective user. The kernel takes who changes users for one to keep others out of: /proc/self becomes root's, no core is written. That
+ * ends with it. */
+static int signal_as(uid_t user, pid_t child, int signo)
+{
+    uid_t own = geteuid();
+    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    if (seteuid(user) != 0)
+        return errno;
+    int code = kill(child, signo) == 0 ? 0 : errno;
+    if (seteuid(own) != 0) { /* its real user, so it may */
+        log_error("cannot become user %u again: %s", (unsigned)own, strerror(errno));
+        _exit(EXIT_FAILED);
+    }
+    if (dumpable == 1)
+        (void)prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    return code;
+}
+
+void privileges_signal(pid_t child, const char *user, int signo)
+{
+    uid_t uid;
+    gid_t gid;
+    int code = kill(child, signo) == 0 ? 0 : errno;
+    if (code == EPERM && find_user(user, &uid, &gid)) /* it was of our user until it became another, which it stays */
+        code = signal_as(uid, child, signo);
+    if (code && code != ESRCH)
+        log_error("process %d of user %s cannot be sent %s: %s", (int)child, user, strsignal(signo), strerror(code));
 }
 
 static void warn_unless_user(const char *key, const char *user)

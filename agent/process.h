@@ -8,7 +8,8 @@
  * the standard ones and `keep_fd` (-1: none). `title` is what ps shows of it, at most 15 bytes. Returns as fork does. */
 pid_t process_fork(int keep_fd, const char *title);
 
-/* In a child: ends with its parent (again after a change of user, which the kernel forgets it by). */
+/* In a child: ends with its parent (again after a change of user, which the kernel forgets it by). The kernel sends it SIGTERM if the parent might have
+ * done so, which a monitor without CAP_KILL may not to another user: who becomes one must end by itself when the parent's socket is closed. */
 void process_end_with_parent(void);
 
 #endif

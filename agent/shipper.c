@@ -137,7 +137,7 @@ void shipper_stop(struct shipper *s)
 {
     if (!s->config || !s->pid)
         return;
-    (void)kill(s->pid, SIGTERM);
+    privileges_signal(s->pid, s->config->ship_user, SIGTERM);
     while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     shipper_forget(s);

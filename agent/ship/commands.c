@@ -302,8 +302,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         else
             log_error("uplink: %zd bytes from the monitor are no report", n);
     }
-    if (n == 0) /* it is gone, and we go with it */
+    if (n == 0 || status != 0) { /* it is gone, and we go with it */
         uv_poll_stop(poll);
+        uplink_stop(u);
+    }
 }
 
 /* ------------------------------------------------------------ the control connection */

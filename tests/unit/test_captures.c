@@ -61,6 +61,12 @@ int privileges_check_capture(struct error *e)
     return 0;
 }
 
+void privileges_signal(pid_t child, const char *user, int signo)
+{
+    (void)user;
+    (void)kill(child, signo);
+}
+
 /* Says that it runs, until it is told to end; as rates what it was told: the snaplen, and how many networks are forbidden. */
 void capturer_run(const struct agent_config *config, const struct order *o, const struct forbid *forbid,
                   const char *const *names, size_t count, int fd)
