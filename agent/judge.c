@@ -144,13 +144,15 @@ void judge_free(struct judge *j)
 
 /* ---------------------------------------------------------------- signed orders */
 
+/* `who` is "" for a stranger, where the policy takes what nobody has signed. */
 static int verify(const struct judge *j, unsigned purposes, const struct order_record *o, uint64_t now_ns,
                   char who[SIGNATURE_NAME_MAX + 1], struct error *e)
 {
     if (j->operators_problem[0])
         return error_set(e, ERROR_REFUSED, "%s", j->operators_problem);
-    return signature_verify(&j->operators, purposes, o->bytes, o->bytes_length, o->signature, o->signature_length,
-                            now_ns, who, e);
+    int code = signature_verify(&j->operators, purposes, o->bytes, o->bytes_length, o->signature, o->signature_length,
+                                now_ns, who, e);
+    return code == ERROR_NOT_FOUND && j->policy.unsigned_too ? 0 : code;
 }
 
 static int64_t believed(int64_t clock_ns)
@@ -202,8 +204,9 @@ static int take_verified(struct judge *j, const struct monitor_request *r, const
         code = error_set(e, ERROR_REFUSED, "the order is not meant for this agent");
     if (!code && order_seen_has(&j->seen, q->id))
         code = error_set(e, ERROR_REFUSED, "the order was here before: it is played again");
-    snprintf(record->order.who, sizeof record->order.who, "%s (%.*s)", who, (int)sizeof record->order.who,
-             q->who ?: "");
+    if (who[0]) /* else it is the collector's word */
+        snprintf(record->order.who, sizeof record->order.who, "%s (%.*s)", who, (int)sizeof record->order.who,
+                 q->who ?: "");
     message_free(&m);
     return code;
 }
@@ -244,15 +247,16 @@ static void refuse(struct judged *out, const char *why)
     snprintf(out->why, sizeof out->why, "%.*s", (int)sizeof out->why - 1, why);
 }
 
-/* `who`: its verified operator, or NULL. */
+/* `who`: its verified operator; "": none. */
 static void ask_policy(struct judge *j, const struct order_record *record, const char *who, struct judged *out)
 {
     struct error e = ERROR_INIT;
-    const struct policy_question q = {.signed_by = who, .now_ns = clock_wall_ns(), .accepted_ns = record->accepted_ns};
+    const struct policy_question q = {
+        .signed_by = who[0] ? who : NULL, .now_ns = clock_wall_ns(), .accepted_ns = record->accepted_ns};
     out->order = record->order;
     if (j->policy_problem[0]) {
         refuse(out, j->policy_problem);
-        if (policy_is_baseline(&record->order, who != NULL))
+        if (policy_is_baseline(&record->order, who[0] != 0))
             out->verdict = POLICY_LATER;
         return;
     }
@@ -267,7 +271,7 @@ void judge_record(struct judge *j, const struct order_record *record, struct jud
     char who[SIGNATURE_NAME_MAX + 1];
     *out = (struct judged){.order = record->order};
     if (!record->signature_length)
-        ask_policy(j, record, NULL, out);
+        ask_policy(j, record, "", out);
     else if (verify(j, SIGNATURE_ORDER, record, record->accepted_ns, who, &e))
         refuse(out, e.text);
     else
@@ -278,7 +282,7 @@ void judge_request(struct judge *j, const struct monitor_request *r, struct orde
 {
     struct error e = ERROR_INIT;
     uint64_t now = clock_wall_ns();
-    char who[SIGNATURE_NAME_MAX + 1];
+    char who[SIGNATURE_NAME_MAX + 1] = "";
     judge_read(j);
     *record = (struct order_record){.accepted_ns = now};
     *out = (struct judged){0};
@@ -294,5 +298,5 @@ void judge_request(struct judge *j, const struct monitor_request *r, struct orde
     if (code)
         refuse(out, j->policy_problem[0] ? j->policy_problem : e.text); /* a better signature would not help then */
     else
-        ask_policy(j, record, r->signature_length ? who : NULL, out);
+        ask_policy(j, record, who, out);
 }

@@ -4,6 +4,10 @@
  *
  * Nothing of a signed order is decoded before its signature was verified against a key that this host's owner trusts. Then it must mean this agent, not be
  * expired, not come from the future (clocks may be ORDER_CLOCK_MOST_NS apart), and not have been here before.
+ *
+ * Where the policy says 'unsigned = yes', a good signature by a key that nobody here knows is as none: the policy judges the order as one that nobody
+ * signed, by the name that the collector gives. It is no better for being unsigned: bytes that were changed, a forged or expired certificate, the
+ * wrong time or a second coming are refused as ever.
  */
 #ifndef FLEETDUMP_AGENT_JUDGE_H
 #define FLEETDUMP_AGENT_JUDGE_H

@@ -379,9 +379,6 @@ static int check_certificate(const struct signature_operators *o, const struct s
 {
     char when[64];
     struct buffer claim = {.limit = LINE_MAX_BYTES};
-    if (!find(o, true, c->organisation))
-        return error_set(e, ERROR_REFUSED, "the key of %s is certified by an organisation that this host does not know",
-                         c->name);
     put_claim(&claim, c->operator_key, c);
     bool good = verifies(c->organisation, &claim, c->value);
     buffer_free(&claim);
@@ -390,6 +387,9 @@ static int check_certificate(const struct signature_operators *o, const struct s
     if (now_ns > c->not_after_ns)
         return error_set(e, ERROR_REFUSED, "the certificate of %s's key was good until %s", c->name,
                          units_format_time(c->not_after_ns, when, sizeof when));
+    if (!find(o, true, c->organisation))
+        return error_set(e, ERROR_NOT_FOUND,
+                         "the key of %s is certified by an organisation that this host does not know", c->name);
     return 0;
 }
 
@@ -401,7 +401,7 @@ static int who_is(const struct signature_operators *o, const struct parts *p, ui
     const struct signature_trusted *known = find(o, false, p->key);
     int r = known || !p->certified ? 0 : check_certificate(o, &p->certificate, now_ns, e);
     if (!known && !p->certified)
-        r = error_set(e, ERROR_REFUSED,
+        r = error_set(e, ERROR_NOT_FOUND,
                       "signed with the key %s, which is none of those that this host trusts%s: put the line that "
                       "`fleetdump key show` prints into its file of operators (/etc/fleetdump/operators)",
                       signature_key_text(p->key, text), o->count ? "" : ", which are none at all");
@@ -410,26 +410,32 @@ static int who_is(const struct signature_operators *o, const struct parts *p, ui
     return r;
 }
 
+/* For one of the purposes, whoever has the key. */
+static bool is_signed(const struct parts *p, unsigned wanted, const void *bytes, size_t len)
+{
+    bool good = false;
+    for (size_t i = 0; !good && i < PURPOSES; i++) {
+        struct buffer message = message_of(purposes[i].prefix, bytes, len);
+        good = (wanted & (unsigned)purposes[i].purpose) && verifies(p->key, &message, p->value);
+        buffer_free(&message);
+    }
+    return good;
+}
+
 int signature_verify(const struct signature_operators *o, unsigned wanted, const void *bytes, size_t len,
                      const uint8_t *signature, size_t length, uint64_t now_ns, char who[SIGNATURE_NAME_MAX + 1],
                      struct error *e)
 {
     struct parts p;
-    bool good = false;
     who[0] = 0;
     if (!take_apart(signature, length, &p))
         return error_set(e, ERROR_INVALID, "its signature of %zu bytes is none of a form that is known here", length);
     int r = who_is(o, &p, now_ns, who, e);
-    for (size_t i = 0; !r && !good && i < PURPOSES; i++) {
-        struct buffer message = message_of(purposes[i].prefix, bytes, len);
-        good = (wanted & (unsigned)purposes[i].purpose) && verifies(p.key, &message, p.value);
-        buffer_free(&message);
-    }
-    if (!r && !good) {
+    if ((r == 0 || r == ERROR_NOT_FOUND) && !is_signed(&p, wanted, bytes, len)) {
         r = error_set(e, ERROR_REFUSED,
                       "%s has not signed this: something was changed on the way, or it was signed for "
                       "another purpose",
-                      who);
+                      who[0] ? who : "the owner of its key, who is not known here,");
         who[0] = 0;
     }
     return r;

@@ -86,8 +86,9 @@ MUST_CHECK int signature_sign(const struct signature_key *k, const struct signat
                               uint8_t signature[REQUEST_SIGNATURE_MAX], uint32_t *length, struct error *e);
 
 /* Whether one whom the host trusts has signed these bytes for one of the purposes (a sum of them): his name (that in the
- * host's file, or that in the certificate) is in `who` then. Certificates are judged at now_ns. ERROR_INVALID: no signature
- * of ours; ERROR_REFUSED: of nobody whom we trust, expired, or not of these bytes. */
+ * host's file, or that in the certificate) is in `who` then, else "". Certificates are judged at now_ns. ERROR_INVALID: no
+ * signature of ours; ERROR_REFUSED: not of these bytes, or with a certificate that is forged or has expired; ERROR_NOT_FOUND:
+ * all of it is as it should be, but the key, or the organisation that certifies it, is none that the host knows. */
 MUST_CHECK int signature_verify(const struct signature_operators *o, unsigned purposes, const void *bytes, size_t len,
                                 const uint8_t *signature, size_t length, uint64_t now_ns,
                                 char who[SIGNATURE_NAME_MAX + 1], struct error *e);

@@ -328,6 +328,23 @@ def signed_orders_alone():
         stopped(system, "good")
 
 
+def unsigned_takes_what_a_stranger_signed():
+    with lab.Lab("web-1", "web-2", "client") as system:
+        system.policy("web-2", unsigned="no")
+        system.start_agents("web-1", "web-2")
+        system.run("key", "new", "--name", "alice")
+        trust(system, "web-1", "# nobody")
+        done = system.run("capture", "start", "--all", "--dry-run", "icmp", check=(1,))
+        assert "web-2" in done.stdout + done.stderr and "none of those that this host trusts" in done.stdout + done.stderr, done
+        done = system.run("capture", "start", "--on", "web-1", "--name", "stranger", "--no-wait", "--for", "10m", "icmp")
+        fleet.wait_until(lambda: system.running("stranger", 1), "the capture to run")
+        who, = {json.loads(line)["who"] for line in journal(system).splitlines() if '"stranger"' in line}
+        assert "@" in who and "alice" not in who, who  # the collector's word, not a signature's
+        system.policy("web-1", unsigned="no")
+        stopped(system, "stranger")
+        assert "none of those that this host trusts" in text_of(system, "stranger"), text_of(system, "stranger")
+
+
 def an_organisation_certifies():
     with lab.Lab("web-1", "client") as system:
         organisation = system.path("organisation.key")
@@ -348,7 +365,8 @@ def an_organisation_certifies():
 
 
 STORIES = (off_by_default, what_is_narrowed_is_said, payload_is_cut_at_the_source, forbidden_packets_never_come, the_kill_file_ends_all,
-           what_a_host_ended_is_no_success,            a_tightened_policy_narrows_what_runs, hours_are_kept, the_host_keeps_its_own_journal, signed_orders_alone, an_organisation_certifies)
+           what_a_host_ended_is_no_success,            a_tightened_policy_narrows_what_runs, hours_are_kept, the_host_keeps_its_own_journal, signed_orders_alone,
+           unsigned_takes_what_a_stranger_signed, an_organisation_certifies)
 
 
 if __name__ == "__main__":

@@ -559,6 +559,51 @@ static void unsigned_orders_are_refused_where_they_are_not_allowed(void **state)
     assert_non_null(strstr(t->last.text, "nobody has signed"));
 }
 
+/* It would be taken without its signature: by the collector's word for who asks, once, in its time, and unchanged. */
+static void a_stranger_s_signature_is_as_none_where_none_is_needed(void **state)
+{
+    struct place *t = *state;
+    struct signing s = an_order(t), stranger = an_order(t);
+    struct monitor_request stop = {.magic = ORDER_MAGIC, .kind = REQUEST_STOP};
+    trust(t, &s.key);
+    memset(stranger.request.id, 8, 16);
+    put_signed(&stranger, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &stranger, "none of those that this host trusts");
+    put_file(t->config.policy, "allow = yes\nunsigned = yes\nwho = alice@laptop\n");
+    stranger.to_monitor.by.bytes[5] ^= 1;
+    refused(t, &stranger, "has not signed this");
+    put_signed(&stranger, REQUEST_START, SIGNATURE_CHECK);
+    refused(t, &stranger, "has not signed this");
+    stranger.request.expires_ns = clock_wall_ns() - 1;
+    put_signed(&stranger, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &stranger, "has expired");
+    stranger.request.expires_ns = stranger.request.end_ns;
+    stranger.on[0] = (char *)(uintptr_t) "db-*";
+    put_signed(&stranger, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &stranger, "not meant for this agent");
+    stranger.on[0] = (char *)(uintptr_t) "web-*";
+    put_file(t->config.policy, "allow = yes\nunsigned = yes\nwho = alice\n");
+    put_signed(&stranger, REQUEST_START, SIGNATURE_ORDER);
+    refused(t, &stranger, "does not let alice@laptop order");
+    put_file(t->config.policy, "allow = yes\nunsigned = yes\nwho = alice@laptop\n");
+    memset(stranger.request.id, 7, 16);
+    put_signed(&stranger, REQUEST_START, SIGNATURE_ORDER);
+    captures_request(t->captures, &stranger.to_monitor);
+    until_phase(t, PHASE_RUNNING);
+    captures_free(t->captures);
+    assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
+    t->last.phase = 0;
+    until_phase(t, PHASE_RUNNING);
+    put_file(t->config.policy, "allow = yes\n");
+    captures_policy_changed(t->captures);
+    until_phase(t, PHASE_STOPPED);
+    assert_non_null(strstr(t->last.text, "none of those that this host trusts"));
+    put_file(t->config.policy, "allow = yes\nunsigned = yes\n");
+    memcpy(stop.id, stranger.request.id, 16); /* forgets it */
+    captures_request(t->captures, &stop);
+    refused(t, &stranger, "was here before");
+}
+
 static void a_damaged_memory_of_orders_takes_none(void **state)
 {
     struct place *t = *state;
@@ -591,6 +636,7 @@ int main(void)
         TEST(nobody_prolongs_what_was_signed),
         TEST(the_collector_may_shorten_it),
         TEST(unsigned_orders_are_refused_where_they_are_not_allowed),
+        TEST(a_stranger_s_signature_is_as_none_where_none_is_needed),
         TEST(a_damaged_memory_of_orders_takes_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
