@@ -1,7 +1,9 @@
 /*
- * fleetdump audit: what the collector noted of all that was asked and done.
+ * fleetdump audit: what the collector noted of all that was asked and done; or what lies in files.
  */
+#include "collector/audit/choice.h"
 #include "collector/cli/admin.h"
+#include "collector/cli/audit_files.h"
 #include "common/base/clock.h"
 #include "common/base/units.h"
 #include <stdio.h>
@@ -13,6 +15,8 @@ struct asked {
     struct cli *cli;
     json_t *wants;
     bool times;
+    bool may_name_files;
+    struct audit_files files; /* none: the collector is asked */
 };
 
 enum { OPTION_SINCE = 0xa00, OPTION_UNTIL, OPTION_WHO, OPTION_EVENT, OPTION_LAST, OPTION_KNOWN };
@@ -67,7 +71,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         json_object_set_new(a->wants, "known", json_string(arg));
         return 0;
     case ARGP_KEY_ARG:
+        if (a->may_name_files)
+            return ARGP_ERR_UNKNOWN; /* then all of them at once */
         argp_error(state, "no argument is expected ('%s')", arg);
+        return 0;
+    case ARGP_KEY_ARGS:
+        a->files =
+            (struct audit_files){.paths = state->argv + state->next, .count = (size_t)(state->argc - state->next)};
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -113,29 +123,31 @@ static int each_line(struct asked *a, take_fn *take, void *context, struct error
 /* ------------------------------------------------------------------ show */
 
 static const struct list_column columns[] = {
-    {"time", "TIME", LOOK_TIME, NULL},
-    {"event", "EVENT", LOOK_NAME, NULL},
-    {"who", "WHO", LOOK_NAME, NULL},
-    {"from", "FROM", LOOK_NAME, NULL},
-    {"what", "WHAT", LOOK_TEXT, NULL},
-    {"result", "RESULT", LOOK_NAME, NULL},
-    {"rows", "ROWS", LOOK_COUNT, NULL},
-    {"packets", "PACKETS", LOOK_COUNT, NULL},
-    {"bytes", "BYTES", LOOK_BYTES, NULL},
-    {"narrowed", "NARROWED TO", LOOK_TEXT, NULL},
-    {"text", "WHY", LOOK_TEXT, NULL},
-    {"cert", "CERTIFICATE", LOOK_ID, NULL},
-    {"lines", "LOST", LOOK_COUNT, NULL},
-    {"more", "MORE", LOOK_COUNT, NULL},
-    {"seq", "NUMBER", LOOK_COUNT, NULL},
-    {"hash", "HASH", LOOK_ID, NULL},
-    {0},
+    {"time", "TIME", LOOK_TIME, NULL},       {"event", "EVENT", LOOK_NAME, NULL},
+    {"who", "WHO", LOOK_NAME, NULL},         {"from", "FROM", LOOK_NAME, NULL},
+    {"what", "WHAT", LOOK_TEXT, NULL},       {"result", "RESULT", LOOK_NAME, NULL},
+    {"rows", "ROWS", LOOK_COUNT, NULL},      {"packets", "PACKETS", LOOK_COUNT, NULL},
+    {"bytes", "BYTES", LOOK_BYTES, NULL},    {"narrowed", "NARROWED TO", LOOK_TEXT, NULL},
+    {"text", "WHY", LOOK_TEXT, NULL},        {"cert", "CERTIFICATE", LOOK_ID, NULL},
+    {"capture", "CAPTURE", LOOK_NAME, NULL}, {"id", "ID", LOOK_ID, NULL},
+    {"filter", "FILTER", LOOK_TEXT, NULL},   {"interfaces", "INTERFACES", LOOK_NAME, NULL},
+    {"keep", "KEEPS", LOOK_NAME, NULL},      {"lines", "LOST", LOOK_COUNT, NULL},
+    {"more", "MORE", LOOK_COUNT, NULL},      {"seq", "NUMBER", LOOK_COUNT, NULL},
+    {"hash", "HASH", LOOK_ID, NULL},         {0},
 };
 
 static const struct listing lines = {
     .columns = columns,
     .choice = {"time,event,who,what,result", "time,event,who,from,what,result,packets,bytes",
                "seq,time,event,who,from,what,result,rows,packets,bytes,narrowed,text"},
+    .nothing = "nothing was noted that fits",
+};
+
+/* A host's own: of captures alone. */
+static const struct listing host_lines = {
+    .columns = columns,
+    .choice = {"time,event,who,capture,filter", "time,event,who,capture,filter,interfaces,text",
+               "seq,time,event,who,capture,id,filter,interfaces,keep,text"},
     .nothing = "nothing was noted that fits",
 };
 
@@ -153,17 +165,56 @@ static int keep_line(void *context, const char *text, struct error *e)
     return 0;
 }
 
+static uint64_t wanted_number(const struct asked *a, const char *name)
+{
+    return (uint64_t)json_integer_value(json_object_get(a->wants, name));
+}
+
+struct shown {
+    struct audit_choice choice;
+    uint64_t last; /* 0: all */
+    json_t *list;
+    bool host;
+};
+
+static int show_line(void *context, const struct audit_line *line, struct error *e)
+{
+    struct shown *s = context;
+    if (!audit_choice_fits(&s->choice, line->text, line->length))
+        return 0;
+    int r = keep_line(s->list, line->text, e);
+    size_t count = json_array_size(s->list);
+    s->host = s->host || json_object_get(json_array_get(s->list, count - 1), "interfaces");
+    if (s->last && count > s->last)
+        json_array_remove(s->list, 0);
+    return r;
+}
+
+/* What fits up to damage is shown before that is said. */
+static int show_files(const struct asked *a, json_t *list, struct error *e)
+{
+    struct error why = ERROR_INIT;
+    struct shown s = {.last = wanted_number(a, "last"), .list = list};
+    s.choice = (struct audit_choice){.since_ns = wanted_number(a, "since_ns"),
+                                     .until_ns = wanted_number(a, "until_ns"),
+                                     .who = json_string_value(json_object_get(a->wants, "who")),
+                                     .event = json_string_value(json_object_get(a->wants, "event"))};
+    int broken = audit_files_read(&a->files, show_line, &s, &why);
+    int r = broken && broken != ERROR_CORRUPT ? 0 : listing_print(a->cli, s.host ? &host_lines : &lines, list, e);
+    return r || !broken ? r : error_set(e, broken, "%s", why.text);
+}
+
 static int run_show(int argc, char **argv, struct cli *cli, struct error *e)
 {
-    struct asked a = {.cli = cli, .wants = json_object()};
+    struct asked a = {.cli = cli, .wants = json_object(), .may_name_files = true};
     json_t *list = json_array();
     cli_parse(&command_audit_show, argc, argv, &a);
     if (!a.times && !json_object_get(a.wants, "last"))
         json_object_set_new(a.wants, "last", json_integer(LAST_DEFAULT));
     int r = listing_check(cli, &lines, e);
-    if (r == 0)
-        r = each_line(&a, keep_line, list, e);
-    if (r == 0)
+    if (r == 0 && a.files.count)
+        r = show_files(&a, list, e);
+    else if (r == 0 && (r = each_line(&a, keep_line, list, e)) == 0)
         r = listing_print(cli, &lines, list, e);
     json_decref(list);
     json_decref(a.wants);
@@ -185,6 +236,9 @@ static int run_export(int argc, char **argv, struct cli *cli, struct error *e)
     int r = each_line(&a, put_line, NULL, e);
     if (r == 0 && fflush(stdout) != 0)
         r = error_set(e, ERROR_SYSTEM, "standard output cannot be written");
+    if (r == 0 && (json_object_get(a.wants, "who") || json_object_get(a.wants, "event")))
+        note(cli,
+             "with lines left out, `audit verify` cannot follow the chain: export without --who and --event for that");
     json_decref(a.wants);
     return r;
 }
@@ -192,28 +246,42 @@ static int run_export(int argc, char **argv, struct cli *cli, struct error *e)
 /* ------------------------------------------------------------------ verify */
 
 static const struct list_column report_columns[] = {
-    {"lines", "LINES", LOOK_COUNT, NULL},         {"first", "FIRST", LOOK_COUNT, NULL},
-    {"last", "LAST", LOOK_COUNT, NULL},           {"head", "HEAD", LOOK_NAME, NULL},
-    {"cut_bytes", "CUT BYTES", LOOK_BYTES, NULL}, {0},
+    {"file", "FILE", LOOK_NAME, NULL},
+    {"result", "RESULT", LOOK_NAME, NULL},
+    {"lines", "LINES", LOOK_COUNT, NULL},
+    {"first", "FIRST", LOOK_COUNT, NULL},
+    {"last", "LAST", LOOK_COUNT, NULL},
+    {"from", "FROM", LOOK_TIME, NULL},
+    {"until", "UNTIL", LOOK_TIME, NULL},
+    {"head", "HEAD", LOOK_NAME, NULL},
+    {"cut_bytes", "CUT BYTES", LOOK_BYTES, NULL},
+    {"text", "WHAT", LOOK_TEXT, NULL},
+    {0},
 };
 
-static const struct listing report = {.single = true, .columns = report_columns};
+#define OF_COLLECTOR "lines,first,last,from,until,head,cut_bytes"
+#define OF_FILES     "file,result,lines,first,last,from,until,head"
+static const struct listing report = {
+    .single = true, .columns = report_columns, .choice = {NULL, OF_COLLECTOR, OF_COLLECTOR}};
+static const struct listing file_report = {.columns = report_columns, .choice = {NULL, OF_FILES, OF_FILES}};
 
 static const char *report_column(size_t i, const char **help)
 {
     return listing_column(&report, i, help);
 }
 
-static int run_verify(int argc, char **argv, struct cli *cli, struct error *e)
+static int verify_files(const struct asked *a, struct error *e)
 {
-    struct asked a = {.cli = cli, .wants = json_pack("{s:b}", "verify", 1)};
+    const char *text = json_string_value(json_object_get(a->wants, "known"));
+    struct audit_head known;
+    int r = text ? audit_head_parse(text, &known, e) : 0;
+    return r ? r : audit_files_verify(a->cli, &a->files, text ? &known : NULL, &file_report, e);
+}
+
+static int verify_collector(const struct cli *cli, json_t *wants, struct error *e)
+{
     json_t *answer = NULL;
-    cli_parse(&command_audit_verify, argc, argv, &a);
-    int r = listing_check(cli, &report, e);
-    if (r == 0)
-        r = client_admin(cli, ADMIN_AUDIT, a.wants, &answer, e);
-    else
-        json_decref(a.wants);
+    int r = client_admin(cli, ADMIN_AUDIT, json_incref(wants), &answer, e);
     if (r == 0)
         r = listing_print(cli, &report, answer, e);
     json_int_t first = json_integer_value(json_object_get(answer, "first"));
@@ -225,34 +293,55 @@ static int run_verify(int argc, char **argv, struct cli *cli, struct error *e)
     return r;
 }
 
+static int run_verify(int argc, char **argv, struct cli *cli, struct error *e)
+{
+    struct asked a = {.cli = cli, .wants = json_pack("{s:b}", "verify", 1), .may_name_files = true};
+    cli_parse(&command_audit_verify, argc, argv, &a);
+    int r = listing_check(cli, &report, e);
+    if (r == 0)
+        r = a.files.count ? verify_files(&a, e) : verify_collector(cli, a.wants, e);
+    json_decref(a.wants);
+    return r;
+}
+
 /* ------------------------------------------------------------------ the commands */
 
 static const struct argp_child children[] = {{&cli_table_argp, 0, NULL, 0}, {0}};
 static const struct argp_child plain_children[] = {{&cli_argp, 0, NULL, 0}, {0}};
 
-static const struct argp show_argp = {show_options,
-                                      parse,
-                                      "",
-                                      "Shows what was asked and done: who, from where, what came of it, and how much "
-                                      "came back.\v"
-                                      "Examples:\n"
-                                      "  fleetdump audit show\n"
-                                      "  fleetdump audit show --since 1h --who ann\n"
-                                      "  fleetdump audit show --event refused -o json\n",
-                                      children,
-                                      NULL,
-                                      NULL};
+static const struct argp show_argp = {
+    show_options,
+    parse,
+    "[FILE|FOLDER...]",
+    "Shows what was asked and done: who, from where, what came of it, and how much "
+    "came back; of the collector, or of the files named, as `audit verify` has them.\v"
+    "Examples:\n"
+    "  fleetdump audit show\n"
+    "  fleetdump audit show --since 1h --who ann\n"
+    "  fleetdump audit show --event refused -o json\n"
+    "  fleetdump audit show /var/lib/fleetdump-agent/spool.audit\n",
+    children,
+    NULL,
+    NULL};
 static const struct argp verify_argp = {
     verify_options,
     parse,
-    "",
+    "[FILE|FOLDER...]",
     "Reads the whole audit, and says the first line that was changed, or that its "
-    "end is gone.\v"
+    "end is gone. Files and folders are read here, and no collector is asked: the audit folder of a "
+    "collector or of an agent's host, one file out of it, or what `audit export` wrote; several "
+    "in the order of their lines.\v"
     "Each line holds a hash over all before it. Whoever could write all files could "
-    "make other lines: a head that was kept elsewhere shows that.\n\n"
+    "make other lines: a head that was kept elsewhere shows that. One file by itself does not tell that its end is "
+    "gone.\n\n"
+    "Exit status of files: 0 good; 1 something was changed or taken out, or cannot be read; 3 all that is there fits, "
+    "but a crash "
+    "left half a line or a head that is behind, and nobody has gone on since.\n\n"
     "Examples:\n"
     "  fleetdump audit verify\n"
-    "  fleetdump audit verify --known 17:2f1c...\n",
+    "  fleetdump audit verify --known 17:2f1c...\n"
+    "  fleetdump audit verify /var/lib/fleetdump-agent/spool.audit\n"
+    "  fleetdump audit verify old/audit.0*.jsonl /var/lib/fleetdump-collector/audit\n",
     children,
     NULL,
     NULL};
@@ -261,7 +350,7 @@ static const struct argp export_argp = {show_options,
                                         "",
                                         "Writes the audit to standard output as it is: a JSON object a line.\v"
                                         "Examples:\n"
-                                        "  fleetdump audit export > audit.jsonl\n"
+                                        "  fleetdump audit export > audit.jsonl && fleetdump audit verify audit.jsonl\n"
                                         "  fleetdump audit export --since 1d --who 'web-*'\n",
                                         plain_children,
                                         NULL,

@@ -1,9 +1,9 @@
 #include "collector/server/trail.h"
 
+#include "collector/audit/choice.h"
 #include "collector/server/rights.h"
 #include "common/base/audit.h"
 #include "common/base/clock.h"
-#include "common/base/glob.h"
 #include "common/base/log.h"
 #include "common/base/units.h"
 #include <stdio.h>
@@ -269,46 +269,19 @@ struct reading {
     const char *folder;
     bool verify, has_known;
     struct audit_head known;
-    uint64_t after, last, since_ns, until_ns;
-    const char *who, *event;
+    uint64_t after, last;
+    struct audit_choice choice;
     json_t *lines;
     size_t bytes;
     uint64_t next; /* 0: the end was reached */
-    uint64_t count;
     struct audit_report report;
 };
-
-static bool fits_text(const json_t *line, const char *name, const char *glob)
-{
-    const char *text = json_string_value(json_object_get(line, name));
-    return !glob || !glob[0] || (text && glob_match(glob, text, strlen(text)));
-}
-
-/* "user ann" is found by "ann" as well. */
-static bool fits_who(const json_t *line, const char *glob)
-{
-    const char *text = json_string_value(json_object_get(line, "who"));
-    const char *name = text ? strchr(text, ' ') : NULL;
-    return fits_text(line, "who", glob) || (name && glob_match(glob, name + 1, strlen(name + 1)));
-}
-
-static bool fits(const struct reading *r, const struct audit_line *line)
-{
-    json_t *j = json_loadb(line->text, line->length, 0, NULL);
-    const char *time = json_string_value(json_object_get(j, "time"));
-    uint64_t at_ns = 0;
-    bool good = time && units_parse_time(time, 0, &at_ns, NULL) == 0 && at_ns >= r->since_ns && at_ns <= r->until_ns &&
-                fits_who(j, r->who) && fits_text(j, "event", r->event);
-    json_decref(j);
-    return good;
-}
 
 static int take_line(void *context, const struct audit_line *line, struct error *e)
 {
     struct reading *r = context;
     (void)e;
-    r->count++;
-    if (r->verify || line->seq <= r->after || r->next || !fits(r, line))
+    if (r->verify || line->seq <= r->after || r->next || !audit_choice_fits(&r->choice, line->text, line->length))
         return 0;
     if (!r->last && r->bytes + line->length > TRAIL_PAGE) {
         r->next = line->seq - 1;
@@ -337,9 +310,10 @@ static void read_done(struct admin_call *c, int result, const struct error *e)
     if (result)
         admin_fail(c, e);
     else if (r->verify)
-        admin_answer(c, json_pack("{s:I, s:I, s:s, s:I, s:I}", "first", (json_int_t)r->report.first_seq, "last",
-                                  (json_int_t)r->report.last.seq, "head", audit_head_text(&r->report.last, text),
-                                  "lines", (json_int_t)r->count, "cut_bytes", (json_int_t)r->report.cut_bytes));
+        admin_answer(c, json_pack("{s:I, s:I, s:s, s:s, s:s, s:I, s:I}", "first", (json_int_t)r->report.first_seq,
+                                  "last", (json_int_t)r->report.last.seq, "from", r->report.first_time, "until",
+                                  r->report.last_time, "head", audit_head_text(&r->report.last, text), "lines",
+                                  (json_int_t)r->report.lines, "cut_bytes", (json_int_t)r->report.cut_bytes));
     else
         admin_answer(c, json_pack("{s:O, s:o}", "lines", r->lines, "next",
                                   r->next ? json_integer((json_int_t)r->next) : json_null()));
@@ -359,14 +333,13 @@ static int take_wants(const struct admin_call *c, struct reading *r, struct erro
     if (result == 0)
         result = admin_number(c, "last", &r->last, e);
     if (result == 0)
-        result = admin_number(c, "since_ns", &r->since_ns, e);
+        result = admin_number(c, "since_ns", &r->choice.since_ns, e);
     if (result == 0)
-        result = admin_number(c, "until_ns", &r->until_ns, e);
+        result = admin_number(c, "until_ns", &r->choice.until_ns, e);
     if (result == 0)
-        result = admin_text(c, "who", HEAD_NAME_MAX, &r->who, e);
+        result = admin_text(c, "who", HEAD_NAME_MAX, &r->choice.who, e);
     if (result == 0)
-        result = admin_text(c, "event", HEAD_NAME_MAX, &r->event, e);
-    r->until_ns = r->until_ns ? r->until_ns : UINT64_MAX;
+        result = admin_text(c, "event", HEAD_NAME_MAX, &r->choice.event, e);
     return result;
 }
 

@@ -31,6 +31,8 @@
 #define AUDIT_FILE_MOST     (64u << 20) /* no file is longer */
 #define AUDIT_FILES_MAX     100000u     /* in a folder */
 #define AUDIT_HEAD_TEXT_MAX 128u
+#define AUDIT_TIME_MAX      40u
+#define AUDIT_NAME_MAX      40u
 
 struct audit;
 
@@ -70,15 +72,27 @@ struct audit_line {
 typedef int audit_line_fn(void *context, const struct audit_line *line, struct error *e);
 
 struct audit_report {
-    uint64_t first_seq;     /* of the first line there is; 0: there is none */
-    struct audit_head last; /* of the last good one */
-    uint64_t cut_bytes;     /* of half a line at the end, as a crash leaves it, or a writer that is at it */
+    uint64_t lines;     /* good ones */
+    uint64_t first_seq; /* of the first line there is; 0: there is none */
+    char first_time[AUDIT_TIME_MAX], last_time[AUDIT_TIME_MAX];
+    struct audit_head last;  /* of the last good one */
+    uint64_t cut_bytes;      /* of half a line at the end, as a crash leaves it, or a writer that is at it */
+    uint64_t cut_line;       /* where it is in the file that is written to */
+    bool folder;             /* rather than a file of its own, which has none of these: */
+    struct audit_head noted; /* what audit.head says */
+    bool written;            /* somebody writes it now, so half a line and a head that is behind are no wonder */
 };
 
 /* Reads all lines in order and verifies each. `each` (or NULL) gets those that are good; a nonzero return ends the reading and is returned. ERROR_CORRUPT names
- * the first line that is broken, with its file, or says that the end is gone. `known` (or NULL): a head that was kept elsewhere, which must be in the chain. */
+ * the first line that is broken, with its file, or says that the end is gone; ERROR_NOT_FOUND: it is no folder of an audit. `known` (or NULL): a head that was kept
+ * elsewhere, which must be in the chain. */
 MUST_CHECK int audit_verify(const char *folder, const struct audit_head *known, audit_line_fn *each, void *context,
                             struct audit_report *report, struct error *e);
+
+/* The same with such a folder, or one file: a full one that was moved away, or lines that were written elsewhere as they are. `before` (or NULL): the last line of
+ * what comes before: if the first line here has the next number, it is vouched for; else it is taken as it is. ERROR_NOT_FOUND: there is no line in the file. */
+MUST_CHECK int audit_verify_path(const char *path, const struct audit_head *before, const struct audit_head *known,
+                                 audit_line_fn *each, void *context, struct audit_report *report, struct error *e);
 
 /* A head as text, "17:<64 hex digits>", and back (ERROR_USAGE). */
 char *audit_head_text(const struct audit_head *head, char text[AUDIT_HEAD_TEXT_MAX]);

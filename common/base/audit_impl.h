@@ -7,7 +7,6 @@
 #define AUDIT_CURRENT   "audit.jsonl"
 #define AUDIT_HEAD_FILE "audit.head"
 #define AUDIT_LOCK      "audit.lock"
-#define AUDIT_NAME_MAX  40u
 
 /* The bytes of a line behind what its hash is over: ,"hash":"<64>"} */
 #define AUDIT_TAIL_SIZE (9u + 2u * HASH_SHA256_SIZE + 2u)
@@ -21,6 +20,9 @@ const char *audit_line_check(struct audit_head *head, bool head_unknown, const c
 
 /* The number of a line; false if it does not begin as one. */
 bool audit_line_seq(const char *line, size_t len, uint64_t *seq);
+
+/* What stands behind its number as time; empty if none does. */
+void audit_line_time(const char *line, size_t len, char time[AUDIT_TIME_MAX]);
 
 /* "audit.<20 digits>.jsonl" of the file whose first line has this number. */
 void audit_file_name(uint64_t seq, char name[AUDIT_NAME_MAX]);
@@ -36,9 +38,12 @@ MUST_CHECK int audit_head_write(int dirfd, const struct audit_head *head, struct
 struct audit_walk {
     struct audit_head head; /* so far */
     bool any;               /* a line was there */
-    uint64_t first_seq;
-    const struct audit_head *must[2]; /* heads that must be passed; NULL: none */
-    uint64_t good_bytes, cut_bytes;   /* of the last file: whole lines, and what follows them */
+    uint64_t first_seq, lines;
+    char first_time[AUDIT_TIME_MAX], last_time[AUDIT_TIME_MAX];
+    const struct audit_head *before; /* NULL, or the line that may come before the first */
+    const struct audit_head
+        *must[2]; /* heads that must be passed: the one noted, and one known from elsewhere; NULL: none */
+    uint64_t good_lines, good_bytes, cut_bytes; /* of the last file: whole lines, and what follows them */
     audit_line_fn *each;
     void *context;
 };

@@ -127,6 +127,18 @@ bool audit_line_seq(const char *line, size_t len, uint64_t *seq)
     return len > at && memcmp(line, begin, at) == 0 && get_number(line + at, len - at, seq) > 0;
 }
 
+void audit_line_time(const char *line, size_t len, char time[AUDIT_TIME_MAX])
+{
+    static const char begin[] = ",\"time\":\"";
+    const char *comma = memchr(line, ',', len), *end = line + len;
+    time[0] = 0;
+    if (!comma || (size_t)(end - comma) < sizeof begin || memcmp(comma, begin, sizeof begin - 1) != 0)
+        return;
+    const char *from = comma + sizeof begin - 1, *quote = memchr(from, '"', (size_t)(end - from));
+    if (quote && (size_t)(quote - from) < AUDIT_TIME_MAX)
+        snprintf(time, AUDIT_TIME_MAX, "%.*s", (int)(quote - from), from);
+}
+
 const char *audit_line_check(struct audit_head *head, bool head_unknown, const char *line, size_t len)
 {
     struct audit_head next;

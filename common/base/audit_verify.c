@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define STRETCH (256u << 10) /* read at once; many lines */
+_Static_assert(STRETCH > AUDIT_LINE_MAX, "a line may be longer than what is read at once");
+
 /* ------------------------------------------------------------------ one file */
 
 static int broken(const struct audit_walk *w, const char *name, uint64_t number, const char *what, struct error *e)
@@ -27,10 +30,21 @@ static const char *must_fit(const struct audit_walk *w)
     return NULL;
 }
 
+/* Whether the first line is the next one of what came before; then that vouches for it. */
+static bool goes_on(struct audit_walk *w, const char *line, size_t len)
+{
+    uint64_t seq;
+    bool next = w->before && w->before->seq && audit_line_seq(line, len, &seq) && seq == w->before->seq + 1;
+    if (next)
+        w->head = *w->before;
+    return next;
+}
+
 static int walk_line(struct audit_walk *w, char *line, size_t len, const char *name, uint64_t number, struct error *e)
 {
-    const char *problem = audit_line_check(&w->head, !w->any, line, len);
-    if (!problem && !w->any && w->head.seq == 1) { /* the very first is vouched for by zeros */
+    bool vouched = w->any || goes_on(w, line, len);
+    const char *problem = audit_line_check(&w->head, !vouched, line, len);
+    if (!problem && !vouched && w->head.seq == 1) { /* the very first is vouched for by zeros */
         w->head = (struct audit_head){0};
         problem = audit_line_check(&w->head, false, line, len);
     }
@@ -38,28 +52,45 @@ static int walk_line(struct audit_walk *w, char *line, size_t len, const char *n
         problem = must_fit(w);
     if (problem)
         return broken(w, name, number, problem, e);
-    if (!w->any)
+    audit_line_time(line, len, w->last_time);
+    if (!w->any) {
         w->first_seq = w->head.seq;
+        memcpy(w->first_time, w->last_time, sizeof w->first_time);
+    }
     w->any = true;
+    w->lines++;
     line[len] = 0;
     const struct audit_line l = {.seq = w->head.seq, .text = line, .length = len};
     return w->each ? w->each(w->context, &l, e) : 0;
 }
 
+/* Walks the whole lines of a stretch of the file. */
 static int walk_text(struct audit_walk *w, char *text, size_t len, const char *name, struct error *e)
 {
-    uint64_t number = 0;
+    size_t at = 0;
     int r = 0;
-    w->good_bytes = 0;
-    while (r == 0 && w->good_bytes < len) {
-        char *line = text + w->good_bytes, *end = memchr(line, '\n', len - (size_t)w->good_bytes);
-        if (!end)
-            break;
-        r = walk_line(w, line, (size_t)(end - line), name, ++number, e);
-        if (r == 0)
-            w->good_bytes += (uint64_t)(end - line) + 1;
+    for (char *end; r == 0 && at < len && (end = memchr(text + at, '\n', len - at)); at = (size_t)(end - text) + 1) {
+        r = walk_line(w, text + at, (size_t)(end - text) - at, name, w->good_lines + 1, e);
+        w->good_lines += r == 0;
     }
-    w->cut_bytes = len - w->good_bytes;
+    w->good_bytes += at;
+    return r;
+}
+
+static int walk_stretches(struct audit_walk *w, int fd, uint64_t size, char *text, const char *name, struct error *e)
+{
+    int r = 0;
+    for (uint64_t before = UINT64_MAX; r == 0 && w->good_bytes != before && w->good_bytes < size;) {
+        uint64_t left = size - w->good_bytes;
+        size_t len = left < STRETCH ? (size_t)left : STRETCH;
+        before = w->good_bytes;
+        r = fs_pread(fd, text, len, before, e);
+        if (r == 0)
+            r = walk_text(w, text, len, name, e);
+        if (r == 0 && w->good_bytes == before && len == STRETCH)
+            r = broken(w, name, w->good_lines + 1, "it is no line of an audit", e);
+    }
+    w->cut_bytes = size - w->good_bytes;
     return r;
 }
 
@@ -68,13 +99,10 @@ int audit_walk_file(struct audit_walk *w, int fd, const char *name, struct error
     struct stat st;
     if (fstat(fd, &st) != 0)
         return error_sys(e, errno, "%s: cannot be read", name);
-    if ((uint64_t)st.st_size > AUDIT_FILE_MOST)
-        return error_set(e, ERROR_CORRUPT, "%s: longer than a file of the audit ever is", name);
-    size_t len = (size_t)st.st_size;
-    char *text = malloc(len + 1);
-    int r = text ? fs_pread(fd, text, len, 0, e) : error_set(e, ERROR_MEMORY, "no memory to read the audit");
-    if (r == 0)
-        r = walk_text(w, text, len, name, e);
+    char *text = malloc(STRETCH);
+    w->good_bytes = w->good_lines = 0;
+    int r = text ? walk_stretches(w, fd, (uint64_t)st.st_size, text, name, e)
+                 : error_set(e, ERROR_MEMORY, "no memory to read the audit");
     free(text);
     return r;
 }
@@ -87,6 +115,11 @@ int audit_walk_end(const struct audit_walk *w, struct error *e)
                              "the audit ends with number %" PRIu64 ", and there were lines up to %" PRIu64
                              " once: its end was cut off",
                              w->head.seq, w->must[i]->seq);
+    const struct audit_head *known = w->must[1];
+    if (known && w->any && known->seq < w->first_seq)
+        return error_set(e, ERROR_NOT_FOUND,
+                         "number %" PRIu64 " is not among the lines that are here: they begin with number %" PRIu64,
+                         known->seq, w->first_seq);
     return 0;
 }
 
@@ -97,7 +130,7 @@ static int walk_full(struct audit_walk *w, int fd, const char *name, struct erro
     uint64_t before = w->head.seq;
     int r = audit_walk_file(w, fd, name, e);
     if (r == 0 && w->cut_bytes)
-        r = broken(w, name, 0, "the file ends amid a line", e);
+        r = broken(w, name, w->good_lines + 1, "the file ends amid a line", e);
     return r || w->head.seq != before ? r : broken(w, name, 0, "there is no line in it", e);
 }
 
@@ -147,25 +180,80 @@ static int walk_all(struct audit_walk *w, int dirfd, struct error *e)
     return r ? r : walk_newest(w, dirfd, e);
 }
 
-int audit_verify(const char *folder, const struct audit_head *known, audit_line_fn *each, void *context,
-                 struct audit_report *report, struct error *e)
+static void say(const struct audit_walk *w, struct audit_report *report)
+{
+    report->lines = w->lines;
+    report->first_seq = w->first_seq;
+    report->last = w->head;
+    memcpy(report->first_time, w->first_time, sizeof report->first_time);
+    memcpy(report->last_time, w->last_time, sizeof report->last_time);
+    report->cut_bytes = w->cut_bytes;
+    report->cut_line = w->cut_bytes ? w->good_lines + 1 : 0;
+}
+
+static int verify_folder(int dirfd, const char *folder, struct audit_walk *w, struct audit_report *report,
+                         struct error *e)
 {
     struct audit_head noted;
-    bool there = false;
-    struct audit_walk w = {.each = each, .context = context, .must = {&noted, known}};
-    *report = (struct audit_report){0};
-    int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dirfd < 0)
-        return error_sys(e, errno, "the audit in %s cannot be read", folder);
+    bool there = false, written = fs_lock_held(dirfd, AUDIT_LOCK);
     int r = audit_head_read(dirfd, &noted, &there, e);
+    w->must[0] = &noted;
     if (r == 0)
-        r = walk_all(&w, dirfd, e);
+        r = walk_all(w, dirfd, e);
+    if (r == 0 && !there && !w->any && faccessat(dirfd, AUDIT_CURRENT, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
+        r = error_set(e, ERROR_NOT_FOUND, "there is no audit in %s: a folder with %s is meant", folder, AUDIT_CURRENT);
     if (r == 0 && !there)
         r = error_set(e, ERROR_CORRUPT, "%s/%s is gone: nothing says up to where there were lines", folder,
                       AUDIT_HEAD_FILE);
     if (r == 0)
-        r = audit_walk_end(&w, e);
-    close(dirfd);
-    *report = (struct audit_report){.first_seq = w.first_seq, .last = w.head, .cut_bytes = w.cut_bytes};
+        r = audit_walk_end(w, e);
+    say(w, report);
+    report->noted = noted;
+    report->written = written;
     return r;
+}
+
+static int verify_file(int fd, const char *path, struct audit_walk *w, struct audit_report *report, struct error *e)
+{
+    int r = audit_walk_file(w, fd, path, e);
+    if (r == 0 && !w->any)
+        r = error_set(e, ERROR_NOT_FOUND, "%s: there is no line in it", path);
+    if (r == 0)
+        r = audit_walk_end(w, e);
+    say(w, report);
+    return r;
+}
+
+int audit_verify(const char *folder, const struct audit_head *known, audit_line_fn *each, void *context,
+                 struct audit_report *report, struct error *e)
+{
+    struct audit_walk w = {.each = each, .context = context, .must = {NULL, known}};
+    *report = (struct audit_report){0};
+    int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        return error_sys(e, errno, "the audit in %s cannot be read", folder);
+    int r = verify_folder(dirfd, folder, &w, report, e);
+    close(dirfd);
+    return r;
+}
+
+int audit_verify_path(const char *path, const struct audit_head *before, const struct audit_head *known,
+                      audit_line_fn *each, void *context, struct audit_report *report, struct error *e)
+{
+    struct audit_walk w = {.each = each, .context = context, .before = before, .must = {NULL, known}};
+    struct stat st;
+    *report = (struct audit_report){0};
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        int r = error_sys(e, errno, "%s cannot be read", path);
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    report->folder = S_ISDIR(st.st_mode);
+    int r = S_ISDIR(st.st_mode)   ? verify_folder(fd, path, &w, report, e)
+            : S_ISREG(st.st_mode) ? verify_file(fd, path, &w, report, e)
+                                  : error_set(e, ERROR_USAGE, "%s is neither a file nor a folder", path);
+    close(fd);
+    return r == ERROR_CORRUPT && S_ISDIR(st.st_mode) ? error_prefix(e, "%s", path) : r;
 }

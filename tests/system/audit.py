@@ -144,6 +144,75 @@ def what_is_changed_is_noticed(system):
     assert lines_of(system)[0]["event"] == "start"
 
 
+def files_are_verified_where_they_lie(system):
+    """Of the collector, of a host, and what was written out: nobody is asked."""
+    for _ in range(5):
+        system.json("status")
+    with open(system.path("export"), "w") as file:
+        file.write(system.run("audit", "export").stdout)
+    part = system.run("audit", "export", "--event", "connect")
+    assert "cannot follow the chain" in part.stderr, part.stderr
+    system.start_agent("web-9")
+    host = system.path("spool-web-9.audit")
+    fleet.wait_until(lambda: [a for a in system.json("agents") if a["agent"] == "web-9" and a["connected"]], "the agent")
+    system.stop_agent("web-9")
+    system.stop_collector()
+    run = lambda *words, check=0: system.run(*words, check=(check,))
+    rows = lambda *words, check=0: json.loads(run("audit", "verify", *words, "-o", "json", check=check).stdout)
+    folder, export = system.path("store", "audit"), system.path("export")
+    whole, written = rows(folder, export)
+    lines = open(system.path("store", "audit", "audit.jsonl"), "rb").read().splitlines(keepends=True)
+    assert whole["result"] == written["result"] == "good" and whole["lines"] == len(lines) and written["first"] == 1, (whole, written)
+    noted = [json.loads(l) for l in lines]
+    assert (whole["from"], whole["until"]) == (noted[0]["time"], noted[-1]["time"])
+    assert whole["head"] == "%d:%s" % (len(lines), noted[-1]["hash"])
+    assert rows(host)[0]["lines"] == 0
+    run("audit", "verify", export, "--known", written["head"])
+    run("audit", "verify", export, "--known", whole["head"], check=1)
+    run("audit", "verify", export, folder, "--known", whole["head"], check=2)
+    run("audit", "verify", system.path("nothing"), check=1)
+    run("audit", "verify", system.path("store"), check=1)
+    shown = json.loads(run("audit", "show", folder, "--who", "web-*", "--event", "connect", "-o", "json").stdout)
+    assert shown and {l["who"] for l in shown} == {"agent web-9"}
+    assert len(json.loads(run("audit", "show", folder, "-o", "json", "--last", "3").stdout)) == 3
+
+    copy = system.path("copy")
+    def changed(content, head=None):
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder, copy)
+        with open(os.path.join(copy, "audit.jsonl"), "wb") as file:
+            file.write(content)
+        if head:
+            with open(os.path.join(copy, "audit.head"), "w") as file:
+                file.write(head + "\n")
+    def says(what, check):
+        done = run("audit", "verify", copy, check=check)
+        assert what in done.stderr and copy in done.stderr, (what, done.stderr)
+    changed(b"".join(lines[:2]) + lines[2].replace(b'"time":"2', b'"time":"3') + b"".join(lines[3:]))
+    says("audit.jsonl, line 3 (after number 2): its hash does not fit", 1)
+    shown = run("audit", "show", copy, "-o", "json", check=1)
+    assert len(json.loads(shown.stdout)) == 2 and "line 3" in shown.stderr
+    changed(b"".join(lines[:2] + lines[4:]))
+    says("audit.jsonl, line 3 (after number 2): it does not have the next number", 1)
+    changed(b"".join(lines[:-1]))
+    says("ends with number %d, and there were lines up to %d once" % (len(lines) - 1, len(lines)), 1)
+    head = "%d:%s" % (len(lines) - 1, noted[-2]["hash"])
+    changed(b"".join(lines), head)
+    says("audit.head notes number %d and lines go up to %d" % (len(lines) - 1, len(lines)), 3)
+    changed(b"".join(lines[:-1]) + lines[-1][:20], head)
+    says("audit.jsonl, line %d: half a line of 20 bytes" % len(lines), 3)
+    first, second = os.path.join(copy, "first"), os.path.join(copy, "second")
+    for name, some in ((first, lines[:5]), (second, lines[5:9])):
+        with open(name, "wb") as file:
+            file.write(b"".join(some))
+    assert [r["result"] for r in rows(first, second)] == ["good", "good"]
+    assert "all fits from line 6 on" in run("audit", "verify", second).stderr
+    with open(first, "wb") as file:
+        file.write(b"".join(lines[:4]) + lines[4].replace(b'"time":"2', b'"time":"3'))
+    assert [r["result"] for r in rows(first, second, check=1)] == ["changed", "good"]
+    system.start_collector()
+
+
 def a_kill_costs_at_most_the_last_second(system):
     system.json("status")
     before = system.json("audit", "verify")
@@ -196,16 +265,16 @@ def the_systems_log_has_each_line(system):
     system.config.clear()
     system.inside = lambda where: []
     system.start_collector()
-    for _ in range(20):
+    while system.json("audit", "verify")["last"] < int(head.split(":")[0]):
         system.json("status")
-    system.run("audit", "verify")
     assert "written anew" in system.run("audit", "verify", "--known", head, check=(1,)).stderr
 
 
 def main():
     with fleet.Fleet(tls=True) as system:
         system.read("web-1", make_capture(system.path("now.pcap"), time.time() - 600), label="role=web")
-        for story in (what_is_noted, no_text_keeps_its_line_away, strangers, lists_that_are_watched, pages_and_choices, what_is_changed_is_noticed, a_kill_costs_at_most_the_last_second,
+        for story in (what_is_noted, no_text_keeps_its_line_away, strangers, lists_that_are_watched, pages_and_choices, what_is_changed_is_noticed,
+                      files_are_verified_where_they_lie, a_kill_costs_at_most_the_last_second,
                       a_full_disk_is_told, the_systems_log_has_each_line):
             story(system)
             print(story.__name__.replace("_", " ") + ": right", flush=True)

@@ -343,6 +343,78 @@ static void full_files_are_part_of_the_chain(void **state)
     make(p, 3, SMALL); /* what is old does not keep it from going on */
 }
 
+/* ------------------------------------------------------------------ one file by itself */
+
+static int verify_path(struct place *p, const char *path, const struct audit_head *before,
+                       const struct audit_head *known, struct audit_report *report)
+{
+    p->e = (struct error)ERROR_INIT;
+    return audit_verify_path(path, before, known, NULL, NULL, report, &p->e);
+}
+
+static void a_file_by_itself_is_vouched_for_by_what_comes_before_it(void **state)
+{
+    struct place *p = *state;
+    char name[64], old[400], folder_path[400];
+    struct audit_report first, report;
+    make(p, 20, SMALL);
+    full_name(1, name);
+    snprintf(folder_path, sizeof folder_path, "%s", folder(p));
+    snprintf(old, sizeof old, "%s/old", p->path);
+    char from[500];
+    snprintf(from, sizeof from, "%s/%s", folder_path, name);
+    assert_int_equal(rename(from, old), 0);
+    assert_int_equal(verify_path(p, old, NULL, NULL, &first), 0);
+    assert_int_equal(first.first_seq, 1);
+    assert_int_equal(first.lines, first.last.seq);
+    assert_string_equal(first.first_time, "2023-11-14T22:13:20.000000001Z");
+    assert_false(first.folder);
+    assert_int_equal(verify_path(p, folder_path, &first.last, NULL, &report), 0);
+    assert_true(report.folder && !report.written);
+    assert_int_equal(report.noted.seq, 20);
+    assert_string_equal(report.last_time, "2023-11-14T22:13:20.000000020Z");
+    first.last.hash[0] ^= 1; /* another file before it */
+    assert_int_equal(verify_path(p, folder_path, &first.last, NULL, &report), ERROR_CORRUPT);
+    assert_non_null(strstr(p->e.text, folder_path));
+    assert_non_null(strstr(p->e.text, "line 1"));
+    first.last.seq = 3; /* not what comes before it */
+    assert_int_equal(verify_path(p, folder_path, &first.last, NULL, &report), 0);
+    assert_int_equal(verify_path(p, folder_path, NULL, &first.last, &report), ERROR_NOT_FOUND);
+    assert_non_null(strstr(p->e.text, "number 3 is not among the lines"));
+    assert_int_equal(verify_path(p, p->path, NULL, NULL, &report), ERROR_NOT_FOUND);
+    assert_int_equal(verify_path(p, support_path(p->path, "none"), NULL, NULL, &report), ERROR_NOT_FOUND);
+}
+
+/* What was written out may be longer than a file of the audit ever is. */
+static void a_file_is_as_long_as_it_likes(void **state)
+{
+    struct place *p = *state;
+    struct audit *a = reopen(p, AUDIT_FILE_MOST / 2);
+    char text[7001], path[400];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    for (int i = 0; i < 100; i++) {
+        struct buffer fields = {.limit = AUDIT_FIELDS_MAX};
+        audit_put_text(&fields, "what", text, sizeof text);
+        assert_int_equal(audit_append(a, T0, &fields, &p->e), 0);
+        buffer_free(&fields);
+    }
+    audit_close(a);
+    struct audit_report report;
+    snprintf(path, sizeof path, "%s/audit.jsonl", folder(p));
+    assert_int_equal(verify_path(p, path, NULL, NULL, &report), 0);
+    assert_int_equal(report.lines, 100);
+    size_t len;
+    char *bytes = load(p, "audit.jsonl", &len);
+    bytes[len - 4000] = '\n';
+    save(p, "audit.jsonl", bytes, len);
+    assert_int_equal(verify_path(p, path, NULL, NULL, &report), ERROR_CORRUPT);
+    assert_non_null(strstr(p->e.text, "line 100 (after number 99): it is no line"));
+    memset(bytes, 'x', len);
+    save(p, "audit.jsonl", bytes, len);
+    assert_int_equal(verify_path(p, path, NULL, NULL, &report), ERROR_CORRUPT);
+}
+
 /* ------------------------------------------------------------------ crashes */
 
 static void half_a_line_is_cut_off_and_said(void **state)
@@ -356,6 +428,7 @@ static void half_a_line_is_cut_off_and_said(void **state)
     save(p, "audit.jsonl", bytes, len + 12);
     assert_int_equal(verify(p, &report), 0);
     assert_int_equal(report.cut_bytes, 12);
+    assert_int_equal(report.cut_line, 3);
     make(p, 1, 0);
     assert_good(p, 4);
     bytes = load(p, "audit.jsonl", &len);
@@ -510,6 +583,8 @@ int main(int argc, char **argv)
         TEST(lines_taken_out_put_in_and_moved_are_noticed),
         TEST(a_chain_written_anew_does_not_have_the_head_that_was_kept_elsewhere),
         TEST(full_files_are_part_of_the_chain),
+        TEST(a_file_by_itself_is_vouched_for_by_what_comes_before_it),
+        TEST(a_file_is_as_long_as_it_likes),
         TEST(half_a_line_is_cut_off_and_said),
         TEST(a_crash_at_any_point_loses_nothing_that_was_durable),
         TEST(a_full_disk_costs_the_line_and_not_the_chain),
