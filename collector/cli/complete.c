@@ -177,7 +177,7 @@ static const struct {
     {"ttl", "1h 1d 7d", NULL},
     {"role", "viewer analyst operator admin", NULL},
     {"who", "users", NULL},
-    {"event", "query command admin refused connect enroll lost start stop", NULL},
+    {"event", "query command admin refused connect enroll lost cut start stop", NULL},
 };
 
 /* What stands on the place of a command's own arguments. */

@@ -141,14 +141,20 @@ static int walk_last(struct audit *a, struct audit_walk *w, struct error *e)
     return r;
 }
 
-static int cut(struct audit *a, uint64_t to, uint64_t bytes, struct error *e)
+static int cut(struct audit *a, const struct audit_walk *w, struct error *e)
 {
+    uint64_t to = w->good_bytes, bytes = w->cut_bytes;
     struct buffer fields = {.limit = AUDIT_FIELDS_MAX};
     int sys = FAULT("audit.cut");
     if (!sys && ftruncate(a->fd, (off_t)to) != 0)
         sys = errno;
     if (sys)
         return error_sys(e, sys, "cannot cut half a line off %s/%s", a->folder, AUDIT_CURRENT);
+    log_warn("%s/%s, line %" PRIu64 ": half a line of %" PRIu64
+             " bytes was cut off, as a crash amid a write leaves it: what it "
+             "said is lost, and the audit goes on after number %" PRIu64,
+             a->folder, AUDIT_CURRENT, w->good_lines + 1, bytes, w->head.seq);
+    audit_put_text(&fields, "event", "cut", 10);
     audit_put_text(&fields, "audit", "cut", 10);
     audit_put_number(&fields, "bytes", bytes);
     int r = append(a, clock_wall_ns(), &fields, e);
@@ -163,7 +169,7 @@ static int go_on(struct audit *a, struct audit_walk *w, struct error *e)
     if (a->fd < 0 && errno != ENOENT)
         return error_sys(e, errno, "cannot open %s/%s", a->folder, AUDIT_CURRENT);
     uint64_t before = w->head.seq;
-    w->good_bytes = w->cut_bytes = 0;
+    w->good_bytes = w->good_lines = w->cut_bytes = 0;
     int r = a->fd < 0 ? 0 : audit_walk_file(w, a->fd, AUDIT_CURRENT, e);
     if (r == 0)
         r = audit_walk_end(w, e);
@@ -175,7 +181,7 @@ static int go_on(struct audit *a, struct audit_walk *w, struct error *e)
     a->size = w->good_bytes;
     a->first_seq = before ? before + 1 : w->any ? w->first_seq : 1;
     a->dirty = true; /* the head may be behind */
-    return w->cut_bytes ? cut(a, w->good_bytes, w->cut_bytes, e) : 0;
+    return w->cut_bytes ? cut(a, w, e) : 0;
 }
 
 /* A folder without lines gets a head that says so; one with lines must have one. */

@@ -13,7 +13,7 @@
  *   FOLDER/audit.head              {"seq":17,"hash":".."}: all up to there was there once
  *   FOLDER/audit.lock              held by the one who writes
  *
- * A crash may leave half a line at the end: audit_open cuts it off and writes a line that says so ("audit":"cut"). Not for several threads at once. Fault points: audit.write,
+ * A crash may leave half a line at the end: audit_open cuts it off, logs a warning and writes a line that says so ("event":"cut","audit":"cut"). Not for several threads at once. Fault points: audit.write,
  * audit.sync, audit.undo, audit.cut, audit.new, audit.rotate, audit.dir and those of fs_replace under audit.head.
  */
 #ifndef FLEETDUMP_BASE_AUDIT_H

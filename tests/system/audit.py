@@ -213,6 +213,24 @@ def files_are_verified_where_they_lie(system):
     system.start_collector()
 
 
+def half_a_line_is_in_the_log(system):
+    """Of the collector and of a host."""
+    system.stop_collector()
+    for file, log, start, stop in ((system.path("store", "audit", "audit.jsonl"), "collector.log", system.start_collector, None),
+                                   (system.path("spool-web-9.audit", "audit.jsonl"), "web-9.log", lambda: system.start_agent("web-9"), "web-9")):
+        with open(file, "a+b") as audit:
+            audit.seek(0)
+            number = audit.read().count(b"\n") + 1
+            audit.write(b'{"seq":')
+        start()
+        say = "%s, line %d: half a line of 7 bytes was cut off" % (file, number)
+        fleet.wait_until(lambda: say in open(system.path(log), errors="replace").read(), say)
+        if stop:
+            system.stop_agent(stop)
+    cut, = lines_of(system, "--event", "cut")
+    assert cut["bytes"] == 7, cut
+
+
 def a_kill_costs_at_most_the_last_second(system):
     system.json("status")
     before = system.json("audit", "verify")
@@ -274,7 +292,7 @@ def main():
     with fleet.Fleet(tls=True) as system:
         system.read("web-1", make_capture(system.path("now.pcap"), time.time() - 600), label="role=web")
         for story in (what_is_noted, no_text_keeps_its_line_away, strangers, lists_that_are_watched, pages_and_choices, what_is_changed_is_noticed,
-                      files_are_verified_where_they_lie, a_kill_costs_at_most_the_last_second,
+                      files_are_verified_where_they_lie, half_a_line_is_in_the_log, a_kill_costs_at_most_the_last_second,
                       a_full_disk_is_told, the_systems_log_has_each_line):
             story(system)
             print(story.__name__.replace("_", " ") + ": right", flush=True)

@@ -417,10 +417,30 @@ static void a_file_is_as_long_as_it_likes(void **state)
 
 /* ------------------------------------------------------------------ crashes */
 
+/* What is logged while it is opened. */
+static void reopen_logged(struct place *p, char *said, size_t size)
+{
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    int saved = dup(STDERR_FILENO);
+    fflush(stderr);
+    dup2(fileno(f), STDERR_FILENO);
+    struct audit *a = reopen(p, 0);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    audit_close(a);
+    rewind(f);
+    said[fread(said, 1, size - 1, f)] = 0;
+    fclose(f);
+}
+
 static void half_a_line_is_cut_off_and_said(void **state)
 {
     struct place *p = *state;
     struct audit_report report;
+    char said[1000];
+    reopen_logged(p, said, sizeof said);
+    assert_string_equal(said, "");
     make(p, 2, 0);
     size_t len;
     char *bytes = load(p, "audit.jsonl", &len);
@@ -429,6 +449,9 @@ static void half_a_line_is_cut_off_and_said(void **state)
     assert_int_equal(verify(p, &report), 0);
     assert_int_equal(report.cut_bytes, 12);
     assert_int_equal(report.cut_line, 3);
+    reopen_logged(p, said, sizeof said);
+    assert_non_null(strstr(said, "audit.jsonl, line 3: half a line of 12 bytes was cut off"));
+    assert_non_null(strstr(said, "after number 2"));
     make(p, 1, 0);
     assert_good(p, 4);
     bytes = load(p, "audit.jsonl", &len);
