@@ -234,9 +234,12 @@ void orders_agent_up(struct orders *o, struct session *agent)
     for (size_t i = 0; i < o->count; i++) {
         struct order *order = o->items[i];
         struct order_agent *entry;
-        if (is_counted(order->stage) && !order_time_is_over(order, now) && order_means(order, a) &&
-            order_add_agent(order, a, &entry, &e))
+        if (!is_counted(order->stage) || order_time_is_over(order, now) || !order_means(order, a))
+            continue;
+        if (order_add_agent(order, a, &entry, &e))
             log_error("agent %s: %s", a->name, e.text);
+        else if (order_agent_runs(entry))
+            order_say(entry, PHASE_PENDING, ""); /* what it said last may be of a run of its that has ended */
     }
     send_orders(o, a);
 }

@@ -185,7 +185,8 @@ class Lab(fleet.Fleet):
         return child
 
     def start_agents(self, *names, **more):
-        """Starts agents and waits until the collector knows them."""
+        """Starts agents and waits until they are connected; what the collector thinks of an earlier run of them is over then."""
+        fleet.wait_until(lambda: not set(names) & self.connected(), "the earlier runs of agents to be gone")
         for name in names:
             self.start_agent(name, **more)
         fleet.wait_until(lambda: set(names) <= self.connected(), "agents to connect")
@@ -201,7 +202,8 @@ class Lab(fleet.Fleet):
         return self.phases(name).count("running") >= agents
 
     def connected(self):
-        return {a["agent"] for a in self.json("agents")}
+        """Names of the agents that the collector has a connection of."""
+        return {a["agent"] for a in self.json("agents") if a["connected"]}
 
 
 def dumped(path):
