@@ -11,17 +11,21 @@
 #include "collector/cli/order_options.h"
 #include "collector/cli/order_watch.h"
 #include "collector/cli/pulling.h"
+#include "common/base/clock.h"
+#include "common/base/units.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMED_MOST 4u /* agents in a note */
+#define NAMED_MOST            4u /* agents in a note */
+#define ANSWER_WITHIN_MOST_NS (60 * NS_PER_S)
 
 struct start {
     struct cli *cli;
     struct order_options options;
     bool dry_run, no_wait;
-    int vantage; /* enum query_vantage; -1: not said */
+    uint64_t answer_ms; /* 0: the collector's default */
+    int vantage;        /* enum query_vantage; -1: not said */
     uint32_t link_type;
     const char *write;
     struct output_file file;
@@ -30,7 +34,7 @@ struct start {
     json_t *order; /* as it is now */
 };
 
-enum { OPTION_DRY_RUN = 0x700, OPTION_PARTIAL, OPTION_NO_WAIT, OPTION_VANTAGE, OPTION_LINK_TYPE };
+enum { OPTION_DRY_RUN = 0x700, OPTION_PARTIAL, OPTION_NO_WAIT, OPTION_VANTAGE, OPTION_LINK_TYPE, OPTION_ANSWER_WITHIN };
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "How:", 5},
@@ -38,6 +42,8 @@ static const struct argp_option options[] = {
      "start nothing: who would capture on what, the traffic seen there now, and the disk it would take", 5},
     {"partial", OPTION_PARTIAL, NULL, 0, "start it where it can be, even if some agents refuse (then the status is 3)",
      5},
+    {"answer-within", OPTION_ANSWER_WITHIN, "DURATION", 0,
+     "how long agents may take to say whether they can, before they count as hanging (default: 2s; at most 60s)", 5},
     {"no-wait", OPTION_NO_WAIT, NULL, 0, "print its id and leave it alone, instead of waiting until it is over", 5},
     {"write", 'w', "FILE", 0,
      "the packets of all agents, merged by time into one pcapng file when it is over; - for standard output, at once "
@@ -67,6 +73,17 @@ static void check(const struct start *s, struct argp_state *state)
         argp_error(state, "-w - writes what all agents see: --vantage auto can only be judged afterwards");
 }
 
+static uint64_t parse_answer_ms(const char *arg, struct argp_state *state)
+{
+    struct error e = ERROR_INIT;
+    uint64_t ns = 0;
+    if (units_parse(UNIT_NS, arg, &ns, &e))
+        argp_error(state, "--answer-within: %s", e.text);
+    if (ns < NS_PER_MS || ns > ANSWER_WITHIN_MOST_NS)
+        argp_error(state, "--answer-within %s: between 1ms and 60s", arg);
+    return ns / NS_PER_MS;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct start *s = state->input;
@@ -80,6 +97,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_PARTIAL:
         s->options.partial = true;
+        return 0;
+    case OPTION_ANSWER_WITHIN:
+        s->answer_ms = parse_answer_ms(arg, state);
         return 0;
     case OPTION_NO_WAIT:
         s->no_wait = true;
@@ -201,7 +221,8 @@ static int command(struct start *s, struct client_answer *answer, struct error *
     const struct message_command m = {.kind = s->dry_run ? COMMAND_CHECK : COMMAND_START,
                                       .request = &request.request,
                                       .request_count = 1,
-                                      .partial = s->options.partial};
+                                      .partial = s->options.partial,
+                                      .wait_ms = s->answer_ms};
     if (r == 0)
         r = client_command(s->client, &m, answer, e);
     order_request_free(&request);

@@ -116,7 +116,8 @@ static void refused_by_silence(struct command *c, const struct tally *t)
     (void)error_set(&e, ERROR_UNREACHABLE, "%s%.*s %s connected, but did not answer in time: does it hang?%s",
                     c->m->kind == COMMAND_START ? "nothing was started: " : "", (int)b.len,
                     b.data ? (const char *)b.data : "", t->silent == 1 ? "is" : "are",
-                    t->yes ? " (--partial starts on the rest)" : "");
+                    t->yes ? " (--partial starts on the rest, --answer-within 10s waits longer)"
+                           : " (--answer-within 10s waits longer)");
     buffer_free(&b);
     refuse(c, &e);
 }

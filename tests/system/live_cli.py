@@ -68,13 +68,18 @@ def one_hung_agent_harms_no_other():
         try:
             done = system.run("capture", "start", "-A", "--for", "1s", "--name", "all", check=(1,))
             assert "nothing was started: web-2 is connected, but did not answer in time" in done.stderr, done.stderr
+            assert "--answer-within" in done.stderr, done.stderr
             assert {a["agent"]: a["up"] for a in system.json("agents")} == {"web-1": "yes", "web-2": "silent"}
+            patient = Lines(popen(system, "capture", "start", "-A", "--for", "1s", "--name", "late", "--answer-within", "60s",
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
             done = system.run("capture", "start", "-A", "--for", "1s", "--name", "most", "--partial", check=(3,))
             web1, web2 = system.order("most")["agents"]
             assert web1["phase"] == "stopped" and "its time is over" in web1["text"], web1
             assert web2["phase"] == "missed" and "web-2: never came" in done.stderr, (web2, done.stderr)
         finally:
             os.kill(shipper, signal.SIGCONT)
+        code, said = patient.end()  # it waited for as long as the others gave up after
+        assert code == 0 and [a["phase"] for a in system.order("late")["agents"]] == ["stopped"] * 2, said
         fleet.wait_until(lambda: {a["up"] for a in system.json("agents")} == {"yes"}, "web-2 to answer again")
         fleet.wait_until(lambda: system.order("most")["agents"][1]["phase"] == "stopped", "web-2 to find the order over")
         web2 = system.order("most")["agents"][1]
@@ -86,7 +91,7 @@ def a_file_holds_what_tcpdump_saw():
     with lab.Lab("web-1", "web-2", "client") as system:
         system.start_agents("web-1", "web-2")
         beside = {name: system.tcpdump(name, system.path(name + ".pcap"), "icmp") for name in ("web-1", "web-2")}
-        start = Lines(popen(system, "capture", "start", "--on", "web-*", "--for", "10m", "--name", "file", "-w", system.path("out.pcapng"),
+        start = Lines(popen(system, "capture", "start", "--answer-within", "60s", "--on", "web-*", "--for", "10m", "--name", "file", "-w", system.path("out.pcapng"),
                             "--vantage", "all", "icmp", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         wait_for_phase(system, "file", "running", 2)
         for to in ("web-1", "web-2", "web-1"):
