@@ -102,6 +102,55 @@ int agent_config_load(const char *path, bool optional, struct agent_config *c, s
     return code ? code : check(path, c, e);
 }
 
+/* ---------------------------------------------------------------- once more */
+
+static const size_t sizes[] = {[CONFIG_STRING] = sizeof(char *),
+                               [CONFIG_STRINGS] = sizeof(struct config_strings),
+                               [CONFIG_NUMBER] = sizeof(uint64_t),
+                               [CONFIG_BOOL] = sizeof(bool)};
+
+static bool is_fixed(const struct config_key *k)
+{
+    static const char *const fixed[] = {AGENT_CONFIG_FIXED};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (strcmp(fixed[i], k->name) == 0)
+            return true;
+    return false;
+}
+
+/* Of the fixed ones, which hold a text or a bool. */
+static bool is_same(const struct config_key *k, const void *a, const void *b)
+{
+    return k->type == CONFIG_STRING ? strcmp(*(char *const *)a, *(char *const *)b) == 0
+                                    : memcmp(a, b, sizes[k->type]) == 0;
+}
+
+static void swap(void *a, void *b, size_t size)
+{
+    char kept[sizeof(struct config_strings)];
+    memcpy(kept, a, size);
+    memcpy(a, b, size);
+    memcpy(b, kept, size);
+}
+
+int agent_config_reload(const char *path, bool optional, struct agent_config *c, char left[AGENT_CONFIG_NAMES_MAX],
+                        struct error *e)
+{
+    struct agent_config fresh;
+    size_t n = 0;
+    int code = agent_config_load(path, optional, &fresh, e);
+    left[0] = 0;
+    for (const struct config_key *k = agent_config_keys; !code && k->name; k++) {
+        char *now = (char *)c + k->offset, *then = (char *)&fresh + k->offset;
+        if (!is_fixed(k))
+            swap(now, then, sizes[k->type]);
+        else if (!is_same(k, now, then) && n < AGENT_CONFIG_NAMES_MAX)
+            n += (size_t)snprintf(left + n, AGENT_CONFIG_NAMES_MAX - n, "%s%s", n ? ", " : "", k->name);
+    }
+    agent_config_free(&fresh);
+    return code;
+}
+
 void agent_config_free(struct agent_config *c)
 {
     config_free(agent_config_keys, c);

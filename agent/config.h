@@ -32,6 +32,15 @@ extern const struct config_key agent_config_keys[]; /* of struct agent_config */
 MUST_CHECK int agent_config_load(const char *path, bool optional, struct agent_config *c, struct error *e);
 void agent_config_free(struct agent_config *c);
 
+/* Reads the file once more, for an agent that runs. What is read for each thing anew is taken from it; what processes have become, opened or locked
+ * already (AGENT_CONFIG_FIXED) stays as it is, and `left` names those keys of it that say something else now ("": none). After an error *c is as
+ * before. */
+#define AGENT_CONFIG_FIXED                                                                                             \
+    "name", "tls", "insecure_plaintext", "spool", "ship_user", "capture_user", "policy", "operators"
+#define AGENT_CONFIG_NAMES_MAX 128u
+MUST_CHECK int agent_config_reload(const char *path, bool optional, struct agent_config *c,
+                                   char left[AGENT_CONFIG_NAMES_MAX], struct error *e);
+
 /* The log level as enum log_level. */
 int agent_config_log_level(const struct agent_config *c);
 

@@ -43,7 +43,9 @@ int main(int argc, char **argv)
         return error_exit_status(code);
     }
     log_setup("fleetdump-agent", (enum log_level)agent_config_log_level(&c));
-    int status = o.mode == AGENT_READ ? agent_read(&o, &c) : o.mode == AGENT_CHECK ? check(&o, &c) : agent_monitor(&c);
+    int status = o.mode == AGENT_READ    ? agent_read(&o, &c)
+                 : o.mode == AGENT_CHECK ? check(&o, &c)
+                                         : agent_monitor(o.config, !o.config_given, &c);
     agent_config_free(&c);
     return status;
 }

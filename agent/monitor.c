@@ -29,13 +29,16 @@
 #define PAUSE_LEAST_NS NS_PER_S
 #define PAUSE_MOST_NS  (60 * NS_PER_S)
 #define HEALTHY_NS     (60 * NS_PER_S)   /* a shipper that lived so long may be started again at once */
+#define ENDING_NS      (15 * NS_PER_S)   /* that a shipper has to end, when another one is to start */
 #define LOOK_NS        (60 * NS_PER_S)   /* at the interfaces, where the kernel does not tell */
 #define SETTLE_NS      (100 * NS_PER_MS) /* interfaces change in bursts */
 #define REQUESTS_MOST  64                /* at one waking */
 #define FDS            4                 /* besides those of captures */
 
 struct monitor {
-    const struct agent_config *config;
+    const char *path; /* of the configuration, which may be missing if it is optional */
+    bool optional;
+    struct agent_config *config;
     struct captures *captures;
     int lock_fd;
     int signal_fd;
@@ -44,6 +47,7 @@ struct monitor {
     uint64_t started_ns; /* the shipper */
     uint64_t start_ns;   /* when to start it again; 0: it runs */
     uint64_t pause_ns;
+    uint64_t kill_ns; /* told to end for another one to start, it is killed then; 0: it was not told */
     struct recovery_process recovery;
     uint64_t links_ns; /* when to look at the interfaces; 0: when something has changed */
     bool stopping;
@@ -55,6 +59,7 @@ static int open_signals(struct monitor *m, struct error *e)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return error_sys(e, errno, "cannot wait for signals");
@@ -101,15 +106,33 @@ static void shipper_ended(struct monitor *m, int status)
 {
     uint64_t now = clock_mono_ns();
     char how[SANDBOX_ENDING_MAX];
+    bool told = m->kill_ns;
     shipper_forget(&m->shipper);
+    m->kill_ns = 0;
     if (m->stopping)
         return;
+    if (told) {
+        m->start_ns = now;
+        return;
+    }
     if (now - m->started_ns >= HEALTHY_NS)
         m->pause_ns = PAUSE_LEAST_NS;
     log_error("the shipper %s; it is started again in %llu s", sandbox_ending(status, how),
               (unsigned long long)(m->pause_ns / NS_PER_S));
     m->start_ns = now + m->pause_ns;
     m->pause_ns = m->pause_ns * 2 > PAUSE_MOST_NS ? PAUSE_MOST_NS : m->pause_ns * 2;
+}
+
+/* Not at once: what it has under way is let go of, and a broken one is killed. */
+static void restart_shipper(struct monitor *m)
+{
+    m->pause_ns = PAUSE_LEAST_NS;
+    if (!m->shipper.pid)
+        m->start_ns = clock_mono_ns();
+    else if (!m->kill_ns) {
+        m->kill_ns = clock_mono_ns() + ENDING_NS;
+        shipper_signal(&m->shipper, SIGTERM);
+    }
 }
 
 static void reap(struct monitor *m)
@@ -138,12 +161,28 @@ static void read_requests(struct monitor *m)
 
 /* ---------------------------------------------------------------- the loop */
 
+static void reload(struct monitor *m)
+{
+    struct error e = ERROR_INIT;
+    char left[AGENT_CONFIG_NAMES_MAX];
+    if (agent_config_reload(m->path, m->optional, m->config, left, &e))
+        log_error("SIGHUP: %s; what was read before goes on being used", e.text);
+    else if (left[0])
+        log_warn("SIGHUP: %s: changed in %s, which counts when this agent is started again", left, m->path);
+    log_setup("fleetdump-agent", (enum log_level)agent_config_log_level(m->config));
+    log_info("SIGHUP: policy and operators are read again; the shipper is started again");
+    captures_policy_changed(m->captures);
+    restart_shipper(m);
+}
+
 static void read_signals(struct monitor *m)
 {
     struct signalfd_siginfo info;
     while (read(m->signal_fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGCHLD)
             reap(m);
+        else if (info.ssi_signo == SIGHUP)
+            reload(m);
         else
             m->stopping = true;
     }
@@ -167,7 +206,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static int timeout_ms(const struct monitor *m, uint64_t next)
 {
     uint64_t now = clock_mono_ns();
-    next = earlier(earlier(next, m->start_ns), m->links_ns);
+    next = earlier(earlier(earlier(next, m->start_ns), m->links_ns), m->kill_ns);
     return next == UINT64_MAX ? -1 : next <= now ? 0 : (int)((next - now) / NS_PER_MS) + 1;
 }
 
@@ -177,6 +216,10 @@ static void on_time(struct monitor *m)
     if (m->links_ns && now >= m->links_ns) {
         m->links_ns = m->links_fd < 0 ? now + LOOK_NS : 0;
         captures_interfaces_changed(m->captures);
+    }
+    if (m->kill_ns && now >= m->kill_ns) {
+        shipper_signal(&m->shipper, SIGKILL);
+        m->kill_ns = now + ENDING_NS;
     }
     if (m->start_ns && now >= m->start_ns)
         start_shipper(m);
@@ -223,10 +266,12 @@ static int open_all(struct monitor *m, struct error *e)
     return code ? code : open_signals(m, e);
 }
 
-int agent_monitor(const struct agent_config *c)
+int agent_monitor(const char *path, bool optional, struct agent_config *c)
 {
     struct error e = ERROR_INIT;
-    struct monitor m = {.config = c,
+    struct monitor m = {.path = path,
+                        .optional = optional,
+                        .config = c,
                         .lock_fd = -1,
                         .signal_fd = -1,
                         .links_fd = -1,

@@ -7,7 +7,10 @@
 
 #include "agent/config.h"
 
-/* Runs until SIGTERM or SIGINT. Captures go on with the next one, as their limits allow. Returns the exit status. */
-int agent_monitor(const struct agent_config *c);
+/* Runs until SIGTERM or SIGINT. Captures go on with the next one, as their limits allow. Returns the exit status.
+ *
+ * SIGHUP: reads `path` once more (agent_config_reload), policy and operators, too, and starts the shipper again, which then has read all of its files
+ * anew. Captures that the policy lets run as they do are not touched. */
+int agent_monitor(const char *path, bool optional, struct agent_config *c);
 
 #endif

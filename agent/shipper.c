@@ -133,11 +133,17 @@ bool shipper_runs(struct shipper *s)
     return spool_shipped(s->config->spool);
 }
 
+void shipper_signal(const struct shipper *s, int signo)
+{
+    if (s->config && s->pid)
+        privileges_signal(s->pid, s->config->ship_user, signo);
+}
+
 void shipper_stop(struct shipper *s)
 {
     if (!s->config || !s->pid)
         return;
-    privileges_signal(s->pid, s->config->ship_user, SIGTERM);
+    shipper_signal(s, SIGTERM);
     while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     shipper_forget(s);

@@ -29,6 +29,9 @@ void shipper_forget(struct shipper *s);
 /* Whether anybody ships, or ours waits for its turn. Takes note if ours has ended. */
 bool shipper_runs(struct shipper *s);
 
+/* To ours, if there is one; it is not waited for. */
+void shipper_signal(const struct shipper *s, int signo);
+
 /* Ends ours, if there is one, and waits for it. */
 void shipper_stop(struct shipper *s);
 

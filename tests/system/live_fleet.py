@@ -155,6 +155,48 @@ def killed_processes_are_started_again():
         fleet.wait_until(lambda: accounted(system, "hard") == 50, "the capture to go on after the agent was killed")
 
 
+def hang_up(system):
+    """SIGHUP, until another shipper is there."""
+    old, = fleet.wait_until(lambda: pids(system, "web-1", "fleetdump-ship"), "a shipper")
+    system.agents["web-1"].send_signal(signal.SIGHUP)
+    fleet.wait_until(lambda: pids(system, "web-1", "fleetdump-ship") not in ([], [old]), "another shipper")
+
+
+def log_says(system, words):
+    with open(system.path("web-1.log")) as log:
+        return words in log.read()
+
+
+def a_hangup_reads_anew_and_loses_nothing():
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        start(system, "stays", "--all", "-i", "eth0", "--for", "10m", PING)
+        [stays] = pids(system, "web-1", "fleetdump-cap")
+        start(system, "goes", "--all", "-i", "lo", "--for", "10m", PING)
+        pings = system.spawn("client", "ping", "-q", "-c", "200", "-i", "0.01", system.ip("web-1"))
+        while pings.poll() is None:
+            hang_up(system)
+        assert pids(system, "web-1", "fleetdump-cap")[0] == stays
+        fleet.wait_until(lambda: requests(system, "stays", (0, 3)) == 200, "all packets")
+        with open(system.path("web-1.policy"), "w") as policy:  # who only listens to files hears of it when it is closed
+            policy.write("allow = yes\nunsigned = yes\ninterface = eth*\n")
+            policy.flush()
+            hang_up(system)
+            fleet.wait_until(lambda: system.phases("goes") == ["waiting"], "the policy to take its interface away")
+        assert system.running("stays", 1) and pids(system, "web-1", "fleetdump-cap") == [stays]
+        system.agent_config("web-1", label="role=db", capture_user="nobody")
+        hang_up(system)
+        fleet.wait_until(lambda: [a["labels"] for a in system.json("agents") if a["connected"]] == ["role=db"], "the new label")
+        assert log_says(system, "SIGHUP: capture_user: changed in")
+        system.agent_config("web-1", ring="a lot")
+        hang_up(system)
+        assert log_says(system, "a lot") and log_says(system, "what was read before goes on being used")
+        ping(system, 10)
+        fleet.wait_until(lambda: requests(system, "stays", (0, 3)) == 210, "it to go on")
+        assert requests(system, "stays") == 210, "something is missing"
+        system.stop_agent("web-1")
+
+
 def agent_processes(system):
     out = subprocess.run(["pgrep", "-f", system.path("web-1.conf")], stdout=subprocess.PIPE, text=True, check=False).stdout
     return out.split()
@@ -343,6 +385,7 @@ def many_agents_and_captures_at_once():
 
 STORIES = [a_packet_of_just_now_is_in_the_answer, limits_end_it, an_agent_that_comes_later_takes_part, stopped_while_it_was_away,
            an_agent_restarted_in_the_middle_goes_on, a_collector_that_is_away_costs_nothing, killed_processes_are_started_again,
+           a_hangup_reads_anew_and_loses_nothing,
            interfaces_come_go_and_change_names, a_full_disk_is_said_and_survived, what_is_not_allowed_is_named,
            the_monitor_ends_those_of_other_users, they_end_with_their_monitor, one_folder_has_one_agent,
            bad_orders_are_refused_before_anything_starts, many_agents_and_captures_at_once]
