@@ -84,7 +84,8 @@ static error_t parse_add(int key, char *arg, struct argp_state *state)
 /* ------------------------------------------------------------------ list */
 
 #define USER_COLUMNS                                                                                                   \
-    {"user", "USER", LOOK_NAME, NULL}, {"role", "ROLE", LOOK_NAME, NULL}, {"labels", "LABELS", LOOK_WORDS, NULL},      \
+    {"user", "USER", LOOK_NAME, NULL}, {"role", "ROLE", LOOK_NAME, NULL}, {"state", "STATE", LOOK_NAME, NULL},         \
+        {"revoked", "REVOKED", LOOK_TIME, NULL}, {"labels", "LABELS", LOOK_WORDS, NULL},                               \
         {"filter", "FILTER", LOOK_TEXT, NULL}, {"snaplen", "SNAPLEN", LOOK_COUNT, NULL},                               \
         {"range_ns", "RANGE", LOOK_SPAN, NULL}, {"created", "CREATED", LOOK_TIME, NULL},                               \
     {                                                                                                                  \
@@ -103,7 +104,7 @@ static const struct listing added = {
 
 static const struct listing users = {
     .columns = user_columns,
-    .choice = {NULL, "user,role,labels,filter,snaplen,range_ns", NULL},
+    .choice = {NULL, "user,role,state,revoked,labels,filter,snaplen,range_ns", NULL},
     .nothing = "no users: `fleetdump admin user add` makes one",
 };
 
@@ -212,16 +213,18 @@ static const struct argp add_argp = {
     children,
     NULL,
     NULL};
-static const struct argp list_argp = {NULL,
-                                      parse_plain,
-                                      "",
-                                      "Lists the users.\v"
-                                      "Examples:\n"
-                                      "  fleetdump admin user list\n"
-                                      "  fleetdump admin user list -o json\n",
-                                      children,
-                                      NULL,
-                                      NULL};
+static const struct argp list_argp = {
+    NULL,
+    parse_plain,
+    "",
+    "Lists the users. STATE is that of the newest certificate: good, expired, revoked "
+    "(then REVOKED says when), or none, if none was made here.\v"
+    "Examples:\n"
+    "  fleetdump admin user list\n"
+    "  fleetdump admin user list -o json\n",
+    children,
+    NULL,
+    NULL};
 static const struct argp remove_argp = {NULL,
                                         parse_plain,
                                         "NAME",

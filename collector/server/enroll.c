@@ -97,6 +97,17 @@ int enroll_judge(const struct enroll *en, const struct identity *who, struct err
     return 0;
 }
 
+const char *enroll_state(struct enroll *en, const struct store_credential *c, uint64_t now_ns, uint64_t *revoked_ns)
+{
+    *revoked_ns = 0;
+    uv_mutex_lock(&en->lock);
+    for (size_t i = 0; i < en->revoked_count; i++)
+        if (means_since(&en->revoked[i], c->kind, c->name, c->serial, c->not_before_ns))
+            *revoked_ns = en->revoked[i].revoked_ns;
+    uv_mutex_unlock(&en->lock);
+    return *revoked_ns ? "revoked" : now_ns > c->not_after_ns ? "expired" : "good";
+}
+
 uint64_t enroll_earliest(struct enroll *en, uint8_t kind, const char *name)
 {
     uint64_t earliest_ns = 0;

@@ -41,6 +41,9 @@ void enroll_close(struct enroll *en); /* NULL is fine; after the loop has run em
 /* Whether a certificate was revoked (ERROR_REFUSED). */
 MUST_CHECK int enroll_judge(const struct enroll *en, const struct identity *who, struct error *e);
 
+/* "good", "expired" or "revoked", and when that was (else 0), of a certificate that was made here. Any thread. */
+const char *enroll_state(struct enroll *en, const struct store_credential *c, uint64_t now_ns, uint64_t *revoked_ns);
+
 /* Whether the certificate that the agent has come with is revoked: its revoked_ns. */
 void enroll_mark(const struct enroll *en, struct fleet_agent *a);
 

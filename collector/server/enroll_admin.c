@@ -262,32 +262,23 @@ static void key_of(const struct store_credential *c, char key[LIST_KEY_SIZE])
     snprintf(key, LIST_KEY_SIZE, "%u%s", c->kind, c->name);
 }
 
-static const char *state_of(const struct listed *l, const struct store_credential *c)
-{
-    struct identity who = {.kind = c->kind, .not_before_ns = c->not_before_ns, .not_after_ns = c->not_after_ns};
-    memcpy(who.name, c->name, sizeof who.name);
-    memcpy(who.serial, c->serial, sizeof who.serial);
-    uv_mutex_lock(&l->enroll->lock);
-    int judged = enroll_judge(l->enroll, &who, NULL);
-    uv_mutex_unlock(&l->enroll->lock);
-    return judged ? "revoked" : l->now_ns > c->not_after_ns ? "expired" : "good";
-}
-
 static void put_last(struct listed *l)
 {
     const struct store_credential *c = &l->last;
     char key[CA_HASH_TEXT], made[40], until[40];
+    uint64_t revoked_ns;
     if (!l->has_last)
         return;
     l->has_last = false;
     l->names++;
     key_of(c, l->next);
-    json_array_append_new(
-        l->credentials,
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kind", identity_kind_name(c->kind), "name",
-                  c->name, "state", state_of(l, c), "until", units_rfc3339(c->not_after_ns, until, sizeof until),
-                  "made", units_rfc3339(c->made_ns, made, sizeof made), "how", c->how, "from", c->peer, "labels",
-                  c->labels, "serial", c->serial, "key", ca_format_hash(c->key_sha256, key)));
+    json_array_append_new(l->credentials, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "kind",
+                                                    identity_kind_name(c->kind), "name", c->name, "state",
+                                                    enroll_state(l->enroll, c, l->now_ns, &revoked_ns), "until",
+                                                    units_rfc3339(c->not_after_ns, until, sizeof until), "made",
+                                                    units_rfc3339(c->made_ns, made, sizeof made), "how", c->how, "from",
+                                                    c->peer, "labels", c->labels, "serial", c->serial, "key",
+                                                    ca_format_hash(c->key_sha256, key)));
 }
 
 static int list_credential(void *context, const struct store_credential *c)

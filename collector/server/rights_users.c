@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/units.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,13 +314,85 @@ void rights_user_add(struct admin_call *c)
     put_user(c, u);
 }
 
+struct listed {
+    struct enroll *enroll;
+    uint64_t now_ns;
+    json_t *list, *by_name;
+};
+
+static void set_state(json_t *user, const char *state, uint64_t revoked_ns)
+{
+    char text[64];
+    json_object_set_new(user, "state", json_string(state));
+    json_object_set_new(user, "revoked",
+                        revoked_ns ? json_string(units_rfc3339(revoked_ns, text, sizeof text)) : json_null());
+}
+
+/* As long as no certificate of his is known. */
+static json_t *listed_user(const struct listed *l, const struct rights_user *u)
+{
+    struct store_credential any = {.kind = IDENTITY_USER, .not_after_ns = UINT64_MAX};
+    json_t *user = rights_user_json(u);
+    uint64_t revoked_ns;
+    snprintf(any.name, sizeof any.name, "%s", u->name);
+    const char *state = enroll_state(l->enroll, &any, l->now_ns, &revoked_ns);
+    set_state(user, revoked_ns ? state : "none", revoked_ns);
+    return user;
+}
+
+/* Of a name the newest comes last. */
+static int list_certificate(void *context, const struct store_credential *c)
+{
+    const struct listed *l = context;
+    json_t *user = c->kind == IDENTITY_USER ? json_object_get(l->by_name, c->name) : NULL;
+    uint64_t revoked_ns;
+    const char *state = user ? enroll_state(l->enroll, c, l->now_ns, &revoked_ns) : NULL;
+    if (user)
+        set_state(user, state, revoked_ns);
+    return 0;
+}
+
+static int list_work(struct admin_call *c, struct store *s, struct error *e)
+{
+    struct store_reader *reader = NULL;
+    int r = store_reader_open(s, &reader, e);
+    if (r == 0)
+        r = store_each_credential(reader, list_certificate, c->context, e);
+    store_reader_close(reader);
+    return r;
+}
+
+static void list_done(struct admin_call *c, int result, const struct error *e)
+{
+    struct listed *l = c->context;
+    if (result)
+        admin_fail(c, e);
+    else
+        admin_answer(c, json_incref(l->list));
+    json_decref(l->by_name);
+    json_decref(l->list);
+    free(l);
+}
+
 void rights_user_list(struct admin_call *c)
 {
     const struct rights *rights = c->server->rights;
-    json_t *list = json_array();
-    for (size_t i = 0; i < rights->count; i++)
-        json_array_append_new(list, rights_user_json(rights->users[i]));
-    admin_answer(c, list);
+    struct error e = ERROR_INIT;
+    struct listed *l = calloc(1, sizeof *l);
+    if (!l) {
+        (void)error_set(&e, ERROR_MEMORY, "no memory for a list");
+        admin_fail(c, &e);
+        return;
+    }
+    *l = (struct listed){
+        .enroll = c->server->enroll, .now_ns = clock_wall_ns(), .list = json_array(), .by_name = json_object()};
+    for (size_t i = 0; i < rights->count; i++) {
+        json_t *user = listed_user(l, rights->users[i]);
+        json_object_set(l->by_name, rights->users[i]->name, user);
+        json_array_append_new(l->list, user);
+    }
+    c->context = l;
+    admin_work(c, list_work, list_done);
 }
 
 static int remove_work(struct admin_call *c, struct store *s, struct error *e)

@@ -327,9 +327,16 @@ def revocation():
             follower.kill()
             follower.communicate()
         assert "revoked" in hub.run("agents", home="bob", check=ANY).stderr
+        users = {u["user"]: u for u in hub.json("admin", "user", "list")}
+        assert users["ann"]["state"] == "good" and "revoked" not in users["ann"], users
+        assert users["bob"]["state"] == "revoked" and users["bob"]["revoked"].startswith("20"), users
+        assert re.search("bob +analyst +revoked +[0-9]", hub.run("admin", "user", "list").stdout)
         hub.restart()
         said = hub.run("agents", home="bob", check=ANY)
         assert said.returncode == 1 and "revoked" in said.stderr, said
+        assert {u["user"]: u["state"] for u in hub.json("admin", "user", "list")} == {"ann": "good", "bob": "revoked"}
+        hub.login("fleetdump login %s\n" % hub.json("admin", "user", "add", "bob", "--role", "viewer", "--token")[0]["token"], home="bob")
+        assert {u["user"]: u["state"] for u in hub.json("admin", "user", "list")} == {"ann": "good", "bob": "good"}
 
 
 def captures_of_the_revoked():
@@ -456,6 +463,7 @@ def an_organisations_own():
         said = hub.run("admin", "enroll", "--name", "web-2", check=1)
         assert "whose key is not here" in said.stderr, said
         assert not hub.json("admin", "user", "add", "bob", "--role", "viewer")[0].get("token")
+        assert hub.json("admin", "user", "list")[0]["state"] == "none"
         assert "1" in hub.run("admin", "revoke", "web-1").stderr
         assert not hub.connected("web-1")
         hub.restart()
