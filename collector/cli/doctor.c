@@ -106,6 +106,21 @@ static void check_stream(struct visit *v, const char *agent, const json_t *t)
         }
 }
 
+static void check_away(struct visit *v, const char *name, const json_t *a)
+{
+    const char *problem = text_in(a, "problem");
+    bool revoked = strncmp(problem, CAPTURE_REVOKED, strlen(CAPTURE_REVOKED)) == 0;
+    if (revoked)
+        doctor_say(v->d, DOCTOR_WARNING, "agent", "%s %s", name, problem);
+    else
+        doctor_say(v->d, DOCTOR_WARNING, "agent", "%s is away since %s%s%s", name, text_in(a, "last_seen"),
+                   problem[0] ? ": " : "", problem);
+    if (revoked)
+        doctor_mend(v->d, "fleetdump admin enroll --name %s    (if it is to come back)", name);
+    else
+        doctor_mend(v->d, "systemctl status fleetdump-agent; fleetdump-agent doctor    (on %s)", name);
+}
+
 static void check_agent(struct visit *v, const json_t *a)
 {
     const char *name = text_in(a, "agent"), *software = text_in(a, "software");
@@ -114,8 +129,7 @@ static void check_agent(struct visit *v, const json_t *a)
     char whose[300];
     size_t i;
     if (!json_is_true(json_object_get(a, "connected"))) {
-        doctor_say(v->d, DOCTOR_WARNING, "agent", "%s is away since %s", name, text_in(a, "last_seen"));
-        doctor_mend(v->d, "systemctl status fleetdump-agent; fleetdump-agent doctor    (on %s)", name);
+        check_away(v, name, a);
         return;
     }
     doctor_say(v->d, DOCTOR_OK, "agent", "%s is connected", name);

@@ -16,7 +16,7 @@ static const struct list_column agents_columns[] = {
     {"bytes", "BYTES", LOOK_BYTES, NULL},
     {"spool_bytes", "SPOOL", LOOK_BYTES, "status.spool.bytes"},
     {"spool_quota", "QUOTA", LOOK_BYTES, "status.spool.quota"},
-    {"problem", "PROBLEM", LOOK_TEXT, "status.problem"},
+    {"problem", "PROBLEM", LOOK_TEXT, NULL},
     {"labels", "LABELS", LOOK_TEXT, NULL},
     {"addresses", "ADDRESSES", LOOK_ADDRESSES, NULL},
     {"peer", "FROM", LOOK_TEXT, NULL},
@@ -148,7 +148,9 @@ static int plain(const struct command *c, int argc, char **argv, struct cli *cli
         .name = #which, .summary = summary_, .argp = &argp_##which, .run = run_##which, .column = column_##which}
 
 PLAIN(agents, "the agents that the collector knows",
-      "The agents that the collector knows.\v"
+      "The agents that the collector knows. PROBLEM is what keeps one from capturing (it says so itself) or from being "
+      "here: that it "
+      "was revoked, or why it was refused when it came last.\v"
       "Examples:\n"
       "  fleetdump agents\n"
       "  fleetdump agents -o json --columns agent,last_seen,status\n");

@@ -63,21 +63,15 @@ struct agents {
 
 static int by_name(const void *name, const void *one)
 {
-    return strcmp(name, *(char *const *)one);
+    return strcmp(name, ((const struct query_agent *)one)->name);
 }
 
-/* Its place among those that are connected, or NULL. */
-static char *const *connection(const struct query_live *live, const char *name)
+/* What is known of it now. */
+static struct query_agent now_of(const struct query_live *live, const char *name)
 {
-    return live->connected_count ? bsearch(name, live->connected, live->connected_count, sizeof(char *), by_name)
-                                 : NULL;
-}
-
-static const char *state_of(const struct query_live *live, char *const *connection)
-{
-    if (!connection)
-        return "no";
-    return live->silent && live->silent[connection - live->connected] ? "silent" : "yes";
+    const struct query_agent *a =
+        live->agent_count ? bsearch(name, live->agents, live->agent_count, sizeof *live->agents, by_name) : NULL;
+    return a ? *a : (struct query_agent){0};
 }
 
 static bool is_seen(const struct plan *p, const char *agent)
@@ -88,15 +82,20 @@ static bool is_seen(const struct plan *p, const char *agent)
     return p->scan.agent_count == 0;
 }
 
-/* What an agent has captured, as numbers. */
-static void set_volumes(json_t *o, const struct store_agent_info *a)
+/* What an agent has captured, as numbers. Takes what it said of itself. */
+static void set_volumes(json_t *o, const struct store_agent_info *a, json_t *status)
 {
-    json_t *status =
-        a->status_json && a->status_json[0] ? json_loads(a->status_json, JSON_REJECT_DUPLICATES, NULL) : NULL;
     json_object_set_new(o, "chunks", number(a->chunks));
     json_object_set_new(o, "packets", number(a->packets));
     json_object_set_new(o, "bytes", number(a->bytes));
     json_object_set_new(o, "status", status ? status : json_null());
+}
+
+/* Why it is not here, or else what it said itself. */
+static json_t *problem_json(const struct query_agent *now, const json_t *status)
+{
+    const char *said = json_string_value(json_object_get(status, "problem"));
+    return now->problem ? string(now->problem) : said ? string(said) : json_null();
 }
 
 static int add_agent(void *context, const struct store_agent_info *a)
@@ -104,19 +103,22 @@ static int add_agent(void *context, const struct store_agent_info *a)
     struct agents *x = context;
     if (!is_seen(x->plan, a->name))
         return 0;
-    char *const *connected = connection(x->plan->live, a->name);
+    struct query_agent now = now_of(x->plan->live, a->name);
+    bool hides = plan_hides_numbers(x->plan), said = !hides && a->status_json && a->status_json[0];
+    json_t *status = said ? json_loads(a->status_json, JSON_REJECT_DUPLICATES, NULL) : NULL;
     json_t *o = json_object();
     json_object_set_new(o, "agent", string(a->name));
     json_object_set_new(o, "software", string(a->software));
     json_object_set_new(o, "labels", string(a->labels));
     json_object_set_new(o, "peer", string(a->peer));
     json_object_set_new(o, "first_seen", time_of(a->first_seen_ns));
-    json_object_set_new(o, "connected", json_boolean(connected != NULL));
-    json_object_set_new(o, "up", json_string(state_of(x->plan->live, connected)));
-    json_object_set_new(o, "last_seen", time_of(connected ? x->plan->live->asked_ns : a->last_seen_ns));
+    json_object_set_new(o, "connected", json_boolean(now.connected));
+    json_object_set_new(o, "up", json_string(now.silent ? "silent" : now.connected ? "yes" : "no"));
+    json_object_set_new(o, "last_seen", time_of(now.connected ? x->plan->live->asked_ns : a->last_seen_ns));
     json_object_set_new(o, "addresses", addresses_json(a));
-    if (!plan_hides_numbers(x->plan))
-        set_volumes(o, a);
+    json_object_set_new(o, "problem", problem_json(&now, status));
+    if (!hides)
+        set_volumes(o, a, status);
     json_array_append_new(x->list, o);
     return 0;
 }

@@ -36,13 +36,20 @@ struct query_reach {
     char *why;           /* it may lack something: "is not connected since ..." */
 };
 
+/* What is known of an agent as of somebody who connects. */
+struct query_agent {
+    char *name;
+    bool connected, silent; /* silent: it does not answer */
+    char *problem;          /* why it is not here, in words; NULL: none that is known */
+};
+
 /* What the store does not know: who is connected, and what may have been captured and not have come. An open stream of a
  * capture that is in `reaches` is judged by that; others by the time at which their last chunk was sealed. */
 struct query_live {
     uint64_t asked_ns; /* when the question came: nobody can ask for what came behind it */
-    char **connected;  /* names of agents, sorted by strcmp */
-    size_t connected_count;
-    bool *silent; /* of each of `connected`: it does not answer; NULL: all do */
+    struct query_agent
+        *agents; /* those that are connected or have a problem, sorted by strcmp; for the list of agents alone */
+    size_t agent_count;
     struct query_reach *reaches;
     size_t reach_count;
     bool ordered; /* there is an order of a capture that the question names, whatever came of it */

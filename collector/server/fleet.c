@@ -1,6 +1,7 @@
 #include "collector/server/fleet.h"
 
 #include "common/base/glob.h"
+#include "common/base/units.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static void free_agent(struct fleet_agent *a)
     free(a->label);
     free(a->labels_apart);
     free(a->flush_problem);
+    free(a->refused);
     free(a);
 }
 
@@ -159,6 +161,28 @@ void fleet_certify(struct fleet_agent *a, const char *serial, uint64_t certified
 {
     snprintf(a->serial, sizeof a->serial, "%s", serial);
     a->certified_ns = certified_ns;
+    free(a->refused);
+    a->refused = NULL;
+}
+
+void fleet_refuse(struct fleet_agent *a, uint64_t now_ns, const char *why)
+{
+    if (a->control)
+        return;
+    free(a->refused);
+    a->refused = strdup(why);
+    a->refused_ns = now_ns;
+}
+
+char *fleet_problem(const struct fleet_agent *a)
+{
+    char when[64], *text = NULL;
+    int n = 0;
+    if (a->revoked_ns)
+        n = asprintf(&text, CAPTURE_REVOKED " %s", units_format_time(a->revoked_ns, when, sizeof when));
+    else if (!a->control && a->refused)
+        n = asprintf(&text, "%s: %s", units_format_time(a->refused_ns, when, sizeof when), a->refused);
+    return n < 0 ? NULL : text;
 }
 
 /* ------------------------------------------------------------------ from the catalog */

@@ -24,6 +24,8 @@ struct fleet_agent {
     char serial[STORE_SERIAL_MAX + 1]; /* of the certificate that it came with last; "": unknown, or it had none */
     uint64_t certified_ns;             /* since when that is good */
     uint64_t revoked_ns;               /* enroll.c's: when that was revoked; 0: it was not */
+    uint64_t refused_ns;               /* when a connection of it was refused last, since it was here */
+    char *refused;                     /* why; NULL: none was */
     unsigned orders;                   /* orders.c's: captures that it is to run */
     uint64_t seen_ns;                  /* when something was last heard of it: wall clock */
     uint64_t asked_ns;                 /* a CHECK of then was not answered in time; 0: all were */
@@ -46,6 +48,12 @@ MUST_CHECK int fleet_know(struct fleet *f, const char *name, const char *labels,
 
 /* The certificate that it has come with. */
 void fleet_certify(struct fleet_agent *a, const char *serial, uint64_t certified_ns);
+
+/* It, or somebody with its certificate, was not let in; forgotten when it is, and nothing new while it is here. */
+void fleet_refuse(struct fleet_agent *a, uint64_t now_ns, const char *why);
+
+/* What keeps it from being here, as people read it; malloc'ed. NULL: nothing that is known. */
+char *fleet_problem(const struct fleet_agent *a);
 
 /* It is connected, but does not answer: it hangs, or the network does. */
 bool fleet_is_silent(const struct fleet_agent *a, uint64_t now_ns);

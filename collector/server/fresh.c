@@ -267,21 +267,22 @@ static void add_reach(void *context, const struct orders_reach *from)
     x->failed = x->failed || !r->agent || !r->capture || !r->why;
 }
 
-static bool add_connected(const struct fleet *fleet, struct query_live *live)
+static bool add_agents(const struct fleet *fleet, struct query_live *live)
 {
-    live->connected = calloc(fleet_count(fleet) + 1, sizeof(char *));
-    live->silent = calloc(fleet_count(fleet) + 1, sizeof *live->silent);
-    if (!live->connected || !live->silent)
-        return false;
-    for (size_t i = 0; i < fleet_count(fleet); i++)
-        if (fleet_at(fleet, i)->control) {
-            char *name = strdup(fleet_at(fleet, i)->name);
-            if (!name)
-                return false;
-            live->silent[live->connected_count] = fleet_is_silent(fleet_at(fleet, i), live->asked_ns);
-            live->connected[live->connected_count++] = name;
-        }
-    return true;
+    live->agents = calloc(fleet_count(fleet) + 1, sizeof *live->agents);
+    for (size_t i = 0; live->agents && i < fleet_count(fleet); i++) {
+        const struct fleet_agent *a = fleet_at(fleet, i);
+        char *problem = fleet_problem(a);
+        if (!a->control && !problem)
+            continue;
+        live->agents[live->agent_count++] = (struct query_agent){.name = strdup(a->name),
+                                                                 .connected = a->control != NULL,
+                                                                 .silent = fleet_is_silent(a, live->asked_ns),
+                                                                 .problem = problem};
+        if (!live->agents[live->agent_count - 1].name)
+            return false;
+    }
+    return live->agents != NULL;
 }
 
 int fresh_live(struct fresh *f, const struct message_query *q, uint64_t asked_ns, struct query_live *out,
@@ -292,21 +293,22 @@ int fresh_live(struct fresh *f, const struct message_query *q, uint64_t asked_ns
     if (q->kind == QUERY_FLOWS || q->kind == QUERY_PULL)
         orders_each_reach(f->server->orders, q, add_reach, &x);
     else if (q->kind == QUERY_AGENTS)
-        x.failed = !add_connected(f->server->fleet, out);
+        x.failed = !add_agents(f->server->fleet, out);
     return x.failed ? error_set(e, ERROR_MEMORY, "no memory for a question") : 0;
 }
 
 void fresh_live_free(struct query_live *live)
 {
-    for (size_t i = 0; i < live->connected_count; i++)
-        free(live->connected[i]);
+    for (size_t i = 0; i < live->agent_count; i++) {
+        free(live->agents[i].name);
+        free(live->agents[i].problem);
+    }
     for (size_t i = 0; i < live->reach_count; i++) {
         free(live->reaches[i].agent);
         free(live->reaches[i].capture);
         free(live->reaches[i].why);
     }
-    free(live->connected);
-    free(live->silent);
+    free(live->agents);
     free(live->reaches);
     *live = (struct query_live){0};
 }

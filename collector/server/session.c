@@ -26,11 +26,27 @@ void session_send(struct session *s, const struct message *m)
     }
 }
 
+/* Whose certificate it is, if the fleet knows the agent; NULL: not an agent's, or one that never was here. */
+static struct fleet_agent *agent_of(const struct session *s, const struct identity *who)
+{
+    return who->kind == IDENTITY_AGENT ? fleet_find(s->server->fleet, who->name) : NULL;
+}
+
+static void note_refused(const struct session *s, const char *text)
+{
+    struct fleet_agent *a = agent_of(s, session_identity(s));
+    char why[ERROR_TEXT_MAX];
+    snprintf(why, sizeof why, "the peer %s is refused: %s", s->peer, text);
+    if (a)
+        fleet_refuse(a, clock_wall_ns(), why);
+}
+
 void session_refuse(struct session *s, int code, const char *text)
 {
     struct message m = {.type = MESSAGE_REFUSE, .refuse = {.code = code, .text = (char *)(uintptr_t)text}};
     log_warn("%s%s%s refused: %s", s->agent ? s->agent : "", s->agent ? " at " : "", s->peer, text);
     trail_note(s->server, s, "refused", "connection", code, text, NULL);
+    note_refused(s, text);
     session_send(s, &m);
     s->closing = true;
     if (s->stream)
@@ -372,7 +388,9 @@ static void on_drain(void *context, struct stream *stream)
 static void on_close(void *context, struct stream *stream, const struct error *why)
 {
     struct session *s = context;
-    (void)stream;
+    struct fleet_agent *late = agent_of(s, stream_late(stream));
+    if (late)
+        fleet_refuse(late, clock_wall_ns(), why->text);
     if (why->code)
         log_warn("%s%s%s", s->agent ? s->agent : "", s->agent ? ": " : "", why->text);
     if (why->code && !s->greeted)

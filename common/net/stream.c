@@ -427,6 +427,11 @@ const struct identity *stream_identity(const struct stream *s)
     return &s->identity;
 }
 
+const struct identity *stream_late(const struct stream *s)
+{
+    return &s->late;
+}
+
 bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port)
 {
     struct sockaddr_storage name;

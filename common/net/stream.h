@@ -53,6 +53,9 @@ bool stream_peer_address(const struct stream *s, struct net_address *address, ui
  * for accepted streams with the first on_message. Valid as long as the stream. */
 const struct identity *stream_identity(const struct stream *s);
 
+/* Of a peer that was refused because its certificate, of our CA, is over or begins later: whose it is. It has not shown that it has the key. Else IDENTITY_NONE. */
+const struct identity *stream_late(const struct stream *s);
+
 struct listener;
 /* Listens on "address:port" (port 0: any free; listener_port tells). on_accept gets each new stream and returns the
  * context for it and its events through the pointers, or false to refuse it. At most `most` streams at once: further

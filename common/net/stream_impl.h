@@ -52,6 +52,7 @@ struct stream {
     bool secured;                              /* the handshake is done; never true without TLS */
     struct buffer early;                       /* text to be sent once it is */
     struct identity identity;                  /* of the peer */
+    struct identity late;                      /* stream_late */
 };
 
 /* A stream without a connection, its handles made. NULL without memory. */

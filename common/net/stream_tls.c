@@ -38,6 +38,7 @@ static void answer_plain(struct stream *s)
 
 static void refuse(struct stream *s, const struct error *why)
 {
+    s->late = s->link->late;
     if (is_accepted(s))
         error_set(&s->why, why->code, "the peer %s is refused: %s", s->peer, why->text);
     else

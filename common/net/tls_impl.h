@@ -41,6 +41,8 @@ struct tls_link {
     bool ended;               /* the peer said that it sends no more */
     struct identity identity; /* of the peer, known once the handshake is done */
     struct error refusal;     /* why its certificate was not accepted */
+    struct identity
+        late; /* of one that our CA signed and that was not accepted for its dates alone; nobody has shown that he has its key */
 };
 
 MUST_CHECK int tls_link_new(struct tls *t, bool accepts, struct tls_link **out, struct error *e);

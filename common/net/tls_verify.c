@@ -100,6 +100,14 @@ static int judge_chain(const struct tls *t, X509_STORE_CTX *store, struct error 
     return r;
 }
 
+/* OpenSSL looks at the dates of a certificate once its signature was found good, the authority's first. */
+static bool is_late(X509_STORE_CTX *store)
+{
+    int why = X509_STORE_CTX_get_error(store);
+    return X509_STORE_CTX_get_error_depth(store) == 0 &&
+           (why == X509_V_ERR_CERT_HAS_EXPIRED || why == X509_V_ERR_CERT_NOT_YET_VALID);
+}
+
 static int judge_identity(struct tls_link *l, X509_STORE_CTX *store, struct error *e)
 {
     int r = identity_from_x509(X509_STORE_CTX_get0_cert(store), &l->identity, e);
@@ -123,6 +131,8 @@ static int verify(X509_STORE_CTX *store, void *context)
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_link *l = SSL_get_app_data(ssl);
     int r = judge_chain(t, store, &l->refusal);
+    if (r && is_late(store))
+        (void)!identity_from_x509(X509_STORE_CTX_get0_cert(store), &l->late, NULL);
     if (r == 0)
         r = judge_identity(l, store, &l->refusal);
     return r == 0;

@@ -299,18 +299,21 @@ def revocation():
         said = hub.run("admin", "revoke", "web-1")
         assert re.search("[12] connections? ended", said.stderr), said  # control, and data if it was up already
         assert not hub.connected("web-1") and hub.connected("web-2")
+        assert hub.agent("web-1")["problem"].startswith("was revoked 2") and "revoked" not in hub.agent("web-2").get("problem", "")
         wait_until(lambda: "revoked" in hub.log("web-1"), "the agent to hear of it")
         assert "does not know" in hub.join("web-1", spare, check=1).stderr, "an old token is worth nothing"
         hub.restart()
         refused = hub.log().count("was revoked;")
         wait_until(lambda: hub.log().count("was revoked;") > refused, "it to be refused again")
-        assert not hub.connected("web-1")
+        assert not hub.connected("web-1") and hub.agent("web-1")["problem"].startswith("was revoked 2")
+        assert re.search(r"web-1 was revoked 2[^\n]*\s+-> fleetdump admin enroll --name web-1", hub.run("doctor", check=ANY).stdout)
         states = {c["name"]: c["state"] for c in hub.json("admin", "list")}
         assert states["web-1"] == "revoked" and states["web-2"] == "good", states
         hub.stop_agent("web-1")
         hub.join("web-1", hub.enroll("web-1"))
         hub.start_agent("web-1")
         wait_until(lambda: hub.connected("web-1"), "it to be back")
+        assert "was revoked" not in hub.agent("web-1").get("problem", "")
         serial = [c["serial"] for c in hub.json("admin", "list") if c["name"] == "web-2"][0]
         hub.run("admin", "revoke", "--serial", serial)
         assert not hub.connected("web-2") and hub.connected("web-1")

@@ -283,6 +283,18 @@ def agents_that_are_not_let_in(peers):
     system.authority.issue("agent", "web-8", system.path("tls-web-8"), owner=owner)  # renewed while it runs
     fleet.wait_until(lambda: "web-8" in {a["agent"] for a in system.json("agents")}, "the renewed certificate to be used")
     system.stop_agent("web-8")
+    problem = lambda: [a.get("problem", "") for a in system.json("agents") if a["agent"] == "web-8"][0]
+    peers.talk(system.path("tls-web-8"), hello(CONTROL, "db-1"))
+    fleet.wait_until(lambda: "may not speak for agent db-1" in problem(), "the list of agents to say that it was refused")
+    system.authority.issue("agent", "web-8", system.path("tls-web-8"), days=(-40, -10), owner=owner)
+    system.start_agent("web-8")
+    fleet.wait_until(lambda: "agent web-8, was good until" in problem(), "the list of agents to say that its certificate is over")
+    assert "web-8 is away since" in (said := system.run("doctor", check=None).stdout) and "was good until" in said, said
+    system.stop_agent("web-8")
+    system.authority.issue("agent", "web-8", system.path("tls-web-8"), owner=owner)
+    system.start_agent("web-8")
+    fleet.wait_until(lambda: "refused" not in problem(), "it to be let in")
+    system.stop_agent("web-8")
     for what, word in ((lambda f: os.chmod(f + "/key.pem", 0o644), "chmod 600"), (lambda f: os.unlink(f + "/ca.pem"), "ca.pem")):
         what(system.path("tls-web-8"))
         system.start_agent("web-8")
