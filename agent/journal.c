@@ -14,18 +14,25 @@ static struct {
     struct audit *audit;
     uint64_t minute_ns; /* since then so many refusals */
     unsigned refusals, passed_over;
+    struct error problem;
 } journal;
 
 void journal_open(const char *spool)
 {
     char path[4200];
-    struct error e = ERROR_INIT;
+    struct error *e = &journal.problem;
+    *e = (struct error)ERROR_INIT;
     openlog("fleetdump-agent", LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
     snprintf(path, sizeof path, "%s" JOURNAL_FOLDER, spool);
-    if (audit_open(path, 0, &journal.audit, &e)) {
+    if (audit_open(path, 0, &journal.audit, e)) {
         journal.audit = NULL;
-        log_error("%s: what is captured by order stands in syslog alone", e.text);
+        log_error("%s: what is captured by order stands in syslog alone", e->text);
     }
+}
+
+const char *journal_problem(void)
+{
+    return journal.problem.text;
 }
 
 void journal_close(void)

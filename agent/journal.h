@@ -13,8 +13,12 @@
 #define JOURNAL_FOLDER   ".audit" /* behind the path of the spool */
 #define JOURNAL_REFUSALS 60u
 
-/* A journal that cannot be opened is warned of; then there is syslog alone. */
+/* A journal that cannot be opened is warned of; then there is syslog alone. One whose newest lines (of the last full file, and of the one
+ * that is written to) were changed cannot; older ones are looked at by `fleetdump-agent doctor`. */
 void journal_open(const char *spool);
+
+/* Why it could not be opened; "": it could. */
+const char *journal_problem(void);
 void journal_close(void);
 
 /* "started", "ended", "refused", "failed"; of an order as it runs. False: it was not written, and is not worth a line in the log either. */

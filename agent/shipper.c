@@ -1,6 +1,7 @@
 /* shipper: forks, and what the children do. */
 #include "agent/shipper.h"
 #include "agent/confine.h"
+#include "agent/journal.h"
 #include "agent/order.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
@@ -59,6 +60,7 @@ static void ship(const struct agent_config *c, int fd, bool captures)
         (void)!privileges_check_capture(&problem); /* as the monitor has them still */
     struct uplink_config u = {
         .problem = problem.text,
+        .audit = captures ? journal_problem() : NULL,
         .spool_path = c->spool,
         .limits = {.quota_bytes = c->quota, .floor_bytes = c->floor},
         .collector = c->collector,

@@ -40,6 +40,7 @@ struct uplink_config {
     void *context;
 
     const char *problem; /* why nothing can be captured here, for the status; NULL, "": it can */
+    const char *audit;   /* what is wrong with this host's audit, likewise */
     int monitor_fd;      /* to whom captures are ordered (agent/order.h); 0 or less: nobody */
 
     bool until_empty; /* end when the spool holds no stream any more */

@@ -61,17 +61,23 @@ static void put_spool(struct buffer *b, struct uplink *u)
     buffer_u8(b, '}');
 }
 
-/* Why nothing would be captured here, if somebody ordered it. */
+/* Why nothing would be captured here, if somebody ordered it; and what somebody has to look at in any case. */
 static void put_problem(struct buffer *b, struct uplink *u)
 {
-    struct error e = ERROR_INIT;
+    const char *audit = u->config.audit && u->config.audit[0] ? u->config.audit : NULL;
+    struct error e = ERROR_INIT, bad = ERROR_INIT, both = ERROR_INIT;
     if (u->config.problem && u->config.problem[0])
         (void)error_set(&e, ERROR_REFUSED, "%s", u->config.problem);
     else if (u->outbox->full.code)
         e = u->outbox->full;
     else if (u->commands.fd >= 0)
         (void)!commands_room(u, &e);
-    put_error(b, "problem", &e);
+    if (audit)
+        (void)error_set(&bad, ERROR_CORRUPT, "%s", audit);
+    put_error(b, "audit", &bad);
+    if (audit && e.code)
+        (void)error_set(&both, e.code, "%.*s; %s", ERROR_TEXT_MAX / 2, audit, e.text);
+    put_error(b, "problem", both.code ? &both : audit ? &bad : &e);
 }
 
 static void put_clock(struct buffer *b, const struct uplink *u)

@@ -106,6 +106,15 @@ static void check_stream(struct visit *v, const char *agent, const json_t *t)
         }
 }
 
+static void check_audit(struct visit *v, const char *name, const json_t *status)
+{
+    const char *audit = text_in(status, "audit");
+    if (!audit[0])
+        return;
+    doctor_say(v->d, DOCTOR_FAILURE, "audit", "%s: %s", name, audit);
+    doctor_mend(v->d, "fleetdump-agent doctor    (on %s: it says what is to be done)", name);
+}
+
 static void check_away(struct visit *v, const char *name, const json_t *a)
 {
     const char *problem = text_in(a, "problem");
@@ -119,6 +128,8 @@ static void check_away(struct visit *v, const char *name, const json_t *a)
         doctor_mend(v->d, "fleetdump admin enroll --name %s    (if it is to come back)", name);
     else
         doctor_mend(v->d, "systemctl status fleetdump-agent; fleetdump-agent doctor    (on %s)", name);
+    if (!revoked) /* as it was when it was here */
+        check_audit(v, name, json_object_get(a, "status"));
 }
 
 static void check_agent(struct visit *v, const json_t *a)
@@ -132,6 +143,7 @@ static void check_agent(struct visit *v, const json_t *a)
         check_away(v, name, a);
         return;
     }
+    check_audit(v, name, status);
     doctor_say(v->d, DOCTOR_OK, "agent", "%s is connected", name);
     if (strcmp(software, SOFTWARE) != 0) {
         doctor_say(v->d, DOCTOR_WARNING, "version", "%s runs %s, this is " SOFTWARE, name, software);

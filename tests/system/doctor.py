@@ -130,6 +130,31 @@ def check_audit(system):
             file.write(first)
 
 
+def check_audit_of_an_agent(system):
+    """An agent that finds its host's audit changed tells the collector."""
+    path = system.path("spool-web-1.audit", "audit.jsonl")
+    problem = lambda: [a.get("problem", "") for a in system.json("agents") if a["agent"] == "web-1" and a["connected"]]
+
+    assert "audit" not in doctor(system, "fleetdump", check=())
+    system.stop_agent("web-1")
+    with open(path, "rb") as file:
+        whole = file.read()
+    with open(path, "r+b") as file:
+        file.seek(whole.index(b'"event":"') + 9)
+        file.write(b"X")
+    system.start_agent("web-1")
+    fleet.wait_until(lambda: any("audit.jsonl, line 1 " in one for one in problem()), "the list of agents to say it")
+    found = doctor(system, "fleetdump", check={"audit"})["audit"][0]
+    assert "web-1: the audit in " in found["found"] and "(on web-1:" in found["mend"], found
+    system.stop_agent("web-1")
+    fleet.wait_until(lambda: any("web-1 is away" in one["found"] for one in doctor(system, "fleetdump", check={"audit"})["agent"]), "it to be away")
+    with open(path, "wb") as file:
+        file.write(whole)
+    system.start_agent("web-1")
+    fleet.wait_until(lambda: any("audit" not in one for one in problem()), "it to be well again")
+    doctor(system, "fleetdump", check=())
+
+
 def check_stopped(system):
     system.stop_agent("web-1")
     doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check={"running"})
@@ -148,6 +173,7 @@ def main():
         check_secrets(system)
         check_policy(system)
         check_audit(system)
+        check_audit_of_an_agent(system)
         check_stopped(system)
         table = subprocess.run([os.path.join(fleet.BIN, "fleetdump"), "doctor"], env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address),
                                stdout=subprocess.PIPE, text=True, check=False)
