@@ -264,8 +264,12 @@ static void say_order(const struct cli *cli, const json_t *order)
     const char *filter = order_text(order, "filter"), *why = order_text(order, "why");
     note(cli, "%s (%s): %s%s%s", order_text(order, "capture"), order_text(order, "id"), order_text(order, "state"),
          *why ? ", " : "", why);
-    note(cli, "filter: %s; agents: %s; started by %s", *filter ? filter : "none, all packets",
-         order_text(order, "selector"), order_text(order, "who"));
+    if (json_is_null(json_object_get(order, "filter")))
+        note(cli,
+             "others started it, and it reaches further than what you may see: filter, agents and who are not shown");
+    else
+        note(cli, "filter: %s; agents: %s; started by %s", *filter ? filter : "none, all packets",
+             order_text(order, "selector"), order_text(order, "who"));
 }
 
 static int show_one(const struct cli *cli, json_t *order, struct error *e)

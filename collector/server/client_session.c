@@ -371,11 +371,16 @@ static bool sees(void *context, const struct fleet_agent *a)
     return rights_sees(context, a);
 }
 
+static bool sees_whole(void *context, const struct capture_request *r)
+{
+    return rights_sees_whole(context, r);
+}
+
 static void on_orders(struct session *s, const struct message_query *q, const struct rights_grant *grant)
 {
     struct error e = ERROR_INIT;
     char *text = NULL;
-    const struct orders_sight sight = {sees, s, grant->bounds.filter || grant->bounds.since_ns};
+    const struct orders_sight sight = {sees, sees_whole, s, grant->bounds.filter || grant->bounds.since_ns};
     if (orders_json(s->server->orders, q->capture ? q->capture : "", grant->any_bounds ? &sight : NULL, &text, &e) == 0)
         send_text(s, text);
     struct query_outcome outcome = {.code = e.code, .bytes = text ? strlen(text) : 0};

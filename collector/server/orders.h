@@ -75,9 +75,12 @@ MUST_CHECK int orders_each_named(struct orders *o, const char *which, enum comma
                                  int (*each)(void *context, const struct capture_request *r, struct error *e),
                                  void *context, struct error *e);
 
-/* What may be seen of orders: these agents, and orders that have any of them; without the numbers if they count more than may be seen. */
+/* What may be seen of orders: these agents, and orders that have any of them; without the numbers if they count more than may be seen. Of an
+ * order that may not be seen whole (`sees_whole`), "filter", "selector", "interfaces" and "who" are null and "why" is "": they tell of other
+ * agents, and of whoever looks for what there. */
 struct orders_sight {
     bool (*sees)(void *context, const struct fleet_agent *a);
+    bool (*sees_whole)(void *context, const struct capture_request *r);
     void *context;
     bool no_numbers;
 };

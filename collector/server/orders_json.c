@@ -82,6 +82,20 @@ static bool is_seen(const struct orders_sight *sight, const struct order_agent *
     return !sight || sight->sees(sight->context, a->is);
 }
 
+static bool is_whole(const struct orders_sight *sight, const struct order *o)
+{
+    return !sight || sight->sees_whole(sight->context, o->request);
+}
+
+/* Without who stopped it, unless that may be seen. */
+static const char *seen_text(const struct order *o, const struct order_agent *a, uint64_t now_ns, bool whole, char *buf,
+                             size_t len)
+{
+    const char *said = a->state.capture_state.text;
+    bool told = said && strncmp(said, CAPTURE_TOLD_TO_STOP, strlen(CAPTURE_TOLD_TO_STOP)) == 0;
+    return told && !whole ? said : order_agent_text(o, a, now_ns, buf, len);
+}
+
 /* What it told, less what has passed since: it tells when something changes. */
 static json_t *left_json(const struct order *o, const struct order_agent *a, uint64_t now_ns)
 {
@@ -102,7 +116,7 @@ static json_t *agent_json(const struct order *o, const struct order_agent *a, ui
     json_object_set_new(j, "agent", string_json(a->is->name));
     json_object_set_new(j, "connected", json_boolean(order_agent_is_here(a, now_ns)));
     json_object_set_new(j, "phase", json_string(shown_phase(o, a, now_ns)));
-    json_object_set_new(j, "text", string_json(order_agent_text(o, a, now_ns, text, sizeof text)));
+    json_object_set_new(j, "text", string_json(seen_text(o, a, now_ns, is_whole(sight, o), text, sizeof text)));
     json_object_set_new(j, "interfaces", strings_json(s->interfaces, s->interface_count));
     if (!sight || !sight->no_numbers)
         set_numbers(j, s);
@@ -124,18 +138,27 @@ static void set_sums(json_t *j, const struct order *o, const struct orders_sight
     }
 }
 
-static void set_request(json_t *j, const struct order *o)
+/* What else than its agents are to do: who wants to know what, where. */
+static void set_wish(json_t *j, const struct order *o, bool whole)
 {
     const struct capture_request *r = o->request;
     char *selector = request_selector(r);
+    json_object_set_new(j, "filter", whole ? string_json(r->filter) : json_null());
+    json_object_set_new(j, "selector", whole ? string_json(selector) : json_null());
+    json_object_set_new(j, "interfaces", whole ? strings_json(r->interfaces, r->interface_count) : json_null());
+    json_object_set_new(j, "who", whole ? string_json(r->who) : json_null());
+    json_object_set_new(j, "why", string_json(whole ? order_why(o) : ""));
+    free(selector);
+}
+
+static void set_request(json_t *j, const struct order *o)
+{
+    const struct capture_request *r = o->request;
     json_t *limits = json_object();
     json_object_set_new(limits, "packets", unless(0, r->packets));
     json_object_set_new(limits, "bytes", unless(0, r->bytes));
     json_object_set_new(limits, "rate", unless(0, r->rate));
     json_object_set_new(j, "capture", string_json(r->name));
-    json_object_set_new(j, "filter", string_json(r->filter));
-    json_object_set_new(j, "selector", string_json(selector));
-    json_object_set_new(j, "interfaces", strings_json(r->interfaces, r->interface_count));
     json_object_set_new(j, "keep", json_string(capture_keep_name(r->keep)));
     json_object_set_new(j, "snaplen", unless(0, r->snaplen));
     json_object_set_new(j, "companions", json_boolean(r->companions));
@@ -143,8 +166,6 @@ static void set_request(json_t *j, const struct order *o)
     json_object_set_new(j, "start", time_json(r->start_ns));
     json_object_set_new(j, "end", time_json(order_end_ns(o)));
     json_object_set_new(j, "issued", time_json(r->issued_ns));
-    json_object_set_new(j, "who", string_json(r->who));
-    free(selector);
 }
 
 /* NULL: nothing of it may be seen. */
@@ -156,9 +177,9 @@ static json_t *seen_json(const struct order *o, uint64_t now_ns, const struct or
     json_object_set_new(j, "id", json_string(order_id_text(o, id)));
     json_object_set_new(j, "state", json_string(order_state(o, now_ns)));
     set_request(j, o);
+    set_wish(j, o, is_whole(sight, o));
     json_object_set_new(j, "created", time_json(o->created_ns));
     json_object_set_new(j, "ended", time_json(o->ended_ns));
-    json_object_set_new(j, "why", string_json(order_why(o)));
     json_object_set_new(j, "left_ns",
                         order_is_over(o, now_ns) ? number_json(0)
                         : end_ns                 ? number_json(end_ns > now_ns ? end_ns - now_ns : 0)

@@ -13,7 +13,8 @@
 /* Everything that a client may ask for. What is not here is refused.
  *
  * flows, pull    each row and packet is judged
- * agents, captures, orders   agents are chosen; numbers that count more than may be seen are left out
+ * agents, captures, orders   agents are chosen; numbers that count more than may be seen are left out; so is what others
+ *                asked for in orders that reach further
  * status         is about all that is stored
  * chunks         numbers of whole chunks, whose agents are chosen
  * export         a chunk as it is: nothing in it can be left out
@@ -260,6 +261,18 @@ static bool filter_within(const struct rights_bounds *b, const char *filter)
     bool good = rest && capture_filter_check(rest, NULL) == 0;
     free(rest);
     return good;
+}
+
+bool rights_sees_whole(const struct session *s, const struct capture_request *r)
+{
+    struct error e;
+    const struct rights_user *u = asker(s, &e);
+    if (!u)
+        return false;
+    bool mine = u->name[0] && r->who && strcmp(r->who, u->name) == 0;
+    return mine ||
+           ((!u->bounds.label_count || labels_within(&u->bounds, r)) &&
+            (!u->bounds.filter || !u->bounds.filter[0] || filter_within(&u->bounds, r->filter ? r->filter : "")));
 }
 
 static int judge_request(const struct rights_user *u, const struct rights_rule *rule, const struct capture_request *r,

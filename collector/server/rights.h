@@ -100,6 +100,9 @@ const struct rights_rule *rights_rule_of(const struct message *m);
 /* Whether an agent is within the bounds of whoever asks: for lists that the loop makes. */
 bool rights_sees(const struct session *s, const struct fleet_agent *a);
 
+/* Whether an order may be seen whole: it is his own, or reaches no further than his labels and filter. */
+bool rights_sees_whole(const struct session *s, const struct capture_request *r);
+
 /* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns", "token"} (a user of that name gets these instead of what he had; nobody
  * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {..., "token" (to log
  * in with, once: for a new user, or if "token": true asks for it; not where certificates are made elsewhere)}, "changed": bool (he was there

@@ -288,6 +288,42 @@ def no_older_than(system):
     assert times["old"] == (None, None) and all(times["now"]), times
 
 
+def orders_of_others(system):
+    """Who is bound sees of an order that reaches further that it is there, and how his own agents do; not what others look for, where, nor who."""
+    secret = ("10.9.9.9", "db-1", "*-1", "tester")
+    with wire.Agent(system, "web-5", ["role=web"], tls=system.security("web-5")["tls"]) as agent:
+        lea = User(system, "lea", "--role", "operator", "--label", "role=web")
+        fil = User(system, "fil", "--role", "operator", "--filter", "port 80")
+        start = lambda run, name, *more: run("capture", "start", "--partial", "--no-wait", "--for", "1h", "--name", name, *more, check=(0, 3))
+        start(system.run, "wide", "--on", "*-1", "--on", "web-5", "host 10.9.9.9")
+        start(system.run, "narrow", "--label", "role=web", "host 10.9.9.8")
+        start(lea.run, "lea-s", "--label", "role=web", "host 10.9.9.7")
+        start(fil.run, "fil-s", "-A", "port 80")
+        fleet.wait_until(lambda: set(agent.running.values()) == {"wide", "narrow", "lea-s", "fil-s"}, "all to run")
+        system.run("capture", "stop", "wide", check=(0, 3))
+        fleet.wait_until(lambda: "wide" not in agent.running.values(), "one to be stopped")
+
+        def seen(user):
+            with Wire(system.address, user.home) as peer:
+                return {o["capture"]: o for o in peer.orders() if o["capture"] in ("wide", "narrow", "lea-s", "fil-s")}
+
+        fleet.wait_until(lambda: {a["agent"]: a["phase"] for a in seen(lea)["wide"]["agents"]}.get("web-5") == "stopped", "it to be known")
+        of_lea, of_fil = seen(lea), seen(fil)
+        whole = lambda orders: {name: o["filter"] for name, o in orders.items() if o["filter"] is not None}
+        assert whole(of_lea) == {"narrow": "host 10.9.9.8", "lea-s": "host 10.9.9.7"}, of_lea
+        assert whole(of_fil) == {"fil-s": "port 80"}, of_fil
+        for order in (of_lea["wide"], of_fil["wide"], of_fil["narrow"], of_lea["fil-s"]):
+            assert all(order[key] is None for key in ("filter", "selector", "interfaces", "who")) and order["why"] == "", order
+        assert of_lea["wide"]["state"] == "over" and {a["agent"] for a in of_lea["wide"]["agents"]} == {"web-1", "web-5"}, of_lea
+        assert not any(word in json.dumps(of_lea["wide"]) for word in secret), of_lea["wide"]
+        assert of_lea["narrow"]["who"] == "tester" and of_lea["narrow"]["selector"] == "-l 'role=web'", of_lea["narrow"]
+        done = lea.run("capture", "show", "wide")
+        assert "reaches further" in done.stderr and not any(word in done.stdout + done.stderr for word in secret), done
+        assert "10.9.9.8; agents: -l 'role=web'; started by tester" in lea.run("capture", "show", "narrow").stderr
+        assert "stopped by tester" in system.run("capture", "show", "wide").stdout
+        system.run("capture", "stop", "*", check=(0, 3))
+
+
 def main():
     with fleet.Fleet(tls=True) as system:
         now = time.time()
@@ -297,7 +333,7 @@ def main():
         system.read("web-1", system.path("old.pcap"), capture="old", label="role=web")
         system.read("db-1", capture, capture="now", label="role=db")
         for story in (roles, a_stolen_certificate_of_a_viewer_sees_no_packet, bound_to_labels, who_ordered_is_who_the_certificate_names, forced_filters, flows_that_only_partly_fit,
-                      what_is_cut_off_cannot_be_asked_for, no_older_than):
+                      what_is_cut_off_cannot_be_asked_for, no_older_than, orders_of_others):
             story(system)
             print(story.__name__.replace("_", " ") + ": right", flush=True)
 
