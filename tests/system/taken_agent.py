@@ -278,7 +278,7 @@ def names_are_no_paths(system, _):
                     peer.part(chunk.epoch, 0, HEAD, chunk.head)
                     peer.receive()
                 except (wire.Closed, OSError):
-                    assert b"control characters" in contents(system.path("collector.log"))
+                    fleet.wait_until(lambda: b"control characters" in contents(system.path("collector.log")), "the log to say why")
     with Taken(system, "control", labels=["role=../../x", "a=" + "b" * 60]) as peer:
         peer.receive()
     assert not os.path.exists("/tmp/fleetdump-taken")
