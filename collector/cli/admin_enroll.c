@@ -12,7 +12,7 @@ struct options {
     const struct command *command;
     json_t *wants, *labels;
     const char *name, *serial;
-    bool user, pending, tokens;
+    bool user, pending, tokens, labelled;
 };
 
 enum {
@@ -103,7 +103,8 @@ static struct options begin(const struct command *command, int argc, char **argv
 {
     struct options o = {.cli = cli, .command = command, .wants = json_object(), .labels = json_array()};
     cli_parse(command, argc, argv, &o);
-    if (json_array_size(o.labels))
+    o.labelled = json_array_size(o.labels) > 0;
+    if (o.labelled)
         json_object_set(o.wants, "labels", o.labels);
     json_decref(o.labels);
     o.labels = NULL;
@@ -114,6 +115,16 @@ static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : "";
+}
+
+/* Users may be bound to labels, and then a host without given ones chooses who sees it. */
+static void note_labels(const struct options *o)
+{
+    if (!o->labelled)
+        note(
+            o->cli,
+            "no --label: the labels that %s gives itself in its agent.conf count, also where users are bound to labels",
+            o->name);
 }
 
 /* ------------------------------------------------------------------ enroll */
@@ -134,6 +145,7 @@ static int run_enroll(int argc, char **argv, struct cli *cli, struct error *e)
         r = error_set(e, ERROR_SYSTEM, "cannot write to standard output");
     note(cli, "on %s, until %s, once: fleetdump-agent join TOKEN (it is to reach the collector at %s)",
          text_of(answer, "name"), units_format_time(until_ns, until, sizeof until), text_of(answer, "collector"));
+    note_labels(&o);
     json_decref(answer);
     return r;
 }
@@ -145,8 +157,10 @@ static int run_approve(int argc, char **argv, struct cli *cli, struct error *e)
     struct options o = begin(&command_admin_approve, argc, argv, cli);
     json_t *answer = NULL;
     int r = client_admin(cli, ADMIN_APPROVE, o.wants, &answer, e);
-    if (r == 0)
+    if (r == 0) {
         note(cli, "%s: approved; it gets its certificate when it asks again", text_of(answer, "name"));
+        note_labels(&o);
+    }
     json_decref(answer);
     return r;
 }
@@ -254,14 +268,16 @@ static int run_list(int argc, char **argv, struct cli *cli, struct error *e)
 
 static const struct argp_option enroll_options[] = {
     {"name", OPTION_NAME, "NAME", 0, "of the host, in the fleet", 1},
-    {"label", 'l', "KEY=VALUE", 0, "a label that it gets; repeat it for more", 1},
+    {"label", 'l', "KEY=VALUE", 0,
+     "a label that it gets; repeat it for more. With none, those count that it gives itself in its agent.conf", 1},
     {"ttl", OPTION_TTL, "TIME", 0, "how long the token is good (default: 1h; 30d at most)", 1},
     {"address", OPTION_ADDRESS, "ADDRESS", 0,
      "where the host reaches the collector (default: `address` of its configuration, else what it listens on)", 1},
     {0},
 };
 static const struct argp_option approve_options[] = {
-    {"label", 'l', "KEY=VALUE", 0, "a label that it gets; repeat it for more", 1},
+    {"label", 'l', "KEY=VALUE", 0,
+     "a label that it gets; repeat it for more. With none, those count that it gives itself in its agent.conf", 1},
     {"key", OPTION_KEY, "FINGERPRINT", 0, "the beginning of its key's fingerprint, as it says it itself", 1},
     {0},
 };

@@ -21,7 +21,10 @@ static const struct argp_option add_options[] = {
     {"role", OPTION_ROLE, "ROLE", 0,
      "viewer (rows), analyst (and packets), operator (and starts and stops captures), or admin (and all else)", 1},
     {"label", 'l', "KEY=VALUE,...", 0,
-     "sees and captures on agents with these labels alone; repeat it for further agents (VALUE may be a glob)", 1},
+     "sees and captures on agents with these labels alone; repeat it for further agents (VALUE may be a glob). An "
+     "agent that "
+     "was enrolled without labels chooses its own",
+     1},
     {"filter", OPTION_FILTER, "FILTER", 0, "sees only what matches this as well", 1},
     {"snaplen", OPTION_SNAPLEN, "BYTES", 0, "sees that much of the beginning of each packet", 1},
     {"range", OPTION_RANGE, "TIME", 0, "sees what is not older than that (7d)", 1},

@@ -399,7 +399,10 @@ def labels():
     with Hub() as hub:
         hub.up()
         hub.join("db-1", hub.enroll("db-1", "--label", "role=db"))
-        hub.join("free-1", hub.enroll("free-1"))
+        assert "no --label" not in hub.run("admin", "enroll", "db-2", "--label", "role=db").stderr
+        said = hub.run("admin", "enroll", "free-1")
+        assert "no --label: the labels that free-1 gives itself in its agent.conf count" in said.stderr and len(said.stdout.splitlines()) == 1, said
+        hub.join("free-1", said.stdout.strip())
         for name in ("db-1", "free-1"):
             with open(hub.agent_config(name)) as conf:
                 text = conf.read().replace("label = role=db\n", "")
