@@ -6,6 +6,7 @@
 #include "agent/order.h"
 #include "agent/policy.h"
 #include "agent/privileges.h"
+#include "agent/ship/refusal.h"
 #include "agent/ship/spool.h"
 #include "agent/ship/spool_dir.h"
 #include "common/base/doctor.h"
@@ -225,6 +226,55 @@ static void check_memory(struct visit *v)
 
 /* ---------------------------------------------------------------- the collector */
 
+static void mend_refusal(struct visit *v, const struct refusal *r)
+{
+    switch (r->code) {
+    case ERROR_REFUSED:
+        doctor_mend(v->d, JOIN "    (then: systemctl reload fleetdump-agent)", v->c->name);
+        return;
+    case ERROR_VERSION:
+        doctor_mend(v->d,
+                    "install the collector's version of fleetdump-agent    (fleetdump-collector --version there)");
+        return;
+    case ERROR_CONFLICT:
+        doctor_mend(v->d, "say in %s: name = ANOTHER, then: fleetdump-agent join    (%s is another host's)", v->config,
+                    v->c->name);
+        return;
+    default:
+        doctor_mend(v->d, "journalctl -u fleetdump-collector -n 20    (on the collector: it says why)");
+    }
+}
+
+/* What it said to the shipper, whose connections are what counts: ours ask for nothing. */
+static void check_refusals(struct visit *v)
+{
+    struct refusal r = {0}, last = {0};
+    char when[64];
+    int fd = open(v->c->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; fd >= 0 && refusal_links[i]; i++) {
+        if (!refusal_read(fd, refusal_links[i], &r) || strcmp(r.text, last.text) == 0)
+            continue;
+        doctor_say(v->d, DOCTOR_FAILURE, "collector", "last try (%s connection, %s): %s", refusal_links[i],
+                   units_format_time(r.when_ns, when, sizeof when), r.text);
+        mend_refusal(v, &r);
+        last = r;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (fd >= 0 && !last.text[0])
+        doctor_say(v->d, DOCTOR_OK, "collector", "no refusal of this agent is known");
+}
+
+static void check_name(struct visit *v, const struct tls *tls)
+{
+    const char *certified = tls_identity(tls)->name;
+    if (strcmp(certified, v->c->name) == 0)
+        return;
+    doctor_say(v->d, DOCTOR_FAILURE, "certificate", "it is that of agent %s, and this is agent %s: nothing is shipped",
+               certified, v->c->name);
+    doctor_mend(v->d, "say in %s: name = %s    (or join anew: " JOIN ")", v->config, certified, v->c->name);
+}
+
 static void check_collector(struct visit *v)
 {
     struct tls *tls = NULL;
@@ -236,9 +286,12 @@ static void check_collector(struct visit *v)
         doctor_mend(v->d, "%s    (and without that line in %s)", join, v->config);
     } else
         doctor_identity_in(v->d, v->c->tls, IDENTITY_AGENT, join, &tls);
+    if (tls)
+        check_name(v, tls);
     if (doctor_name(v->d, v->c->collector, v->config) && (tls || v->c->insecure_plaintext))
         doctor_reach(v->d, v->c->collector, tls);
     tls_unref(tls);
+    check_refusals(v);
 }
 
 /* ---------------------------------------------------------------- what may be captured */

@@ -1,5 +1,8 @@
 #include "agent/ship/uplink_impl.h"
 
+#include "agent/ship/refusal.h"
+#include "agent/ship/spool_dir.h"
+
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/sandbox.h"
@@ -86,6 +89,7 @@ static void welcomed(struct link *l, const struct message_welcome *w)
     l->state = LINK_UP;
     l->up_ns = clock_mono_ns();
     l->told[0] = 0;
+    refusal_forget(spool_fd(l->u->spool), l->name);
     log_info("uplink: %s connection to %s is up (%s)", l->name, stream_peer(l->stream), w->software);
     l->on_up(l->u);
 }
@@ -95,6 +99,7 @@ static void refused(struct link *l, const struct message_refuse *r)
     char text[ERROR_TEXT_MAX];
     snprintf(text, sizeof(text), "refused by the collector: %.600s", r->text);
     tell(l, text);
+    refusal_note(spool_fd(l->u->spool), l->name, r->code, text);
     l->refused = true;
     stream_close(l->stream);
 }
@@ -149,6 +154,8 @@ static void on_close(void *context, struct stream *s, const struct error *why)
     if (!l->u->stopping) {
         if (why->code)
             tell(l, why->text);
+        if (why->code && why->code != ERROR_UNREACHABLE && !was_up) /* by TLS, or by us; it is there */
+            refusal_note(spool_fd(l->u->spool), l->name, why->code, why->text);
         else if (was_up && !l->refused)
             tell(l, "closed by the collector");
         pause_link(l);

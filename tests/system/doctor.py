@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """doctor, of agent, collector and command line: a healthy fleet has no failures; each thing that is broken is named, with what mends it."""
 
+import glob
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -155,6 +157,42 @@ def check_audit_of_an_agent(system):
     doctor(system, "fleetdump", check=())
 
 
+def check_refused(system):
+    """What the collector answered to the shipper is said until it lets the agent in: doctor's own connections would hear nothing of it."""
+    folder, config = system.path("tls-web-2"), lambda: ("fleetdump-agent", *config_of(system, "web-2"))
+    issue = lambda authority, **more: authority.issue("agent", "web-2", folder, owner=certificates.ship_user(), **more)
+    other = certificates.Authority(system.path("other-authority"))
+
+    def expect(words, mend, check):
+        found = fleet.wait_until(lambda: [one for one in doctor(system, *config()).get("collector", ()) if words in one["found"]], words)[0]
+        assert found["verdict"] == "failure" and mend in found["mend"], found
+        assert "collector" in check and doctor(system, *config(), check=check)
+
+    def join_anew(authority, **more):
+        issue(authority, **more)
+        system.agents["web-2"].send_signal(signal.SIGHUP)  # at once, not after the pause
+
+    system.start_agent("web-2")
+    fleet.wait_until(lambda: "web-2" in {a["agent"] for a in system.json("agents") if a["connected"]}, "the agent to connect")
+    assert doctor(system, *config(), check=())["collector"][0]["verdict"] == "ok"
+    renamed = config_of(system, "web-3", tls=folder, spool=system.path("spool-web-2"))
+    assert "agent web-2" in doctor(system, "fleetdump-agent", *renamed, check={"certificate"})["certificate"][-1]["found"]
+    join_anew(other, trusted=system.authority)
+    expect("it trusts another authority", "admin enroll --name web-2", {"collector", "reach"})
+    join_anew(other)
+    expect("not of the authority that is trusted here", "admin enroll --name web-2", {"collector", "reach"})
+    join_anew(system.authority)
+    fleet.wait_until(lambda: doctor(system, *config())["collector"][0]["verdict"] == "ok", "it to be let in")
+    system.run("admin", "revoke", "web-2")
+    expect("was revoked", "admin enroll --name web-2", {"collector"})
+    system.stop_agent("web-2")
+    for path in glob.glob(system.path("spool-web-2", "refused-*")):
+        with open(path, "wb") as file:  # by a shipper that was taken over
+            file.write(b"1 5 -13 \033[2Jall is well\n")
+    found = [one["found"] for one in doctor(system, *config())["collector"]]
+    assert len(found) == 1 and found[0].endswith("): ?[2Jall is well") and " 1970-" in found[0], found
+
+
 def check_stopped(system):
     system.stop_agent("web-1")
     doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check={"running"})
@@ -174,6 +212,7 @@ def main():
         check_policy(system)
         check_audit(system)
         check_audit_of_an_agent(system)
+        check_refused(system)
         check_stopped(system)
         table = subprocess.run([os.path.join(fleet.BIN, "fleetdump"), "doctor"], env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address),
                                stdout=subprocess.PIPE, text=True, check=False)
