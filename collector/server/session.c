@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define SOFTWARE "fleetdump " FLEETDUMP_VERSION
+#define ANEW     "the agent has connected anew"
 
 const struct identity *session_identity(const struct session *s)
 {
@@ -273,13 +274,26 @@ static void control_up(struct session *s, const char *labels)
     if (a->control) {
         struct session *older = a->control;
         control_down(older);
-        session_refuse(older, ERROR_CONFLICT, "the agent has connected anew");
+        session_refuse(older, ERROR_CONFLICT, ANEW);
     }
     a->control = s;
     s->known = a;
     take_certificate(s, a);
     welcome(s);
     orders_agent_up(server->orders, s);
+}
+
+/* Of its data connections as well: each may hold a part that comes, so many of them would be memory without end. */
+static void data_up(struct session *s)
+{
+    for (struct session *x = s->server->sessions; x; x = x->next) {
+        if (x == s || !x->stream || x->closing || !x->welcomed || x->role != ROLE_AGENT_DATA ||
+            strcmp(x->agent, s->agent) != 0)
+            continue;
+        session_refuse(x, ERROR_CONFLICT, ANEW);
+        agent_session_close(x);
+    }
+    welcome(s);
 }
 
 static void agent_seen(struct session *s, struct ingest_job *job)
@@ -298,7 +312,7 @@ static void agent_seen(struct session *s, struct ingest_job *job)
             trail_note(s->server, s, "connect", s->software, 0, NULL, NULL);
             control_up(s, job->labels);
         } else
-            welcome(s);
+            data_up(s);
     }
 }
 

@@ -243,6 +243,26 @@ def sizes_and_counts_are_held_to(system, _):
         turned_away(system, peer, "message", "Stream")
 
 
+def bodies_that_never_end_do_not_add_up(system, _):
+    """Many connections, each with a part of a body: the collector keeps that of the newest."""
+    def bodies():
+        fds = "/proc/%d/fd" % system.collector.pid
+        return sum("memfd:body" in os.readlink(os.path.join(fds, fd)) for fd in os.listdir(fds))
+
+    peers = []
+    for _ in range(6):
+        epoch = secrets.token_bytes(16)
+        peers.append(Taken(system, "data"))
+        peers[-1].stream(epoch)
+        peers[-1].send("Piece", epoch=epoch, seq=0, part=BODY, total=100 << 20, offset=0, data=bytes(PIECE))
+        peers[-1].stream(secrets.token_bytes(16))  # all before it has been read
+    for peer in peers[:-1]:
+        peer.refusal("connected anew")
+    assert bodies() == 1, bodies()
+    for peer in peers:
+        peer.socket.close()
+
+
 def bombs_do_not_go_off(system, _):
     """512 MiB in one frame, with a head that is right about everything else; and heads that are nothing but a bomb."""
     zeros = subprocess.run("head -c %dM /dev/zero | zstd -19 --single-thread -c" % BOMB_MIB, shell=True, check=True, capture_output=True).stdout
@@ -289,7 +309,8 @@ def names_are_no_paths(system, _):
 
 
 STORIES = (it_cannot_greet_as_another, it_is_no_user, it_cannot_touch_anothers_stream, it_cannot_send_in_anothers_name,
-           the_same_number_with_other_content_is_refused, sizes_and_counts_are_held_to, bombs_do_not_go_off, names_are_no_paths)
+           the_same_number_with_other_content_is_refused, sizes_and_counts_are_held_to,
+           bodies_that_never_end_do_not_add_up, bombs_do_not_go_off, names_are_no_paths)
 
 
 def main():

@@ -142,6 +142,11 @@ struct peer *peer_connect(struct world *w, const char *agent, const char *labels
     return p;
 }
 
+struct peer *peer_data(struct world *w, const char *agent)
+{
+    return dial(w, agent, ROLE_AGENT_DATA, "");
+}
+
 struct peer *peer_client(struct world *w)
 {
     return dial(w, "client", ROLE_CLIENT, "");

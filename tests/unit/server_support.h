@@ -75,6 +75,7 @@ void world_pass_ms(struct world *w, uint64_t ms);
 
 /* Connects; returns when it is welcomed, and has its orders if it is an agent's control connection. Labels joined by ','. */
 struct peer *peer_connect(struct world *w, const char *agent, const char *labels);
+struct peer *peer_data(struct world *w, const char *agent); /* its data connection */
 struct peer *peer_client(struct world *w);
 void peer_leave(struct peer *p); /* returns when the collector knows it */
 void peer_send(struct peer *p, const struct message *m);

@@ -687,6 +687,16 @@ static void the_newest_control_connection_counts(void **state)
     json_decref(order);
 }
 
+static void so_does_the_newest_data_connection(void **state)
+{
+    struct world *w = *state;
+    struct peer *other = peer_data(w, "web-2"), *old = peer_data(w, "web-1"), *new = peer_data(w, "web-1");
+    UNTIL(w, old->closes == 1);
+    assert_said(old, "connected anew");
+    assert_int_equal(new->closes, 0);
+    assert_int_equal(other->closes, 0);
+}
+
 static void clocks_are_answered_at_once(void **state)
 {
     struct world *w = *state;
@@ -781,6 +791,7 @@ int main(void)
         TEST(an_agent_has_so_many_at_once),
         TEST(one_that_comes_to_too_many_gets_the_oldest_and_the_rest_later),
         TEST(the_newest_control_connection_counts),
+        TEST(so_does_the_newest_data_connection),
         TEST(clocks_are_answered_at_once),
         TEST(states_of_what_nobody_ordered_are_passed_over),
         TEST(the_baseline_is_the_configurations),
