@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NEW ".new"
-
 /* Who owns the folder must be able to get there. */
 static int make_parents(const char *path, struct error *e)
 {
@@ -38,19 +36,39 @@ int ca_make_folder(const char *path, uid_t uid, gid_t gid, struct error *e)
     return r;
 }
 
-/* The file under its new name has the right owner before it gets its own. */
+/* Where root writes into another's folder, that one may put anything there at any time: what is written to and given away
+ * is the file that was made here, whatever its name means by then. */
+static int write_new(int dirfd, const char *new, const struct buffer *pem, struct error *e)
+{
+    struct stat st;
+    (void)unlinkat(dirfd, new, 0);
+    int fd = openat(dirfd, new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_sys(e, errno, "cannot make %.200s", new);
+    int r = 0;
+    if (fchmod(fd, 0600) != 0 || fstat(dirfd, &st) != 0 || (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) != 0))
+        r = error_sys(e, errno, "%.200s cannot be given to the owner of its folder", new);
+    if (r == 0)
+        r = fs_write(fd, pem->data, pem->len, "ca.save.write", e);
+    if (r == 0)
+        r = fs_sync(fd, "ca.save.sync", e);
+    close(fd);
+    return r;
+}
+
 static int replace(int dirfd, const char *path, const char *name, const struct buffer *pem, struct error *e)
 {
     char new[256];
-    struct stat st;
-    if (snprintf(new, sizeof new, "%s" NEW, name) >= (int)sizeof new)
+    if (snprintf(new, sizeof new, "%s.new", name) >= (int)sizeof new)
         return error_set(e, ERROR_LIMIT, "%.200s: the name is too long", path);
-    int r = fs_replace(dirfd, new, pem->data, pem->len, 0600, "ca.save", e);
-    if (r == 0 && (fstat(dirfd, &st) != 0 || (geteuid() == 0 && fchownat(dirfd, new, st.st_uid, st.st_gid, 0) != 0)))
-        r = error_sys(e, errno, "%.200s cannot be given to the owner of its folder", path);
+    int r = write_new(dirfd, new, pem, e);
     if (r == 0)
-        r = fs_rename(dirfd, new, name, "ca.rename", e);
-    return r ? r : fs_sync_dir(dirfd, "ca.sync-dir", e);
+        r = fs_rename(dirfd, new, name, "ca.save.rename", e);
+    if (r) {
+        (void)unlinkat(dirfd, new, 0);
+        return error_prefix(e, "%.200s", path);
+    }
+    return fs_sync_dir(dirfd, "ca.save.sync-dir", e);
 }
 
 int ca_save(const char *path, const struct buffer *pem, struct error *e)
