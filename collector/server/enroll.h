@@ -24,7 +24,7 @@
 #define ENROLL_TTL_MOST_NS  (UINT64_C(30) * 86400 * NS_PER_S)
 #define ENROLL_LABELS_MAX   64u
 #define ENROLL_PENDING_MAX  256u
-#define ENROLL_PENDING_EACH 8u                             /* from one address */
+#define ENROLL_PENDING_EACH 8u                             /* from one address (IPv6: from one /64) */
 #define ENROLL_PENDING_NS   (UINT64_C(15) * 60 * NS_PER_S) /* without asking again it is forgotten */
 #define ENROLL_AGAIN_MS     1000u
 #define ENROLL_ASKING_MAX   64u  /* at once */

@@ -29,16 +29,11 @@ static void forget_old(struct enroll *en, uint64_t now_ns)
     }
 }
 
-static bool same_host(const struct net_address *a, const struct net_address *b)
-{
-    return a->family == b->family && memcmp(a->addr, b->addr, sizeof a->addr) == 0;
-}
-
 static int may_wait(const struct enroll *en, const struct net_address *from, struct error *e)
 {
     unsigned of_it = 0;
     for (const struct enroll_pending *p = en->pending; p; p = p->next)
-        of_it += same_host(&p->from, from);
+        of_it += guesses_same(&p->from, from);
     if (of_it >= ENROLL_PENDING_EACH)
         return error_set(e, ERROR_LIMIT, "from this address %u wait to be approved already", of_it);
     if (en->pending_count >= ENROLL_PENDING_MAX)

@@ -12,6 +12,14 @@ static void key_of(const struct net_address *from, uint8_t key[16])
     memcpy(key, from->addr, from->family == FAMILY_IP6 ? NET6_BYTES : 4);
 }
 
+bool guesses_same(const struct net_address *a, const struct net_address *b)
+{
+    uint8_t key_a[16], key_b[16];
+    key_of(a, key_a);
+    key_of(b, key_b);
+    return memcmp(key_a, key_b, sizeof key_a) == 0;
+}
+
 static size_t find(const struct guesses *g, const struct net_address *from, uint64_t now_ns)
 {
     uint8_t key[16];

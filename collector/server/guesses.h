@@ -21,6 +21,9 @@ struct guesses {
     } of[GUESSES_ADDRESSES];
 };
 
+/* Whether two addresses count as one: IPv6 of the same /64 do. */
+bool guesses_same(const struct net_address *a, const struct net_address *b);
+
 bool guesses_may(const struct guesses *g, const struct net_address *from, uint64_t now_ns);
 void guesses_wrong(struct guesses *g, const struct net_address *from, uint64_t now_ns);
 

@@ -46,6 +46,26 @@ int net_split(const char *address, char host[HOST_SIZE], uint16_t *port, struct 
     return r ? r : parse_port(colon + 1, port, address, e);
 }
 
+/* One who comes by IPv4 to a socket of IPv6 (RFC 4291, 2.5.5.2: "::ffff:10.0.0.1") is who he is by IPv4. */
+static void unmap(struct sockaddr_storage *a)
+{
+    const struct sockaddr_in6 v6 = *(const struct sockaddr_in6 *)(const void *)a;
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = v6.sin6_port};
+    if (a->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
+        return;
+    memcpy(&v4.sin_addr, v6.sin6_addr.s6_addr + 12, sizeof v4.sin_addr);
+    memcpy(a, &v4, sizeof v4);
+}
+
+bool net_peer(const uv_tcp_t *tcp, struct sockaddr_storage *out)
+{
+    int len = sizeof *out;
+    if (uv_tcp_getpeername(tcp, (struct sockaddr *)out, &len) != 0)
+        return false;
+    unmap(out);
+    return true;
+}
+
 const char *net_format(const struct sockaddr *address, char buf[STREAM_NAME_SIZE])
 {
     char text[INET6_ADDRSTRLEN] = "?";

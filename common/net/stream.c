@@ -435,11 +435,10 @@ const struct identity *stream_late(const struct stream *s)
 bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port)
 {
     struct sockaddr_storage name;
-    int len = sizeof(name);
     const struct sockaddr_in *v4 = (const void *)&name;
     const struct sockaddr_in6 *v6 = (const void *)&name;
     *address = (struct net_address){0};
-    if (s->state == STREAM_CLOSED || uv_tcp_getpeername(s->tcp, (struct sockaddr *)&name, &len) != 0)
+    if (s->state == STREAM_CLOSED || !net_peer(s->tcp, &name))
         return false;
     if (name.ss_family == AF_INET) {
         address->family = FAMILY_IP4;
@@ -521,8 +520,7 @@ void stream_time_limit(struct stream *s, uint64_t timeout_ms)
 void stream_begin(struct stream *s)
 {
     struct sockaddr_storage peer;
-    int len = sizeof(peer);
-    if (uv_tcp_getpeername(s->tcp, (struct sockaddr *)&peer, &len) == 0)
+    if (net_peer(s->tcp, &peer))
         net_format((struct sockaddr *)&peer, s->peer);
     set_options(s);
     if (s->tls) {

@@ -46,7 +46,7 @@ void stream_resume(struct stream *s);
 void stream_close(struct stream *s);             /* after what is queued was sent, at most 2 s */
 void stream_abort(struct stream *s);             /* at once */
 const char *stream_peer(const struct stream *s); /* "10.0.0.1:4711" */
-/* The other end's address and port as numbers; false if it has none (any more). */
+/* The other end's address and port as numbers (of IPv4 also where an IPv6 socket took it); false if it has none (any more). */
 bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port);
 
 /* Who the peer is by its certificate: of kind NONE if it has none, or on plain TCP. Known when on_open is called, and

@@ -104,6 +104,9 @@ void listener_forget(struct stream *s);
 /* An accepted stream's first message has come, or never will. */
 void listener_greeted(struct stream *s);
 
+/* The other end of a connection; false if there is none (any more). */
+bool net_peer(const uv_tcp_t *tcp, struct sockaddr_storage *out);
+
 /* "10.0.0.1:4711", "[::1]:4711"; returns buf. */
 const char *net_format(const struct sockaddr *address, char buf[STREAM_NAME_SIZE]);
 

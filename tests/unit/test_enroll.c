@@ -205,6 +205,10 @@ static void guesses_are_counted_by_address(void **state)
         guesses_wrong(&g, &b, NS_PER_S);
     }
     assert_false(guesses_may(&g, &b, 60 * NS_PER_S));
+    assert_false(guesses_same(&a, &b));
+    struct net_address c = {.family = FAMILY_IP6, .addr = {0x20, 1}}, d = {.family = FAMILY_IP4, .addr = {10, 0, 0, 2}};
+    assert_true(guesses_same(&b, &c));
+    assert_false(guesses_same(&a, &d));
     assert_true(guesses_may(&g, &a, 60 * NS_PER_S));
     assert_true(guesses_may(&g, &b, 62 * NS_PER_S));
     for (unsigned i = 0; i < 2 * GUESSES_ADDRESSES; i++) { /* many: the least recent are forgotten */

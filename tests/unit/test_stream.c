@@ -6,6 +6,7 @@
 #include "tests/unit/tls_support.h"
 
 #include "common/net/stream.h"
+#include "common/packet/packet.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -646,6 +647,28 @@ static void streams_outlive_their_listener(void **state)
     both_closed(w);
 }
 
+/* A listener on all addresses has IPv4 peers on a socket of IPv6; what counts by address must tell them apart. */
+static void who_comes_by_ipv4_has_an_ipv4_address(void **state)
+{
+    struct world *w = *state;
+    struct listener *l;
+    struct net_address from;
+    uint16_t port = 0;
+    char address[32], name[32];
+    assert_int_equal(listener_new(&w->loop, w->theirs, "[::]:0", 5, on_accept, w, &l, NULL), 0);
+    snprintf(address, sizeof(address), "127.0.0.1:%d", listener_port(l));
+    assert_int_equal(stream_connect(&w->loop, w->ours, address, 5000, &events, &w->client, &w->client.stream, NULL), 0);
+    RUN_UNTIL(w, w->server[0].messages == 1);
+    listener_close(l);
+    assert_true(stream_peer_address(w->server[0].stream, &from, &port));
+    assert_int_equal(from.family, FAMILY_IP4);
+    assert_memory_equal(from.addr, "\x7f\0\0\1", 4);
+    snprintf(name, sizeof(name), "127.0.0.1:%u", port);
+    assert_string_equal(stream_peer(w->server[0].stream), name);
+    stream_close(w->server[0].stream);
+    both_closed(w);
+}
+
 /* ------------------------------------------------------------ addresses */
 static void addresses_are_split(void **state)
 {
@@ -702,6 +725,7 @@ int main(void)
         TEST(too_many_are_told_so),
         TEST(the_owner_may_refuse),
         TEST(streams_outlive_their_listener),
+        TEST(who_comes_by_ipv4_has_an_ipv4_address),
         OVER_TLS(messages_go_both_ways),
         OVER_TLS(all_is_sent_before_a_close),
         OVER_TLS(a_pause_holds_messages_back),
