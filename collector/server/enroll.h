@@ -7,8 +7,8 @@
  *   renewal   on a connection whose certificate is good: the same key and name, a later end
  *
  * A revocation is in the catalog before it is answered, then in memory, where each hello asks for it; sessions that it
- * means are closed at once. What it means: all certificates of a name that begin before it (those made later begin later),
- * or one by its serial number.
+ * means are closed at once. What it means: all certificates of a name that were made before it (those made later begin
+ * later), and its approvals; or one by its serial number.
  *
  * Where the certificates are an organisation's own there is no key here: nothing is signed, but revocations work.
  *

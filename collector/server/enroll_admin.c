@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/units.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,14 +135,37 @@ void enroll_admin_approve(struct admin_call *c)
 struct revoking {
     struct store_revocation v;
     bool force;
-    char name[HEAD_NAME_MAX + 1], serial[STORE_SERIAL_MAX + 1], by[HEAD_NAME_MAX + 1];
+    char name[HEAD_NAME_MAX + 1], serial[STORE_SERIAL_MAX + 2], by[HEAD_NAME_MAX + 1];
 };
+
+/* A certificate may begin later than now: one that was made after another revocation of this second, or by a clock that was
+ * ahead. It is meant as well. */
+static int include_newest(struct revoking *r, struct store *s, struct error *e)
+{
+    uint64_t made_ns, begins_ns;
+    int code = store_credential_newest(s, r->v.kind, r->name, &made_ns, &begins_ns, e);
+    if (code == 0 && begins_ns > r->v.revoked_ns)
+        r->v.revoked_ns = begins_ns;
+    return code;
+}
 
 static int revoke_work(struct admin_call *c, struct store *s, struct error *e)
 {
-    const struct revoking *r = c->context;
-    int known = r->serial[0] || r->force ? 0 : enroll_check_known(s, r->v.kind, r->name, e);
-    return known ? known : store_revoke(s, &r->v, e);
+    struct revoking *r = c->context;
+    int code = r->serial[0] || r->force ? 0 : enroll_check_known(s, r->v.kind, r->name, e);
+    if (code == 0 && !r->serial[0])
+        code = include_newest(r, s, e);
+    return code ? code : store_revoke(s, &r->v, e);
+}
+
+/* Who was approved and did not come for the certificate yet is not any more; the store does so with tokens. */
+static void void_approvals(struct enroll *en, const struct store_revocation *v)
+{
+    for (struct enroll_pending *p = en->pending, *next; p; p = next) {
+        next = p->next;
+        if (p->approved && v->kind == IDENTITY_AGENT && !v->serial[0] && strcmp(p->name, v->name) == 0)
+            enroll_forget_pending(en, p);
+    }
 }
 
 /* At once: what waits to be sent is not. */
@@ -175,21 +199,24 @@ static void revoked(struct admin_call *c, int result, const struct error *e)
         free(r);
         return;
     }
+    void_approvals(c->server->enroll, &r->v);
     const char *what = r->serial[0] ? r->serial : r->name;
     log_info("%s was revoked by %s", what, r->by);
     admin_answer(c, json_pack("{s:s, s:i}", "revoked", what, "sessions", (int)close_revoked(c->server)));
     free(r);
 }
 
-static int read_serial(const struct admin_call *c, struct revoking *r, const char *serial, struct error *e)
+/* Also as other programs write it ("0A:1B"): here it is known without zeros in front, in lower case. */
+static int read_serial(struct revoking *r, const char *serial, struct error *e)
 {
-    size_t length = strlen(serial);
-    (void)c;
-    if (length == 0 || length > STORE_SERIAL_MAX || strspn(serial, "0123456789abcdef") != length)
-        return error_set(e, ERROR_USAGE, "serial '%.60s': up to %u hex digits, as `fleetdump admin list` shows them",
-                         serial, STORE_SERIAL_MAX);
-    memcpy(r->serial, serial, length + 1);
-    return 0;
+    size_t length = 0;
+    for (const char *p = serial; *p && length <= STORE_SERIAL_MAX; p++)
+        if (*p != ':' && (*p != '0' || length))
+            r->serial[length++] = (char)tolower((unsigned char)*p);
+    if (length > 0 && length <= STORE_SERIAL_MAX && strspn(r->serial, "0123456789abcdef") == length)
+        return 0;
+    return error_set(e, ERROR_USAGE, "serial '%.60s': up to %u hex digits, as `fleetdump admin list` shows them",
+                     serial, STORE_SERIAL_MAX);
 }
 
 static int read_name(const struct admin_call *c, struct revoking *r, struct error *e)
@@ -225,7 +252,7 @@ void enroll_admin_revoke(struct admin_call *c)
     struct revoking *r = calloc(1, sizeof *r);
     int code = r ? admin_text(c, "serial", 64, &serial, &e) : error_set(&e, ERROR_MEMORY, "no memory to revoke");
     if (code == 0)
-        code = serial ? read_serial(c, r, serial, &e) : read_name(c, r, &e);
+        code = serial ? read_serial(r, serial, &e) : read_name(c, r, &e);
     if (code == 0)
         code = check_other(c, r, &e);
     if (code) {

@@ -189,6 +189,19 @@ int store_credential_find(struct store *s, const char *serial, struct store_cred
     return r > 0 ? 0 : r;
 }
 
+int store_credential_newest(struct store *s, uint8_t kind, const char *name, uint64_t *made_ns, uint64_t *not_before_ns,
+                            struct error *e)
+{
+    struct sql q = sql_start(s->catalog, CATALOG_CREDENTIAL_NEWEST);
+    sql_u64(&q, kind);
+    sql_text(&q, name);
+    int r = sql_step(&q, e);
+    *made_ns = r > 0 ? sql_get_u64(&q, 0) : 0;
+    *not_before_ns = r > 0 ? sql_get_u64(&q, 1) : 0;
+    sql_end(&q);
+    return r < 0 ? r : 0;
+}
+
 int store_each_credential(struct store_reader *r, int (*each)(void *context, const struct store_credential *c),
                           void *context, struct error *e)
 {

@@ -263,6 +263,8 @@ static const char *const catalog_sql[] = {
     [CATALOG_CREDENTIAL_FIND] = "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE serial = ?",
     [CATALOG_CREDENTIAL_LIST] = "SELECT " CREDENTIAL_COLUMNS " FROM credential ORDER BY kind, name, made_ns, serial",
     [CATALOG_CREDENTIAL_FORGET] = "DELETE FROM credential WHERE kind = ? AND name = ? AND not_after_ns < ?",
+    [CATALOG_CREDENTIAL_NEWEST] =
+        "SELECT ifnull(max(made_ns), 0), ifnull(max(not_before_ns), 0) FROM credential WHERE kind = ? AND name = ?",
     [CATALOG_CREDENTIAL_PASTE] =
         "INSERT OR IGNORE INTO credential (" CREDENTIAL_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [CATALOG_REVOCATION_PUT] =

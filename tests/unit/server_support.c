@@ -233,6 +233,15 @@ int peer_name(struct peer *client, enum command_kind kind, const char *which)
         client, &(struct message_command){.kind = (uint8_t)kind, .which = text(which), .who = text("you@there")});
 }
 
+int peer_admin(struct peer *client, enum admin_kind kind, const char *json)
+{
+    struct message m = {.type = MESSAGE_ADMIN, .admin = {.kind = (uint8_t)kind, .json = text(json)}};
+    unsigned before = client->dones;
+    peer_send(client, &m);
+    UNTIL(client->world, client->dones > before || !client->stream);
+    return client->code;
+}
+
 int peer_ask(struct peer *client, const struct message_query *q)
 {
     struct message message = {.type = MESSAGE_QUERY, .query = *q};

@@ -92,6 +92,9 @@ int peer_command(struct peer *client, const struct message_command *m);
 int peer_start(struct peer *client, struct capture_request *r, bool partial);
 int peer_name(struct peer *client, enum command_kind kind, const char *which);
 
+/* An administrator's request: its code. */
+int peer_admin(struct peer *client, enum admin_kind kind, const char *json);
+
 /* A question's code; its bytes are in `result`. */
 int peer_ask(struct peer *client, const struct message_query *q);
 

@@ -280,6 +280,60 @@ static void what_is_revoked_is_refused_and_what_comes_later_is_not(void **state)
     free(request);
 }
 
+static void revoke_it(struct peer *admin, const char *json)
+{
+    if (peer_admin(admin, ADMIN_REVOKE, json))
+        fail_msg("%s: %s", json, admin->text);
+}
+
+/* What is made after the first begins behind it, so after the second, which comes in the same second. */
+static void a_name_may_be_revoked_twice_in_a_second(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w);
+    char *request = new_request(IDENTITY_AGENT, "web-1");
+    for (int i = 0; i < 3; i++) {
+        struct token t = give(w, IDENTITY_AGENT, "web-1", 0);
+        struct joiner j = ask(w, t.secret, request);
+        assert_int_equal(j.code, 0);
+        assert_int_equal(enroll_judge(w->server.enroll, &j.got, NULL), 0);
+        revoke_it(admin, "{\"kind\": \"agent\", \"name\": \"web-1\"}");
+        assert_int_equal(enroll_judge(w->server.enroll, &j.got, NULL), ERROR_REFUSED);
+    }
+    free(request);
+}
+
+static void a_revocation_takes_approvals_along(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w);
+    char *request = new_request(IDENTITY_AGENT, "web-7"), *other = new_request(IDENTITY_AGENT, "web-8");
+    w->config.enroll.approve = true;
+    assert_int_equal(ask(w, NULL, request).code, ERROR_BUSY);
+    assert_int_equal(ask(w, NULL, other).code, ERROR_BUSY);
+    assert_int_equal(peer_admin(admin, ADMIN_APPROVE, "{\"name\": \"web-7\"}"), 0);
+    assert_int_equal(peer_admin(admin, ADMIN_APPROVE, "{\"name\": \"web-8\"}"), 0);
+    revoke_it(admin, "{\"kind\": \"agent\", \"name\": \"web-7\", \"force\": true}");
+    assert_int_equal(ask(w, NULL, request).code, ERROR_BUSY); /* anew */
+    assert_int_equal(ask(w, NULL, other).code, 0);
+    free(request);
+    free(other);
+}
+
+static void a_serial_number_is_known_however_it_is_written(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w);
+    const struct identity who = {.kind = IDENTITY_AGENT, .name = "web-1", .serial = "a1b2", .not_before_ns = 1};
+    assert_int_equal(peer_admin(admin, ADMIN_REVOKE, "{\"serial\": \"00\"}"), ERROR_USAGE);
+    assert_int_equal(peer_admin(admin, ADMIN_REVOKE, "{\"serial\": \"xyz\"}"), ERROR_USAGE);
+    assert_int_equal(peer_admin(admin, ADMIN_REVOKE, "{\"serial\": \"1234567890123456789012345678901234567890a\"}"),
+                     ERROR_USAGE);
+    assert_int_equal(enroll_judge(w->server.enroll, &who, NULL), 0);
+    revoke_it(admin, "{\"serial\": \"00:A1:B2\"}");
+    assert_int_equal(enroll_judge(w->server.enroll, &who, NULL), ERROR_REFUSED);
+}
+
 static void without_a_key_nothing_is_signed(void **state)
 {
     struct world *w = *state;
@@ -352,6 +406,9 @@ int main(void)
         TEST(approval),
         TEST(few_wait_from_one_address),
         TEST(what_is_revoked_is_refused_and_what_comes_later_is_not),
+        TEST(a_name_may_be_revoked_twice_in_a_second),
+        TEST(a_revocation_takes_approvals_along),
+        TEST(a_serial_number_is_known_however_it_is_written),
         TEST(without_a_key_nothing_is_signed),
         TEST(labels_are_checked),
         TEST(labels_are_those_that_were_given),

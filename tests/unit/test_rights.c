@@ -30,20 +30,11 @@ static char *text_of(const char *fixed)
     return (char *)(uintptr_t)fixed;
 }
 
-static int ask_admin(struct peer *p, enum admin_kind kind, const char *json)
-{
-    unsigned before = p->dones;
-    struct message m = {.type = MESSAGE_ADMIN, .admin = {.kind = (uint8_t)kind, .json = text_of(json)}};
-    peer_send(p, &m);
-    UNTIL(p->world, p->dones > before || !p->stream);
-    return p->code;
-}
-
 static void add_user(struct peer *p, const char *json)
 {
     struct identity was = pretended;
     be(IDENTITY_NONE, "");
-    if (ask_admin(p, ADMIN_USER_ADD, json))
+    if (peer_admin(p, ADMIN_USER_ADD, json))
         fail_msg("%s: %s", json, p->text);
     pretended = was;
 }
@@ -66,7 +57,7 @@ static int request(struct peer *p, const struct rights_rule *rule, const char *l
         return peer_ask(p, &q);
     if (rule->type == MESSAGE_COMMAND)
         return peer_command(p, &c);
-    return ask_admin(p, (enum admin_kind)rule->kind, "{}");
+    return peer_admin(p, (enum admin_kind)rule->kind, "{}");
 }
 
 static bool was_refused(const struct peer *p, const struct rights_rule *rule)
@@ -316,7 +307,7 @@ static void users_are_checked_when_they_are_added(void **state)
     struct world *w = *state;
     struct peer *p = peer_client(w);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_int_not_equal(ask_admin(p, ADMIN_USER_ADD, cases[i].json), 0);
+        assert_int_not_equal(peer_admin(p, ADMIN_USER_ADD, cases[i].json), 0);
         if (!strstr(p->text, cases[i].says))
             fail_msg("%s: %s", cases[i].json, p->text);
     }
@@ -333,10 +324,10 @@ static void changes_hold_at_once_and_after_a_restart(void **state)
     be(IDENTITY_USER, "ann");
     assert_int_equal(peer_ask(p, &q), 0);
     be(IDENTITY_USER, "root");
-    assert_int_equal(ask_admin(p, ADMIN_USER_ADD, "{\"name\":\"root\",\"role\":\"viewer\"}"), ERROR_REFUSED);
-    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"root\"}"), ERROR_REFUSED);
-    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"nobody\"}"), ERROR_NOT_FOUND);
-    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"ann\"}"), 0);
+    assert_int_equal(peer_admin(p, ADMIN_USER_ADD, "{\"name\":\"root\",\"role\":\"viewer\"}"), ERROR_REFUSED);
+    assert_int_equal(peer_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"root\"}"), ERROR_REFUSED);
+    assert_int_equal(peer_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"nobody\"}"), ERROR_NOT_FOUND);
+    assert_int_equal(peer_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"ann\"}"), 0);
     be(IDENTITY_USER, "ann");
     assert_int_equal(peer_ask(p, &q), ERROR_REFUSED);
     world_stop(w);
@@ -344,7 +335,7 @@ static void changes_hold_at_once_and_after_a_restart(void **state)
     p = peer_client(w);
     assert_int_equal(peer_ask(p, &q), ERROR_REFUSED);
     be(IDENTITY_USER, "root");
-    assert_int_equal(ask_admin(p, ADMIN_USER_LIST, ""), 0);
+    assert_int_equal(peer_admin(p, ADMIN_USER_LIST, ""), 0);
     json_t *users = peer_manifest(p);
     assert_int_equal(json_array_size(users), 1);
     assert_string_equal(json_text(json_array_get(users, 0), "role"), "admin");
@@ -358,7 +349,7 @@ static void a_removed_user_is_disconnected(void **state)
     add_user(p, "{\"name\":\"ann\",\"role\":\"viewer\"}");
     one = w->server.sessions; /* the newest */
     of_one = (struct identity){.kind = IDENTITY_USER, .name = "ann"};
-    assert_int_equal(ask_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"ann\"}"), 0);
+    assert_int_equal(peer_admin(p, ADMIN_USER_REMOVE, "{\"name\":\"ann\"}"), 0);
     UNTIL(w, !other->stream);
     one = NULL;
     assert_non_null(p->stream);
