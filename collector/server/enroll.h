@@ -26,6 +26,7 @@
 #define ENROLL_PENDING_MAX  256u
 #define ENROLL_PENDING_EACH 8u                             /* from one address (IPv6: from one /64) */
 #define ENROLL_PENDING_NS   (UINT64_C(15) * 60 * NS_PER_S) /* without asking again it is forgotten */
+#define ENROLL_RENEWALS     500u                           /* in a life: more of one name are refused for the moment */
 #define ENROLL_AGAIN_MS     1000u
 #define ENROLL_ASKING_MAX   64u  /* at once */
 #define ENROLL_LIST_MAX     500u /* names in one answer to ADMIN_CREDENTIALS */

@@ -103,11 +103,18 @@ static int judge_token(struct asking *a, struct store *s, uint64_t now_ns, struc
     return 0;
 }
 
-/* The labels go on. Of a certificate that was made elsewhere nothing is known. */
-static int judge_renewal(struct asking *a, struct store *s, struct error *e)
+/* An old certificate stays good beside its renewal, which may have been lost on the way: but not to have more of them than
+ * anybody needs. The labels go on; of a certificate that was made elsewhere nothing is known. */
+static int judge_renewal(struct asking *a, struct store *s, uint64_t now_ns, struct error *e)
 {
     struct store_credential old;
-    int r = store_credential_find(s, a->who.serial, &old, e);
+    uint64_t made_ns, begins_ns, pause_ns = a->enroll->server->config->enroll.life_ns / ENROLL_RENEWALS;
+    int r = store_credential_newest(s, a->who.kind, a->who.name, &made_ns, &begins_ns, e);
+    if (r == 0 && made_ns <= now_ns && now_ns - made_ns < pause_ns)
+        r = error_set(e, ERROR_BUSY, "a certificate of that name was made a moment ago: ask again later");
+    if (r)
+        return r;
+    r = store_credential_find(s, a->who.serial, &old, e);
     if (r == 0)
         memcpy(a->made.labels, old.labels, sizeof old.labels);
     return r == ERROR_NOT_FOUND ? 0 : r;
@@ -138,7 +145,9 @@ static int work(void *owner, struct store *s, struct error *e)
 {
     struct asking *a = owner;
     uint64_t now_ns = clock_wall_ns();
-    int r = a->how == BY_TOKEN ? judge_token(a, s, now_ns, e) : a->how == BY_RENEWAL ? judge_renewal(a, s, e) : 0;
+    int r = a->how == BY_TOKEN     ? judge_token(a, s, now_ns, e)
+            : a->how == BY_RENEWAL ? judge_renewal(a, s, now_ns, e)
+                                   : 0;
     if (r == 0)
         r = sign(a, now_ns, e);
     return r ? r : store_credential_put(s, &a->made, a->how == BY_TOKEN ? a->hash : NULL, e);

@@ -78,6 +78,8 @@ static void on_message(void *context, struct stream *s, const struct message *m)
         answer_flush(p, &m->flush);
     else if (m->type == MESSAGE_DONE)
         take_done(p, &m->done);
+    else if (m->type == MESSAGE_ENROLLED)
+        take_done(p, &(struct message_done){.code = m->enrolled.code, .text = m->enrolled.text});
     else if (m->type == MESSAGE_RESULT)
         buffer_append(&p->result, m->result.data, m->result.length);
     else if (m->type == MESSAGE_CLOCK) {

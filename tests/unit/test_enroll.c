@@ -16,6 +16,16 @@
 
 #define TEXT(s) ((char *)(uintptr_t)(s))
 
+/* Connections are not encrypted here: the certificate of clients is pretended. */
+static struct identity pretended;
+
+const struct identity *__wrap_session_identity(const struct session *s);
+const struct identity *__wrap_session_identity(const struct session *s)
+{
+    static const struct identity nobody;
+    return s->role == ROLE_CLIENT ? &pretended : &nobody;
+}
+
 static void write_pem(struct world *w, const char *name, const struct buffer *pem)
 {
     support_write(w->path, name, pem->data, pem->len);
@@ -24,6 +34,7 @@ static void write_pem(struct world *w, const char *name, const struct buffer *pe
 /* A collector with an authority. */
 static int set_up(void **state)
 {
+    pretended = (struct identity){.kind = IDENTITY_NONE};
     world_set_up(state);
     struct world *w = *state;
     struct buffer key = {0}, root = {0};
@@ -280,6 +291,42 @@ static void what_is_revoked_is_refused_and_what_comes_later_is_not(void **state)
     free(request);
 }
 
+static int renew(struct peer *p, const char *request)
+{
+    unsigned before = p->dones;
+    peer_send(p, &(struct message){.type = MESSAGE_ENROLL, .enroll = {.request = TEXT(request)}});
+    UNTIL(p->world, p->dones > before);
+    return p->code;
+}
+
+static void renewals_are_few(void **state)
+{
+    struct world *w = *state;
+    struct ca_request wish;
+    struct peer *ann = peer_client(w);
+    uint64_t made_ns, begins_ns, now_ns = clock_wall_ns();
+    char *request = new_request(IDENTITY_USER, "ann");
+    w->config.enroll.life_ns = 30 * UINT64_C(86400) * NS_PER_S;
+    assert_int_equal(ca_read_request(ca_text_string(request), &wish, NULL), 0);
+    pretended = (struct identity){.kind = IDENTITY_USER,
+                                  .name = "ann",
+                                  .serial = "ab",
+                                  .not_before_ns = now_ns - 7200 * NS_PER_S,
+                                  .not_after_ns = now_ns + 3600 * NS_PER_S};
+    memcpy(pretended.key_sha256, wish.key_sha256, sizeof wish.key_sha256);
+    assert_int_equal(renew(ann, request), 0);
+    assert_int_equal(store_credential_newest(w->server.store, IDENTITY_USER, "ann", &made_ns, &begins_ns, NULL), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(renew(ann, request), ERROR_BUSY);
+    uint64_t again_ns;
+    assert_int_equal(store_credential_newest(w->server.store, IDENTITY_USER, "ann", &again_ns, &begins_ns, NULL), 0);
+    assert_int_equal(again_ns, made_ns);
+    w->config.enroll.life_ns = NS_PER_S; /* so that the pause is over */
+    world_pass_ms(w, 5);
+    assert_int_equal(renew(ann, request), 0);
+    free(request);
+}
+
 static void revoke_it(struct peer *admin, const char *json)
 {
     if (peer_admin(admin, ADMIN_REVOKE, json))
@@ -406,6 +453,7 @@ int main(void)
         TEST(approval),
         TEST(few_wait_from_one_address),
         TEST(what_is_revoked_is_refused_and_what_comes_later_is_not),
+        TEST(renewals_are_few),
         TEST(a_name_may_be_revoked_twice_in_a_second),
         TEST(a_revocation_takes_approvals_along),
         TEST(a_serial_number_is_known_however_it_is_written),
