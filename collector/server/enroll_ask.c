@@ -21,6 +21,8 @@ struct asking {
     enum how how;
     uint8_t hash[32];    /* BY_TOKEN */
     struct identity who; /* BY_RENEWAL: with which certificate */
+    bool has_from;
+    struct net_address from; /* he may be gone when it is known that he was wrong */
     char role[STORE_ROLE_MAX + 1];
     char *request;
     struct store_credential made;
@@ -155,26 +157,18 @@ static int work(void *owner, struct store *s, struct error *e)
 
 /* ------------------------------------------------------------------ before and after it */
 
-static void note_wrong(struct enroll *en, const struct session *s)
-{
-    struct net_address from;
-    uint16_t port;
-    if (s->stream && stream_peer_address(s->stream, &from, &port))
-        guesses_wrong(&en->guesses, &from, clock_mono_ns());
-}
-
 static void worked(void *owner, int result, const struct error *e)
 {
     struct asking *a = owner;
     struct session *s = a->session;
     a->enroll->asking--;
-    if (a->guessed_wrong)
-        note_wrong(a->enroll, s);
+    if (a->guessed_wrong && a->has_from)
+        guesses_wrong(&a->enroll->guesses, &a->from, clock_mono_ns());
     if (result == 0 && a->role[0])
         rights_user_at_least(a->enroll->server->rights, a->made.name, rights_role_named(a->role));
-    if (s->stream && result)
+    if (result) /* also if nobody hears it: it is noted */
         refuse(s, e);
-    else if (s->stream)
+    else
         grant(a);
     buffer_free(&a->certificate);
     free(a->request);
@@ -195,8 +189,10 @@ static void submit(struct session *s, const struct asking *what, const char *req
         return;
     }
     *a = *what;
+    uint16_t port;
     a->enroll = en;
     a->session = s;
+    a->has_from = stream_peer_address(s->stream, &a->from, &port);
     a->request = copy;
     snprintf(a->made.peer, sizeof a->made.peer, "%s", s->peer);
     s->refs++;

@@ -204,7 +204,6 @@ static void greet(struct session *s, const struct message *m)
         return;
     }
     s->greeted = true;
-    s->is = *session_identity(s);
     s->role = h->role;
     if (s->role == ROLE_CLIENT) {
         trail_note(s->server, s, "connect", h->software ? h->software : "", 0, NULL, NULL);
@@ -236,7 +235,8 @@ static const struct {
 
 static void begin(struct session *s, const struct message *m)
 {
-    bool stranger = s->server->tls && session_identity(s)->kind == IDENTITY_NONE;
+    s->is = *session_identity(s);
+    bool stranger = s->server->tls && s->is.kind == IDENTITY_NONE;
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
         if (beginnings[i].type != m->type)
             continue;

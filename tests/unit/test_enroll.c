@@ -204,6 +204,52 @@ static void guesses_are_few(void **state)
     free(request);
 }
 
+static int wait_for_it(void *owner, struct store *s, struct error *e)
+{
+    (void)s;
+    (void)e;
+    uv_sem_wait(owner);
+    return 0;
+}
+
+static void nothing_more(void *owner, int result, const struct error *e)
+{
+    (void)owner;
+    (void)result;
+    (void)e;
+}
+
+static void leave_at_once(void *context, struct stream *s)
+{
+    on_open(context, s);
+    stream_close(s);
+}
+
+/* Who does not wait for the answer, since it says nothing new, has been wrong all the same. */
+static void who_goes_away_has_guessed_too(void **state)
+{
+    static const struct stream_events events = {.on_open = leave_at_once, .on_close = on_close};
+    static const uint8_t nobodys[16];
+    struct world *w = *state;
+    uv_sem_t answered;
+    char *request = new_request(IDENTITY_AGENT, "web-1");
+    struct joiner j = {.w = w, .ask = {.secret = nobodys, .secret_length = 16, .request = request}};
+    assert_int_equal(uv_sem_init(&answered, 0), 0);
+    assert_int_equal(ingest_call(w->server.ingest, wait_for_it, nothing_more, &answered, NULL), 0);
+    assert_int_equal(stream_connect(&w->loop, NULL, w->address, 5000, &events, &j, &j.stream, NULL), 0);
+    UNTIL(w, j.closed && w->server.sessions && !w->server.sessions->stream);
+    uv_sem_post(&answered);
+    UNTIL(w, !w->server.sessions);
+    assert_int_equal(w->server.enroll->guesses.of[0].wrong, 1);
+    struct peer *admin = peer_client(w);
+    assert_int_equal(peer_admin(admin, ADMIN_AUDIT, "{\"event\": \"enroll\"}"), 0);
+    json_t *audit = peer_manifest(admin);
+    assert_int_equal(json_array_size(json_object_get(audit, "lines")), 1);
+    json_decref(audit);
+    uv_sem_destroy(&answered);
+    free(request);
+}
+
 static void guesses_are_counted_by_address(void **state)
 {
     static struct guesses g;
@@ -449,6 +495,7 @@ int main(void)
         TEST(a_token_buys_one_certificate),
         TEST(tokens_are_refused_with_a_reason),
         TEST(guesses_are_few),
+        TEST(who_goes_away_has_guessed_too),
         cmocka_unit_test(guesses_are_counted_by_address),
         TEST(approval),
         TEST(few_wait_from_one_address),
