@@ -28,8 +28,8 @@ struct trail {
     uv_timer_t timer;
     bool said; /* that it cannot be written */
     uint64_t lost, ticks;
-    unsigned strangers; /* lines of this minute */
-    uint64_t more;      /* left out */
+    unsigned lines[2]; /* of this minute that may be left out: of those who were not let in, of others */
+    uint64_t more;     /* left out */
 };
 
 /* ------------------------------------------------------------------ writing */
@@ -106,14 +106,18 @@ static void put_who(struct buffer *fields, const struct session *s)
         audit_put_text(fields, "from", s->peer, NAME_MOST);
 }
 
-/* What strangers do costs a bounded number of lines. */
-static bool is_too_much(struct trail *t, const struct session *s, const char *event)
+/* What costs nothing to do again and again costs a bounded number of lines; what was granted is always noted. Whoever is
+ * let in has lines that nobody else can use up. */
+static bool is_too_much(struct trail *t, const struct session *s, const char *event, int code)
 {
-    bool stranger = s && s->server->tls && session_identity(s)->kind == IDENTITY_NONE;
-    if (!stranger || (strcmp(event, "refused") != 0 && strcmp(event, "enroll") != 0))
+    static const unsigned most[] = {TRAIL_STRANGERS, TRAIL_KNOWN};
+    bool connects = strcmp(event, "connect") == 0;
+    bool bounded = connects || (code && (strcmp(event, "refused") == 0 || strcmp(event, "enroll") == 0));
+    bool known = s && (s->welcomed || connects);
+    if (!s || !bounded)
         return false;
-    if (t->strangers < TRAIL_STRANGERS) {
-        t->strangers++;
+    if (t->lines[known] < most[known]) {
+        t->lines[known]++;
         return false;
     }
     t->more++;
@@ -125,7 +129,7 @@ void trail_note(struct server *server, const struct session *s, const char *even
 {
     struct trail *t = server->trail;
     struct buffer fields = {.limit = AUDIT_FIELDS_MAX * 2};
-    if (!t || is_too_much(t, s, event))
+    if (!t || is_too_much(t, s, event, code))
         return;
     audit_put_text(&fields, "event", event, NAME_MOST);
     put_who(&fields, s);
@@ -197,7 +201,7 @@ static void tick(uv_timer_t *timer)
     struct error e = ERROR_INIT;
     t->ticks++;
     if (t->ticks % MINUTE_TICKS == 0) {
-        t->strangers = 0;
+        memset(t->lines, 0, sizeof t->lines);
         note_number(t, "refused", "more", &t->more);
     }
     bool bad = !t->audit || audit_sync(t->audit, &e) != 0;

@@ -14,7 +14,7 @@
  *   start, stop  of the collector
  *
  * What only repeats is noted once: the same list again on the same connection (somebody watches), and an answer with nothing new to a question that goes on (`--follow`). Refusals
- * of strangers are at most TRAIL_STRANGERS a minute, and then counted ("more"). Lines are durable within a second. With `audit = syslog` (or journal, which reads syslog) in
+ * of those who are not let in (strangers, revoked certificates) are at most TRAIL_STRANGERS a minute, those of others and connections TRAIL_KNOWN, and then counted ("more"). Lines are durable within a second. With `audit = syslog` (or journal, which reads syslog) in
  * collector.conf each line also goes there, with its hash: so what was rewritten here is noticed.
  *
  * If the audit cannot be written the collector goes on, says so in its log, and notes how many lines were lost as soon as it can.
@@ -24,7 +24,8 @@
 
 #include "collector/server/admin.h"
 
-#define TRAIL_STRANGERS 60u /* lines a minute */
+#define TRAIL_STRANGERS 60u   /* lines a minute */
+#define TRAIL_KNOWN     1000u /* likewise: a whole fleet that connects anew fits */
 #define TRAIL_PAGE      (300u << 10)
 
 struct trail;

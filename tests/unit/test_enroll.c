@@ -4,6 +4,7 @@
  */
 #include "collector/server/enroll_impl.h"
 #include "collector/server/given_labels.h"
+#include "collector/server/trail.h"
 #include "common/net/reach.h"
 #include "common/packet/packet.h"
 #include "tests/unit/server_support.h"
@@ -204,6 +205,15 @@ static void guesses_are_few(void **state)
     free(request);
 }
 
+static size_t lines_of(struct peer *admin, const char *wants)
+{
+    assert_int_equal(peer_admin(admin, ADMIN_AUDIT, wants), 0);
+    json_t *audit = peer_manifest(admin);
+    size_t count = json_array_size(json_object_get(audit, "lines"));
+    json_decref(audit);
+    return count;
+}
+
 static int wait_for_it(void *owner, struct store *s, struct error *e)
 {
     (void)s;
@@ -242,12 +252,26 @@ static void who_goes_away_has_guessed_too(void **state)
     UNTIL(w, !w->server.sessions);
     assert_int_equal(w->server.enroll->guesses.of[0].wrong, 1);
     struct peer *admin = peer_client(w);
-    assert_int_equal(peer_admin(admin, ADMIN_AUDIT, "{\"event\": \"enroll\"}"), 0);
-    json_t *audit = peer_manifest(admin);
-    assert_int_equal(json_array_size(json_object_get(audit, "lines")), 1);
-    json_decref(audit);
+    assert_int_equal(lines_of(admin, "{\"event\": \"enroll\"}"), 1);
     uv_sem_destroy(&answered);
     free(request);
+}
+
+/* A revoked certificate as well as none; they take no place from others, and hide nothing that was granted. */
+static void who_is_not_let_in_has_few_lines_of_the_audit(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w);
+    struct session outside = {.server = &w->server, .peer = TEXT("10.0.0.9:1"), .role = ROLE_CLIENT}, inside = outside;
+    inside.welcomed = true;
+    pretended = (struct identity){.kind = IDENTITY_USER, .name = "eve", .serial = "ab"};
+    for (unsigned i = 0; i < 3 * TRAIL_STRANGERS; i++)
+        trail_note(&w->server, &outside, "refused", "connection", ERROR_REFUSED, "revoked", NULL);
+    trail_note(&w->server, &inside, "refused", "pull", ERROR_REFUSED, "no", NULL);
+    trail_note(&w->server, &outside, "enroll", "a certificate for agent web-1", 0, NULL, NULL);
+    pretended = (struct identity){.kind = IDENTITY_NONE};
+    assert_in_range(lines_of(admin, "{\"event\": \"refused\"}"), TRAIL_STRANGERS + 1, 2 * TRAIL_STRANGERS + 1);
+    assert_int_equal(lines_of(admin, "{\"event\": \"enroll\"}"), 1);
 }
 
 static void guesses_are_counted_by_address(void **state)
@@ -496,6 +520,7 @@ int main(void)
         TEST(tokens_are_refused_with_a_reason),
         TEST(guesses_are_few),
         TEST(who_goes_away_has_guessed_too),
+        TEST(who_is_not_let_in_has_few_lines_of_the_audit),
         cmocka_unit_test(guesses_are_counted_by_address),
         TEST(approval),
         TEST(few_wait_from_one_address),
