@@ -186,6 +186,7 @@ int enroll_open(struct server *server, struct enroll **out, struct error *e)
     uv_mutex_init(&en->lock);
     uv_timer_init(server->loop, &en->renew);
     en->renew.data = en;
+    enroll_end_start(en);
     int r = load_revoked(en, e);
     if (r == 0 && c->ca_key && c->ca_key[0] && access(c->ca_key, F_OK) == 0 && !server->config->insecure_plaintext) {
         r = check_ca_key(c->ca_key, e);
@@ -201,6 +202,8 @@ void enroll_stop(struct enroll *en)
 {
     if (en && !uv_is_closing((uv_handle_t *)&en->renew))
         uv_close((uv_handle_t *)&en->renew, NULL);
+    if (en && !uv_is_closing((uv_handle_t *)&en->end))
+        uv_close((uv_handle_t *)&en->end, NULL);
 }
 
 void enroll_close(struct enroll *en)

@@ -10,6 +10,8 @@
  * means are closed at once. What it means: all certificates of a name that were made before it (those made later begin
  * later), and its approvals; or one by its serial number.
  *
+ * A session ends with its certificate, unless that was renewed on it or on another of the same key.
+ *
  * Where the certificates are an organisation's own there is no key here: nothing is signed, but revocations work.
  *
  * All on the loop's thread, but for enroll_earliest and what is submitted to the ingest thread.

@@ -73,6 +73,8 @@ static void grant(struct asking *a)
     snprintf(what, sizeof what, "a certificate for %s %s (%s), serial %s", identity_kind_name(a->made.kind),
              a->made.name, how_names[a->how], a->made.serial);
     trail_note(s->server, s, "enroll", what, 0, NULL, NULL);
+    if (a->how == BY_RENEWAL)
+        enroll_extend(a->enroll, &a->who, a->made.not_after_ns);
     send_answer(s, &answer, !s->welcomed);
 }
 

@@ -38,7 +38,7 @@ struct enroll {
     struct enroll_pending *pending;
     unsigned pending_count;
     unsigned asking;
-    uv_timer_t renew;
+    uv_timer_t renew, end;
 };
 
 /* "no certificate can be made here": NULL if one can. */
@@ -63,6 +63,10 @@ struct enroll_pending *enroll_wait(struct enroll *en, const struct session *s, c
                                    struct error *e); /* NULL: there are too many */
 void enroll_forget_pending(struct enroll *en, struct enroll_pending *p);
 json_t *enroll_pending_json(struct enroll *en);
+
+/* enroll_end.c: sessions end with their certificates. A renewal is one of all sessions of that key. */
+void enroll_end_start(struct enroll *en);
+void enroll_extend(struct enroll *en, const struct identity *who, uint64_t good_until_ns);
 
 /* enroll_own.c: the collector's own certificate: once at the start, then by the timer. */
 MUST_CHECK int enroll_own_start(struct enroll *en, struct error *e);

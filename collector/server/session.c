@@ -236,6 +236,7 @@ static const struct {
 static void begin(struct session *s, const struct message *m)
 {
     s->is = *session_identity(s);
+    s->good_until_ns = s->is.not_after_ns;
     bool stranger = s->server->tls && s->is.kind == IDENTITY_NONE;
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
         if (beginnings[i].type != m->type)

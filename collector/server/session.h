@@ -54,8 +54,9 @@ struct session {
     uint8_t role;
     uint8_t install[16];
     char *agent, *software, *labels, *peer;
-    struct identity is; /* by its certificate; known from its first message on */
-    uint64_t asked;     /* hash of the list that it asked for last, and got */
+    struct identity is;     /* by its certificate; known from its first message on */
+    uint64_t good_until_ns; /* its certificate, or the one that renewed it meanwhile; 0: it has none */
+    uint64_t asked;         /* hash of the list that it asked for last, and got */
     struct filter_address *addresses;
     uint32_t address_count;
     struct session_stream *streams;

@@ -444,6 +444,7 @@ def renewal():
         wait_until(renewed, "three certificates to be renewed", 60)
         wait_until(lambda: time.monotonic() - begun > 21 or time.sleep(0.2), "the first ones' end")
         assert [open(file.replace("cert.pem", "key.pem")).read() for file in files] == keys
+        assert hub.connected("web-1") and "not renewed" not in hub.log()  # connections go on
         hub.restart()
         wait_until(lambda: hub.connected("web-1"), "the agent with its new certificate")
         assert {c["how"] for c in hub.json("admin", "list")} == {"renewal"}

@@ -397,6 +397,38 @@ static void renewals_are_few(void **state)
     free(request);
 }
 
+static struct session *session_of(struct world *w)
+{
+    assert_non_null(w->server.sessions);
+    return w->server.sessions; /* the newest is first */
+}
+
+static void a_session_ends_with_its_certificate(void **state)
+{
+    struct world *w = *state;
+    struct ca_request wish;
+    uint64_t now_ns = clock_wall_ns();
+    char *request = new_request(IDENTITY_USER, "ann");
+    struct peer *late = peer_client(w);
+    struct session *of_late = session_of(w);
+    struct peer *ann = peer_client(w);
+    struct session *of_ann = session_of(w);
+    assert_int_equal(ca_read_request(ca_text_string(request), &wish, NULL), 0);
+    pretended = (struct identity){
+        .kind = IDENTITY_USER, .name = "ann", .not_before_ns = now_ns - 7200 * NS_PER_S, .not_after_ns = now_ns + 1};
+    memcpy(pretended.key_sha256, wish.key_sha256, sizeof wish.key_sha256);
+    of_late->good_until_ns = of_ann->good_until_ns = now_ns + 3600 * NS_PER_S;
+    w->config.enroll.life_ns = 7200 * NS_PER_S;
+    assert_int_equal(renew(ann, request), 0);
+    assert_true(of_ann->good_until_ns > now_ns + 3600 * NS_PER_S);
+    assert_true(of_late->good_until_ns == of_ann->good_until_ns); /* of one key */
+    of_late->good_until_ns = now_ns;
+    UNTIL(w, late->closes);
+    assert_non_null(strstr(late->text, "was not renewed"));
+    assert_int_equal(ann->closes, 0);
+    free(request);
+}
+
 static void revoke_it(struct peer *admin, const char *json)
 {
     if (peer_admin(admin, ADMIN_REVOKE, json))
@@ -526,6 +558,7 @@ int main(void)
         TEST(few_wait_from_one_address),
         TEST(what_is_revoked_is_refused_and_what_comes_later_is_not),
         TEST(renewals_are_few),
+        TEST(a_session_ends_with_its_certificate),
         TEST(a_name_may_be_revoked_twice_in_a_second),
         TEST(a_revocation_takes_approvals_along),
         TEST(a_serial_number_is_known_however_it_is_written),
