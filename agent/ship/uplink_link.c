@@ -83,8 +83,26 @@ static void on_open(void *context, struct stream *s)
     free(h->addresses);
 }
 
+/* A collector of another protocol would have refused us; one that does not is none that we know. */
+static void refuse_version(struct link *l, const struct message_welcome *w)
+{
+    char text[ERROR_TEXT_MAX];
+    snprintf(text, sizeof(text),
+             "the collector (%.100s) speaks version %u of the protocol, and this agent (%.100s) version %u: update the "
+             "%s, so that "
+             "both are of one release",
+             w->software, w->protocol, l->u->config.software, NET_PROTOCOL,
+             w->protocol > NET_PROTOCOL ? "agent" : "collector");
+    l->refused = true;
+    link_broken(l, text);
+}
+
 static void welcomed(struct link *l, const struct message_welcome *w)
 {
+    if (w->protocol != NET_PROTOCOL) {
+        refuse_version(l, w);
+        return;
+    }
     uv_timer_stop(&l->timer);
     l->state = LINK_UP;
     l->up_ns = clock_mono_ns();

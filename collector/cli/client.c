@@ -85,6 +85,13 @@ static void on_open(void *context, struct stream *s)
 
 static int on_welcome(struct client *c, const struct message_welcome *w)
 {
+    if (w->protocol != NET_PROTOCOL)
+        return error_set(
+            c->e, ERROR_VERSION,
+            "the collector at %s (%.100s) speaks version %u of the protocol, and this fleetdump (" FLEETDUMP_VERSION
+            ") version %u: update the %s, so that both are of one release",
+            c->cli->collector, w->software ? w->software : "", w->protocol, NET_PROTOCOL,
+            w->protocol > NET_PROTOCOL ? "command line" : "collector");
     c->clock_offset_ns = w->wall_ns ? (int64_t)(w->wall_ns - clock_wall_ns()) : 0;
     end(c, 0);
     return 0;

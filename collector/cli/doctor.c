@@ -23,6 +23,7 @@ struct visit {
     const char *on; /* a glob, or NULL */
     bool json;
     struct doctor *d;
+    char software[100]; /* of the collector; ours if it does not say */
 };
 
 /* ---------------------------------------------------------------- what is here */
@@ -132,6 +133,32 @@ static void check_away(struct visit *v, const char *name, const json_t *a)
         check_audit(v, name, json_object_get(a, "status"));
 }
 
+/* Less than, equal to or greater than 0, as a release is older than another one, the same or newer: "fleetdump 1.2.3". */
+static int compare_releases(const char *a, const char *b)
+{
+    unsigned x[3] = {0}, y[3] = {0};
+    (void)!sscanf(a, "%*s %u.%u.%u", &x[0], &x[1], &x[2]);
+    (void)!sscanf(b, "%*s %u.%u.%u", &y[0], &y[1], &y[2]);
+    for (size_t i = 0; i < 3; i++)
+        if (x[i] != y[i])
+            return x[i] < y[i] ? -1 : 1;
+    return 0;
+}
+
+static void check_version(struct visit *v, const char *name, const char *software)
+{
+    int order = compare_releases(software, v->software);
+    if (order == 0)
+        return;
+    doctor_say(v->d, DOCTOR_WARNING, "version",
+               "%s runs %s, which is %s than the collector's %s: it goes on, without what only the newer one has", name,
+               software, order < 0 ? "older" : "newer", v->software);
+    if (order < 0)
+        doctor_mend(v->d, "fleetdump deploy %s    (or Debian's package on it)", name);
+    else
+        doctor_mend(v->d, "apt install fleetdump-collector    (on the collector)");
+}
+
 static void check_agent(struct visit *v, const json_t *a)
 {
     const char *name = text_in(a, "agent"), *software = text_in(a, "software");
@@ -145,10 +172,7 @@ static void check_agent(struct visit *v, const json_t *a)
     }
     check_audit(v, name, status);
     doctor_say(v->d, DOCTOR_OK, "agent", "%s is connected", name);
-    if (strcmp(software, SOFTWARE) != 0) {
-        doctor_say(v->d, DOCTOR_WARNING, "version", "%s runs %s, this is " SOFTWARE, name, software);
-        doctor_mend(v->d, "fleetdump deploy %s", name);
-    }
+    check_version(v, name, software);
     if (clock) {
         snprintf(whose, sizeof whose, "the collector's clock, seen from %s,", name);
         doctor_offset(v->d, json_integer_value(json_object_get(clock, "offset_ns")), whose);
@@ -203,6 +227,7 @@ static void check_status(struct visit *v, struct client *c)
         return;
     uint64_t has = number_in(status, "disk_free_bytes"), size = number_in(status, "disk_total_bytes");
     const char *software = text_in(status, "software");
+    snprintf(v->software, sizeof v->software, "%s", software);
     doctor_say(v->d, strcmp(software, SOFTWARE) == 0 ? DOCTOR_OK : DOCTOR_WARNING, "version",
                "the collector runs %s, this is " SOFTWARE, software);
     if (strcmp(software, SOFTWARE) != 0)
@@ -263,7 +288,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static int run(int argc, char **argv, struct cli *cli, struct error *e)
 {
-    struct visit v = {.cli = cli};
+    struct visit v = {.cli = cli, .software = SOFTWARE};
     cli_parse(&command_doctor, argc, argv, &v);
     int r = doctor_new(&v.d, e);
     if (r)

@@ -5,6 +5,7 @@
 #include "collector/cli/home.h"
 #include "collector/cli/question.h"
 #include "common/base/config.h"
+#include "common/base/log.h"
 #include "common/base/suggest.h"
 #include <locale.h>
 #include <signal.h>
@@ -245,6 +246,7 @@ int main(int argc, char **argv)
     (void)setlocale(LC_ALL, "");
     (void)signal(SIGPIPE, SIG_IGN);
     argp_err_exit_status = EXIT_USAGE;
+    log_setup("fleetdump", LOG_LEVEL_WARN);
     if (argc < 2) {
         put_usage(stderr);
         return EXIT_USAGE;

@@ -187,14 +187,26 @@ static bool may_say(struct session *s, const struct message_hello *h)
     return false;
 }
 
+static void refuse_version(struct session *s, const struct message_hello *h)
+{
+    char text[ERROR_TEXT_MAX];
+    bool newer = h->protocol > NET_PROTOCOL;
+    snprintf(text, sizeof text,
+             "%.100s speaks version %u of the protocol, and this collector (" SOFTWARE
+             ") version %u: update the %s, so that both are of one release",
+             h->software && h->software[0] ? h->software : "it", h->protocol, NET_PROTOCOL,
+             newer                    ? "collector"
+             : h->role == ROLE_CLIENT ? "command line"
+                                      : "agent");
+    session_refuse(s, ERROR_VERSION, text);
+}
+
 static void greet(struct session *s, const struct message *m)
 {
     const struct message_hello *h = &m->hello;
     struct error e = ERROR_INIT;
     if (h->protocol != NET_PROTOCOL) {
-        session_refuse(s, ERROR_VERSION,
-                       "this collector (" SOFTWARE
-                       ") speaks another version of the protocol: use the same release on both sides");
+        refuse_version(s, h);
         return;
     }
     if (!may_say(s, h))

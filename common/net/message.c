@@ -515,8 +515,10 @@ int message_header(const uint8_t header[NET_HEADER_SIZE], size_t limit, int *typ
                          "not a fleetdump peer: it begins with bytes %02x %02x; check that address and port are right",
                          magic[0], magic[1]);
     if (version != (int)NET_PROTOCOL)
-        return error_set(e, ERROR_VERSION, "it speaks version %d of the protocol, and this program version %u", version,
-                         NET_PROTOCOL);
+        return error_set(e, ERROR_VERSION,
+                         "it speaks version %d of the protocol, and this program (fleetdump " FLEETDUMP_VERSION
+                         ") version %u: update %s, so that both are of one release",
+                         version, NET_PROTOCOL, version > (int)NET_PROTOCOL ? "this program" : "the other side");
     if (*length > limit)
         return error_set(e, ERROR_LIMIT, "it announces a message %s of %zu bytes, where at most %zu are allowed",
                          message_type_name(*type), *length, limit);

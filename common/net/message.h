@@ -33,6 +33,10 @@
  * durable and must be forgotten by the sender. Items without a body (flows only, GAP, END) have no fate to wait for. A
  * BODY_FATE for one of those, or below body_next, is ignored: the sender may have lost what it knew of the item.
  *
+ * Other releases: NET_PROTOCOL changes only where nothing else helps; who speaks another one is refused, and both sides name both. Within one, fields that a
+ * reader does not know are skipped, those that a writer did not know read as 0 or empty, and a message of an unknown type is skipped behind the first
+ * one of a connection. What has to be understood to be obeyed (a request: its limits) is refused if it has unknown fields.
+ *
  * The pieces of a part (one head or one body) follow each other without anything in between; a connection that ends
  * amid them leaves nothing, and the part comes again from its first byte.
  */
@@ -94,6 +98,7 @@ enum message_type {
     MESSAGE_ENROLLED = 23,
 };
 const char *message_type_name(int type);
+bool message_type_is_known(int type);
 
 enum net_role { ROLE_AGENT_CONTROL = 1, ROLE_AGENT_DATA = 2, ROLE_CLIENT = 3 };
 enum net_part { PART_HEAD = 1, PART_BODY = 2 };

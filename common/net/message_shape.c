@@ -397,6 +397,11 @@ const char *message_type_name(int type)
     return s ? s->name : "unknown";
 }
 
+bool message_type_is_known(int type)
+{
+    return message_shape(type) != NULL;
+}
+
 const char *capture_phase_name(int phase)
 {
     static const char *const names[] = {

@@ -12,6 +12,7 @@
 #include "common/net/tls_impl.h"
 
 #include "common/base/fault.h"
+#include "common/base/log.h"
 #include "common/packet/packet.h"
 
 #include <errno.h>
@@ -188,6 +189,31 @@ static void start_reading(struct stream *s)
         fail_broken(s, status);
 }
 
+/* The peer may be of a later release. */
+static void skip(struct stream *s, int type)
+{
+    if (!s->skips)
+        log_info("the peer %s sends messages of type %d, which this release (" FLEETDUMP_VERSION
+                 ") does not know: they are skipped",
+                 s->peer, type);
+    s->skips = true;
+}
+
+/* It is told why, too, and can read our version at least. */
+static void refuse_version(struct stream *s, int version, const struct error *why)
+{
+    char text[200];
+    struct message m = {.type = MESSAGE_REFUSE, .refuse = {.code = ERROR_VERSION, .text = text}};
+    snprintf(text, sizeof(text),
+             "this is fleetdump " FLEETDUMP_VERSION ", which speaks version %u of the protocol, and not %d",
+             NET_PROTOCOL, version);
+    error_set(&s->why, ERROR_VERSION, "the peer %s: %s", s->peer, why->text);
+    if (stream_send(s, &m, NULL) == 0)
+        stream_close(s);
+    else
+        stream_abort(s);
+}
+
 /* The next whole frame, decoded and given away. False if there is none, or the stream is not to go on. */
 static bool next_frame(struct stream *s)
 {
@@ -202,8 +228,17 @@ static bool next_frame(struct stream *s)
     int r = message_header(p, s->greeted ? NET_FRAME_MAX : NET_HELLO_MAX, &type, &length, &why);
     if (!r && left - NET_HEADER_SIZE < length)
         return false;
+    if (!r && s->greeted && !message_type_is_known(type)) {
+        skip(s, type);
+        s->in_at += NET_HEADER_SIZE + length;
+        return true;
+    }
     if (!r)
         r = message_decode(type, p + NET_HEADER_SIZE, length, &m, &why);
+    if (r == ERROR_VERSION) {
+        refuse_version(s, p[2], &why);
+        return false;
+    }
     if (r) {
         stream_fail(s, r, "the peer %s: %s%s", s->peer, why.text, !s->link && tls_is_record(p[0]) ? TLS_HINT : "");
         return false;

@@ -36,6 +36,7 @@ struct stream {
     bool greeted; /* the first frame has come: larger ones may follow */
     bool busy;    /* the last read was a full one */
     bool paused;
+    bool skips;    /* that it sends messages of unknown types was said */
     bool ended;    /* DRAINING: the other side's end of stream has come */
     bool shut;     /* DRAINING: ours was sent */
     size_t queued; /* bytes given to libuv and not written */

@@ -512,9 +512,45 @@ static void another_version_is_named(void **state)
     struct world *w = *state;
     int fd = raw_connect(w);
     raw_send(fd, "FD\x07\x01\0\0\0\0", 8);
+    shutdown(fd, SHUT_WR);
     RUN_UNTIL(w, w->server[0].closes);
     assert_int_equal(w->server[0].why.code, ERROR_VERSION);
+    assert_non_null(strstr(w->server[0].why.text, "version 7"));
+    assert_non_null(strstr(w->server[0].why.text, "version 1"));
+    assert_non_null(strstr(w->server[0].why.text, FLEETDUMP_VERSION));
+    uint8_t answer[400];
+    ssize_t n = read(fd, answer, sizeof(answer)); /* it was sent before the close */
+    assert_true(n > (ssize_t)NET_HEADER_SIZE);
+    struct message m;
+    assert_int_equal(message_decode(answer[3], answer + NET_HEADER_SIZE, (size_t)n - NET_HEADER_SIZE, &m, NULL), 0);
+    assert_int_equal(m.type, MESSAGE_REFUSE);
+    assert_int_equal(m.refuse.code, ERROR_VERSION);
+    assert_non_null(strstr(m.refuse.text, "version 1 of the protocol, and not 7"));
+    message_free(&m);
     close(fd);
+}
+
+/* A later release may send them; but nothing begins with one. */
+static void unknown_messages_are_skipped(void **state)
+{
+    struct world *w = *state;
+    int fd = raw_connect(w), other = raw_connect(w);
+    struct message hello = {.type = MESSAGE_HELLO, .hello = {.protocol = NET_PROTOCOL, .role = ROLE_CLIENT}};
+    struct buffer text = {0};
+    assert_int_equal(message_encode(&hello, &text, NULL), 0);
+    size_t one = text.len;
+    buffer_append(&text, "FD\x01\xf0\x03\0\0\0abcFD\x01\x00\0\0\0\0", 19);
+    assert_int_equal(message_encode(&hello, &text, NULL), 0);
+    raw_send(fd, text.data, text.len);
+    RUN_UNTIL(w, w->server[0].messages + w->server[1].messages == 2);
+    raw_send(other, text.data + one, 11);
+    RUN_UNTIL(w, w->server[0].closes + w->server[1].closes);
+    unsigned begun = w->server[0].messages ? 0 : 1;
+    assert_int_equal(w->server[begun].closes, 0);
+    assert_int_equal(w->server[!begun].why.code, ERROR_INVALID);
+    buffer_free(&text);
+    close(fd);
+    close(other);
 }
 
 static void a_stranger_may_not_send_much(void **state)
@@ -717,6 +753,7 @@ int main(void)
         TEST(errors_of_form_come_back),
         TEST(garbage_is_named_and_closed),
         TEST(another_version_is_named),
+        TEST(unknown_messages_are_skipped),
         TEST(a_stranger_may_not_send_much),
         TEST(who_says_nothing_is_left),
         TEST(a_frame_may_come_in_single_bytes),
