@@ -12,6 +12,8 @@ static bool has_label(const char *want, size_t len, const char *const *labels, u
     memcpy(glob, want, len);
     glob[len] = 0;
     size_t key = strcspn(glob, "=");
+    if (!glob[key]) /* no expression; what lies behind it is nobody's */
+        return false;
     for (uint32_t i = 0; i < count; i++)
         if (strncmp(labels[i], glob, key + 1) == 0 &&
             glob_match(glob + key + 1, labels[i] + key + 1, strlen(labels[i] + key + 1)))

@@ -3,6 +3,7 @@
 
 #include "common/net/selector.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT(s) ((char *)(uintptr_t)(s))
@@ -94,6 +95,22 @@ static void what_is_no_expression_is_said(void **state)
     assert_int_equal(selector_check_labels("role=", &e), 0);
 }
 
+/* Also where nobody checked it before: an agent's hello says what it likes. */
+static void what_is_no_expression_fits_nobody(void **state)
+{
+    static const char *const odd[] = {"role", "", "role="};
+    char *expressions[] = {TEXT("role"), TEXT(""), TEXT("role,dc=fra"), TEXT(",")};
+    (void)state;
+    for (size_t i = 0; i < sizeof expressions / sizeof *expressions; i++) {
+        const struct capture_request r = {.labels = &expressions[i], .label_count = 1};
+        for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
+            char *label = strdup(odd[k]); /* with nothing behind it */
+            assert_false(selector_means(&r, "web-1", (const char *const *)&label, 1));
+            free(label);
+        }
+    }
+}
+
 static void long_ones_fit_nobody(void **state)
 {
     char expression[2000] = "role=";
@@ -113,6 +130,7 @@ int main(void)
         cmocka_unit_test(repeated_is_or),
         cmocka_unit_test(names_and_labels_must_both_fit),
         cmocka_unit_test(what_is_no_expression_is_said),
+        cmocka_unit_test(what_is_no_expression_fits_nobody),
         cmocka_unit_test(long_ones_fit_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
