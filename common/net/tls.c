@@ -74,6 +74,17 @@ static int no_phrase(char *buf, int size, int writing, void *context)
     return -1;
 }
 
+/* Whether no further certificate begins, as against one that is damaged: an authority that is left out would be missed
+ * by those who have a certificate of it. */
+static bool is_end(void)
+{
+    unsigned long last = ERR_peek_last_error();
+    bool end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    if (end)
+        ERR_clear_error();
+    return end;
+}
+
 /* Takes what stands in a file into the context. */
 typedef int take_fn(struct tls *t, SSL_CTX *c, BIO *bio, const char *path, struct error *e);
 
@@ -90,8 +101,7 @@ static int take_ca(struct tls *t, SSL_CTX *c, BIO *bio, const char *path, struct
         return error_set(e, ERROR_LIMIT, "%s: more than %d certificates", path, CA_MAX);
     if (!good || count == 0)
         return fail(e, ERROR_INVALID, path, "no certificate of an authority in PEM");
-    ERR_clear_error(); /* that no further one begins */
-    return 0;
+    return is_end() ? 0 : fail(e, ERROR_INVALID, path, "a certificate behind the first cannot be read");
 }
 
 static int take_chain(SSL_CTX *c, BIO *bio, const char *path, struct error *e)
@@ -102,8 +112,7 @@ static int take_chain(SSL_CTX *c, BIO *bio, const char *path, struct error *e)
             X509_free(x);
             return fail(e, ERROR_INVALID, path, "the certificates behind the first cannot be taken");
         }
-    ERR_clear_error();
-    return 0;
+    return is_end() ? 0 : fail(e, ERROR_INVALID, path, "a certificate behind the first cannot be read");
 }
 
 static int take_cert(struct tls *t, SSL_CTX *c, BIO *bio, const char *path, struct error *e)

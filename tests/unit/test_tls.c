@@ -468,6 +468,17 @@ static void files_that_are_wrong(void **state)
             has_text(&e, ERROR_INVALID, names[i]);
         }
     }
+    for (size_t i = 0; i < 2; i++) { /* a second certificate, cut off */
+        struct buffer cut = {0};
+        test_tls_write(folder, &all.ca, &certificate, &key);
+        const struct buffer *first = i ? &certificate : &all.ca.certificate;
+        buffer_append(&cut, first->data, first->len);
+        buffer_append(&cut, second.data, second.len / 2);
+        support_write(folder, names[i], cut.data, cut.len);
+        assert_int_equal(tls_load_folder(folder, IDENTITY_AGENT, &t, &e), ERROR_INVALID);
+        has_text(&e, ERROR_INVALID, "behind the first");
+        buffer_free(&cut);
+    }
     assert_null(t);
     support_folder_remove(folder);
     buffer_free(&certificate);
