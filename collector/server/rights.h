@@ -104,7 +104,7 @@ bool rights_sees(const struct session *s, const struct fleet_agent *a);
 bool rights_sees_whole(const struct session *s, const struct capture_request *r);
 
 /* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns", "token"} (a user of that name gets these instead of what he had; nobody
- * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"}. Answers: {"user": {..., "token" (to log
+ * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"} (tokens of his that were not used go, too). Answers: {"user": {..., "token" (to log
  * in with, once: for a new user, or if "token": true asks for it; not where certificates are made elsewhere)}, "changed": bool (he was there
  * before)}; [{..., "state" (of his newest certificate: "good", "expired", "revoked"; "none": none was made here), "revoked" (when; null: it was
  * not)}]; {"removed": NAME}. Where certificates are made elsewhere, "revoked" means those that began before. */

@@ -397,7 +397,8 @@ void rights_user_list(struct admin_call *c)
 
 static int remove_work(struct admin_call *c, struct store *s, struct error *e)
 {
-    return store_user_remove(s, c->context, e);
+    int r = store_token_void(s, IDENTITY_USER, c->context, e);
+    return r ? r : store_user_remove(s, c->context, e);
 }
 
 /* Whoever is connected as this user is not any more. */

@@ -221,12 +221,18 @@ int store_each_credential(struct store_reader *r, int (*each)(void *context, con
 /* ------------------------------------------------------------------ revocations */
 
 /* Who was given a token and did not use it yet must not do so now. */
-static int void_tokens(struct db *db, const struct store_revocation *v, struct error *e)
+static int void_tokens(struct db *db, uint8_t kind, const char *name, struct error *e)
 {
     struct sql q = sql_start(db, CATALOG_TOKEN_VOID);
-    sql_u64(&q, v->kind);
-    sql_text(&q, v->name);
+    sql_u64(&q, kind);
+    sql_text(&q, name);
     return sql_run(&q, e);
+}
+
+int store_token_void(struct store *s, uint8_t kind, const char *name, struct error *e)
+{
+    int r = db_begin(s->catalog, e);
+    return r ? r : finish(s->catalog, void_tokens(s->catalog, kind, name, e), e);
 }
 
 int store_revoke(struct store *s, const struct store_revocation *v, struct error *e)
@@ -242,7 +248,7 @@ int store_revoke(struct store *s, const struct store_revocation *v, struct error
     sql_text(&q, v->revoked_by);
     r = sql_run(&q, e);
     if (!r && !v->serial[0])
-        r = void_tokens(s->catalog, v, e);
+        r = void_tokens(s->catalog, v->kind, v->name, e);
     return finish(s->catalog, r, e);
 }
 

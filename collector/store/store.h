@@ -130,6 +130,8 @@ struct store_token {
     uint64_t created_ns, expires_ns;
     uint64_t used_ns; /* 0: not yet */
 };
+/* Those of a name that were not used are good for nothing any more. */
+MUST_CHECK int store_token_void(struct store *s, uint8_t kind, const char *name, struct error *e);
 /* Also forgets those that were over STORE_TOKEN_KEPT_NS before this one was made. */
 MUST_CHECK int store_token_put(struct store *s, const struct store_token *t, struct error *e);
 MUST_CHECK int store_token_find(struct store *s, const uint8_t hash[32], struct store_token *out,

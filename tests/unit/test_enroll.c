@@ -452,6 +452,22 @@ static void a_name_may_be_revoked_twice_in_a_second(void **state)
     free(request);
 }
 
+static void who_is_removed_has_no_token_left(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w);
+    struct token t, other = give(w, IDENTITY_AGENT, "ann", 0);
+    char *request = new_request(IDENTITY_USER, "ann");
+    assert_int_equal(peer_admin(admin, ADMIN_USER_ADD, "{\"name\": \"ann\", \"role\": \"viewer\"}"), 0);
+    json_t *added = peer_manifest(admin);
+    assert_int_equal(token_parse(json_text(json_object_get(added, "user"), "token"), &t, NULL), 0);
+    json_decref(added);
+    assert_int_equal(peer_admin(admin, ADMIN_USER_REMOVE, "{\"name\": \"ann\"}"), 0);
+    assert_int_equal(ask(w, t.secret, request).code, ERROR_NOT_FOUND);
+    assert_int_equal(ask(w, other.secret, request).code, 0); /* a host of that name */
+    free(request);
+}
+
 static void a_revocation_takes_approvals_along(void **state)
 {
     struct world *w = *state;
@@ -560,6 +576,7 @@ int main(void)
         TEST(renewals_are_few),
         TEST(a_session_ends_with_its_certificate),
         TEST(a_name_may_be_revoked_twice_in_a_second),
+        TEST(who_is_removed_has_no_token_left),
         TEST(a_revocation_takes_approvals_along),
         TEST(a_serial_number_is_known_however_it_is_written),
         TEST(without_a_key_nothing_is_signed),
