@@ -212,6 +212,8 @@ void admin_message(struct session *s, const struct message_admin *m)
         kinds[m->kind].run(c);
         return;
     }
+    const char *name = admin_kind_name(m->kind);
+    trail_note(s->server, s, "admin", name ? name : "?", e.code, e.text, NULL);
     struct message done = {.type = MESSAGE_DONE, .done = {.code = e.code, .text = e.text}};
     session_send(s, &done);
 }

@@ -326,19 +326,28 @@ static void done_at_once(struct session *s, const struct error *e)
     done_with(s, e, NULL);
 }
 
+/* One that does not even begin. */
+static void fail_query(struct session *s, const struct message_query *q, const struct rights_grant *grant,
+                       const struct error *e)
+{
+    struct query_outcome outcome = {.code = e->code};
+    snprintf(outcome.text, sizeof outcome.text, "%s", e->text);
+    note_query(s, q, &grant->bounds, &outcome);
+    done_at_once(s, e);
+}
+
 static void on_query(struct session *s, const struct message_query *q, struct rights_grant *grant)
 {
     struct server *server = s->server;
     struct error e = ERROR_INIT;
-    if (server->queries >= server->config->max_queries) {
+    struct query_task *t = NULL;
+    if (server->queries >= server->config->max_queries)
         (void)error_set(&e, ERROR_BUSY, "the collector answers %u questions already: try again in a moment",
                         server->queries);
-        done_at_once(s, &e);
-        return;
-    }
-    struct query_task *t = task_new(s, q, grant, &e);
+    else
+        t = task_new(s, q, grant, &e);
     if (!t) {
-        done_at_once(s, &e);
+        fail_query(s, q, grant, &e);
         return;
     }
     uint64_t most_ms = server->config->query_deadline_ns / NS_PER_MS;

@@ -274,6 +274,18 @@ static void who_is_not_let_in_has_few_lines_of_the_audit(void **state)
     assert_int_equal(lines_of(admin, "{\"event\": \"enroll\"}"), 1);
 }
 
+static void what_does_not_begin_is_noted_too(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w);
+    const struct message_query status = {.kind = QUERY_STATUS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    w->config.max_queries = 0;
+    assert_int_equal(peer_ask(admin, &status), ERROR_BUSY);
+    assert_int_equal(peer_admin(admin, ADMIN_REVOKE, "nonsense"), ERROR_INVALID);
+    assert_int_equal(lines_of(admin, "{\"event\": \"query\"}"), 1);
+    assert_int_equal(lines_of(admin, "{\"event\": \"admin\"}"), 2); /* and the question before this one */
+}
+
 static void guesses_are_counted_by_address(void **state)
 {
     static struct guesses g;
@@ -569,6 +581,7 @@ int main(void)
         TEST(guesses_are_few),
         TEST(who_goes_away_has_guessed_too),
         TEST(who_is_not_let_in_has_few_lines_of_the_audit),
+        TEST(what_does_not_begin_is_noted_too),
         cmocka_unit_test(guesses_are_counted_by_address),
         TEST(approval),
         TEST(few_wait_from_one_address),
