@@ -95,12 +95,14 @@ static int add_folder_of(int ruleset, const char *path, unsigned version, struct
 #endif
 
 #if SANDBOX_SANITIZED
-/* Where reports go: log_path=... */
+/* Where reports go: log_path=...; and the program, without which they have no names that tests/data/tsan.supp could name. */
 static int add_reports(int ruleset, unsigned version, struct error *e)
 {
     static const char *const variables[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"};
-    static const struct sandbox_place proc = {SANDBOX_LOOK, "/proc"};
+    static const struct sandbox_place proc = {SANDBOX_LOOK, "/proc"}, program = {SANDBOX_LOOK, "/proc/self/exe"};
     int code = add_place(ruleset, &proc, version, e);
+    if (!code)
+        code = add_place(ruleset, &program, version, e);
     for (size_t i = 0; !code && i < sizeof variables / sizeof *variables; i++) {
         char path[4096];
         const char *options = getenv(variables[i]), *at = options ? strstr(options, "log_path=") : NULL;

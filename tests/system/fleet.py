@@ -225,9 +225,12 @@ class Fleet:
     # ------------------------------------------------------------- command line
     def run(self, *arguments, check=(0,), binary=False, environment=None, **more):
         """fleetdump ARGUMENTS; returns the finished process; its exit status must be one of `check` (None: any). Agents of a loaded
-        machine may take their time to say whether they can capture, where it is not asked how long that takes."""
+        machine may take their time until they say whether they can capture, and have handed over what they captured: where nothing is to be
+        missing, they have it."""
         if arguments[:2] == ("capture", "start") and check == (0,) and "--partial" not in arguments:
             arguments = (*arguments[:2], "--answer-within", "60s", *arguments[2:])
+        elif arguments[0] in ("flows", "pull") and check == (0,) and "--fresh" not in arguments:
+            arguments = (arguments[0], "--fresh", "10s", *arguments[1:])
         done = subprocess.run(self.inside("client") + [os.path.join(BIN, "fleetdump"), *arguments],
                               env=dict(self.environment, FLEETDUMP_COLLECTOR=self.address or "127.0.0.1:1", **(environment or {})),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, **more)
