@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROTO_IPIP    4
 #define PROTO_DCCP    33
-#define PROTO_6IN4    41
-#define PROTO_GRE     47
+#define PROTO_AUTH    51
 #define PROTO_UDPLITE 136
 
 /* ---------------------------------------------------------------- reading */
@@ -139,18 +137,42 @@ static bool net_is_forbidden(const struct forbid *f, const struct packet_net *n,
     return f->port_count && ports_are_forbidden(f, n, whole);
 }
 
-static bool is_tunnel_port(uint16_t port)
+static bool is_among(unsigned value, const uint16_t *list, size_t count)
 {
-    return port == 4789 || port == 8472 || port == 6081;
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == value)
+            return true;
+    return false;
+}
+#define IS_AMONG(value, list) is_among((value), (list), sizeof(list) / sizeof *(list))
+
+/* L2TP, GTP, Teredo, LISP, GRE in UDP, VXLAN, VXLAN-GPE, CAPWAP, GUE, GENEVE, MPLS in UDP, VXLAN as Linux has it. */
+static const uint16_t tunnel_ports[] = {1701, 2152, 3544, 4341, 4754, 4789, 4790, 5247, 6080, 6081, 6635, 8472};
+
+/* IP in IP, 6in4, GRE, minimal encapsulation, IP in IP of KA9Q, EtherIP, ENCAP, PIM (registers), IPComp, L2TP, MPLS, Ethernet, AGGFRAG. */
+static const uint16_t tunnel_protos[] = {4, 41, 47, 55, 94, 97, 98, 103, 108, 115, 137, 143, 144};
+
+/* Extension headers: where one was the last to be read, it is not known what follows. Those of mobility, HIP and Shim6 may be all there is. */
+static bool hides_rest(const struct packet_net *n)
+{
+    static const uint16_t never_last[] = {0, 43, 44, 60}, maybe_last[] = {135, 139, 140};
+    if (n->proto == PROTO_AUTH)
+        return true;
+    if (n->family != FAMILY_IP6)
+        return false;
+    return IS_AMONG(n->proto, never_last) || (n->fragment == FRAGMENT_LATER && IS_AMONG(n->proto, maybe_last));
 }
 
 /* A tunnel's own packet, of which the inside was not readable, or a later fragment of what may be one. */
 static bool hides_packet(const struct packet_net *n)
 {
+    if (n->proto == PROTO_TCP)
+        return false;
     if (n->proto == PROTO_UDP && n->fragment == FRAGMENT_LATER)
         return true;
-    return n->proto == PROTO_GRE || n->proto == PROTO_IPIP || n->proto == PROTO_6IN4 ||
-           (n->proto == PROTO_UDP && n->has_ports && is_tunnel_port(n->port[1]));
+    if (n->proto == PROTO_UDP && n->has_ports)
+        return IS_AMONG(n->port[0], tunnel_ports) || IS_AMONG(n->port[1], tunnel_ports);
+    return IS_AMONG(n->proto, tunnel_protos) || hides_rest(n);
 }
 
 static bool is_icmp_error(const struct packet *p)
@@ -172,14 +194,14 @@ static bool icmp_is_forbidden(const struct forbid *f, const struct packet *p)
     return net_is_forbidden(f, &p->quoted, true) || hides_packet(&p->quoted);
 }
 
-/* Frames that carry no IP addresses: LLC, LACP, LLDP, 802.1X, PTP, loopback tests, discovery of PPPoE. */
+/* Frames that carry no IP addresses: LACP, LLDP, 802.1X, PTP, loopback tests, discovery of PPPoE; by 802.2 spanning tree, IS-IS, NetBIOS, IPX. */
 static bool is_without_ip(const struct packet *p)
 {
-    static const uint16_t types[] = {0, 0x8809, 0x88cc, 0x888e, 0x88f7, 0x9000, 0x8863};
-    for (size_t i = 0; p->net.family == FAMILY_LINK && p->end == PACKET_OK && i < sizeof types / sizeof *types; i++)
-        if (p->ethertype == types[i])
-            return true;
-    return false;
+    static const uint16_t types[] = {0x8809, 0x88cc, 0x888e, 0x88f7, 0x9000, 0x8863},
+                          lsaps[] = {0x4242, 0x4243, 0xfefe, 0xf0f0, 0xf0f1, 0xe0e0, 0xffff};
+    if (p->net.family != FAMILY_LINK || p->end != PACKET_OK)
+        return false;
+    return p->ethertype ? IS_AMONG(p->ethertype, types) : IS_AMONG(p->lsap, lsaps);
 }
 
 bool forbid_packet(const struct forbid *f, const struct packet *p)

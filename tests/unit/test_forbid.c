@@ -135,6 +135,76 @@ static void inside_and_outside_of_tunnels(void **state)
     assert_true(left_out(&f, &gre, UINT32_MAX));
 }
 
+/* One packet of protocol `proto` between allowed addresses, of which nobody knows what it carries. */
+static bool carried(const struct forbid *f, unsigned proto)
+{
+    struct build b = tcp4("10.1.0.1", "10.3.0.1", 1000, 80);
+    build_ip4(&b, proto, "10.9.0.1", "10.9.0.2");
+    build_ethernet(&b, ETHERTYPE_IP4);
+    return left_out(f, &b, UINT32_MAX);
+}
+
+static bool over_udp(const struct forbid *f, unsigned from, unsigned to)
+{
+    struct build b = tcp4("10.1.0.1", "10.3.0.1", 1000, 80);
+    build_zero(&b, 8);
+    build_udp(&b, from, to);
+    build_ip4(&b, PROTO_UDP, "10.9.0.1", "10.9.0.2");
+    build_ethernet(&b, ETHERTYPE_IP4);
+    return left_out(f, &b, UINT32_MAX);
+}
+
+/* L2TP, GTP, Teredo, ...: not looked into, so nothing of them is taken. */
+static void tunnels_that_nobody_looks_into(void **state)
+{
+    (void)state;
+    struct forbid f = rules(nets, NULL);
+    static const uint8_t protos[] = {55, 94, 97, 98, 103, 108, 115, 137, 143, 144};
+    static const uint16_t udp[] = {1701, 2152, 3544, 4341, 4754, 4790, 5247, 6080, 6635};
+    for (size_t i = 0; i < sizeof protos; i++)
+        assert_true(carried(&f, protos[i]));
+    for (size_t i = 0; i < sizeof udp / sizeof *udp; i++) {
+        assert_true(over_udp(&f, 40000, udp[i]));
+        assert_true(over_udp(&f, udp[i], 40000));
+    }
+    assert_false(carried(&f, 50)); /* encrypted: judged by what is outside */
+    assert_false(carried(&f, 89)); /* OSPF carries no packets */
+    assert_false(over_udp(&f, 40000, 53));
+}
+
+/* Behind an extension header that the first fragment had to its end stands what later ones go on with: a tunnel's inside, say. */
+static void extension_headers_that_were_not_read_to_their_end(void **state)
+{
+    (void)state;
+    struct forbid f = rules(nets, NULL);
+    static const struct {
+        unsigned next;
+        bool out;
+    } later[] = {{60, true}, {43, true}, {0, true}, {51, true}, {135, true}, {PROTO_TCP, false}};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        struct build b = build_new();
+        build_payload(&b, 40);
+        build_fragment6(&b, later[i].next, 1280, 0, 7);
+        build_ip6(&b, 44, "fd00::1", "fd00::2");
+        build_ethernet(&b, ETHERTYPE_IP6);
+        assert_int_equal(left_out(&f, &b, UINT32_MAX), later[i].out);
+    }
+    struct build ah = build_new(); /* IPv4 */
+    build_payload(&ah, 40);
+    build_put16(build_ip4(&ah, 51, "10.9.0.1", "10.9.0.2") + 6, 100);
+    build_ethernet(&ah, ETHERTYPE_IP4);
+    assert_true(left_out(&f, &ah, UINT32_MAX));
+    /* more of them than the decoder follows, and a tunnel behind */
+    for (unsigned n = 0; n <= 2 * PACKET_DEPTH_MAX; n += 2 * PACKET_DEPTH_MAX) {
+        struct build b = tcp4("10.2.0.1", "10.3.0.1", 1000, 80);
+        for (unsigned i = 0; i < n; i++)
+            build_extension(&b, i ? 60 : PROTO_TCP);
+        build_ip6(&b, n ? 60 : 4, "fd00::1", "fd00::2");
+        build_ethernet(&b, ETHERTYPE_IP6);
+        assert_int_equal(left_out(&f, &b, UINT32_MAX), n != 0);
+    }
+}
+
 static struct build error4(const char *quoted, unsigned to_port)
 {
     struct build b = tcp4(quoted, "10.3.0.1", 1000, to_port);
@@ -216,6 +286,24 @@ static void frames_without_ip(void **state)
         build_ethernet(&b, cases[i].type);
         assert_int_equal(left_out(&f, &b, UINT32_MAX), cases[i].out);
     }
+    /* 802.3: spanning tree and IS-IS; IP by its own number (RFC 1042), and what nobody knows */
+    static const struct {
+        const char *llc;
+        bool out;
+    } llcs[] = {{"424203", false}, {"fefe03", false}, {"060603", true}, {"aaaa03 0080c2 0007", true}, {"123403", true}};
+    for (size_t i = 0; i < sizeof llcs / sizeof *llcs; i++) {
+        struct build b = tcp4("10.1.0.1", "10.3.0.1", 1000, 80);
+        build_hex(&b, llcs[i].llc);
+        build_ethernet(&b, build_length(&b));
+        assert_int_equal(left_out(&f, &b, UINT32_MAX), llcs[i].out);
+    }
+    /* Linux cooked, of an interface with frames of radio */
+    struct build radio = build_new();
+    struct packet p;
+    build_zero(&radio, 60);
+    build_hex(&radio, "0000 0000 00000001 0323 00 06 020000000001 0000");
+    packet_decode(276, build_data(&radio), build_length(&radio), build_length(&radio), &p);
+    assert_true(forbid_packet(&f, &p));
     /* ARP names addresses */
     struct build arp = build_new(), other = build_new();
     build_hex(&arp, "0001080006040001 020000000001 0a010001 000000000000 0a020001");
@@ -268,6 +356,8 @@ int main(void)
         cmocka_unit_test(version_6_and_what_is_embedded_in_it),
         cmocka_unit_test(tags_hide_nothing),
         cmocka_unit_test(inside_and_outside_of_tunnels),
+        cmocka_unit_test(tunnels_that_nobody_looks_into),
+        cmocka_unit_test(extension_headers_that_were_not_read_to_their_end),
         cmocka_unit_test(what_errors_quote),
         cmocka_unit_test(what_cannot_be_read_is_left_out),
         cmocka_unit_test(later_fragments_have_no_ports),
