@@ -18,6 +18,9 @@
 #define PAUSE_MOST_NS  (60 * NS_PER_S)
 #define UNTOLD_NS      (50 * NS_PER_MS)
 #define LEFT_OUT_NAMED 4u
+#define STOP_NS        (60 * NS_PER_S) /* capturers that were told to end may take so long: their disk is full or slow */
+#define FAR_NS         (UINT64_MAX / 4)
+#define LATE_NS        (2 * NS_PER_S) /* behind its end a capture is told: its capturers end by themselves */
 
 /* In the host's journal; false: not even the log wants to hear of it. */
 static bool note_phase(const struct capture *c, uint32_t phase)
@@ -71,6 +74,31 @@ static const char *limit_reached(const struct order *o, uint64_t now_ns)
         return text;
     }
     return NULL;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t mono_of(uint64_t wall_ns)
+{
+    uint64_t now = clock_wall_ns();
+    return clock_mono_ns() + least(wall_ns > now ? wall_ns - now : 0, FAR_NS);
+}
+
+void capture_set_end(struct capture *c, uint64_t end_ns)
+{
+    uint64_t before = c->order.end_ns;
+    c->order.end_ns = end_ns;
+    if (!c->begun || !end_ns)
+        c->end_mono_ns = 0;
+    else if (!c->end_mono_ns)
+        c->end_mono_ns = mono_of(end_ns);
+    else if (end_ns > before)
+        c->end_mono_ns = least(c->end_mono_ns, FAR_NS) + least(end_ns - before, FAR_NS);
+    else
+        c->end_mono_ns -= least(before - end_ns, c->end_mono_ns - 1);
 }
 
 /* ---------------------------------------------------------------- interfaces and memory */
@@ -202,6 +230,7 @@ static void begin(struct captures *s, struct capture *c)
         capture_set(s, c, PHASE_WAITING, "for its time to start");
     else {
         c->begun = true;
+        capture_set_end(c, c->order.end_ns);
         capture_launch(s, c);
     }
 }
@@ -279,6 +308,15 @@ static void forget(struct captures *s, struct capture *c)
     c->used = c->untold; /* its last state is told before */
 }
 
+void capture_end_capturers(const struct captures *s, struct capture *c, uint64_t grace_ns)
+{
+    uint64_t by = clock_mono_ns() + grace_ns;
+    if (!capture_runs(c))
+        return;
+    c->kill_ns = c->kill_ns && c->kill_ns < by ? c->kill_ns : by;
+    capture_signal(s, c, SIGTERM);
+}
+
 void capture_stop(struct captures *s, struct capture *c, const char *why)
 {
     if (capture_is_over(c)) {
@@ -294,7 +332,7 @@ void capture_stop(struct captures *s, struct capture *c, const char *why)
     }
     c->stopping = true;
     snprintf(c->text, sizeof c->text, "%s", why);
-    capture_signal(s, c, SIGTERM);
+    capture_end_capturers(s, c, STOP_NS);
 }
 
 void capture_end(struct captures *s, struct capture *c, const char *why, uint64_t grace_ns)
@@ -302,11 +340,10 @@ void capture_end(struct captures *s, struct capture *c, const char *why, uint64_
     c->record.over = 1;
     snprintf(c->record.over_text, sizeof c->record.over_text, "%s", why);
     capture_keep(s, c);
-    c->kill_ns = clock_mono_ns() + grace_ns;
     c->restarts = false;
-    if (c->stopping) /* already, for another reason */
-        return;
-    capture_stop(s, c, why);
+    capture_end_capturers(s, c, grace_ns);
+    if (!c->stopping) /* else already, for another reason */
+        capture_stop(s, c, why);
 }
 
 static void ended_well(struct captures *s, struct capture *c, const char *why)
@@ -325,6 +362,8 @@ void capture_capturer_ended(struct captures *s, struct capture *c, struct captur
 {
     char why[ORDER_TEXT_MAX], how[SANDBOX_ENDING_MAX];
     capture_keep(s, c);
+    if (!capture_runs(c))
+        c->kill_ns = 0;
     if (end < 0)
         snprintf(why, sizeof why, "its capturer %s",
                  sandbox_ending(-end, how)); /* a death by signal as waitpid has it */
@@ -393,13 +432,7 @@ void captures_request(struct captures *s, const struct monitor_request *r)
 
 /* ---------------------------------------------------------------- time */
 
-static uint64_t mono_of(uint64_t wall_ns)
-{
-    uint64_t now = clock_wall_ns();
-    return clock_mono_ns() + (wall_ns > now ? wall_ns - now : 0);
-}
-
-/* Those who were told to end, by the host's owner, and do not. */
+/* Those who were told to end and do not: they hang, or somebody else rules them. */
 static uint64_t kill_late(const struct captures *s, const struct capture *c)
 {
     if (!c->kill_ns || clock_mono_ns() < c->kill_ns)
@@ -408,14 +441,23 @@ static uint64_t kill_late(const struct captures *s, const struct capture *c)
     return UINT64_MAX;
 }
 
+/* Capturers end by the wall clock. Who goes on is told, also when that was set back: a capture is not prolonged by it. */
+static uint64_t end_late(struct captures *s, struct capture *c)
+{
+    if (!c->end_mono_ns || !capture_runs(c))
+        return UINT64_MAX;
+    if (clock_mono_ns() < c->end_mono_ns || clock_mono_ns() - c->end_mono_ns < LATE_NS)
+        return c->end_mono_ns + LATE_NS;
+    capture_end(s, c, CAPTURE_TIME_IS_OVER, STOP_NS);
+    return kill_late(s, c);
+}
+
 /* When the capture wants to be looked at again. */
 static uint64_t due(struct captures *s, struct capture *c)
 {
     uint64_t wall = clock_wall_ns();
-    if (c->stopping)
+    if (c->stopping || capture_is_over(c) || c->restarts || c->blocked)
         return kill_late(s, c);
-    if (capture_is_over(c) || c->restarts || c->blocked)
-        return UINT64_MAX;
     if (c->order.end_ns && wall >= c->order.end_ns && !capture_runs(c))
         capture_set(s, c, PHASE_STOPPED, CAPTURE_TIME_IS_OVER);
     else if (!c->begun && c->order.start_ns > wall && c->phase == PHASE_WAITING)
@@ -426,9 +468,10 @@ static uint64_t due(struct captures *s, struct capture *c)
         capture_launch(s, c);
     if (capture_is_over(c) || c->blocked)
         return UINT64_MAX;
-    if (c->retry_ns || !c->begun)
+    if (!c->begun)
         return c->retry_ns ? c->retry_ns : mono_of(c->order.start_ns);
-    return c->order.end_ns && !capture_runs(c) ? mono_of(c->order.end_ns) : UINT64_MAX;
+    uint64_t end = capture_runs(c) ? end_late(s, c) : c->order.end_ns ? mono_of(c->order.end_ns) : UINT64_MAX;
+    return c->retry_ns ? least(c->retry_ns, end) : end;
 }
 
 /* Returns when to try again. */
@@ -450,11 +493,9 @@ uint64_t captures_tick(struct captures *s)
     for (size_t i = 0; i < CAPTURES_MAX; i++) {
         struct capture *c = &s->captures[i];
         uint64_t at = c->used ? due(s, c) : UINT64_MAX;
-        if (c->used && c->untold) {
-            uint64_t again = tell_again(s, c);
-            at = again < at ? again : at;
-        }
-        next = at < next ? at : next;
+        if (c->used && c->untold)
+            at = least(at, tell_again(s, c));
+        next = least(at, next);
     }
     return next;
 }

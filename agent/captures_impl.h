@@ -31,9 +31,10 @@ struct capture {
     bool blocked; /* the policy does not let it run now; text says why */
     bool
         restarts; /* its capturers were told to end, because the policy has changed; others begin when they have, unless it is blocked */
-    uint64_t kill_ns; /* when capturers that were told to end and have not are killed (monotonic); 0: never */
-    bool begun;       /* its time to start has come */
-    uint32_t phase;   /* enum capture_phase */
+    uint64_t kill_ns;     /* when capturers that were told to end and have not are killed (monotonic); 0: never */
+    bool begun;           /* its time to start has come */
+    uint64_t end_mono_ns; /* begun: its end by the clock that nobody sets; 0: none */
+    uint32_t phase;       /* enum capture_phase */
     char text[ORDER_TEXT_MAX];
     bool stopping;                     /* its capturers were told to end; text says why */
     bool forget;                       /* when they have: by STOP */
@@ -73,6 +74,10 @@ void capture_set(struct captures *s, struct capture *c, uint32_t phase, const ch
     __attribute__((format(printf, 4, 5)));
 void capture_launch(struct captures *s, struct capture *c);
 void capture_stop(struct captures *s, struct capture *c, const char *why);
+/* Tells its capturers to end; those that have not after grace_ns (or what is left of an earlier one) are killed. */
+void capture_end_capturers(const struct captures *s, struct capture *c, uint64_t grace_ns);
+/* Another end than it had, by the wall clock (0: none). */
+void capture_set_end(struct capture *c, uint64_t end_ns);
 /* One of its capturers is gone: `end` is enum capturer_end, or negative for a death by signal -end. */
 void capture_capturer_ended(struct captures *s, struct capture *c, struct capturer *p, int end);
 

@@ -4,20 +4,21 @@
 #include "agent/journal.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#define KILL_NS  (900 * NS_PER_MS) /* the owner's kill file: all is over within a second */
+#define KILL_NS  (900 * NS_PER_MS) /* the owner's kill file: all is over within a second, also what ends already */
 #define GRACE_NS (15 * NS_PER_S)   /* else: capturers bring what they have to the disk */
 
 /* What the policy makes of it becomes what runs; what it has used up stays. */
 static void take(struct capture *c, const struct judged *j)
 {
-    uint64_t packets = c->order.used_packets, bytes = c->order.used_bytes;
+    uint64_t packets = c->order.used_packets, bytes = c->order.used_bytes, end_ns = c->order.end_ns;
     c->order = j->order;
     c->order.used_packets = packets;
     c->order.used_bytes = bytes;
+    c->order.end_ns = end_ns;
+    capture_set_end(c, j->order.end_ns);
     snprintf(c->said, sizeof c->said, "%s", j->said);
 }
 
@@ -72,14 +73,14 @@ static void restart(struct captures *s, struct capture *c, const struct judged *
     log_info("capture %s: this host's policy has changed%s%s", c->order.name, j->said[0] ? ": " : "", j->said);
     (void)journal_write("narrowed", &c->order, j->said);
     c->restarts = true;
-    capture_signal(s, c, SIGTERM);
+    capture_end_capturers(s, c, GRACE_NS);
     tell_state(s, c);
 }
 
 /* The baseline stands by: its capturers end, it is not over. */
 static void stand_by(struct captures *s, struct capture *c, const char *why)
 {
-    capture_signal(s, c, SIGTERM);
+    capture_end_capturers(s, c, GRACE_NS);
     c->restarts = capture_runs(c);
     block(s, c, why);
 }
@@ -87,12 +88,11 @@ static void stand_by(struct captures *s, struct capture *c, const char *why)
 static void look_again(struct captures *s, struct capture *c, bool rules_changed)
 {
     struct judged j;
-    bool killed = policy_is_killed(judge_policy(s->judge));
     judge_record(s->judge, &c->record, &j);
     if (j.verdict == POLICY_NO) {
         char why[ORDER_TEXT_MAX];
         snprintf(why, sizeof why, CAPTURE_HOST_ENDED "%.*s", (int)(sizeof why - sizeof CAPTURE_HOST_ENDED), j.why);
-        capture_end(s, c, why, killed ? KILL_NS : GRACE_NS);
+        capture_end(s, c, why, GRACE_NS);
     } else if (j.verdict == POLICY_LATER && !c->blocked)
         stand_by(s, c, j.why);
     else if (j.verdict == POLICY_YES && c->blocked) {
@@ -109,11 +109,14 @@ void captures_policy_changed(struct captures *s)
 {
     judge_read(s->judge);
     bool rules_changed = memcmp(&s->forbid, &judge_policy(s->judge)->forbid, sizeof s->forbid) != 0;
+    bool killed = policy_is_killed(judge_policy(s->judge));
     s->forbid = judge_policy(s->judge)->forbid;
     for (size_t i = 0; i < CAPTURES_MAX; i++) {
         struct capture *c = &s->captures[i];
         if (c->used && !capture_is_over(c) && !c->stopping)
             look_again(s, c, rules_changed);
+        if (c->used && killed)
+            capture_end_capturers(s, c, KILL_NS); /* whatever they were told to end for before */
     }
 }
 

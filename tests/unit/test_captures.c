@@ -67,12 +67,16 @@ void privileges_signal(pid_t child, const char *user, int signo)
     (void)kill(child, signo);
 }
 
+static bool stubborn; /* capturers do not end when they are told to */
+
 /* Says that it runs, until it is told to end; as rates what it was told: the snaplen, and how many networks are forbidden. */
 void capturer_run(const struct agent_config *config, const struct order *o, const struct forbid *forbid,
                   const char *const *names, size_t count, int fd)
 {
     struct monitor_report r = {.magic = ORDER_MAGIC, .kind = REPORT_STATE, .phase = PHASE_RUNNING};
     (void)config;
+    if (stubborn)
+        signal(SIGTERM, SIG_IGN);
     r.packets_per_s = o->snaplen;
     r.bytes_per_s = forbid ? forbid->net_count : 0;
     memcpy(r.id, o->id, sizeof r.id);
@@ -136,14 +140,48 @@ static int set_up(void **state)
     t->config.ring = 4 * MIB;
     t->config.max_flows = 1000;
     interfaces = 1;
+    stubborn = false;
     assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
     *state = t;
     return 0;
 }
 
+/* What a monitor's loop does. */
+static size_t step(struct place *t)
+{
+    static struct pollfd fds[CAPTURES_POLL_MAX];
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid > 0)
+        (void)captures_reap(t->captures, pid, status);
+    (void)captures_tick(t->captures);
+    size_t n = captures_poll(t->captures, fds);
+    (void)poll(fds, n, 10);
+    captures_ready(t->captures, fds, n);
+    return n;
+}
+
+static void until_phase(struct place *t, uint32_t phase)
+{
+    while (t->last.phase != phase)
+        (void)step(t);
+}
+
+static void until_gone(struct place *t)
+{
+    while (step(t))
+        ;
+}
+
+/* None is left by a test, however stubborn. */
 static int tear_down(void **state)
 {
     struct place *t = *state;
+    if (stubborn) {
+        support_write(t->folder, "stop", "", 0);
+        captures_policy_changed(t->captures);
+        until_gone(t);
+    }
     captures_free(t->captures);
     support_folder_remove(t->folder);
     free(t->config.spool);
@@ -261,21 +299,6 @@ static void write_policy(struct place *t, const char *text)
     captures_policy_changed(t->captures);
 }
 
-static void until_phase(struct place *t, uint32_t phase)
-{
-    while (t->last.phase != phase) {
-        int status;
-        pid_t pid = waitpid(-1, &status, WNOHANG);
-        if (pid > 0)
-            (void)captures_reap(t->captures, pid, status);
-        (void)captures_tick(t->captures);
-        static struct pollfd fds[CAPTURES_POLL_MAX];
-        size_t n = captures_poll(t->captures, fds);
-        (void)poll(fds, n, 10);
-        captures_ready(t->captures, fds, n);
-    }
-}
-
 static void without_a_policy_nothing_runs(void **state)
 {
     struct place *t = *state;
@@ -350,12 +373,18 @@ static void the_kill_file_ends_all_and_lets_nothing_begin(void **state)
     until_phase(t, PHASE_RUNNING);
 }
 
-static void the_baseline_stands_by(void **state)
+static struct monitor_request the_baseline(void)
 {
-    struct place *t = *state;
     struct monitor_request r = request(REQUEST_START);
     strcpy(r.order.name, "baseline");
     r.order.keep = KEEP_FLOWS;
+    return r;
+}
+
+static void the_baseline_stands_by(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request r = the_baseline();
     put_file(t->config.policy, "allow = yes\n");
     captures_request(t->captures, &r);
     assert_int_equal(t->last.phase, PHASE_WAITING);
@@ -366,6 +395,56 @@ static void the_baseline_stands_by(void **state)
     until_phase(t, PHASE_WAITING);
     write_policy(t, "allow = yes\nbaseline = yes\n"); /* its capturer may not have ended yet */
     until_phase(t, PHASE_RUNNING);
+}
+
+/* Capturers that hang, or that somebody else rules. */
+static void the_kill_file_ends_those_who_do_not_end_by_themselves(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request r = the_baseline(), stop = request(REQUEST_STOP);
+    stubborn = true;
+    captures_request(t->captures, &r);
+    until_phase(t, PHASE_RUNNING);
+    support_write(t->folder, "stop", "", 0);
+    captures_policy_changed(t->captures);
+    assert_int_equal(t->last.phase, PHASE_WAITING); /* the baseline stands by */
+    until_gone(t);
+    assert_int_equal(unlink(support_path(t->folder, "stop")), 0);
+    captures_policy_changed(t->captures);
+    until_phase(t, PHASE_RUNNING);
+    captures_request(t->captures, &stop); /* that one ends already */
+    support_write(t->folder, "stop", "", 0);
+    captures_policy_changed(t->captures);
+    until_phase(t, PHASE_STOPPED);
+}
+
+static void whoever_is_told_to_end_has_a_time_for_it(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request stop = request(REQUEST_STOP);
+    stubborn = true;
+    start(t, 0);
+    until_phase(t, PHASE_RUNNING);
+    write_policy(t, "allow = yes\nunsigned = yes\nforbid_net = 10.0.0.0/8\n");
+    uint64_t after_policy = captures_tick(t->captures);
+    assert_true(after_policy < clock_mono_ns() + 20 * NS_PER_S);
+    captures_request(t->captures, &stop);
+    assert_true(captures_tick(t->captures) <= after_policy); /* no longer for that */
+    allow(t, "");
+}
+
+/* The monitor's clock is not the one that may be set, and it asks no capturer. */
+static void nobody_goes_on_behind_the_end(void **state)
+{
+    struct place *t = *state;
+    start(t, clock_wall_ns() + NS_PER_S);
+    until_phase(t, PHASE_RUNNING);
+    until_phase(t, PHASE_STOPPED); /* by these capturers it never would be */
+    assert_string_equal(t->last.text, CAPTURE_TIME_IS_OVER);
+    captures_free(t->captures);
+    assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
+    t->last.phase = 0;
+    until_phase(t, PHASE_STOPPED);
 }
 
 static void interfaces_that_are_not_allowed_are_left_alone(void **state)
@@ -628,6 +707,9 @@ int main(void)
         TEST(what_may_no_longer_run_ends_for_good),
         TEST(the_kill_file_ends_all_and_lets_nothing_begin),
         TEST(the_baseline_stands_by),
+        TEST(the_kill_file_ends_those_who_do_not_end_by_themselves),
+        TEST(whoever_is_told_to_end_has_a_time_for_it),
+        TEST(nobody_goes_on_behind_the_end),
         TEST(interfaces_that_are_not_allowed_are_left_alone),
         TEST(a_signed_order_runs_once),
         TEST(a_signed_order_outlives_a_restart_as_long_as_its_key_is_trusted),
