@@ -489,7 +489,7 @@ uint64_t captures_tick(struct captures *s)
 {
     if (clock_mono_ns() >= judge_due(s->judge))
         captures_policy_changed(s);
-    uint64_t next = judge_due(s->judge);
+    uint64_t next = least(judge_due(s->judge), checks_late(s));
     for (size_t i = 0; i < CAPTURES_MAX; i++) {
         struct capture *c = &s->captures[i];
         uint64_t at = c->used ? due(s, c) : UINT64_MAX;

@@ -7,10 +7,12 @@
 #include "agent/privileges.h"
 #include "agent/process.h"
 #include "agent/ship/counter_page.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +22,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK_CPU_S 10 /* a filter may be large, but not that large */
-#define PATH_SIZE   4200
+#define CHECK_CPU_S  10 /* a filter may be large, but not that large */
+#define CHECK_NS     (30 * NS_PER_S)
+#define REPORTS_MOST 64u /* of one capturer at one waking: others, and the host's owner, get their turn */
+#define PATH_SIZE    4200
 
 static int pair(int fds[2], struct error *e)
 {
@@ -137,15 +141,15 @@ static void take_used(struct captures *s, struct capture *c, struct capturer *p)
     c->forbidden += last->forbidden;
 }
 
-static void hear(struct captures *s, struct capture *c, struct capturer *p)
+/* At most so many reports. False: it speaks no more, or not as a capturer does. */
+static bool hear(struct captures *s, struct capture *c, struct capturer *p, unsigned most)
 {
     struct monitor_report r;
-    ssize_t n;
-    while (p->fd >= 0 && (n = recv(p->fd, &r, sizeof r, MSG_DONTWAIT | MSG_TRUNC)) > 0) {
+    ssize_t n = -1;
+    for (unsigned i = 0; i < most && (n = recv(p->fd, &r, sizeof r, MSG_DONTWAIT | MSG_TRUNC)) > 0; i++) {
         if (!monitor_report_is_sound(&r, (size_t)n)) {
             log_error("capture %s: its capturer sent what is no report of ours: it is ended", c->order.name);
-            capturer_signal(s, p, SIGKILL);
-            return;
+            return false;
         }
         if (r.kind == REPORT_FLUSHED)
             flush_heard(s, c, p, &r);
@@ -162,11 +166,12 @@ static void hear(struct captures *s, struct capture *c, struct capturer *p)
                 tell_state(s, c);
         }
     }
+    return n != 0;
 }
 
 static void ended(struct captures *s, struct capture *c, struct capturer *p, int status)
 {
-    hear(s, c, p); /* its last words */
+    (void)hear(s, c, p, UINT_MAX); /* its last words */
     take_used(s, c, p);
     flush_gone(s, c, p);
     struct capturer was = *p;
@@ -240,7 +245,7 @@ void check_start(struct captures *s, const struct monitor_request *r, const stru
     if (!code)
         close(fds[1]);
     if (pid > 0) {
-        *k = (struct check){.pid = pid, .fd = fds[0], .token = r->token};
+        *k = (struct check){.pid = pid, .fd = fds[0], .token = r->token, .kill_ns = clock_mono_ns() + CHECK_NS};
         memcpy(k->id, r->id, sizeof k->id);
         return;
     }
@@ -251,14 +256,31 @@ void check_start(struct captures *s, const struct monitor_request *r, const stru
     tell_checked(s, r, code, e.text);
 }
 
-static void hear_check(struct captures *s, struct check *k)
+/* False: it speaks no more, or not as a check does. */
+static bool hear_check(struct captures *s, struct check *k)
 {
     struct monitor_report r;
     ssize_t n = recv(k->fd, &r, sizeof r, MSG_DONTWAIT | MSG_TRUNC);
-    if (n <= 0 || !monitor_report_is_sound(&r, (size_t)n) || r.kind != REPORT_CHECKED || r.token != k->token)
-        return;
+    if (n < 0)
+        return true;
+    if (!monitor_report_is_sound(&r, (size_t)n) || r.kind != REPORT_CHECKED || r.token != k->token)
+        return false;
     k->told = true;
     (void)s->tell(s->context, &r);
+    return true;
+}
+
+uint64_t checks_late(const struct captures *s)
+{
+    uint64_t now = clock_mono_ns(), next = UINT64_MAX;
+    for (size_t i = 0; i < CAPTURES_CHECKS; i++) {
+        const struct check *k = &s->checks[i];
+        if (k->pid && now >= k->kill_ns)
+            (void)kill(k->pid, SIGKILL);
+        else if (k->pid && k->kill_ns < next)
+            next = k->kill_ns;
+    }
+    return next;
 }
 
 static void check_ended(struct captures *s, struct check *k, int status)
@@ -267,7 +289,7 @@ static void check_ended(struct captures *s, struct check *k, int status)
     char how[SANDBOX_ENDING_MAX], text[ORDER_TEXT_MAX];
     memcpy(r.id, k->id, sizeof k->id);
     if (!k->told)
-        hear_check(s, k);
+        (void)hear_check(s, k);
     if (!k->told && !s->closing) {
         snprintf(text, sizeof text, "the process that was to compile the filter %s", sandbox_ending(status, how));
         log_error("%s", text);
@@ -292,6 +314,7 @@ size_t captures_poll(struct captures *s, struct pollfd *fds)
     return n;
 }
 
+/* Who has closed its socket has ended, or is to: else nobody would hear of it, and it would wake us for ever. */
 void captures_ready(struct captures *s, const struct pollfd *fds, size_t count)
 {
     for (size_t f = 0; f < count; f++) {
@@ -300,11 +323,12 @@ void captures_ready(struct captures *s, const struct pollfd *fds, size_t count)
         for (size_t i = 0; i < CAPTURES_MAX; i++)
             for (size_t k = 0; k < CAPTURES_CAPTURERS; k++)
                 if (s->captures[i].used && s->captures[i].capturers[k].pid &&
-                    s->captures[i].capturers[k].fd == fds[f].fd)
-                    hear(s, &s->captures[i], &s->captures[i].capturers[k]);
+                    s->captures[i].capturers[k].fd == fds[f].fd &&
+                    !hear(s, &s->captures[i], &s->captures[i].capturers[k], REPORTS_MOST))
+                    capturer_signal(s, &s->captures[i].capturers[k], SIGKILL);
         for (size_t i = 0; i < CAPTURES_CHECKS; i++)
-            if (s->checks[i].pid && s->checks[i].fd == fds[f].fd)
-                hear_check(s, &s->checks[i]);
+            if (s->checks[i].pid && s->checks[i].fd == fds[f].fd && !hear_check(s, &s->checks[i]))
+                (void)kill(s->checks[i].pid, SIGKILL);
     }
 }
 

@@ -56,6 +56,7 @@ struct check {
     uint64_t token;
     uint8_t id[16];
     bool told;
+    uint64_t kill_ns; /* when it is, if it has not ended (monotonic) */
 };
 
 struct captures {
@@ -101,6 +102,8 @@ void capturer_signal(const struct captures *s, const struct capturer *p, int sig
 void capture_signal(const struct captures *s, const struct capture *c, int signo);
 void capturer_tell(const struct captures *s, struct capturer *p, const struct monitor_request *r);
 void check_start(struct captures *s, const struct monitor_request *r, const struct judged *j);
+/* Kills checks that take too long; returns when the next one would. */
+uint64_t checks_late(const struct captures *s);
 bool capture_runs(const struct capture *c);
 bool capture_has_place(const struct capture *c); /* for one more capturer */
 

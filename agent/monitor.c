@@ -241,9 +241,11 @@ static void step(struct monitor *m)
             read_requests(m);
         if (fds[2].revents)
             read_links(m);
+        if (fds[1].revents & POLLHUP) /* the shipper is gone, or is to be: it would wake us for ever */
+            privileges_signal(m->shipper.pid, m->config->ship_user, SIGKILL);
         if (fds[0].revents)
             read_signals(m);
-        else if (fds[1].revents & POLLHUP) /* the shipper is gone, SIGCHLD is on its way */
+        else if (fds[1].revents & POLLHUP) /* SIGCHLD is on its way */
             reap(m);
     }
     if (!m->stopping)

@@ -49,9 +49,13 @@ int ring_none(const char *const *globs, size_t count, struct error *e)
     return error_set(e, ERROR_NOT_FOUND, "none");
 }
 
+static bool hanging; /* checks do not end */
+
 int confine_check(struct error *e)
 {
     (void)e;
+    while (hanging)
+        pause();
     return 0;
 }
 
@@ -68,6 +72,8 @@ void privileges_signal(pid_t child, const char *user, int signo)
 }
 
 static bool stubborn; /* capturers do not end when they are told to */
+static bool mute;     /* they say no more */
+static bool flooding; /* they say it again and again */
 
 /* Says that it runs, until it is told to end; as rates what it was told: the snaplen, and how many networks are forbidden. */
 void capturer_run(const struct agent_config *config, const struct order *o, const struct forbid *forbid,
@@ -85,6 +91,10 @@ void capturer_run(const struct agent_config *config, const struct order *o, cons
         snprintf(r.interfaces[i], ORDER_NAME_MAX, "%s", names[i]);
     if (send(fd, &r, sizeof r, 0) != sizeof r)
         _exit(1);
+    while (flooding)
+        (void)!send(fd, &r, sizeof r, 0);
+    if (mute)
+        close(fd);
     for (;;)
         pause();
 }
@@ -105,6 +115,8 @@ static bool tell(void *context, const struct monitor_report *r)
     struct place *t = context;
     if (t->deaf)
         return false;
+    if (flooding)
+        usleep(1000); /* no faster than who floods */
     t->last = *r;
     t->taken++;
     return true;
@@ -140,7 +152,7 @@ static int set_up(void **state)
     t->config.ring = 4 * MIB;
     t->config.max_flows = 1000;
     interfaces = 1;
-    stubborn = false;
+    stubborn = mute = flooding = hanging = false;
     assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
     *state = t;
     return 0;
@@ -433,6 +445,35 @@ static void whoever_is_told_to_end_has_a_time_for_it(void **state)
     allow(t, "");
 }
 
+static void who_says_no_more_is_ended(void **state)
+{
+    struct place *t = *state;
+    mute = true;
+    start(t, 0);
+    until_phase(t, PHASE_FAILED);
+    assert_non_null(strstr(t->last.text, "signal 9"));
+}
+
+static void who_floods_does_not_keep_the_monitor_from_its_work(void **state)
+{
+    struct place *t = *state;
+    flooding = true;
+    start(t, 0);
+    until_phase(t, PHASE_RUNNING);
+    support_write(t->folder, "stop", "", 0);
+    captures_policy_changed(t->captures);
+    until_phase(t, PHASE_STOPPED);
+}
+
+static void a_check_has_a_time_to_end(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request check = request(REQUEST_CHECK);
+    hanging = true;
+    captures_request(t->captures, &check);
+    assert_true(captures_tick(t->captures) < clock_mono_ns() + 40 * NS_PER_S);
+}
+
 /* The monitor's clock is not the one that may be set, and it asks no capturer. */
 static void nobody_goes_on_behind_the_end(void **state)
 {
@@ -710,6 +751,9 @@ int main(void)
         TEST(the_kill_file_ends_those_who_do_not_end_by_themselves),
         TEST(whoever_is_told_to_end_has_a_time_for_it),
         TEST(nobody_goes_on_behind_the_end),
+        TEST(who_says_no_more_is_ended),
+        TEST(who_floods_does_not_keep_the_monitor_from_its_work),
+        TEST(a_check_has_a_time_to_end),
         TEST(interfaces_that_are_not_allowed_are_left_alone),
         TEST(a_signed_order_runs_once),
         TEST(a_signed_order_outlives_a_restart_as_long_as_its_key_is_trusted),
