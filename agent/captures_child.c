@@ -119,17 +119,16 @@ void capturer_tell(const struct captures *s, struct capturer *p, const struct mo
 static void take_used(struct captures *s, struct capture *c, struct capturer *p)
 {
     const struct monitor_report *last = &p->last;
-    struct counter_page *page = NULL;
+    struct counter_page page;
     uint64_t packets = last->packets, bytes = last->bytes;
     char path[PATH_SIZE], name[2 * EPOCH_SIZE + 1];
     for (size_t i = 0; i < EPOCH_SIZE; i++)
         snprintf(name + 2 * i, 3, "%02x", last->streams[0].epoch[i]);
     snprintf(path, sizeof path, "%s/%s", s->config->spool, name);
-    int dirfd = last->stream_count ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (dirfd >= 0 && counter_page_map(dirfd, last->streams[0].epoch, false, &page, NULL) == 0) {
-        packets = counter_page_total(page, COUNTER_KEPT);
-        bytes = counter_page_total(page, COUNTER_KEPT_BYTES);
-        counter_page_unmap(page);
+    int dirfd = last->stream_count ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (dirfd >= 0 && counter_page_copy(dirfd, last->streams[0].epoch, &page, NULL) == 0) {
+        packets = counter_page_total(&page, COUNTER_KEPT);
+        bytes = counter_page_total(&page, COUNTER_KEPT_BYTES);
     }
     if (dirfd >= 0)
         close(dirfd);

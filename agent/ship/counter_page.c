@@ -1,6 +1,7 @@
 #include "agent/ship/counter_page.h"
 
 #include "common/base/fault.h"
+#include "common/base/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@ static bool is_page_of(const struct counter_page *p, const uint8_t epoch[EPOCH_S
 
 static int open_file(int dirfd, bool writable, struct error *e)
 {
-    int flags = (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC;
+    int flags = (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     int fd = openat(dirfd, FILE_NAME, flags, 0660);
     return fd >= 0 ? fd : error_sys(e, errno, "cannot open a stream's file of counters");
 }
@@ -72,6 +73,18 @@ int counter_page_map(int dirfd, const uint8_t epoch[EPOCH_SIZE], bool writable, 
     }
     *out = p;
     return 0;
+}
+
+int counter_page_copy(int dirfd, const uint8_t epoch[EPOCH_SIZE], struct counter_page *copy, struct error *e)
+{
+    int fd = open_file(dirfd, false, e);
+    if (fd < 0)
+        return fd;
+    int r = fs_pread(fd, copy, sizeof(*copy), 0, e);
+    close(fd);
+    if (!r && !is_page_of(copy, epoch))
+        r = error_set(e, ERROR_INVALID, "a stream's file of counters is damaged");
+    return r == ERROR_TRUNCATED ? ERROR_INVALID : r;
 }
 
 int counter_page_sync(struct counter_page *p, struct error *e)

@@ -64,6 +64,11 @@ MUST_CHECK int counter_page_map(int dirfd, const uint8_t epoch[EPOCH_SIZE], bool
                                 struct error *e);
 void counter_page_unmap(struct counter_page *p);
 
+/* Copies it, for who must not end by it: others may write the file, and who reads a page that is mapped and was cut off meanwhile gets a signal.
+ * Errors as above. */
+MUST_CHECK int counter_page_copy(int dirfd, const uint8_t epoch[EPOCH_SIZE], struct counter_page *copy,
+                                 struct error *e);
+
 /* Writes it to the disk, so that what it says of the stream outlives a power cut. Fault point: spool.counters.sync. */
 MUST_CHECK int counter_page_sync(struct counter_page *p, struct error *e);
 

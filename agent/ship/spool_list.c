@@ -36,14 +36,10 @@ static int add_entry(struct stream_list *l, const struct entry *entry, struct er
 /* When the stream began: its counter page says so, and for want of one the folder. */
 static uint64_t start_of(int dirfd, const uint8_t epoch[EPOCH_SIZE])
 {
-    struct counter_page *page;
+    struct counter_page page;
     struct stat st;
-    if (counter_page_map(dirfd, epoch, false, &page, NULL) == 0) {
-        uint64_t start = page->start_wall_ns;
-        counter_page_unmap(page);
-        if (start)
-            return start;
-    }
+    if (counter_page_copy(dirfd, epoch, &page, NULL) == 0 && page.start_wall_ns)
+        return page.start_wall_ns;
     if (fstat(dirfd, &st) != 0)
         return 0;
     return (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;

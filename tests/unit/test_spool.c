@@ -580,6 +580,31 @@ static void a_damaged_page_is_made_anew(void **state)
     }
 }
 
+/* Whoever may write the file may cut it off, too: who copies it lives on. */
+static void a_page_is_copied_or_refused(void **state)
+{
+    (void)state;
+    char *folder = support_folder();
+    struct spool *s = open_spool(folder);
+    struct spool_stream *t = NULL;
+    struct counter_page copy;
+    static const uint8_t other[EPOCH_SIZE] = {1};
+    assert_int_equal(spool_stream_new(s, epoch, &beginning, &t, NULL), 0);
+    counter_page_add(spool_stream_counters(t), COUNTER_KEPT, 42);
+    int dirfd = open(support_path(folder, EPOCH_NAME), O_RDONLY | O_DIRECTORY);
+    assert_int_equal(counter_page_copy(dirfd, epoch, &copy, NULL), 0);
+    assert_int_equal(counter_page_total(&copy, COUNTER_KEPT), 42);
+    assert_int_equal(counter_page_copy(dirfd, other, &copy, NULL), ERROR_INVALID);
+    assert_int_equal(truncate(support_path(folder, EPOCH_NAME "/counters"), 100), 0);
+    assert_int_equal(counter_page_copy(dirfd, epoch, &copy, NULL), ERROR_INVALID);
+    assert_int_equal(unlink(support_path(folder, EPOCH_NAME "/counters")), 0);
+    assert_int_equal(counter_page_copy(dirfd, epoch, &copy, NULL), ERROR_NOT_FOUND);
+    close(dirfd);
+    spool_stream_close(t);
+    spool_close(s);
+    support_folder_remove(folder);
+}
+
 static void names_in_a_page_are_terminated(void **state)
 {
     (void)state;
@@ -764,6 +789,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_seal_without_room_can_be_tried_again),
         cmocka_unit_test(counters_outlive_a_kill),
         cmocka_unit_test(a_damaged_page_is_made_anew),
+        cmocka_unit_test(a_page_is_copied_or_refused),
         cmocka_unit_test(names_in_a_page_are_terminated),
         cmocka_unit_test(room_ends_at_the_quota),
         cmocka_unit_test(room_ends_at_the_floor),
