@@ -255,6 +255,13 @@ static void refuse(struct captures *s, const struct monitor_request *r, const st
     capture_set(s, &refused, PHASE_REFUSED, "%s", why);
 }
 
+static bool is_flood(struct captures *s, const struct order_record *o)
+{
+    if (o->signature_length && !judge_policy(s->judge)->unsigned_too)
+        return false;
+    return !pace_take(&s->unsigned_orders, clock_mono_ns(), CAPTURES_UNSIGNED, CAPTURES_UNSIGNED_NS);
+}
+
 static void start(struct captures *s, const struct monitor_request *r)
 {
     struct error e = ERROR_INIT;
@@ -265,6 +272,10 @@ static void start(struct captures *s, const struct monitor_request *r)
     judge_request(s->judge, r, &record, &j);
     if (j.verdict != POLICY_NO && memcmp(record.order.id, r->id, sizeof r->id) != 0) {
         refuse(s, r, &j, "the order has another id than the shipper says");
+        return;
+    }
+    if (j.verdict != POLICY_NO && is_flood(s, &record)) {
+        refuse(s, r, &j, "too many orders came that nobody has to sign here: one is taken in 20 s");
         return;
     }
     struct capture *c = j.verdict == POLICY_NO ? NULL : add(s, &record, &j.order);

@@ -10,6 +10,9 @@
  *
  * An order that is over stays in the table until STOP: it is not started anew when the collector still names it.
  *
+ * Orders that need no signature could come without end, and each leaves lines in the host's journal: beyond CAPTURES_UNSIGNED at once one is taken in
+ * CAPTURES_UNSIGNED_NS, the others are refused.
+ *
  * Whatever is asked for is judged first (judge.h), and again when it begins and when the host's policy has changed: what runs is narrowed or ended then. The
  * collector's baseline, which stands always, waits where the policy does not let it run; anything else is refused, or over for good.
  */
@@ -22,11 +25,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define CAPTURES_MAX        NET_ORDERS_MAX
-#define CAPTURES_CAPTURERS  4u /* of one capture at once */
-#define CAPTURES_CHECKS     8u /* at once; more are answered as busy */
-#define CAPTURES_POLL_MAX   (CAPTURES_MAX * CAPTURES_CAPTURERS + CAPTURES_CHECKS)
-#define CAPTURES_FLOW_BYTES 512u /* about what one flow takes, for the budget */
+#define CAPTURES_MAX         NET_ORDERS_MAX
+#define CAPTURES_CAPTURERS   4u /* of one capture at once */
+#define CAPTURES_UNSIGNED    300u
+#define CAPTURES_UNSIGNED_NS (UINT64_C(20) * 1000000000)
+#define CAPTURES_CHECKS      8u /* at once; more are answered as busy */
+#define CAPTURES_POLL_MAX    (CAPTURES_MAX * CAPTURES_CAPTURERS + CAPTURES_CHECKS)
+#define CAPTURES_FLOW_BYTES  512u /* about what one flow takes, for the budget */
 
 struct captures;
 /* Gets every report that is for the shipper; false if it does not take it at the moment: a capture's state is told again then. */

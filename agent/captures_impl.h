@@ -12,6 +12,7 @@
 #include "agent/capture/ring.h"
 #include "agent/captures.h"
 #include "agent/judge.h"
+#include "common/base/pace.h"
 
 #define FLUSHES_MAX 8u /* waited for at once, of one capture */
 
@@ -67,6 +68,7 @@ struct captures {
     struct check checks[CAPTURES_CHECKS];
     struct judge *judge;
     struct forbid forbid; /* when it was last looked at what runs */
+    struct pace unsigned_orders;
     bool closing;
 };
 

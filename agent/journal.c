@@ -3,6 +3,7 @@
 #include "common/base/audit.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/pace.h"
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -12,8 +13,8 @@
 
 static struct {
     struct audit *audit;
-    uint64_t minute_ns; /* since then so many refusals */
-    unsigned refusals, passed_over;
+    struct pace refusals;
+    unsigned passed_over;
     struct error problem;
 } journal;
 
@@ -67,17 +68,14 @@ static void append(const char *event, const struct order *o, const char *text)
 
 static bool is_flood(void)
 {
-    uint64_t now = clock_mono_ns();
-    if (!journal.minute_ns || now - journal.minute_ns >= MINUTE_NS) {
-        if (journal.passed_over)
-            syslog(LOG_WARNING, "%u more refusals were not written", journal.passed_over);
-        journal.minute_ns = now;
-        journal.refusals = journal.passed_over = 0;
+    if (!pace_take(&journal.refusals, clock_mono_ns(), JOURNAL_REFUSALS, MINUTE_NS)) {
+        journal.passed_over++;
+        return true;
     }
-    if (journal.refusals++ < JOURNAL_REFUSALS)
-        return false;
-    journal.passed_over++;
-    return true;
+    if (journal.passed_over)
+        syslog(LOG_WARNING, "%u more refusals were not written", journal.passed_over);
+    journal.passed_over = 0;
+    return false;
 }
 
 /* One line, whatever stands in it. */

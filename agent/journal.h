@@ -2,7 +2,7 @@
  * journal: the host's own record of what was captured on it by order: each start, end and refusal, with who and what, to syslog
  * (LOG_AUTHPRIV) and to a hash-chained file beside the spool (SPOOL.audit, root's; common/base/audit.h). The collector has no part in it.
  *
- * Refusals beyond JOURNAL_REFUSALS a minute are counted, not written: a flood of orders fills no disk.
+ * Refusals beyond JOURNAL_REFUSALS at once, and then one a minute, are counted, not written: a flood of orders fills no disk, however long it lasts.
  */
 #ifndef FLEETDUMP_AGENT_JOURNAL_H
 #define FLEETDUMP_AGENT_JOURNAL_H

@@ -724,6 +724,26 @@ static void a_stranger_s_signature_is_as_none_where_none_is_needed(void **state)
     refused(t, &stranger, "was here before");
 }
 
+/* Begun and stopped again without end, each would leave lines in the host's journal. */
+static void what_nobody_signs_does_not_come_without_end(void **state)
+{
+    struct place *t = *state;
+    struct monitor_request begin = request(REQUEST_START), stop = request(REQUEST_STOP);
+    unsigned n = 0;
+    interfaces = 0;
+    for (; n <= CAPTURES_UNSIGNED && t->last.phase != PHASE_REFUSED; n++) {
+        captures_request(t->captures, &begin);
+        captures_request(t->captures, &stop);
+    }
+    assert_int_equal(t->last.phase, PHASE_REFUSED);
+    assert_non_null(strstr(t->last.text, "too many orders"));
+    assert_in_range(n, CAPTURES_UNSIGNED, CAPTURES_UNSIGNED + 1);
+    struct signing s = an_order(t); /* where it is needed, a signature is enough */
+    put_signed(&s, REQUEST_START, SIGNATURE_ORDER);
+    captures_request(t->captures, &s.to_monitor);
+    until_phase(t, PHASE_WAITING);
+}
+
 static void a_damaged_memory_of_orders_takes_none(void **state)
 {
     struct place *t = *state;
@@ -763,6 +783,7 @@ int main(void)
         TEST(the_collector_may_shorten_it),
         TEST(unsigned_orders_are_refused_where_they_are_not_allowed),
         TEST(a_stranger_s_signature_is_as_none_where_none_is_needed),
+        TEST(what_nobody_signs_does_not_come_without_end),
         TEST(a_damaged_memory_of_orders_takes_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
