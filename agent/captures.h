@@ -40,7 +40,8 @@ typedef bool captures_tell_fn(void *context, const struct monitor_report *r);
 /* Loads the orders that are kept. */
 MUST_CHECK int captures_new(const struct agent_config *c, captures_tell_fn *tell, void *context, struct captures **out,
                             struct error *e);
-/* Stops all capturers (orders stay on disk) and waits for them. */
+/* Stops all capturers (orders stay on disk) and waits for them; those that have not ended after CAPTURES_CLOSE_NS are killed. */
+#define CAPTURES_CLOSE_NS (UINT64_C(25) * 1000000000)
 void captures_free(struct captures *s);
 
 void captures_request(struct captures *s, const struct monitor_request *r);

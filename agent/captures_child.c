@@ -22,10 +22,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK_CPU_S  10 /* a filter may be large, but not that large */
-#define CHECK_NS     (30 * NS_PER_S)
-#define REPORTS_MOST 64u /* of one capturer at one waking: others, and the host's owner, get their turn */
-#define PATH_SIZE    4200
+#define CLOSE_LOOK_US 5000
+#define CHECK_CPU_S   10 /* a filter may be large, but not that large */
+#define CHECK_NS      (30 * NS_PER_S)
+#define REPORTS_MOST  64u /* of one capturer at one waking: others, and the host's owner, get their turn */
+#define PATH_SIZE     4200
 
 static int pair(int fds[2], struct error *e)
 {
@@ -355,11 +356,11 @@ static bool any_runs(const struct captures *s)
     return false;
 }
 
-static void end_all(struct captures *s)
+static void end_all(struct captures *s, int signo)
 {
     for (size_t i = 0; i < CAPTURES_MAX; i++)
         if (s->captures[i].used)
-            capture_signal(s, &s->captures[i], SIGTERM);
+            capture_signal(s, &s->captures[i], signo);
     for (size_t i = 0; i < CAPTURES_CHECKS; i++)
         if (s->checks[i].pid)
             (void)kill(s->checks[i].pid, SIGKILL);
@@ -371,13 +372,17 @@ void captures_free(struct captures *s)
     if (!s)
         return;
     s->closing = true;
-    end_all(s);
-    while (any_runs(s)) {
-        pid_t pid = waitpid(-1, &status, 0);
+    end_all(s, SIGTERM);
+    for (uint64_t late = clock_mono_ns() + CAPTURES_CLOSE_NS; any_runs(s);) {
+        pid_t pid = waitpid(-1, &status, WNOHANG);
         if (pid < 0 && errno != EINTR)
             break;
         if (pid > 0)
             (void)captures_reap(s, pid, status);
+        else if (clock_mono_ns() >= late)
+            end_all(s, SIGKILL);
+        if (pid == 0)
+            usleep(CLOSE_LOOK_US);
     }
     judge_free(s->judge);
     journal_close();

@@ -242,7 +242,7 @@ static void step(struct monitor *m)
         if (fds[2].revents)
             read_links(m);
         if (fds[1].revents & POLLHUP) /* the shipper is gone, or is to be: it would wake us for ever */
-            privileges_signal(m->shipper.pid, m->config->ship_user, SIGKILL);
+            shipper_signal(&m->shipper, SIGKILL);
         if (fds[0].revents)
             read_signals(m);
         else if (fds[1].revents & POLLHUP) /* SIGCHLD is on its way */

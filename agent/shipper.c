@@ -18,6 +18,8 @@
 #include <unistd.h>
 
 #define TURN_US  100000
+#define LOOK_US  5000
+#define END_US   10000000 /* multiple of LOOK_US */
 #define SOFTWARE "fleetdump " FLEETDUMP_VERSION
 
 /* ---------------------------------------------------------------- shipping */
@@ -146,7 +148,10 @@ void shipper_stop(struct shipper *s)
     if (!s->config || !s->pid)
         return;
     shipper_signal(s, SIGTERM);
-    while (waitpid(s->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    for (unsigned waited_us = 0; waitpid(s->pid, NULL, WNOHANG) == 0; waited_us += LOOK_US) {
+        if (waited_us == END_US)
+            shipper_signal(s, SIGKILL);
+        usleep(LOOK_US);
+    }
     shipper_forget(s);
 }

@@ -32,7 +32,7 @@ bool shipper_runs(struct shipper *s);
 /* To ours, if there is one; it is not waited for. */
 void shipper_signal(const struct shipper *s, int signo);
 
-/* Ends ours, if there is one, and waits for it. */
+/* Ends ours, if there is one, and waits for it; within some seconds, or it is killed. */
 void shipper_stop(struct shipper *s);
 
 #endif
