@@ -75,7 +75,8 @@ probe() {
 # ---------------------------------------------------------------- install
 put_package() {
     file=$(mktemp /tmp/fleetdump-agent.XXXXXX.deb) || fail "no room in /tmp"
-    cat >"$file"
+    trap 'rm -f "$sent" "$file"' EXIT
+    cat >"$file" || fail "no room in /tmp"
     chmod 644 "$file"
     export DEBIAN_FRONTEND=noninteractive
     must apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold --allow-downgrades "$file"
@@ -108,6 +109,15 @@ make_folders() {
     { chown "$monitor:" "$data" && chmod 711 "$data"; } || fail "cannot give $data to $monitor"
     { chown "$ship:$ship" "$data/spool" && chmod 2770 "$data/spool"; } || fail "cannot give $data/spool to $ship"
 }
+add_lines() { # FILE LINE...: behind what is there, whose last line its owner may not have ended
+    to=$1
+    shift
+    [ -z "$(tail -c 1 "$to" 2>/dev/null)" ] || echo >>"$to"
+    printf '%s\n' "$@" >>"$to"
+}
+says() { # KEY: the policy, whatever it says of it
+    grep -q "^[[:space:]]*$1[[:space:]]*=" "$policy" 2>/dev/null
+}
 configure() {
     if [ "$mode" = transient ] && [ ! -f "$conf" ]; then
         cat >"$conf" <<END
@@ -119,13 +129,14 @@ ship_user = $ship
 capture_user = $capture
 END
     fi
-    [ "$1" = - ] || grep -qxF -e "$1" "$operators" 2>/dev/null || printf '%s\n' "$1" >>"$operators"
-    if [ "$allow" = yes ] && ! grep -q '^allow *=' "$policy" 2>/dev/null; then
-        printf 'allow = yes\nbaseline = yes\n' >>"$policy"
+    [ "$1" = - ] || grep -qxF -e "$1" "$operators" 2>/dev/null || add_lines "$operators" "$1"
+    if [ "$allow" = yes ] && ! says allow; then
+        add_lines "$policy" "allow = yes"
+        says baseline || add_lines "$policy" "baseline = yes"
     fi
-    [ -z "$forbid" ] || grep -qx "forbid_port = $forbid" "$policy" 2>/dev/null || echo "forbid_port = $forbid" >>"$policy"
+    [ -z "$forbid" ] || grep -qx "forbid_port = $forbid" "$policy" 2>/dev/null || add_lines "$policy" "forbid_port = $forbid"
     chmod 644 "$operators" "$policy" 2>/dev/null
-    grep -q '^allow *= *yes' "$policy" 2>/dev/null && echo "fact allowed=yes"
+    grep -q '^[[:space:]]*allow[[:space:]]*=[[:space:]]*yes' "$policy" 2>/dev/null && echo "fact allowed=yes"
 }
 join() {
     [ "$1" != - ] || return 0

@@ -177,6 +177,14 @@ def again(machines):
     machines.user("sed", "-i", "s/^allow = yes/allow = no/", policy, where="web-1")
     said = machines.deploy("--transient", "--allow-capture", "web-1").stdout
     assert "captures nothing" in said and "allow = no" in machines.user("cat", policy, where="web-1").stdout, said  # the host has the last word
+    for name, text in (("policy.conf", "\tbaseline = no\nforbid_port = 23"), ("operators", "# of this host")):  # as an editor may leave them
+        machines.user("sh", "-c", 'printf "$1" >"$0/$2"', os.path.dirname(policy), text, name, where="web-1")
+    for _ in range(2):
+        said = machines.deploy("--transient", "--allow-capture", "web-1").stdout
+        assert "may capture" in said, said
+        assert machines.user("cat", policy, where="web-1").stdout == "\tbaseline = no\nforbid_port = 23\nallow = yes\n"
+        lines = machines.user("cat", os.path.dirname(policy) + "/operators", where="web-1").stdout.splitlines()
+        assert len(lines) == 2 and lines[1].startswith("operator "), lines
 
 
 def what_fails(machines):
