@@ -245,7 +245,7 @@ void data_down(struct uplink *u)
 
 static void refuse(struct uplink *u, struct outbox_stream *t, int code, const char *text)
 {
-    if (strcmp(t->refusal.text, text) != 0)
+    if (!t->refusal.code && strcmp(t->refusal.text, text) != 0) /* not each of many */
         log_error("uplink: stream %s (capture '%s') stays in the spool: %s", t->name, t->capture, text);
     error_set(&t->refusal, code ? code : ERROR_REFUSED, "%s", text);
     t->refused_ns = clock_mono_ns();
