@@ -405,7 +405,9 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Says what keeps this host from capturing and shipping, or soon will, and what mends it; changes nothing.\v"
+    "Says what keeps this host from capturing and shipping, or soon will, and what mends it; changes nothing. "
+    "One check, `audit`, verifies all lines of what was captured here by order (SPOOL.audit), and says where "
+    "one was changed or taken out.\v"
     "Examples:\n"
     "  sudo fleetdump-agent doctor\n"
     "  sudo fleetdump-agent doctor -o json\n"

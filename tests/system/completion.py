@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""bash completes commands, options, columns, words of filters, and the names that the collector knows; of the daemons commands and options."""
+"""bash and zsh complete commands, options, columns, words of filters, and the names that the collector knows; of the daemons commands and options."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -43,8 +44,43 @@ CASES = (
 )
 
 
+def surroundings(system):
+    return dict(system.environment, FLEETDUMP_COLLECTOR=system.address, PATH=fleet.BIN + ":" + os.environ["PATH"])
+
+
+# What zsh gives a completion, for one that is not at its keyboard: what begins with the word at the cursor is completed.
+ZSH = """words=("$@"); CURRENT=$#
+typeset -g at=$words[-1]
+compset() { [[ $1 == -P ]] && at=${at##${~2}} }
+compadd() { shift ${@[(i)--]}; local word; for word; do [[ $word == $at* ]] && print -r -- $word; done; return 0 }
+_files() { }
+run() { . $script }
+run "$@"
+"""
+
+
+def zsh_completions(system, words):
+    """--option=value is one word there."""
+    line = []
+    for word in words:
+        if word == "=" or (line and line[-1].endswith("=") and line[-1].startswith("--")):
+            line[-1] += word
+        else:
+            line.append(word)
+    script = os.path.join(SCRIPTS, "_fleetdump" if words[0] == "fleetdump" else "_fleetdump-daemons")
+    done = subprocess.run(["zsh", "-f", "-c", "script=%s\n%s" % (script, ZSH), "zsh", *line], env=surroundings(system), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=True)
+    assert not done.stderr, (words, done.stderr)
+    return done.stdout.split()
+
+
+def without_lists(words):
+    """zsh keeps what stands before the last comma by itself."""
+    return [w.rsplit(",", 1)[-1] for w in words]
+
+
 def completions(system, words):
-    environment = dict(system.environment, FLEETDUMP_COLLECTOR=system.address, PATH=fleet.BIN + ":" + os.environ["PATH"])
+    environment = surroundings(system)
     script, function = ("fleetdump", "_fleetdump") if words[0] == "fleetdump" else ("fleetdump-daemons", "_fleetdump_daemon")
     done = subprocess.run(["bash", "-c", '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }\n' + function +
                            ' "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"; printf "%s\\n" "${COMPREPLY[@]}"',
@@ -63,7 +99,10 @@ def main():
         for words, expected in CASES:
             found = completions(system, words)
             assert set(expected) <= set(found) and (expected or not found), (words, found)
-    print("%d lines completed: right" % len(CASES))
+        for words, expected in CASES if shutil.which("zsh") else ():
+            found = zsh_completions(system, words)
+            assert set(without_lists(expected)) <= set(found) and (expected or not found), (words, found)
+    print("%d lines completed%s: right" % (len(CASES), "" if shutil.which("zsh") else " (by bash alone: there is no zsh)"))
 
 
 if __name__ == "__main__":
