@@ -278,22 +278,23 @@ def what_is_not_allowed_is_named():
 
 AGENT_USER, SHIP_USER, CAPTURE_USER = 60901, 60902, 60903  # by number: nobody has to be made
 UNIT_CAPABILITIES = ("net_raw", "setuid", "setgid", "setpcap")
+ROOT_CAPABILITIES = ("chown", "fowner", "dac_override")  # more, in the unit that `fleetdump deploy --transient` makes
 
 
-def start_as_in_the_unit(system, name):
-    """An agent whose monitor is a user of its own, with the capabilities that its systemd unit gives it."""
+def start_as_in_the_unit(system, name, user=AGENT_USER):
+    """An agent whose monitor is a user of its own, or root, with the capabilities that its systemd unit gives it."""
     home = system.path("home-" + name)
-    for folder, user, mode in ((home, AGENT_USER, 0o711), (os.path.join(home, "spool"), SHIP_USER, 0o2770)):
+    for folder, owner, mode in ((home, user, 0o711), (os.path.join(home, "spool"), SHIP_USER, 0o2770)):
         os.mkdir(folder)
-        os.chown(folder, user, user)
+        os.chown(folder, owner, owner)
         os.chmod(folder, mode)
     config = system.agent_config(name, spool=os.path.join(home, "spool"), ship_user=SHIP_USER, capture_user=CAPTURE_USER)
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/systemd/fleetdump-agent.service")) as unit:
         bounds = "CapabilityBoundingSet=" + " ".join("CAP_" + one.upper() for one in UNIT_CAPABILITIES)
         assert bounds in unit.read().splitlines(), bounds
-    few = "-all," + ",".join("+" + one for one in UNIT_CAPABILITIES)
+    few = "-all," + ",".join("+" + one for one in UNIT_CAPABILITIES + (ROOT_CAPABILITIES if user == 0 else ()))
     system.agents[name] = system.spawn(
-        name, "setpriv", "--reuid=%d" % AGENT_USER, "--regid=%d" % AGENT_USER, "--groups=%d" % SHIP_USER, "--inh-caps=" + few, "--ambient-caps=" + few,
+        name, "setpriv", "--reuid=%d" % user, "--regid=%d" % user, "--groups=%d" % SHIP_USER, "--inh-caps=" + few, "--ambient-caps=" + few,
         "--bounding-set=" + few, os.path.join(fleet.BIN, "fleetdump-agent"), "--config", config, log=name + ".log")
     fleet.wait_until(lambda: name in system.connected(), "the agent")
 
@@ -304,9 +305,9 @@ def users_of(pid):
         return [int(word) for line in file if line.startswith("Uid:") for word in line.split()[1:]]
 
 
-def the_monitor_ends_those_of_other_users():
+def the_monitor_ends_those_of_other_users(user=AGENT_USER):
     with lab.Lab("web-1", "client") as system:
-        start_as_in_the_unit(system, "web-1")
+        start_as_in_the_unit(system, "web-1", user)
         shipper, = pids(system, "web-1", "fleetdump-ship")
         assert users_of(shipper) == 4 * [SHIP_USER], users_of(shipper)
         start(system, "told", "--all", "--for", "10m", PING)
@@ -319,11 +320,15 @@ def the_monitor_ends_those_of_other_users():
         open(system.path("web-1.stop"), "w").close()
         fleet.wait_until(lambda: system.phases("deaf") == ["stopped"], "the kill file to end a process that hears nothing")
         agent = system.agents["web-1"]
-        assert users_of(agent.pid) == 4 * [AGENT_USER], users_of(agent.pid)
-        assert os.stat("/proc/%d/fd" % agent.pid).st_uid == AGENT_USER, "it is kept from looking at itself"
+        assert users_of(agent.pid) == 4 * [user], users_of(agent.pid)
+        assert os.stat("/proc/%d/fd" % agent.pid).st_uid == user, "it is kept from looking at itself"
         system.stop_agent("web-1")
         assert agent.returncode == 0 and not os.path.exists("/proc/%d" % shipper), agent.returncode
         assert "cannot be sent" not in open(system.path("web-1.log")).read()
+
+
+def so_does_root_without_the_right_to():
+    the_monitor_ends_those_of_other_users(user=0)
 
 
 def they_end_with_their_monitor():
@@ -385,9 +390,8 @@ def many_agents_and_captures_at_once():
 
 STORIES = [a_packet_of_just_now_is_in_the_answer, limits_end_it, an_agent_that_comes_later_takes_part, stopped_while_it_was_away,
            an_agent_restarted_in_the_middle_goes_on, a_collector_that_is_away_costs_nothing, killed_processes_are_started_again,
-           a_hangup_reads_anew_and_loses_nothing,
-           interfaces_come_go_and_change_names, a_full_disk_is_said_and_survived, what_is_not_allowed_is_named,
-           the_monitor_ends_those_of_other_users, they_end_with_their_monitor, one_folder_has_one_agent,
+           a_hangup_reads_anew_and_loses_nothing, interfaces_come_go_and_change_names, a_full_disk_is_said_and_survived, what_is_not_allowed_is_named,
+           the_monitor_ends_those_of_other_users, so_does_root_without_the_right_to, they_end_with_their_monitor, one_folder_has_one_agent,
            bad_orders_are_refused_before_anything_starts, many_agents_and_captures_at_once]
 
 
