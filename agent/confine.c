@@ -46,11 +46,11 @@ int confine_capturer(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZ
     return sandbox_enter(SANDBOX_CAPTURER, &needs, e);
 }
 
-int confine_recovery(const struct agent_config *c, struct error *e)
+int confine_recovery(const struct agent_config *c, enum sandbox_kind kind, struct error *e)
 {
     const struct sandbox_place places[] = {{SANDBOX_CHANGE, c->spool}};
     struct sandbox_needs needs = {.places = places, .place_count = sizeof places / sizeof *places};
-    return sandbox_enter(SANDBOX_RECOVERY, &needs, e);
+    return sandbox_enter(kind, &needs, e);
 }
 
 int confine_shipper(const struct agent_config *c, struct error *e)

@@ -6,6 +6,7 @@
 #define FLEETDUMP_AGENT_CONFINE_H
 
 #include "agent/config.h"
+#include "common/base/sandbox.h"
 #include "common/chunk/head.h"
 #include <sys/types.h>
 
@@ -20,7 +21,8 @@ MUST_CHECK int confine_check(struct error *e);
 MUST_CHECK int confine_capturer(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], int monitor_fd,
                                 int sealed_from, struct error *e);
 
-MUST_CHECK int confine_recovery(const struct agent_config *c, struct error *e);
+/* `kind`: SANDBOX_RECOVERY, SANDBOX_FINDER. */
+MUST_CHECK int confine_recovery(const struct agent_config *c, enum sandbox_kind kind, struct error *e);
 
 MUST_CHECK int confine_shipper(const struct agent_config *c, struct error *e);
 

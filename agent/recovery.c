@@ -4,10 +4,13 @@
 #include "agent/confine.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
+#include "common/base/buffer.h"
 #include "common/base/clock.h"
+#include "common/base/fs.h"
 #include "common/base/log.h"
 #include "common/base/sandbox.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -26,6 +29,7 @@
 #define SANITIZED false
 #endif
 
+#define FOUND_MOST     65536u
 #define LOOK_NS        (60 * NS_PER_S) /* when nobody told of anything */
 #define RETRY_LEAST_NS NS_PER_S        /* when something could not be ended; doubles */
 #define RETRY_MOST_NS  LOOK_NS
@@ -57,17 +61,22 @@ static void limit(int resource, rlim_t most)
     (void)setrlimit((__rlimit_resource_t)resource, &l);
 }
 
-static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], bool without_body)
+/* In a child: from here on it has no privileges. */
+static int give_up(const struct agent_config *c, enum sandbox_kind kind, struct error *e)
 {
-    struct recovered r;
-    struct error e = ERROR_INIT;
     if (!SANITIZED) /* whose shadows are larger */
         limit(RLIMIT_AS, RECOVERY_MEMORY);
     limit(RLIMIT_CPU, RECOVERY_CPU_S);
     limit(RLIMIT_CORE, 0);
-    int code = privileges_drop(c->capture_user, c->ship_user, &e);
-    if (!code)
-        code = confine_recovery(c, &e);
+    int code = privileges_drop(c->capture_user, c->ship_user, e);
+    return code ? code : confine_recovery(c, kind, e);
+}
+
+static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], bool without_body)
+{
+    struct recovered r;
+    struct error e = ERROR_INIT;
+    int code = give_up(c, SANDBOX_RECOVERY, &e);
     if (!code)
         code = recover(c, epoch, without_body, &r, &e);
     if (code == ERROR_BUSY || code == ERROR_NOT_FOUND)
@@ -120,31 +129,80 @@ static bool recover_now(const struct agent_config *c, const uint8_t epoch[EPOCH_
     return false;
 }
 
+/* ---------------------------------------------------------------- which */
+
+/* Writes the epochs of streams whose writer died. */
+static _Noreturn void run_finder(const struct agent_config *c, int fd)
+{
+    struct error e = ERROR_INIT;
+    struct spool *spool = NULL;
+    struct spool_stream_info *all = NULL;
+    size_t count = 0;
+    int code = give_up(c, SANDBOX_FINDER, &e);
+    if (!code)
+        code = open_spool(c, &spool, &e);
+    if (!code)
+        code = spool_list(spool, &all, &count, &e);
+    for (size_t i = 0; !code && i < count; i++)
+        if (!all[i].writer_alive && !all[i].ended)
+            code = fs_write(fd, all[i].epoch, EPOCH_SIZE, NULL, &e);
+    if (code)
+        log_error("recovery: %s", e.text);
+    _exit(code ? EXIT_FAILED : EXIT_OK);
+}
+
+static int read_found(int fd, struct buffer *found, struct error *e)
+{
+    uint8_t bytes[4096];
+    ssize_t n;
+    while ((n = read(fd, bytes, sizeof bytes)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            buffer_append(found, bytes, (size_t)n);
+    return n < 0 || found->failed ? error_set(e, ERROR_SYSTEM, "streams whose writers died cannot be told") : 0;
+}
+
+static int find(const struct agent_config *c, struct buffer *found, struct error *e)
+{
+    char how[SANDBOX_ENDING_MAX];
+    int fds[2], status = 0;
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return error_sys(e, errno, "cannot look for streams whose writers died");
+    pid_t pid = process_fork(fds[1], "fleetdump-find");
+    if (pid == 0)
+        run_finder(c, fds[1]);
+    int code = pid < 0 ? error_sys(e, errno, "cannot look for streams whose writers died") : 0;
+    close(fds[1]);
+    if (!code)
+        code = read_found(fds[0], found, e);
+    close(fds[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!code && status)
+        code = error_set(e, ERROR_SYSTEM, "the process that looks for streams whose writers died %s",
+                         sandbox_ending(status, how));
+    return code;
+}
+
 /* ---------------------------------------------------------------- all of them */
 
 /* *left: how many could not be ended. */
 static int recover_all(const struct agent_config *c, unsigned *left, struct error *e)
 {
-    struct spool *spool;
-    struct spool_stream_info *all = NULL;
-    size_t count = 0;
+    struct buffer found = {.limit = FOUND_MOST * EPOCH_SIZE};
     *left = 0;
-    int code = open_spool(c, &spool, e);
-    if (code)
-        return code;
-    code = spool_list(spool, &all, &count, e);
-    for (size_t i = 0; !code && i < count; i++)
-        if (!all[i].writer_alive && !all[i].ended && !recover_now(c, all[i].epoch))
+    int code = find(c, &found, e);
+    for (size_t at = 0; !code && at + EPOCH_SIZE <= found.len; at += EPOCH_SIZE)
+        if (!recover_now(c, found.data + at))
             ++*left;
-    free(all);
-    spool_close(spool);
+    buffer_free(&found);
     return code;
 }
 
 int recovery_all(const struct agent_config *c, struct error *e)
 {
     unsigned left;
-    return recover_all(c, &left, e);
+    int code = recovery_check(c, e); /* also makes the spool */
+    return code ? code : recover_all(c, &left, e);
 }
 
 int recovery_own(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], struct error *e)

@@ -1,6 +1,7 @@
 /*
  * recovery: ends streams whose writers died, each in a process of its own (agent/capture/recover.h), one after the other. A process
- * that dies of what it reads is followed by one that gives up the stream's last packets: one bad file costs itself.
+ * that dies of what it reads is followed by one that gives up the stream's last packets: one bad file costs itself. Which streams those are is found
+ * by a process of its own, too (the finder): all that reads files of capturers has given up its privileges before.
  */
 #ifndef FLEETDUMP_AGENT_RECOVERY_H
 #define FLEETDUMP_AGENT_RECOVERY_H

@@ -12,6 +12,7 @@
  *   check          root           CAP_NET_RAW              packet sockets                                reads /sys/class/net, /etc  none
  *   capturer       capture_user   none                     threads; sends to the monitor only            lists the spool; its stream none: writes to packet sockets are refused, too
  *   recovery       capture_user   none                     files only                                    the spool                   none
+ *   finder         capture_user   none                     files only                                    the spool                   none
  *   shipper        ship_user      none                     threads, sockets, resolver                    spool, its certificate      TCP to the collector's port and 53; UDP
  *   --read         who started it as that user             threads, resolver's files                     the files; spool or --out   none
  *   collector      its user       none are needed          threads, accept                               its data, its certificate   accepts; connects to nobody
@@ -39,6 +40,7 @@ enum sandbox_kind {
     SANDBOX_CHECK,
     SANDBOX_CAPTURER,
     SANDBOX_RECOVERY,
+    SANDBOX_FINDER, /* looks for streams to recover */
     SANDBOX_SHIPPER,
     SANDBOX_READ,
     SANDBOX_COLLECTOR,

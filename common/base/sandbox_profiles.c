@@ -210,7 +210,7 @@ static const struct sandbox_place everywhere[] = {{SANDBOX_LOOK, "/"}, {SANDBOX_
 static const struct sandbox_place for_check[] = {
     LIBRARIES, RESOLVER, INTERFACES, {SANDBOX_LOOK, "/proc/self"}, {SANDBOX_LOOK, "/proc/sys/kernel"}, {0}};
 static const struct sandbox_place for_capturer[] = {INTERFACES, {0}};
-static const struct sandbox_place for_recovery[] = {{0}};
+static const struct sandbox_place for_recovery[] = {{0}}; /* and for the finder */
 static const struct sandbox_place for_shipper[] = {LIBRARIES, RESOLVER, {0}};
 static const struct sandbox_place for_read[] = {LIBRARIES, RESOLVER, {0}};
 static const struct sandbox_place for_collector[] = {LIBRARIES, {0}};
@@ -243,6 +243,12 @@ const struct sandbox_profile sandbox_profiles[SANDBOX_KINDS] = {
                           .ports_limited = true,
                           .signals_inside = true,
                           .places = for_recovery},
+    [SANDBOX_FINDER] = {.name = "finder",
+                        .point = "sandbox.finder",
+                        .groups = GROUP_CORE | GROUP_READ | GROUP_CHANGE,
+                        .ports_limited = true,
+                        .signals_inside = true,
+                        .places = for_recovery},
     [SANDBOX_SHIPPER] = {.name = "shipper",
                          .point = "sandbox.shipper",
                          .groups = GROUP_CORE | GROUP_READ | GROUP_CHANGE | GROUP_THREADS | GROUP_TALK | GROUP_LOCAL |

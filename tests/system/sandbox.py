@@ -91,6 +91,7 @@ def the_agents_processes_are_refused_files_and_connections(system):
         "check": outside.attempts(),
         "capturer": outside.attempts() + ["open=/etc/passwd", "open=" + system.path("agent-1.conf"), "list=/proc"],
         "recovery": outside.attempts() + ["open=/etc/passwd"],
+        "finder": ["open=/etc/passwd", "write=" + outside.file],
     }
     system.start_agent("agent-1", environment={"FLEETDUMP_FAULT": ",".join(rules(*kind) for kind in kinds.items())})
     connected(system, "agent-1")
@@ -105,7 +106,7 @@ def the_agents_processes_are_refused_files_and_connections(system):
     if "no Landlock" in log():
         fleet.skip("this kernel has no Landlock")
     for kind, attempts in kinds.items():
-        if kind in ("shipper", "capturer", "check", "recovery") and fleet.sanitized():
+        if kind in ("shipper", "capturer", "check", "recovery", "finder") and fleet.sanitized():
             attempts = [a for a in attempts if a != "list=/proc"]
         expect_refused(log(), kind, attempts)
     assert outside.untouched()
