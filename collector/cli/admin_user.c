@@ -90,7 +90,7 @@ static error_t parse_add(int key, char *arg, struct argp_state *state)
     {"user", "USER", LOOK_NAME, NULL}, {"role", "ROLE", LOOK_NAME, NULL}, {"state", "STATE", LOOK_NAME, NULL},         \
         {"revoked", "REVOKED", LOOK_TIME, NULL}, {"labels", "LABELS", LOOK_WORDS, NULL},                               \
         {"filter", "FILTER", LOOK_TEXT, NULL}, {"snaplen", "SNAPLEN", LOOK_COUNT, NULL},                               \
-        {"range_ns", "RANGE", LOOK_SPAN, NULL}, {"created", "CREATED", LOOK_TIME, NULL},                               \
+        {"range_ns", "RANGE", LOOK_LEFT, NULL}, {"created", "CREATED", LOOK_TIME, NULL},                               \
     {                                                                                                                  \
         "created_by", "BY", LOOK_NAME, NULL                                                                            \
     }

@@ -279,6 +279,8 @@ def what_is_cut_off_cannot_be_asked_for(system):
 def no_older_than(system):
     """What lies before the range is not there; rows that reach over its beginning are left out."""
     user = User(system, "ron", "--role", "analyst", "--range", "30m")
+    shown, = [l for l in system.run("admin", "user", "list").stdout.splitlines() if l.startswith("ron ")]
+    assert "30m" in shown, shown
     assert system.json("flows", "--capture", "old")
     assert user.json("flows", "--capture", "old", "--since", "1d") == []
     assert not user.pull("", "--capture", "old", "--since", "1d")[1]
