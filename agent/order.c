@@ -248,10 +248,9 @@ int order_load_all(const char *spool, void (*each)(void *context, const struct o
                    struct error *e)
 {
     int dirfd = open_folder(spool, e);
-    int fd = dirfd < 0 ? -1 : openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (dirfd < 0)
         return dirfd;
+    DIR *d = fs_list(dirfd);
     if (!d) {
         int sys = errno;
         close(dirfd);

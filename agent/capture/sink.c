@@ -35,7 +35,9 @@ static int folder_open_body(struct sink *s, uint64_t seq, struct error *e)
     char name[NAME_SIZE];
     file_name(name, seq, "open");
     int fd = openat(f->dirfd, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-    return fd >= 0 ? fd : error_sys(e, errno, "%s/%s", f->path, name);
+    if (fd < 0)
+        return error_sys(e, errno, "%s/%s", f->path, name);
+    return fd;
 }
 
 static int folder_seal(struct sink *s, uint64_t seq, const void *head, size_t len, bool with_body, int body_fd,
@@ -82,8 +84,7 @@ static void folder_close(struct sink *s)
 
 static int check_empty(const struct folder *f, struct error *e)
 {
-    int fd = openat(f->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *d = fs_list(f->dirfd);
     if (!d)
         return error_sys(e, errno, "%s", f->path);
     int code = 0;

@@ -95,7 +95,9 @@ int spool_dir_open(int spool, const uint8_t epoch[EPOCH_SIZE], struct error *e)
 {
     char name[SPOOL_STREAM_SIZE];
     int fd = openat(spool, spool_stream_name(epoch, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 ? fd : error_sys(e, errno, "cannot open the stream %s in the spool", name);
+    if (fd < 0)
+        return error_sys(e, errno, "cannot open the stream %s in the spool", name);
+    return fd;
 }
 
 bool spool_writer_lives(int dirfd)
@@ -121,18 +123,13 @@ int spool_births(int spool, enum spool_births_side side, struct error *e)
 
 int spool_dir_each(int dirfd, spool_dir_each_fn *each, void *context, struct error *e)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir) {
-        int r = error_sys(e, errno, "cannot list a folder of the spool");
-        if (fd >= 0)
-            close(fd);
-        return r;
-    }
+    DIR *dir = fs_list(dirfd);
+    if (!dir)
+        return error_sys(e, errno, "cannot list a folder of the spool");
     int r = 0;
     for (struct dirent *entry; !r && (errno = 0, entry = readdir(dir));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            r = each(context, fd, entry->d_name, e);
+            r = each(context, dirfd, entry->d_name, e);
     if (!r && errno)
         r = error_sys(e, errno, "cannot list a folder of the spool");
     closedir(dir);

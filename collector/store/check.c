@@ -27,8 +27,7 @@ static bool is_known(const struct store *s, const char *name)
 /* Folders that the catalog does not know: nobody reads them. */
 static void check_strangers(struct checking *c, const struct store *s)
 {
-    int fd = openat(s->partitions_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = fs_list(s->partitions_fd);
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         if (entry->d_name[0] != '.' && !is_known(s, entry->d_name))
             check_say(c, "%s/partitions/%s: the catalog does not know it: what it holds is not found until a reindex",

@@ -111,7 +111,9 @@ bool partition_parse_name(const char *name, uint64_t *id, uint64_t *begin_ns)
 static int open_folder(const struct partition *p, struct error *e)
 {
     int fd = open(p->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 ? fd : error_sys(e, errno, "cannot open the folder %s", p->path);
+    if (fd < 0)
+        return error_sys(e, errno, "cannot open the folder %s", p->path);
+    return fd;
 }
 
 static int open_database(struct partition *p, enum db_mode mode, struct error *e)
@@ -203,8 +205,7 @@ static bool is_committed(uint64_t number, const struct committed_pack *packs, si
 /* Packs that no transaction ever named hold nothing that was acknowledged. */
 static int remove_strangers(int dirfd, const struct committed_pack *packs, size_t count, struct error *e)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = fs_list(dirfd);
     if (!dir)
         return error_sys(e, errno, "cannot list a partition");
     int r = 0;

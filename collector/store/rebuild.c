@@ -257,8 +257,7 @@ static int compare_numbers(const void *a, const void *b)
 
 static int list_packs(struct rebuild *b, int folder, struct error *e)
 {
-    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = fs_list(folder);
     if (!dir)
         return error_sys(e, errno, "cannot list %s", b->old->path);
     int r = 0;

@@ -225,8 +225,7 @@ static int adopt(struct store *s, const char *name, struct error *e)
 
 static int adopt_strangers(struct store *s, struct error *e)
 {
-    int fd = openat(s->partitions_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = fs_list(s->partitions_fd);
     if (!dir)
         return error_sys(e, errno, "cannot list the partitions of %s", s->path);
     int r = 0;

@@ -41,8 +41,7 @@ static void note(int r, const struct error *why, const char *what, const struct 
 
 int store_empty_trash(struct store *s, struct error *e)
 {
-    int fd = openat(s->trash_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = fs_list(s->trash_fd);
     if (!dir)
         return error_sys(e, errno, "cannot list the trash of %s", s->path);
     int r = 0;

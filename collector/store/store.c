@@ -201,8 +201,7 @@ int store_make_catalog(struct store *s, struct error *e)
 
 static bool is_empty(int dirfd)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *dir = fs_list(dirfd);
     int found = 0;
     for (struct dirent *entry; dir && (entry = readdir(dir));)
         found += entry->d_name[0] != '.';

@@ -183,16 +183,12 @@ int audit_files(int dirfd, uint64_t **out, size_t *count, struct error *e)
 {
     size_t size = 0;
     uint64_t seq;
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    int r = 0;
+    DIR *dir = fs_list(dirfd);
     *out = NULL;
     *count = 0;
-    if (!dir) {
-        r = error_sys(e, errno, "cannot list the folder of the audit");
-        if (fd >= 0)
-            close(fd);
-        return r;
-    }
+    if (!dir)
+        return error_sys(e, errno, "cannot list the folder of the audit");
     for (struct dirent *d; r == 0 && (d = readdir(dir));) {
         if (!parse_name(d->d_name, &seq))
             continue;

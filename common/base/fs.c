@@ -243,7 +243,9 @@ static int enter_dir(int at, const char *name, mode_t mode, struct error *e)
     if (r)
         return r;
     fd = openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return fd >= 0 ? fd : fail_at(e, errno, "open the folder", at, name);
+    if (fd < 0)
+        return fail_at(e, errno, "open the folder", at, name);
+    return fd;
 }
 
 int fs_open_dir(const char *path, mode_t mode, struct error *e)
@@ -271,6 +273,20 @@ int fs_open_dir(const char *path, mode_t mode, struct error *e)
     int r = fd >= 0 ? fd : fail_at(e, errno, "open the folder", AT_FDCWD, path);
     close(at);
     return r;
+}
+
+DIR *fs_list(int dirfd)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        int sys = errno;
+        close(fd);
+        errno = sys;
+    }
+    return dir;
 }
 
 /* Appends what the file holds, up to the buffer's limit, past which it is `failed`. Returns 0 or an errno. */

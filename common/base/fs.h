@@ -12,6 +12,7 @@
 #define FLEETDUMP_BASE_FS_H
 
 #include "common/base/error.h"
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,6 +44,9 @@ MUST_CHECK int fs_replace(int dirfd, const char *name, const void *data, size_t 
 /* Makes a directory (an existing one is fine) with its parents, opens it, and syncs the parents that it changed.
  * Returns the fd or a negative code. Fault points: fs.mkdir, and fs.sync-dir for the parents. */
 MUST_CHECK int fs_open_dir(const char *path, mode_t mode, struct error *e);
+
+/* What is in the directory, from its beginning, whatever was read by that fd; NULL and errno if it cannot be listed. Ends with closedir. */
+DIR *fs_list(int dirfd);
 
 /* Reads a whole file of at most `limit` bytes (and never more than 1 GiB) into malloc'ed memory (terminated by a 0 byte
  * that *len does not count).

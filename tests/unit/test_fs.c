@@ -362,6 +362,25 @@ static void a_tree_goes_and_links_are_not_followed(void **state)
     assert_content(p, "kept/f", "x");
 }
 
+static void a_folder_is_listed_from_its_beginning_each_time(void **state)
+{
+    struct place *p = *state;
+    support_write(p->path, "f", "x", 1);
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned found = 0;
+        DIR *dir = fs_list(p->dir);
+        assert_non_null(dir);
+        for (struct dirent *entry; (entry = readdir(dir));)
+            found += strcmp(entry->d_name, "f") == 0;
+        assert_int_equal(found, 1);
+        closedir(dir);
+    }
+    int file = openat(p->dir, "f", O_RDONLY | O_CLOEXEC);
+    assert_null(fs_list(file));
+    assert_int_equal(errno, ENOTDIR);
+    close(file);
+}
+
 static void a_tree_that_is_too_deep_is_left(void **state)
 {
     struct place *p = *state;
@@ -456,6 +475,7 @@ int main(void)
         IN_PLACE(who_asks_for_a_lock_keeps_nobody_from_it),
         IN_PLACE(free_space_is_that_of_the_file_system),
         IN_PLACE(a_tree_goes_and_links_are_not_followed),
+        IN_PLACE(a_folder_is_listed_from_its_beginning_each_time),
         IN_PLACE(a_tree_that_is_too_deep_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
