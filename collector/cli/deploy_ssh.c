@@ -51,7 +51,8 @@ static int make_argv(const struct ssh *s, char *text, const char *const *more, c
                      struct error *e)
 {
     size_t n = 0;
-    for (char *p = strtok(text, " "); p && n < SSH_WORDS_MAX; p = strtok(NULL, " "))
+    char *rest = NULL;
+    for (char *p = strtok_r(text, " ", &rest); p && n < SSH_WORDS_MAX; p = strtok_r(NULL, " ", &rest))
         argv[n++] = p;
     if (n == 0 || n + 16 > SSH_WORDS_MAX)
         return error_set(e, ERROR_USAGE, "--ssh '%.100s': 1 to %u words", s->command, SSH_WORDS_MAX - 16);
@@ -259,15 +260,16 @@ static bool is_ready(int fd)
 
 static int start_tunnel(const char *const *argv, pid_t *pid, struct error *e)
 {
-    int out[2], err[2];
+    int out[2] = {-1, -1}, err[2] = {-1, -1};
     const char *found = "it ended";
     struct buffer words = {0};
-    if (pipe2(out, O_CLOEXEC) != 0)
-        return error_sys(e, errno, "cannot start %s", argv[0]);
-    if (pipe2(err, O_CLOEXEC) != 0 || (*pid = fork()) < 0) {
-        close(out[0]);
-        close(out[1]);
-        return error_sys(e, errno, "cannot start %s", argv[0]);
+    if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 || (*pid = fork()) < 0) {
+        int r = error_sys(e, errno, "cannot start %s", argv[0]);
+        for (size_t i = 0; i < 2; i++) {
+            close_fd(&out[i]);
+            close_fd(&err[i]);
+        }
+        return r;
     }
     if (*pid == 0)
         become_tunnel(argv, out[1], err[1]);
@@ -294,6 +296,7 @@ int ssh_forward(const struct ssh *s, uint16_t port, const char *target, pid_t *p
     char *text = strdup(s->command);
     const char *argv[SSH_WORDS_MAX];
     snprintf(forward, sizeof forward, "127.0.0.1:%u:%s", port, target);
+    static const char wait[] = "echo " FORWARD_READY "; exec cat";
     const char *const more[] = {"-T",
                                 "-o",
                                 "ExitOnForwardFailure=yes",
@@ -305,7 +308,7 @@ int ssh_forward(const struct ssh *s, uint16_t port, const char *target, pid_t *p
                                 forward,
                                 "--",
                                 s->host,
-                                "echo " FORWARD_READY "; exec cat",
+                                wait,
                                 NULL};
     int r = text ? make_argv(s, text, more, argv, e) : error_set(e, ERROR_MEMORY, "no memory for a command");
     if (r == 0)
