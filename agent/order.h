@@ -16,6 +16,7 @@
 
 #include "common/net/message.h"
 #include "common/packet/packet.h"
+#include <stddef.h>
 
 #define ORDER_FOLDER     ".orders"   /* behind the path of the spool: where orders are kept */
 #define ORDER_MAGIC      0x31524f46u /* "FOR1" */
@@ -37,14 +38,16 @@ struct order {
     uint8_t collector_family; /* the collector's address as the shipper sees it: its own traffic is left out; 0: none */
     uint8_t reserved;
     uint8_t collector_address[16];
+    uint8_t reserved2; /* no byte without a name: orders are compared as a whole */
     uint16_t collector_port;
-    uint8_t reserved2[2];
+    uint8_t reserved3[4];
     uint32_t payload;                  /* most bytes kept behind a packet's headers; 0: all (none: KEEP_HEADERS) */
     uint64_t packets, bytes, rate;     /* limits; 0: none */
     uint64_t start_ns;                 /* this host's wall clock; 0: at once */
     uint64_t end_ns;                   /* 0: never */
     uint64_t used_packets, used_bytes; /* by streams that are over; the monitor's */
 };
+_Static_assert(offsetof(struct order, payload) == offsetof(struct order, reserved3) + 4, "no byte without a name");
 
 /* Checks every field: texts terminated and clean, values within their ranges. ERROR_INVALID names the field. */
 MUST_CHECK int order_check(const struct order *o, struct error *e);
