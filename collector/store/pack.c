@@ -240,13 +240,13 @@ static bool decode_record(const uint8_t *data, struct pack_record *r)
     bytes_skip(&b, 8);
     r->head_length = bytes_le32(&b);
     bytes_skip(&b, 4);
-    memcpy(r->epoch, bytes_take(&b, EPOCH_SIZE), EPOCH_SIZE);
+    bytes_copy(&b, r->epoch, EPOCH_SIZE);
     r->seq = bytes_le64(&b);
     r->arrived_ns = bytes_le64(&b);
     r->body_length = bytes_le64(&b);
     r->head_hash = bytes_le64(&b);
     r->body_hash = bytes_le64(&b);
-    memcpy(r->install, bytes_take(&b, sizeof(r->install)), sizeof(r->install));
+    bytes_copy(&b, r->install, sizeof(r->install));
     return true;
 }
 

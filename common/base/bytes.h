@@ -48,6 +48,16 @@ static inline const uint8_t *bytes_take(struct bytes *b, size_t n)
     return p;
 }
 
+/* Copies the next n bytes; zeroes if there are fewer (and bad). */
+static inline void bytes_copy(struct bytes *b, void *to, size_t n)
+{
+    const uint8_t *p = bytes_take(b, n);
+    if (p)
+        memcpy(to, p, n);
+    else
+        memset(to, 0, n);
+}
+
 static inline void bytes_skip(struct bytes *b, size_t n)
 {
     (void)bytes_take(b, n);

@@ -506,7 +506,8 @@ void message_free(struct message *m)
 int message_header(const uint8_t header[NET_HEADER_SIZE], size_t limit, int *type, size_t *length, struct error *e)
 {
     struct bytes b = bytes_of(header, NET_HEADER_SIZE);
-    const uint8_t *magic = bytes_take(&b, 2);
+    uint8_t magic[2];
+    bytes_copy(&b, magic, sizeof magic);
     int version = bytes_u8(&b);
     *type = bytes_u8(&b);
     *length = bytes_le32(&b);

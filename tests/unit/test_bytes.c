@@ -43,6 +43,19 @@ static void exactly_the_end_is_not_past_it(void **state)
     assert_true(b.bad);
 }
 
+static void bytes_are_copied_all_or_none(void **state)
+{
+    (void)state;
+    struct bytes b = bytes_of(DATA, 5);
+    uint8_t copy[3] = {9, 9, 9};
+    bytes_copy(&b, copy, sizeof(copy));
+    assert_memory_equal(copy, DATA, 3);
+    assert_false(b.bad);
+    bytes_copy(&b, copy, sizeof(copy));
+    assert_memory_equal(copy, "\0\0\0", 3);
+    assert_true(b.bad);
+}
+
 static void a_length_near_the_top_does_not_wrap(void **state)
 {
     (void)state;
@@ -116,6 +129,7 @@ int main(void)
         cmocka_unit_test(numbers_are_read_in_both_orders),
         cmocka_unit_test(the_first_read_past_the_end_is_remembered),
         cmocka_unit_test(exactly_the_end_is_not_past_it),
+        cmocka_unit_test(bytes_are_copied_all_or_none),
         cmocka_unit_test(a_length_near_the_top_does_not_wrap),
         cmocka_unit_test(a_sub_cursor_ends_where_it_was_told),
         cmocka_unit_test(nothing_is_an_empty_cursor),
