@@ -35,7 +35,7 @@ void capture_set(struct captures *s, struct capture *c, uint32_t phase, const ch
 {
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(c->text, sizeof c->text, fmt, ap);
+    vsnprintf(c->text, sizeof c->text, fmt, ap); /* NOLINT(clang-analyzer-valist.Uninitialized): see the line before */
     va_end(ap);
     if (c->phase != phase && note_phase(c, phase))
         log_info("capture %s (%s): %s%s%s", c->order.name, c->order.who[0] ? c->order.who : "by nobody named",
@@ -190,19 +190,20 @@ void capture_launch(struct captures *s, struct capture *c)
 {
     struct error e = ERROR_INIT;
     struct ring_choice *missing = NULL;
+    struct capturer *place = capture_place(c);
     size_t count = 0;
     c->retry_ns = 0;
     c->left_out[0] = 0;
     int code = missing_interfaces(s, c, &missing, &count, &e);
     if (!code && count)
-        code = capture_has_place(c) ? check_memory(s, count, &e) : no_place(&e);
+        code = place ? check_memory(s, count, &e) : no_place(&e);
     if (code == ERROR_LIMIT && capture_runs(c)) {
         leave_out(s, c, missing, count, e.text);
         free(missing);
         return;
     }
     if (!code && count)
-        code = capturer_start(s, c, missing, count, &e); /* takes the list */
+        code = capturer_start(s, c, place, missing, count, &e); /* takes the list */
     else
         free(missing);
     if (code == ERROR_LIMIT && !capture_runs(c))

@@ -46,20 +46,12 @@ bool capture_runs(const struct capture *c)
     return false;
 }
 
-static struct capturer *unused(struct capture *c)
+struct capturer *capture_place(struct capture *c)
 {
     for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
         if (!c->capturers[i].pid)
             return &c->capturers[i];
     return NULL;
-}
-
-bool capture_has_place(const struct capture *c)
-{
-    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
-        if (!c->capturers[i].pid)
-            return true;
-    return false;
 }
 
 static _Noreturn void run(const struct captures *s, const struct capture *c, const struct ring_choice *interfaces,
@@ -74,9 +66,9 @@ static _Noreturn void run(const struct captures *s, const struct capture *c, con
     capturer_run(s->config, &c->order, forbid_any(&p->forbid) ? &p->forbid : NULL, list, count, fd);
 }
 
-int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count, struct error *e)
+int capturer_start(struct captures *s, struct capture *c, struct capturer *p, struct ring_choice *interfaces,
+                   size_t count, struct error *e)
 {
-    struct capturer *p = unused(c); /* capture_has_place was asked */
     int fds[2];
     int code = pair(fds, e);
     pid_t pid = code ? -1 : process_fork(fds[1], "fleetdump-cap");

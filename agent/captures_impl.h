@@ -97,8 +97,9 @@ size_t captures_allowed(const struct captures *s, struct ring_choice *list, size
 bool capture_may_begin(struct captures *s, struct capture *c);
 
 /* captures_child.c */
-MUST_CHECK int capturer_start(struct captures *s, struct capture *c, struct ring_choice *interfaces, size_t count,
-                              struct error *e);
+struct capturer *capture_place(struct capture *c); /* of one more capturer; NULL: there are as many as may be */
+MUST_CHECK int capturer_start(struct captures *s, struct capture *c, struct capturer *p, struct ring_choice *interfaces,
+                              size_t count, struct error *e);
 void capturer_signal(const struct captures *s, const struct capturer *p, int signo);
 /* To all of its capturers that have not ended. */
 void capture_signal(const struct captures *s, const struct capture *c, int signo);
@@ -107,7 +108,6 @@ void check_start(struct captures *s, const struct monitor_request *r, const stru
 /* Kills checks that take too long; returns when the next one would. */
 uint64_t checks_late(const struct captures *s);
 bool capture_runs(const struct capture *c);
-bool capture_has_place(const struct capture *c); /* for one more capturer */
 
 /* captures_tell.c */
 void tell_state(struct captures *s, struct capture *c);

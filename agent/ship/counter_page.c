@@ -22,7 +22,9 @@ static int open_file(int dirfd, bool writable, struct error *e)
 {
     int flags = (writable ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     int fd = openat(dirfd, FILE_NAME, flags, 0660);
-    return fd >= 0 ? fd : error_sys(e, errno, "cannot open a stream's file of counters");
+    if (fd < 0)
+        return error_sys(e, errno, "cannot open a stream's file of counters");
+    return fd;
 }
 
 /* A mapped page without a block behind it would end the process when the disk is full. */

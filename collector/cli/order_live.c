@@ -150,7 +150,8 @@ static void measure(const json_t *order, int widths[COLUMNS])
         for (size_t c = 0; c < COLUMN_LEFT; c++) {
             columns[c].put(a, text);
             int width = (int)strlen(text);
-            widths[c] = width > widths[c] && (c < COLUMN_ON || shows_numbers(a)) ? width : widths[c];
+            if ((c < COLUMN_ON || shows_numbers(a)) && width > widths[c])
+                widths[c] = width;
         }
     }
     if (terminal_size().ws_col < RATE_WIDTH)

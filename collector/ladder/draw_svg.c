@@ -81,11 +81,9 @@ static void put_head(struct svg *s)
     unsigned y = MARGIN + HEAD_H;
     draw_head(&s->d, &head);
     buffer_u8(&head, 0);
-    for (char *line = head.failed ? NULL : (char *)head.data, *end; line && *line; line = end + 1, y += HEAD_H) {
-        end = strchr(line, '\n');
-        *end = 0;
+    char *rest = head.failed ? NULL : (char *)head.data;
+    for (const char *line; (line = strsep(&rest, "\n")) && *line; y += HEAD_H)
         put_text(s, MARGIN, y, y == MARGIN + HEAD_H ? "head" : "dim", line);
-    }
     buffer_free(&head);
     for (uint32_t i = 0; i < s->count; i++) {
         unsigned right = s->x[i] + column_width(&s->columns[i]);

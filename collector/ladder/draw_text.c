@@ -238,10 +238,9 @@ static void put_head(struct text *t)
     unsigned width = t->d.o->width > BELOW_IN + BELOW_LEAST ? t->d.o->width : UINT_MAX;
     draw_head(&t->d, &head);
     buffer_u8(&head, 0);
-    for (char *line = head.failed ? NULL : (char *)head.data, *end; line && *line; line = end + 1) {
+    char *rest = head.failed ? NULL : (char *)head.data;
+    for (const char *line; (line = strsep(&rest, "\n")) && *line;) {
         unsigned at = 0;
-        end = strchr(line, '\n');
-        *end = 0;
         put_words(t, PAINT_NONE, line, width - (width == UINT_MAX ? 0 : BELOW_IN), &at);
         buffer_printf(t->out, "\n");
     }

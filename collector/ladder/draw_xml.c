@@ -58,9 +58,8 @@ void draw_head_lines(const struct draw *d, const char *before, const char *after
     struct buffer head = {0};
     draw_head(d, &head);
     buffer_u8(&head, 0);
-    for (char *line = head.failed ? NULL : (char *)head.data, *end; line && *line; line = end + 1) {
-        end = strchr(line, '\n');
-        *end = 0;
+    char *rest = head.failed ? NULL : (char *)head.data;
+    for (const char *line; (line = strsep(&rest, "\n")) && *line;) {
         buffer_printf(out, "%s", before);
         draw_escaped(out, line);
         buffer_printf(out, "%s\n", after);

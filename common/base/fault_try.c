@@ -90,8 +90,8 @@ static long try_signal(void)
 
 static long try_code(void)
 {
-    return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1
-                                                                                                                  : 0;
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED ? -1 : munmap(page, 4096);
 }
 
 /* A packet of its own, through the socket that packets are taken from. */

@@ -67,17 +67,18 @@ static int add_place(int ruleset, const struct sandbox_place *place, unsigned ve
 {
     static const uint64_t rights[] = {[SANDBOX_LIST] = LIST, [SANDBOX_LOOK] = LOOK, [SANDBOX_CHANGE] = CHANGE};
     struct stat st;
-    struct landlock_path_beneath_attr rule = {.allowed_access = rights[place->access] & known_fs(version)};
-    rule.parent_fd = open(place->path, O_PATH | O_CLOEXEC);
-    if (rule.parent_fd < 0) /* nothing there, or nothing for us: it stays forbidden */
+    int fd = open(place->path, O_PATH | O_CLOEXEC);
+    if (fd < 0) /* nothing there, or nothing for us: it stays forbidden */
         return 0;
-    if (fstat(rule.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
+    struct landlock_path_beneath_attr rule = {.allowed_access = rights[place->access] & known_fs(version),
+                                              .parent_fd = fd};
+    if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
         rule.allowed_access &= OF_FILES;
     int code = 0;
     if (rule.allowed_access && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0 &&
         errno != EBADFD) /* a pipe: those are always allowed */
         code = error_sys(e, errno, "%s: cannot be allowed (Landlock)", place->path);
-    close(rule.parent_fd);
+    close(fd);
     return code;
 }
 

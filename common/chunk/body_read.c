@@ -36,7 +36,7 @@ static long read_bytes(void *context, void *buf, size_t len, struct error *e)
     (void)e;
     size_t n = len < bytes_left(b) ? len : bytes_left(b);
     const uint8_t *from = bytes_take(b, n);
-    if (n)
+    if (from)
         memcpy(buf, from, n);
     return (long)n;
 }

@@ -154,13 +154,14 @@ static int parts_read(struct body_writer *w, const struct body_source *s, const 
 
 static int frames_copy(struct body_writer *w, const struct chunk_head *h)
 {
-    size_t room = 0;
-    if (h->frame_count && make_room((void **)&w->frames, sizeof(w->frames[0]), &room, h->frame_count))
-        return ERROR_MEMORY;
-    for (uint32_t i = 0; i < h->frame_count; i++)
-        w->frames[i] = h->frames[i];
-    w->frame_room = (uint32_t)room;
-    w->frame_count = w->frames_present = h->frame_count;
+    const uint32_t count = h->frame_count;
+    if (count) {
+        w->frames = calloc(count, sizeof(w->frames[0]));
+        if (!w->frames)
+            return ERROR_MEMORY;
+        memcpy(w->frames, h->frames, count * sizeof(w->frames[0]));
+    }
+    w->frame_room = w->frame_count = w->frames_present = count;
     return 0;
 }
 

@@ -17,7 +17,11 @@ static bool is_continuation(char c)
 static char printable(char c)
 {
     unsigned char u = (unsigned char)c;
-    return u == '\t' || u == '\n' || u == '\r' ? ' ' : u < 0x20 || u >= 0x7f ? '?' : c;
+    if (u == '\t' || u == '\n' || u == '\r')
+        return ' ';
+    if (u < 0x20 || u >= 0x7f)
+        return '?';
+    return c;
 }
 
 /* Appends part of the text, one '?' for each character that is not plain ASCII: so columns are bytes of the line. */

@@ -256,7 +256,7 @@ static bool lex_sign(struct input in, struct token *t)
     }
     if (!strchr("+-*/%:[]!<>()&|^=,", in.p[0]))
         return false;
-    t->kind = in.p[0];
+    t->kind = (unsigned char)in.p[0];
     t->end = t->at + 1;
     return true;
 }

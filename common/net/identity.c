@@ -37,7 +37,7 @@ static bool is_name(const unsigned char *text, size_t length)
 {
     bool good = length > 0 && length <= HEAD_NAME_MAX && text[0] != '@';
     for (size_t i = 0; good && i < length; i++)
-        good = text[i] > ' ' && text[i] <= '~' && !memchr("/*?'\"%", text[i], 6);
+        good = text[i] > ' ' && text[i] <= '~' && !strchr("/*?'\"%", text[i]);
     return good;
 }
 

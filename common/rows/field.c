@@ -320,7 +320,9 @@ static int compare_texts(const struct field *f, const struct flow_row *a, const 
 {
     char x[FIELD_TEXT_MAX];
     char y[FIELD_TEXT_MAX];
-    return compare_bytes(x, field_text(f, a, true, x, sizeof(x)), y, field_text(f, b, true, y, sizeof(y)));
+    size_t x_len = field_text(f, a, true, x, sizeof(x));
+    size_t y_len = field_text(f, b, true, y, sizeof(y));
+    return compare_bytes(x, x_len, y, y_len);
 }
 
 int field_compare(const struct field *f, const struct flow_row *a, const struct flow_row *b)

@@ -260,6 +260,8 @@ static bool read_planes(struct bytes *in, unsigned planes, size_t n, uint64_t *o
     if (planes > 8 || n > bytes_left(in) / planes)
         return false;
     const uint8_t *p = bytes_take(in, planes * n);
+    if (!p)
+        return false;
     for (size_t i = 0; i < n; i++)
         out[i] = p[i];
     for (unsigned k = 1; k < planes; k++)
