@@ -14,9 +14,12 @@ int flow_store_init(struct flow_store *s, struct error *e)
 
 void flow_store_free(struct flow_store *s)
 {
-    for (uint32_t i = 0; i < s->slab_count; i++)
+    for (uint32_t i = 0; i < s->slab_count; i++) {
         free(s->slabs[i]);
+        free(s->tcp_slabs[i]);
+    }
     free(s->slabs);
+    free(s->tcp_slabs);
     free(s->entries);
 }
 
@@ -69,20 +72,30 @@ static bool entries_grow(struct flow_store *s)
     return true;
 }
 
+static bool slabs_grow(struct flow_store *s)
+{
+    uint32_t room = s->slab_room ? s->slab_room * 2 : 16;
+    struct flow **grown = realloc(s->slabs, room * sizeof(struct flow *));
+    if (!grown)
+        return false;
+    s->slabs = grown;
+    struct flow_tcp **tcp_grown = realloc(s->tcp_slabs, room * sizeof(struct flow_tcp *));
+    if (!tcp_grown)
+        return false;
+    s->tcp_slabs = tcp_grown;
+    s->slab_room = room;
+    return true;
+}
+
 static bool slab_add(struct flow_store *s)
 {
-    if (s->slab_count == s->slab_room) {
-        uint32_t room = s->slab_room ? s->slab_room * 2 : 16;
-        struct flow **grown = realloc(s->slabs, room * sizeof(struct flow *));
-        if (!grown)
-            return false;
-        s->slabs = grown;
-        s->slab_room = room;
-    }
+    if (s->slab_count == s->slab_room && !slabs_grow(s))
+        return false;
     struct flow *slab = calloc(FLOW_SLAB_SIZE, sizeof *slab);
     if (!slab)
         return false;
     uint32_t base = s->slab_count * FLOW_SLAB_SIZE;
+    s->tcp_slabs[s->slab_count] = NULL;
     s->slabs[s->slab_count++] = slab;
     for (uint32_t i = FLOW_SLAB_SIZE; i-- > 0;) {
         if (base + i == 0)
@@ -93,6 +106,19 @@ static bool slab_add(struct flow_store *s)
     return true;
 }
 
+static bool tcp_begin(struct flow_store *s, uint32_t index)
+{
+    struct flow_tcp **slab = &s->tcp_slabs[index / FLOW_SLAB_SIZE];
+    if (!*slab)
+        *slab = calloc(FLOW_SLAB_SIZE, sizeof **slab);
+    if (!*slab)
+        return false;
+    struct flow_tcp *t = flow_tcp_at(s, index);
+    t->state = (struct tcp_state){0};
+    tcp_measures_begin(&t->measures);
+    return true;
+}
+
 uint32_t flow_store_add(struct flow_store *s, const struct flow_key *key, uint32_t hash)
 {
     if (s->alive >= s->mask / 2 && !entries_grow(s))
@@ -100,6 +126,8 @@ uint32_t flow_store_add(struct flow_store *s, const struct flow_key *key, uint32
     if (!s->unused && !slab_add(s))
         return 0;
     uint32_t index = s->unused;
+    if (flow_is_tcp(key) && !tcp_begin(s, index))
+        return 0;
     struct flow *f = flow_at(s, index);
     s->unused = f->next;
     *f = (struct flow){.key = *key, .hash = hash, .life = FLOW_ALIVE, .bucket = FLOW_BUCKETS};

@@ -8,6 +8,7 @@
 #define FLEETDUMP_AGENT_CAPTURE_FLOW_STORE_H
 
 #include "agent/capture/flow_table.h"
+#include "agent/capture/tcp_measures.h"
 #include "agent/capture/tcp_state.h"
 
 #define FLOW_SLAB_SIZE  1024u
@@ -34,7 +35,6 @@ struct flow {
     uint64_t bytes[2];
     uint64_t payload[2];
 
-    struct tcp_state tcp;
     struct tcp_history history;
 
     uint32_t later_fragments[2];
@@ -61,6 +61,12 @@ struct flow {
     uint32_t next, previous; /* in the bucket, or in the list of unused flows */
 };
 
+/* What only flows of TCP have. */
+struct flow_tcp {
+    struct tcp_state state;
+    struct tcp_measures measures;
+};
+
 struct flow_entry {
     uint32_t hash;
     uint32_t flow; /* 0: empty */
@@ -68,6 +74,7 @@ struct flow_entry {
 
 struct flow_store {
     struct flow **slabs;
+    struct flow_tcp **tcp_slabs; /* as many; NULL: no flow of that slab was one of TCP */
     uint32_t slab_count, slab_room;
     uint32_t unused; /* list by next */
     uint32_t alive;
@@ -81,6 +88,17 @@ struct flow_store {
 static inline struct flow *flow_at(const struct flow_store *s, uint32_t index)
 {
     return &s->slabs[index / FLOW_SLAB_SIZE][index % FLOW_SLAB_SIZE];
+}
+
+/* Of a flow with flow_is_tcp. */
+static inline struct flow_tcp *flow_tcp_at(const struct flow_store *s, uint32_t index)
+{
+    return &s->tcp_slabs[index / FLOW_SLAB_SIZE][index % FLOW_SLAB_SIZE];
+}
+
+static inline bool flow_is_tcp(const struct flow_key *key)
+{
+    return key->proto == PROTO_TCP && key->has_ports;
 }
 
 MUST_CHECK int flow_store_init(struct flow_store *s, struct error *e);

@@ -101,18 +101,6 @@ static uint32_t new_flow(struct flow_table *t, const struct packet *p, const str
     return index;
 }
 
-static struct tcp_segment segment_of(const struct packet *p, unsigned sender)
-{
-    return (struct tcp_segment){
-        .seq = p->tcp_seq,
-        .ack = p->tcp_ack,
-        .payload_length = p->payload_length,
-        .window = p->tcp_window,
-        .flags = p->tcp_flags,
-        .sender = (uint8_t)sender,
-    };
-}
-
 /* The flow alive of this key that this packet continues, or 0: one that it cannot continue is ended. */
 static uint32_t find_flow(struct flow_table *t, const struct packet *p, const struct flow_key *key, uint32_t hash,
                           unsigned sender, uint64_t time_ns)
@@ -126,8 +114,8 @@ static uint32_t find_flow(struct flow_table *t, const struct packet *p, const st
         return 0;
     }
     if (p->has_tcp && (p->tcp_flags & TCP_SYN)) {
-        struct tcp_segment g = segment_of(p, sender);
-        if (tcp_state_is_new(&f->tcp, f->originator, &g)) {
+        const struct tcp_segment g = {.seq = p->tcp_seq, .flags = p->tcp_flags};
+        if (tcp_state_is_new(&flow_tcp_at(&t->store, index)->state, f->originator, sender, &g)) {
             flow_end(t, index, FLOW_END_DETECTED);
             return 0;
         }
@@ -184,10 +172,12 @@ static void note_fragment(struct flow_table *t, const struct packet *p, uint32_t
                         flow_at(&t->store, index)->ordinal * (FLOW_TABLE_FLOWS_MAX * UINT64_C(2)) + index);
 }
 
-static void count_tcp(struct flow *f, const struct packet *p, unsigned sender)
+static void count_tcp(struct flow *f, struct flow_tcp *tcp, const struct packet *p, unsigned sender, uint64_t time_ns)
 {
-    struct tcp_segment g = segment_of(p, sender);
-    tcp_state_segment(&f->tcp, &f->history, f->originator, &g);
+    struct tcp_segment g;
+    tcp_segment_read(p, time_ns, 0, &g);
+    tcp_state_segment(&tcp->state, &f->history, f->originator, sender, &g);
+    tcp_measures_segment(&tcp->measures, f->originator, sender, &g);
     f->tcp_flags[sender] |= p->tcp_flags;
     f->syn[sender] += (p->tcp_flags & TCP_SYN) != 0;
     f->fin[sender] += (p->tcp_flags & TCP_FIN) != 0;
@@ -202,13 +192,15 @@ static uint8_t tcp_timer(const struct tcp_state *s)
 }
 
 /* What the packet says of the connection; only whole packets and first fragments get here. */
-static void count_transport(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender)
+static void count_transport(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender,
+                            uint64_t time_ns)
 {
     struct flow *f = flow_at(&t->store, index);
     uint8_t bit = (uint8_t)(1u << sender);
     if (p->has_tcp) {
-        count_tcp(f, p, sender);
-        uint8_t timer = tcp_timer(&f->tcp);
+        struct flow_tcp *tcp = flow_tcp_at(&t->store, index);
+        count_tcp(f, tcp, p, sender, time_ns);
+        uint8_t timer = tcp_timer(&tcp->state);
         if (timer != f->timer) {
             bool sooner = flow_timeout_ns[timer] < flow_timeout_ns[f->timer];
             f->timer = timer;
@@ -243,7 +235,7 @@ static void count_packet(struct flow_table *t, uint32_t index, const struct pack
     if (p->net.fragment == FRAGMENT_LATER)
         f->later_fragments[sender]++;
     else
-        count_transport(t, index, p, sender);
+        count_transport(t, index, p, sender, time_ns);
 }
 
 /* The flow of this key, if it is alive. */

@@ -96,8 +96,42 @@ static const uint8_t columns_all[] = {
     FLOW_ORIGINATOR_BY, FLOW_END_REASON, FLOW_PRIOR_PACKETS, FLOW_PRIOR_BYTES, FLOW_CAPTURE_LOSS,
 };
 static const uint8_t columns_ip[] = {FLOW_LATER_FRAGMENTS_0, FLOW_LATER_FRAGMENTS_1, FLOW_STATE, FLOW_ICMP_ERRORS};
-static const uint8_t columns_tcp[] = {FLOW_SYN_0, FLOW_SYN_1, FLOW_FIN_0,       FLOW_FIN_1,
-                                      FLOW_RST_0, FLOW_RST_1, FLOW_TCP_FLAGS_0, FLOW_TCP_FLAGS_1};
+static const uint8_t columns_tcp[] = {
+    FLOW_SYN_0,
+    FLOW_SYN_1,
+    FLOW_FIN_0,
+    FLOW_FIN_1,
+    FLOW_RST_0,
+    FLOW_RST_1,
+    FLOW_TCP_FLAGS_0,
+    FLOW_TCP_FLAGS_1,
+    FLOW_RETRANS_0,
+    FLOW_RETRANS_1,
+    FLOW_RETRANS_BYTES_0,
+    FLOW_RETRANS_BYTES_1,
+    FLOW_SPURIOUS_0,
+    FLOW_SPURIOUS_1,
+    FLOW_FAST_0,
+    FLOW_FAST_1,
+    FLOW_OUT_OF_ORDER_0,
+    FLOW_OUT_OF_ORDER_1,
+    FLOW_DUPLICATE_ACKS_0,
+    FLOW_DUPLICATE_ACKS_1,
+    FLOW_ZERO_WINDOWS_0,
+    FLOW_ZERO_WINDOWS_1,
+    FLOW_FULL_WINDOWS_0,
+    FLOW_FULL_WINDOWS_1,
+    FLOW_KEEP_ALIVES_0,
+    FLOW_KEEP_ALIVES_1,
+    FLOW_GAP_BYTES_0,
+    FLOW_GAP_BYTES_1,
+    FLOW_RTT_COUNT_0,
+    FLOW_RTT_COUNT_1,
+    FLOW_RTT_SUM_0,
+    FLOW_RTT_SUM_1,
+    FLOW_REPLIES,
+    FLOW_WAIT_SUM,
+};
 
 static void add_columns(struct column_set *has, const uint8_t *ids, size_t count)
 {
@@ -111,26 +145,26 @@ static bool is_ip(const struct flow_key *key)
            key->ethertype != ETHERTYPE_RARP;
 }
 
-static enum flow_state state_of(const struct flow *f)
+static enum flow_state state_of(const struct flow *f, const struct flow_tcp *tcp)
 {
     if (!is_ip(&f->key))
         return FLOW_STATE_UNKNOWN;
     if (!flow_has_history(&f->key))
         return FLOW_STATE_OTH;
-    if (f->key.proto == PROTO_TCP)
-        return tcp_state_name(&f->tcp, f->originator, &f->history);
+    if (tcp)
+        return tcp_state_name(&tcp->state, f->originator, &f->history);
     bool asked = f->sent >> f->originator & 1, answered = f->sent >> !f->originator & 1;
     if (asked)
         return answered ? FLOW_STATE_SF : FLOW_STATE_S0;
     return answered ? FLOW_STATE_SHR : FLOW_STATE_OTH;
 }
 
-static void fill_columns(const struct flow *f, struct flow_row *r)
+static void fill_columns(const struct flow *f, bool tcp, struct flow_row *r)
 {
     add_columns(&r->has, columns_all, sizeof columns_all);
     if (is_ip(&f->key))
         add_columns(&r->has, columns_ip, sizeof columns_ip);
-    if (is_ip(&f->key) && f->key.proto == PROTO_TCP && f->key.has_ports)
+    if (tcp)
         add_columns(&r->has, columns_tcp, sizeof columns_tcp);
     if (f->history.length)
         column_add(&r->has, FLOW_HISTORY);
@@ -147,8 +181,57 @@ static uint64_t row_loss(const struct flow_table *t, const struct flow *f)
     return (f->life == FLOW_ENDED ? f->loss_end : flow_loss_of(t, f->key.interface)) - f->loss_from;
 }
 
-static void fill_row(const struct flow_table *t, const struct flow *f, struct flow_row *r)
+/* Puts a value into the row, if it is known. */
+#define PUT(row, column, member, known, value)                                                                         \
+    do {                                                                                                               \
+        if (known) {                                                                                                   \
+            (row)->member = (value);                                                                                   \
+            column_add(&(row)->has, (column));                                                                         \
+        }                                                                                                              \
+    } while (0)
+
+static void fill_sent(const struct flow_tcp *tcp, unsigned i, struct flow_row *r)
 {
+    const struct tcp_sent *sent = &tcp->measures.sent[i];
+    const struct tcp_syn *syn = &tcp->measures.syn[i];
+    r->retrans[i] = sent->retrans;
+    r->retrans_bytes[i] = sent->retrans_bytes;
+    r->spurious[i] = sent->spurious;
+    r->fast[i] = sent->fast;
+    r->out_of_order[i] = sent->out_of_order;
+    r->duplicate_acks[i] = sent->duplicate_acks;
+    r->zero_windows[i] = sent->zero_windows;
+    r->full_windows[i] = sent->full_windows;
+    r->keep_alives[i] = sent->keep_alives;
+    r->gap_bytes[i] = tcp->state.end[i].gap_bytes;
+    r->rtt_count[i] = sent->rtt_count;
+    r->rtt_sum[i] = sent->rtt_sum_ns;
+    PUT(r, FLOW_RTT_MIN_0 + i, rtt_min[i], sent->rtt_count > 0, sent->rtt_min_ns);
+    PUT(r, FLOW_RTT_MAX_0 + i, rtt_max[i], sent->rtt_count > 0, sent->rtt_max_ns);
+    PUT(r, FLOW_ACKED_MAX_0 + i, acked_max[i], sent->acked_max > 0, sent->acked_max);
+    PUT(r, FLOW_LOST_MAX_0 + i, lost_max[i], sent->lost_max > 0, sent->lost_max);
+    PUT(r, FLOW_INITIAL_SEQ_0 + i, initial_seq[i], syn->seen, syn->seq);
+    PUT(r, FLOW_SACK_0 + i, sack[i], syn->seen, syn->sack);
+    PUT(r, FLOW_MSS_0 + i, mss[i], syn->seen && syn->mss, syn->mss);
+    PUT(r, FLOW_WINDOW_SCALE_0 + i, window_scale[i], syn->seen && syn->scale >= 0, (uint8_t)syn->scale);
+}
+
+static void fill_tcp(const struct flow_tcp *tcp, struct flow_row *r)
+{
+    const struct tcp_measures *m = &tcp->measures;
+    fill_sent(tcp, 0, r);
+    fill_sent(tcp, 1, r);
+    r->replies = m->replies;
+    r->wait_sum = m->wait_sum_ns;
+    PUT(r, FLOW_WAIT_MAX, wait_max, m->replies > 0, m->wait_max_ns);
+    PUT(r, FLOW_HANDSHAKE, handshake, m->has_handshake, m->handshake_ns);
+    PUT(r, FLOW_SYN_ANSWER, syn_answer, m->has_syn_answer, m->syn_answer_ns);
+}
+
+static void fill_row(const struct flow_table *t, uint32_t index, struct flow_row *r)
+{
+    const struct flow *f = flow_at(&t->store, index);
+    const struct flow_tcp *tcp = flow_is_tcp(&f->key) ? flow_tcp_at(&t->store, index) : NULL;
     *r = (struct flow_row){
         .key = f->key,
         .flow_id = f->id,
@@ -157,7 +240,7 @@ static void fill_row(const struct flow_table *t, const struct flow *f, struct fl
         .last_ns = f->row_last_ns,
         .originator = f->originator,
         .originator_by = f->originator_by,
-        .state = (uint8_t)state_of(f),
+        .state = (uint8_t)state_of(f, tcp),
         .end_reason = f->end_reason,
         .history = {f->history.letters, f->history.length},
         .prior_packets = f->prior_packets,
@@ -177,7 +260,9 @@ static void fill_row(const struct flow_table *t, const struct flow *f, struct fl
         r->rst[i] = f->rst[i];
         r->tcp_flags[i] = f->tcp_flags[i];
     }
-    fill_columns(f, r);
+    if (tcp)
+        fill_tcp(tcp, r);
+    fill_columns(f, tcp != NULL, r);
 }
 
 static void fill_frames(const struct flow_table *t, const struct flow *f, struct flow_row *r, uint32_t *frames)
@@ -223,7 +308,7 @@ int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count,
     uint32_t *at = t->frames;
     for (uint32_t i = 0; i < t->touched_count; i++) {
         const struct flow *f = flow_at(&t->store, t->touched[i]);
-        fill_row(t, f, &t->rows[i]);
+        fill_row(t, t->touched[i], &t->rows[i]);
         fill_frames(t, f, &t->rows[i], at);
         at += f->frame_count;
     }
@@ -232,8 +317,9 @@ int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count,
     return 0;
 }
 
-static void next_row(struct flow_table *t, struct flow *f)
+static void next_row(struct flow_table *t, uint32_t index)
 {
+    struct flow *f = flow_at(&t->store, index);
     f->prior_packets += (uint64_t)f->packets[0] + f->packets[1];
     f->prior_bytes += f->bytes[0] + f->bytes[1];
     f->loss_from = flow_loss_of(t, f->key.interface);
@@ -245,17 +331,21 @@ static void next_row(struct flow_table *t, struct flow *f)
         f->bytes[i] = f->payload[i] = 0;
         f->tcp_flags[i] = 0;
     }
+    if (flow_is_tcp(&f->key)) {
+        struct flow_tcp *tcp = flow_tcp_at(&t->store, index);
+        tcp_measures_next(&tcp->measures);
+        tcp->state.end[0].gap_bytes = tcp->state.end[1].gap_bytes = 0;
+    }
 }
 
 void flow_table_next(struct flow_table *t)
 {
     for (uint32_t i = 0; i < t->touched_count; i++) {
         uint32_t index = t->touched[i];
-        struct flow *f = flow_at(&t->store, index);
-        if (f->life == FLOW_ENDED)
+        if (flow_at(&t->store, index)->life == FLOW_ENDED)
             flow_store_reuse(&t->store, index);
         else
-            next_row(t, f);
+            next_row(t, index);
     }
     t->touched_count = 0;
     t->node_count = 0;

@@ -125,10 +125,10 @@ static void history_flags(struct step *t)
     } else if (t->syn) {
         note_seq(t, NOTED_SYN, t->ack ? 'H' : 'S', seq, &t->end->syn_seq);
     } else if (t->fin) {
-        note_seq(t, NOTED_FIN, 'F', seq + t->segment->payload_length, &t->end->fin_seq);
+        note_seq(t, NOTED_FIN, 'F', seq + t->segment->length, &t->end->fin_seq);
     } else if (t->rst) {
         note_seq(t, NOTED_RST, 'R', seq, &t->end->rst_seq);
-    } else if (t->segment->payload_length) {
+    } else if (t->segment->length) {
         (void)noted_before(t, NOTED_DATA, 'D');
     } else if (t->ack) {
         (void)noted_before(t, NOTED_ACK, 'A');
@@ -170,7 +170,7 @@ static void advance(struct step *t)
         return;
     if (delta > 0)
         end->last_seq = last;
-    else if (t->segment->payload_length)
+    else if (t->segment->length)
         note_scaled(t->history, &end->retransmitted, 'T', t->originator);
 }
 
@@ -214,7 +214,7 @@ static void step_inactive(struct step *t)
     if (end->state != TCP_END_INACTIVE)
         return;
     /* Some answer a SYN by an ACK before the SYN-ACK: that is no connection in midstream. */
-    if (!t->originator && t->segment->payload_length == 0 && peer->state == TCP_END_SYN_SENT)
+    if (!t->originator && t->segment->length == 0 && peer->state == TCP_END_SYN_SENT)
         return;
     /* Only the SYN was missed. */
     bool answered = t->ack && peer->state == TCP_END_ESTABLISHED;
@@ -329,9 +329,9 @@ static void join_ranges(struct tcp_end *end)
 
 static void see_data(struct step *t)
 {
-    uint32_t from = t->segment->seq + (t->syn ? 1 : 0), to = from + t->segment->payload_length;
+    uint32_t from = t->segment->seq + (t->syn ? 1 : 0), to = from + t->segment->length;
     struct tcp_end *end = t->end;
-    if (t->segment->payload_length == 0 || t->rst || distance(t->segment->seq, end->start_seq) < 0 ||
+    if (t->segment->length == 0 || t->rst || distance(t->segment->seq, end->start_seq) < 0 ||
         distance(to, end->seen_seq) <= 0)
         return;
     if (distance(from, end->seen_seq) > 0) {
@@ -361,27 +361,30 @@ static void find_gaps(struct step *t)
         uint32_t to = ack;
         if (peer->ranges && distance(peer->range[0][0], ack) < 0)
             to = peer->range[0][0];
-        if (sure)
+        if (sure) {
             note_scaled(t->history, &peer->gaps, 'G', !t->originator);
+            peer->gap_bytes += to - peer->seen_seq;
+        }
         peer->seen_seq = to;
         join_ranges(peer);
     }
 }
 
-void tcp_state_segment(struct tcp_state *s, struct tcp_history *h, unsigned originator, const struct tcp_segment *g)
+void tcp_state_segment(struct tcp_state *s, struct tcp_history *h, unsigned originator, unsigned sender,
+                       const struct tcp_segment *g)
 {
     struct step t = {
-        .end = &s->end[g->sender],
-        .peer = &s->end[!g->sender],
+        .end = &s->end[sender],
+        .peer = &s->end[!sender],
         .history = h,
         .segment = g,
-        .originator = g->sender == originator,
+        .originator = sender == originator,
         .syn = g->flags & TCP_SYN,
         .fin = g->flags & TCP_FIN,
         .rst = g->flags & TCP_RST,
         .ack = g->flags & TCP_ACK,
     };
-    t.length = (t.rst ? 0 : g->payload_length) + t.syn + t.fin;
+    t.length = (t.rst ? 0 : g->length) + t.syn + t.fin;
     start_sender(&t);
     history_flags(&t);
     history_window(&t);
@@ -396,7 +399,7 @@ void tcp_state_segment(struct tcp_state *s, struct tcp_history *h, unsigned orig
     see_data(&t);
 }
 
-bool tcp_state_is_new(const struct tcp_state *s, unsigned originator, const struct tcp_segment *g)
+bool tcp_state_is_new(const struct tcp_state *s, unsigned originator, unsigned sender, const struct tcp_segment *g)
 {
     const struct tcp_end *client = &s->end[originator], *server = &s->end[!originator];
     if (!(g->flags & TCP_SYN) || (client->state == TCP_END_INACTIVE && server->state == TCP_END_INACTIVE))
@@ -404,7 +407,7 @@ bool tcp_state_is_new(const struct tcp_state *s, unsigned originator, const stru
     if (g->flags & TCP_ACK)
         return client->state == TCP_END_INACTIVE && g->seq != server->start_seq;
     if (client->closed || server->closed)
-        return g->seq != s->end[g->sender].start_seq;
+        return g->seq != s->end[sender].start_seq;
     return g->seq != client->start_seq;
 }
 

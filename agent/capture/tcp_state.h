@@ -19,6 +19,7 @@
 #define FLEETDUMP_AGENT_CAPTURE_TCP_STATE_H
 
 #include "common/rows/flow_row.h"
+#include "common/tcp/tcp_segment.h"
 
 /* What one end has done. */
 enum tcp_end_state {
@@ -42,6 +43,7 @@ struct tcp_end {
     uint32_t range[TCP_RANGES_MAX][2];
     uint32_t syn_seq, fin_seq, rst_seq; /* relative, of the last one in the history */
     uint32_t retransmitted, gaps, zero_windows;
+    uint64_t gap_bytes; /* in gaps, since somebody set it to 0 */
     uint8_t ranges;
     uint8_t state, previous; /* enum tcp_end_state */
     uint8_t noted;           /* letters in the history: see tcp_state.c */
@@ -59,24 +61,17 @@ struct tcp_history {
     char letters[FLOW_HISTORY_MAX];
 };
 
-/* A segment. Fields as in struct packet. */
-struct tcp_segment {
-    uint32_t seq, ack;
-    uint32_t payload_length;
-    uint16_t window;
-    uint8_t flags;
-    uint8_t sender; /* endpoint 0 or 1 */
-};
-
 /* Appends a letter, if there is room: in lower case unless the sender is the originator. */
 void tcp_history_add(struct tcp_history *h, char letter, bool originator);
 
-/* Takes a segment. `originator` is the endpoint (0 or 1) that is taken for the client; the same in all calls. */
-void tcp_state_segment(struct tcp_state *s, struct tcp_history *h, unsigned originator, const struct tcp_segment *g);
+/* Takes a segment that endpoint `sender` (0 or 1) sent. `originator` is the endpoint that is taken for the client; the same in all calls.
+ */
+void tcp_state_segment(struct tcp_state *s, struct tcp_history *h, unsigned originator, unsigned sender,
+                       const struct tcp_segment *g);
 
 /* Whether the segment begins another connection between the same endpoints: a SYN with another sequence number than
  * that of the connection. */
-bool tcp_state_is_new(const struct tcp_state *s, unsigned originator, const struct tcp_segment *g);
+bool tcp_state_is_new(const struct tcp_state *s, unsigned originator, unsigned sender, const struct tcp_segment *g);
 
 /* The conn_state so far. */
 enum flow_state tcp_state_name(const struct tcp_state *s, unsigned originator, const struct tcp_history *h);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIELDS_MAX      128u
+#define FIELDS_MAX      256u
 #define FIELD_NAME_MAX  32u
 #define FIELD_TITLE_MAX 32u
 #define FIELD_HELP_MAX  160u

@@ -233,6 +233,34 @@ FLAGS(both, FIELD_BOTH)
 FLAGS(orig, FIELD_ORIG)
 FLAGS(resp, FIELD_RESP)
 
+static bool mean(bool known, uint64_t sum, uint64_t count, uint64_t *value)
+{
+    *value = known && count ? sum / count : 0;
+    return known && count;
+}
+
+static bool rtt_of(const struct flow_row *row, int side, uint64_t *value)
+{
+    unsigned end = field_endpoint(row, side);
+    bool known = has(row, FLOW_RTT_COUNT_0 + end) && has(row, FLOW_RTT_SUM_0 + end);
+    return mean(known, row->rtt_sum[end], row->rtt_count[end], value);
+}
+
+static bool orig_rtt(const struct flow_row *row, uint64_t *value)
+{
+    return rtt_of(row, FIELD_ORIG, value);
+}
+
+static bool resp_rtt(const struct flow_row *row, uint64_t *value)
+{
+    return rtt_of(row, FIELD_RESP, value);
+}
+
+static bool wait_mean(const struct flow_row *row, uint64_t *value)
+{
+    return mean(has(row, FLOW_REPLIES) && has(row, FLOW_WAIT_SUM), row->wait_sum, row->replies, value);
+}
+
 /* --- The table --------------------------------------------------------------------------------------------------- */
 
 #define TEXT(name_, fn)   .name = (name_), .kind = FIELD_TEXT, .text = (fn)
@@ -292,5 +320,17 @@ const struct field_derived field_derived[] = {
       .help = "of the responder: TCP flags seen, of CEUAPRSF"},
      0,
      {FLOW_TCP_FLAGS_0, FLOW_TCP_FLAGS_1, FLOW_ORIGINATOR}},
+    {{NUMBER("orig_rtt", orig_rtt), .unit = UNIT_NS, .side = FIELD_ORIG, .is_measure = true,
+      .help = "mean round trip of what the originator sent: from where it was captured to the responder and back"},
+     0,
+     {FLOW_RTT_COUNT_0, FLOW_RTT_COUNT_1, FLOW_RTT_SUM_0, FLOW_RTT_SUM_1, FLOW_ORIGINATOR}},
+    {{NUMBER("resp_rtt", resp_rtt), .unit = UNIT_NS, .side = FIELD_RESP, .is_measure = true,
+      .help = "mean round trip of what the responder sent: from where it was captured to the originator and back"},
+     0,
+     {FLOW_RTT_COUNT_0, FLOW_RTT_COUNT_1, FLOW_RTT_SUM_0, FLOW_RTT_SUM_1, FLOW_ORIGINATOR}},
+    {{NUMBER("wait", wait_mean), .unit = UNIT_NS, .is_measure = true,
+      .help = "mean wait from a request's last byte to its reply's first"},
+     0,
+     {FLOW_REPLIES, FLOW_WAIT_SUM}},
 };
 const size_t field_derived_count = sizeof(field_derived) / sizeof(*field_derived);

@@ -89,6 +89,33 @@ struct flow_row {
     uint8_t icmp_error_type; /* of the last one */
     uint8_t icmp_error_code;
 
+    /* TCP, by what tcp_findings.h says; times in ns */
+    uint32_t retrans[2];
+    uint64_t retrans_bytes[2];
+    uint32_t spurious[2];
+    uint32_t fast[2];
+    uint32_t out_of_order[2];
+    uint32_t duplicate_acks[2];
+    uint32_t zero_windows[2];
+    uint32_t full_windows[2];
+    uint32_t keep_alives[2];
+    uint64_t gap_bytes[2];
+    uint32_t acked_max[2];
+    uint32_t lost_max[2];
+    uint32_t rtt_count[2];
+    uint64_t rtt_sum[2];
+    uint64_t rtt_min[2];
+    uint64_t rtt_max[2];
+    uint16_t mss[2];
+    uint8_t window_scale[2];
+    uint8_t sack[2];
+    uint32_t initial_seq[2];
+    uint64_t handshake;
+    uint64_t syn_answer;
+    uint32_t replies;
+    uint64_t wait_sum;
+    uint64_t wait_max;
+
     struct list frames; /* frames of the chunk's body that hold this flow's packets */
 
     /* Only in answers, never in a chunk */
@@ -145,6 +172,51 @@ enum flow_column {
     FLOW_ICMP_ERROR_TYPE = 45,
     FLOW_ICMP_ERROR_CODE = 46,
     FLOW_FRAMES = 47,
+    FLOW_RETRANS_0 = 48,
+    FLOW_RETRANS_1 = 49,
+    FLOW_RETRANS_BYTES_0 = 50,
+    FLOW_RETRANS_BYTES_1 = 51,
+    FLOW_SPURIOUS_0 = 52,
+    FLOW_SPURIOUS_1 = 53,
+    FLOW_FAST_0 = 54,
+    FLOW_FAST_1 = 55,
+    FLOW_OUT_OF_ORDER_0 = 56,
+    FLOW_OUT_OF_ORDER_1 = 57,
+    FLOW_DUPLICATE_ACKS_0 = 58,
+    FLOW_DUPLICATE_ACKS_1 = 59,
+    FLOW_ZERO_WINDOWS_0 = 60,
+    FLOW_ZERO_WINDOWS_1 = 61,
+    FLOW_FULL_WINDOWS_0 = 62,
+    FLOW_FULL_WINDOWS_1 = 63,
+    FLOW_KEEP_ALIVES_0 = 64,
+    FLOW_KEEP_ALIVES_1 = 65,
+    FLOW_GAP_BYTES_0 = 66,
+    FLOW_GAP_BYTES_1 = 67,
+    FLOW_ACKED_MAX_0 = 68,
+    FLOW_ACKED_MAX_1 = 69,
+    FLOW_LOST_MAX_0 = 70,
+    FLOW_LOST_MAX_1 = 71,
+    FLOW_RTT_COUNT_0 = 72,
+    FLOW_RTT_COUNT_1 = 73,
+    FLOW_RTT_SUM_0 = 74,
+    FLOW_RTT_SUM_1 = 75,
+    FLOW_RTT_MIN_0 = 76,
+    FLOW_RTT_MIN_1 = 77,
+    FLOW_RTT_MAX_0 = 78,
+    FLOW_RTT_MAX_1 = 79,
+    FLOW_MSS_0 = 80,
+    FLOW_MSS_1 = 81,
+    FLOW_WINDOW_SCALE_0 = 82,
+    FLOW_WINDOW_SCALE_1 = 83,
+    FLOW_SACK_0 = 84,
+    FLOW_SACK_1 = 85,
+    FLOW_INITIAL_SEQ_0 = 86,
+    FLOW_INITIAL_SEQ_1 = 87,
+    FLOW_HANDSHAKE = 88,
+    FLOW_SYN_ANSWER = 89,
+    FLOW_REPLIES = 90,
+    FLOW_WAIT_SUM = 91,
+    FLOW_WAIT_MAX = 92,
     FLOW_ANSWER = 120, /* columns from here on are only in answers, never in a chunk */
     FLOW_AGENT = 120,
     FLOW_INTERFACE_NAME = 121,

@@ -204,6 +204,8 @@ static void test_needs_are_enough(void **state)
     all.key.tunnel = TUNNEL_GRE;
     all.state = FLOW_STATE_SF;
     all.last_ns = 5;
+    all.replies = 1;
+    all.rtt_count[0] = all.rtt_count[1] = 1;
     all.history = all.agent = all.capture = all.interface_name = (struct text){.data = "abc", .len = 3};
     size_t count;
     const struct field *table = field_table(&count);

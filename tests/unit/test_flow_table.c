@@ -448,8 +448,12 @@ static struct build random_packet(struct scene *s, unsigned at)
     default: {
         static const unsigned flags[] = {TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_ACK,
                                          TCP_ACK, TCP_FIN | TCP_ACK, TCP_RST, TCP_FIN};
-        return tcp(from, ports[back], to, ports[!back], flags[random_below(8)], (uint32_t)random_below(5) * 100,
-                   random_below(3) * 10);
+        struct build b = tcp(from, ports[back], to, ports[!back], flags[random_below(8)],
+                             (uint32_t)random_below(20) * 10, random_below(3) * 10);
+        uint8_t *h = build_data(&b) + 14 + 20;
+        build_put32(h + 8, (uint32_t)random_below(20) * 10);
+        build_put16(h + 14, (unsigned)random_below(4) * 10);
+        return b;
     }
     }
 }

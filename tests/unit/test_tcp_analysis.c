@@ -2,70 +2,26 @@
  * tcp_analysis: each finding by hand, one script a rule, and what is near it but is none. That all of them are
  * Wireshark's is shown by tests/system/show_corpus.py.
  *
- * A segment is written as "> S 0" or "< SA 0 1 +10 w0 s7 @5 = finding": who sends, flags (S A F R P, or - for none), the
- * sequence number relative to the sender's start, the acknowledged one relative to the other's, +bytes, wWINDOW, sSCALE,
- * @milliseconds (else one after the segment before), and the findings expected.
+ * Segments are written as in tcp_script.h, with "= finding ..." behind them for the findings expected.
  */
 #include "collector/ladder/tcp_analysis.h"
 #include "common/base/clock.h"
 #include "tests/unit/packet_build.h"
 #include "tests/unit/support.h"
+#include "tests/unit/tcp_script.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t starts[2] = {0xfffffff0u, 7000}; /* one wraps soon */
+#define starts tcp_script_starts
 
 struct run {
     struct tcp_analysis *analysis;
     struct tcp_reading last;
-    uint32_t number;
-    uint64_t ms;
+    struct tcp_script script;
     bool failed;
 };
-
-static uint16_t flags_of(const char *text)
-{
-    static const char letters[] = "FSRPAU";
-    uint16_t flags = 0;
-    for (; *text; text++) {
-        const char *at = strchr(letters, *text);
-        flags |= at ? (uint16_t)(1u << (at - letters)) : 0;
-    }
-    return flags;
-}
-
-static void take_word(struct tcp_segment *s, struct run *r, unsigned from, const char *word)
-{
-    uint32_t value = (uint32_t)strtol(word + (strchr("+ws@", word[0]) != NULL), NULL, 10);
-    if (word[0] == '+')
-        s->length = value;
-    else if (word[0] == 'w')
-        s->window = (uint16_t)value;
-    else if (word[0] == 's')
-        s->scale = (int8_t)value;
-    else if (word[0] == '@')
-        r->ms = value;
-    else
-        s->ack = starts[!from] + value;
-}
-
-static unsigned segment_of(struct run *r, char *text, struct tcp_segment *s)
-{
-    char *save = NULL, *who = strtok_r(text, " ", &save), *flags = strtok_r(NULL, " ", &save);
-    char *seq = strtok_r(NULL, " ", &save), *word;
-    assert_non_null(seq);
-    unsigned from = who[0] == '<';
-    r->ms++;
-    *s = (struct tcp_segment){.number = ++r->number, .whole = true, .window = 1000, .scale = -1};
-    s->flags = flags_of(flags);
-    s->seq = starts[from] + (uint32_t)strtol(seq, NULL, 10);
-    while ((word = strtok_r(NULL, " ", &save)))
-        take_word(s, r, from, word);
-    s->time_ns = (1000000 + r->ms) * NS_PER_MS;
-    return from;
-}
 
 static void write_findings(uint16_t findings, char *text, size_t len)
 {
@@ -83,7 +39,7 @@ static void play_line(struct run *r, const char *line)
     char *expected = strchr(text, '=');
     if (expected)
         *expected = 0;
-    unsigned from = segment_of(r, text, &s);
+    unsigned from = tcp_script_segment(&r->script, text, &s);
     assert_int_equal(tcp_analysis_next(r->analysis, from, &s, &r->last, NULL), 0);
     write_findings(r->last.findings, found, sizeof found);
     const char *want = expected ? expected + 1 + strspn(expected + 1, " ") : "";

@@ -33,23 +33,23 @@ static uint8_t flags_of(const char *text)
     return flags;
 }
 
-static struct tcp_segment segment_of(const char *text)
+static struct tcp_segment segment_of(const char *text, unsigned *sender)
 {
     struct tcp_segment g = {.window = 1000};
     char flags[8], more[3][16] = {"", "", ""}, who;
     int seq = 0;
     int n = sscanf(text, " %c %7s %d %15s %15s %15s", &who, flags, &seq, more[0], more[1], more[2]);
     assert_true(n >= 3);
-    g.sender = (uint8_t)(who == '>' ? ORIGINATOR : !ORIGINATOR);
+    *sender = who == '>' ? ORIGINATOR : !ORIGINATOR;
     g.flags = flags_of(flags);
-    g.seq = starts[g.sender] + (uint32_t)seq;
+    g.seq = starts[*sender] + (uint32_t)seq;
     for (int i = 0; i < 3; i++) {
         if (more[i][0] == '+')
-            g.payload_length = (uint32_t)atoi(more[i] + 1);
+            g.length = (uint32_t)atoi(more[i] + 1);
         else if (more[i][0] == 'w')
             g.window = (uint16_t)atoi(more[i] + 1);
         else if (more[i][0])
-            g.ack = starts[!g.sender] + (uint32_t)atoi(more[i]);
+            g.ack = starts[!*sender] + (uint32_t)atoi(more[i]);
     }
     return g;
 }
@@ -59,8 +59,9 @@ static void play(struct run *r, const char *script)
     char text[1024], *save = NULL;
     snprintf(text, sizeof text, "%s", script);
     for (char *line = strtok_r(text, ";", &save); line; line = strtok_r(NULL, ";", &save)) {
-        struct tcp_segment g = segment_of(line);
-        tcp_state_segment(&r->state, &r->history, ORIGINATOR, &g);
+        unsigned sender;
+        struct tcp_segment g = segment_of(line, &sender);
+        tcp_state_segment(&r->state, &r->history, ORIGINATOR, sender, &g);
     }
 }
 
@@ -143,8 +144,9 @@ static void test_originator_is_upper_case(void **state)
     (void)state;
     struct tcp_state s = {0};
     struct tcp_history h = {0};
-    struct tcp_segment g = segment_of("> S 0");
-    tcp_state_segment(&s, &h, !ORIGINATOR, &g);
+    unsigned sender;
+    struct tcp_segment g = segment_of("> S 0", &sender);
+    tcp_state_segment(&s, &h, !ORIGINATOR, sender, &g);
     assert_memory_equal(h.letters, "s", 1);
 }
 
@@ -153,8 +155,8 @@ static void test_history_is_bounded(void **state)
     (void)state;
     struct run r = {0};
     for (uint32_t i = 0; i < 2 * FLOW_HISTORY_MAX; i++) {
-        struct tcp_segment g = {.seq = i, .flags = TCP_RST, .sender = ORIGINATOR, .window = 1};
-        tcp_state_segment(&r.state, &r.history, ORIGINATOR, &g);
+        struct tcp_segment g = {.seq = i, .flags = TCP_RST, .window = 1};
+        tcp_state_segment(&r.state, &r.history, ORIGINATOR, ORIGINATOR, &g);
     }
     assert_int_equal(r.history.length, FLOW_HISTORY_MAX);
 }
@@ -163,8 +165,9 @@ static bool is_new(const char *script, const char *next)
 {
     struct run r = {0};
     play(&r, script);
-    struct tcp_segment g = segment_of(next);
-    return tcp_state_is_new(&r.state, ORIGINATOR, &g);
+    unsigned sender;
+    struct tcp_segment g = segment_of(next, &sender);
+    return tcp_state_is_new(&r.state, ORIGINATOR, sender, &g);
 }
 
 static void test_new_connection(void **state)
@@ -215,12 +218,11 @@ static void test_random_segments(void **state)
             seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
             struct tcp_segment g = {.seq = starts[0] + (uint32_t)(seed >> 40) % 64,
                                     .ack = starts[0] + (uint32_t)(seed >> 48) % 64,
-                                    .payload_length = (uint32_t)(seed >> 20) % 40,
+                                    .length = (uint32_t)(seed >> 20) % 40,
                                     .window = (uint16_t)(seed >> 30) % 3,
-                                    .flags = (uint8_t)(seed >> 8),
-                                    .sender = seed & 1};
-            (void)tcp_state_is_new(&r.state, ORIGINATOR, &g);
-            tcp_state_segment(&r.state, &r.history, ORIGINATOR, &g);
+                                    .flags = (uint8_t)(seed >> 8)};
+            (void)tcp_state_is_new(&r.state, ORIGINATOR, seed & 1, &g);
+            tcp_state_segment(&r.state, &r.history, ORIGINATOR, seed & 1, &g);
             assert_non_null(flow_state_name(tcp_state_name(&r.state, ORIGINATOR, &r.history)));
             for (unsigned end = 0; end < 2; end++)
                 assert_true(r.state.end[end].ranges <= TCP_RANGES_MAX);

@@ -2,8 +2,10 @@
  * The rules stand in two tables, in the order in which they are asked: what a segment says by itself, and why data comes
  * that came before. They only look; what is remembered changes afterwards.
  */
-#include "collector/ladder/tcp_inside.h"
+#include "common/tcp/tcp_inside.h"
+
 #include "common/base/clock.h"
+#include <stddef.h>
 
 #define FAST_NS         (20 * NS_PER_MS)
 #define OUT_OF_ORDER_NS (3 * NS_PER_MS)
@@ -84,7 +86,7 @@ static bool zero_window_probe_ack(const struct tcp_step *p)
 
 static bool duplicate_ack(const struct tcp_step *p)
 {
-    bool changed = p->a->mptcp_known && p->a->mptcp != p->its->mptcp;
+    bool changed = p->t->mptcp_known && p->t->mptcp != p->its->mptcp;
     return repeats_all(p) && p->s->window && !changed;
 }
 
@@ -114,7 +116,7 @@ static bool fast(const struct tcp_step *p)
 
 static bool out_of_order(const struct tcp_step *p)
 {
-    uint64_t most = p->a->handshake_ns ? (uint64_t)p->a->handshake_ns : OUT_OF_ORDER_NS;
+    uint64_t most = p->t->handshake_ns ? (uint64_t)p->t->handshake_ns : OUT_OF_ORDER_NS;
     return again(p) && tcp_since(p->s, p->its->next_ns) < most &&
            p->its->next != p->s->seq + p->s->length + tcp_takes_number(p->s);
 }

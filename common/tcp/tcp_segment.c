@@ -1,5 +1,5 @@
 /* The headers of a segment, and its options. */
-#include "collector/ladder/tcp_analysis.h"
+#include "common/tcp/tcp_segment.h"
 #include "common/base/bytes.h"
 
 enum {
@@ -7,17 +7,20 @@ enum {
     OPTION_NOP = 1,
     OPTION_MSS = 2,
     OPTION_SCALE = 3,
+    OPTION_SACK_PERMITTED = 4,
     OPTION_SACK = 5,
     OPTION_STAMP = 8,
     OPTION_MPTCP = 30,
 };
 
-#define HEADER_BYTES    20u
-#define OFFSET_FLAGS    12u
-#define SCALE_MAX       14u /* RFC 7323, 2.3 */
-#define MPTCP_CAPABLE   0u
-#define MPTCP_JOIN      1u
-#define MPTCP_FASTCLOSE 7u
+#define HEADER_BYTES      20u
+#define STAMP_ALONE       0x0101080au /* NOP, NOP, kind 8, length 10 */
+#define STAMP_ALONE_BYTES 12u
+#define OFFSET_FLAGS      12u
+#define SCALE_MAX         14u /* RFC 7323, 2.3 */
+#define MPTCP_CAPABLE     0u
+#define MPTCP_JOIN        1u
+#define MPTCP_FASTCLOSE   7u
 
 static void read_sacks(struct bytes b, struct tcp_segment *s)
 {
@@ -53,7 +56,9 @@ static void read_option(unsigned kind, struct bytes b, struct tcp_segment *s)
     else if (kind == OPTION_SCALE && length == 1) {
         uint8_t scale = bytes_u8(&b);
         s->scale = (int8_t)(scale > SCALE_MAX ? SCALE_MAX : scale);
-    } else if (kind == OPTION_SACK)
+    } else if (kind == OPTION_SACK_PERMITTED && length == 0)
+        s->sack_permitted = true;
+    else if (kind == OPTION_SACK)
         read_sacks(b, s);
     else if (kind == OPTION_STAMP && length == 8) {
         s->has_stamp = true;
@@ -63,8 +68,21 @@ static void read_option(unsigned kind, struct bytes b, struct tcp_segment *s)
         read_mptcp(b, s);
 }
 
+/* Nearly all segments have these alone (RFC 7323, appendix A). */
+static bool is_stamp_alone(struct bytes b, struct tcp_segment *s)
+{
+    if (bytes_left(&b) != STAMP_ALONE_BYTES || bytes_be32(&b) != STAMP_ALONE)
+        return false;
+    s->has_stamp = true;
+    s->stamp = bytes_be32(&b);
+    s->echo = bytes_be32(&b);
+    return true;
+}
+
 static void read_options(struct bytes b, struct tcp_segment *s)
 {
+    if (is_stamp_alone(b, s))
+        return;
     while (bytes_left(&b)) {
         unsigned kind = bytes_u8(&b);
         if (kind == OPTION_END)
