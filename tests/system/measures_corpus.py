@@ -50,7 +50,7 @@ class Connection:
     """As tshark's segments add up."""
 
     def __init__(self):
-        self.ends, self.captures, self.waits, self.asked, self.syn_ns, self.answer, self.handshake = {}, set(), [], None, None, 0, 0
+        self.ends, self.captures, self.waits, self.asked, self.syn_ns, self.answer, self.handshake = {}, set(), [], None, None, None, None
 
     def end(self, who):
         return self.ends.setdefault(who, End())
@@ -63,6 +63,9 @@ class Connection:
             end.sums["retrans_bytes"] += s.length
         if s.flags & SYN:
             self.take_syn(end, s)
+        if s.flags & (SYN | ACK) == ACK and self.syn_ns is not None and self.handshake is None:
+            self.handshake = max(0, s.time_ns - self.syn_ns)
+            assert s.initial_rtt in (0, self.handshake), (s.initial_rtt, self.handshake)
         if s.flags & ACK and other.timed and not before(s.ack, other.timed[0]):
             other.rtts.append(max(0, s.time_ns - other.timed[1]))
             other.timed = None
@@ -79,7 +82,7 @@ class Connection:
         end.syn = end.syn or {"initial_seq": s.seq, "mss": s.mss, "window_scale": s.scale, "sack": s.sack}
         if not s.flags & ACK:
             self.syn_ns = s.time_ns
-        elif self.syn_ns is not None and not self.answer:
+        elif self.syn_ns is not None and self.answer is None:
             self.answer = max(0, s.time_ns - self.syn_ns)
 
     def take_turn(self, originator, now):
@@ -153,7 +156,6 @@ def theirs(batch, flows):
             except ValueError:  # several headers in one packet
                 odd.add(key)
                 continue
-            connection.handshake = s.initial_rtt if s.initial_rtt > 0 else connection.handshake
             connection.segment(*ends, s, flows[key][0]["client"])
     return connections, odd
 
@@ -211,8 +213,6 @@ def wanted(row, connection):
             yield "%s.%d" % (column, i), row.get("%s.%d" % (column, i), 0), other.get(column, 0)
     other = connection.both()
     for column in OF_BOTH:
-        if column == "handshake" and not connection.handshake:
-            continue  # tshark says it only beside other findings
         yield column, row.get(column, 0), other.get(column, 0)
 
 
