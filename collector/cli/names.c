@@ -225,26 +225,32 @@ void names_free(struct net_name *names, uint32_t count)
     free(names);
 }
 
+static int no_memory_for_names(struct error *e)
+{
+    return error_set(e, ERROR_MEMORY, "no memory for the filter's names");
+}
+
 int names_for_filter(const struct net_name *names, uint32_t count, struct filter_name **out, struct error *e)
 {
     struct filter_name *list = calloc(count + 1u, sizeof *list);
-    for (uint32_t i = 0; list && i < count; i++) {
+    *out = NULL;
+    if (!list)
+        return no_memory_for_names(e);
+    for (uint32_t i = 0; i < count; i++) {
         struct filter_address *a = calloc(names[i].address_count + 1u, sizeof *a);
         if (!a) {
             names_for_filter_free(list, i);
-            list = NULL;
-            break;
+            return no_memory_for_names(e);
         }
         for (uint32_t k = 0; k < names[i].address_count; k++) {
             const struct net_address *from = &names[i].addresses[k];
             a[k] = (struct filter_address){.family = from->family, .from_ns = from->from_ns, .to_ns = from->to_ns};
             memcpy(a[k].addr, from->addr, sizeof a[k].addr);
         }
-        list[i] = /* cppcheck-suppress nullPointerRedundantCheck ; looked at by the loop */
-            (struct filter_name){names[i].name, a, names[i].address_count};
+        list[i] = (struct filter_name){names[i].name, a, names[i].address_count};
     }
     *out = list;
-    return list ? 0 : error_set(e, ERROR_MEMORY, "no memory for the filter's names");
+    return 0;
 }
 
 void names_for_filter_free(struct filter_name *names, uint32_t count)

@@ -279,7 +279,7 @@ static int store_awaited(struct group *g, struct stream *t, struct store_part *p
 {
     struct partition *p = stream_front(t)->partition;
     struct portion *portion = NULL;
-    struct head_row row;
+    struct head_row row = {0};
     struct error why = ERROR_INIT;
     int r = touch(g, p, &why);
     if (!r)

@@ -194,10 +194,9 @@ static void say(const struct audit_walk *w, struct audit_report *report)
 static int verify_folder(int dirfd, const char *folder, struct audit_walk *w, struct audit_report *report,
                          struct error *e)
 {
-    struct audit_head noted;
     bool there = false, written = fs_lock_held(dirfd, AUDIT_LOCK);
-    int r = audit_head_read(dirfd, &noted, &there, e);
-    w->must[0] = &noted;
+    int r = audit_head_read(dirfd, &report->noted, &there, e);
+    w->must[0] = &report->noted;
     if (r == 0)
         r = walk_all(w, dirfd, e);
     if (r == 0 && !there && !w->any && faccessat(dirfd, AUDIT_CURRENT, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
@@ -208,7 +207,6 @@ static int verify_folder(int dirfd, const char *folder, struct audit_walk *w, st
     if (r == 0)
         r = audit_walk_end(w, e);
     say(w, report);
-    report->noted = noted;
     report->written = written;
     return r;
 }

@@ -320,7 +320,7 @@ static int block_item(struct pcapng_reader *r, struct pcapng_block *k, struct pc
 
 int pcapng_reader_next(struct pcapng_reader *r, struct pcapng_item *item, struct error *e)
 {
-    struct pcapng_block k;
+    struct pcapng_block k = {0};
     if (r->error.code) {
         if (e)
             *e = r->error;

@@ -49,7 +49,8 @@ int net_split(const char *address, char host[HOST_SIZE], uint16_t *port, struct 
 /* One who comes by IPv4 to a socket of IPv6 (RFC 4291, 2.5.5.2: "::ffff:10.0.0.1") is who he is by IPv4. */
 static void unmap(struct sockaddr_storage *a)
 {
-    const struct sockaddr_in6 v6 = *(const struct sockaddr_in6 *)(const void *)a;
+    struct sockaddr_in6 v6;
+    memcpy(&v6, a, sizeof v6);
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = v6.sin6_port};
     if (a->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr))
         return;
