@@ -58,7 +58,8 @@ int error_set(struct error *e, int code, const char *fmt, ...) __attribute__((fo
  * become ERROR_FULL, ENOMEM becomes ERROR_MEMORY, ENOENT ERROR_NOT_FOUND, EEXIST ERROR_EXISTS, all else ERROR_SYSTEM. */
 int error_sys(struct error *e, int sys, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-#ifdef __clang_analyzer__ /* it sees one file at a time: what it should know of the functions above */
+/* What those who judge one file at a time (tests/lint) should know of the functions above. */
+#if defined(__clang_analyzer__) || defined(FLEETDUMP_ANALYZER)
 #define error_set(e, code, ...) (error_set(e, code, __VA_ARGS__), (code))
 #define error_sys(e, sys, ...)  (error_sys(e, sys, __VA_ARGS__), ERROR_SYSTEM)
 #endif
