@@ -283,7 +283,8 @@ static const struct argp_option approve_options[] = {
 };
 static const struct argp_option revoke_options[] = {
     {"user", OPTION_USER, NULL, 0, "NAME is a user, no host", 1},
-    {"serial", OPTION_SERIAL, "SERIAL", 0, "one certificate alone", 1},
+    {"serial", OPTION_SERIAL, "SERIAL", 0,
+     "the certificate of this number, and those of its key: that it renewed, or that renewed it", 1},
     {"force", OPTION_FORCE, NULL, 0, "also a name that was never heard of", 1},
     {0},
 };

@@ -8,7 +8,8 @@
  *
  * A revocation is in the catalog before it is answered, then in memory, where each hello asks for it; sessions that it
  * means are closed at once. What it means: all certificates of a name that were made before it (those made later begin
- * later), and its approvals; or one by its serial number.
+ * later), and its approvals; or, by its serial number, one and those of the same key: that it renewed, or that renewed it.
+ * (Of one that was not made here the key is unknown: it alone.)
  *
  * A session ends with its certificate, unless that was renewed on it or on another of the same key.
  *

@@ -134,6 +134,8 @@ void enroll_admin_approve(struct admin_call *c)
 
 struct revoking {
     struct store_revocation v;
+    struct enroll_key key; /* by serial number */
+    struct identity by_whom;
     bool force;
     char name[HEAD_NAME_MAX + 1], serial[STORE_SERIAL_MAX + 2], by[HEAD_NAME_MAX + 1];
 };
@@ -149,13 +151,56 @@ static int include_newest(struct revoking *r, struct store *s, struct error *e)
     return code;
 }
 
+static int revoke_name(struct revoking *r, struct store *s, struct error *e)
+{
+    int code = r->force ? 0 : enroll_check_known(s, r->v.kind, r->name, e);
+    if (code == 0)
+        code = include_newest(r, s, e);
+    return code ? code : store_revoke(s, &r->v, e);
+}
+
+/* Whoever does it by mistake has no way back but local root's. */
+static int refuse_himself(struct error *e)
+{
+    return error_set(e, ERROR_REFUSED, "nobody revokes himself: another administrator can");
+}
+
+static bool is_own_key(const struct revoking *r)
+{
+    return enroll_key_is(&r->key, r->by_whom.kind, r->by_whom.name, r->by_whom.key_sha256);
+}
+
+static struct store_revocation of_serial(const struct revoking *r, size_t i)
+{
+    struct store_revocation v = r->v;
+    v.serial = r->key.serials[i];
+    return v;
+}
+
+/* A certificate and its renewals: each is as good as the other. */
+static int revoke_key(struct revoking *r, struct store *s, struct error *e)
+{
+    int code = enroll_key_find(&r->key, s, r->serial, e);
+    if (code == 0 && is_own_key(r))
+        code = refuse_himself(e);
+    for (size_t i = 0; code == 0 && i < r->key.count; i++) {
+        const struct store_revocation v = of_serial(r, i);
+        code = store_revoke(s, &v, e);
+    }
+    return code;
+}
+
 static int revoke_work(struct admin_call *c, struct store *s, struct error *e)
 {
     struct revoking *r = c->context;
-    int code = r->serial[0] || r->force ? 0 : enroll_check_known(s, r->v.kind, r->name, e);
-    if (code == 0 && !r->serial[0])
-        code = include_newest(r, s, e);
-    return code ? code : store_revoke(s, &r->v, e);
+    return r->serial[0] ? revoke_key(r, s, e) : revoke_name(r, s, e);
+}
+
+static void revoking_free(struct revoking *r)
+{
+    if (r)
+        enroll_key_free(&r->key);
+    free(r);
 }
 
 /* Who was approved and did not come for the certificate yet is not any more; the store does so with tokens. */
@@ -189,21 +234,47 @@ static unsigned close_revoked(struct server *server)
     return closed;
 }
 
+/* A connection may have begun with one that the catalog has forgotten since: its renewals kept it open. */
+static int add_forgotten(struct enroll *en, const struct revoking *r, struct error *e)
+{
+    int code = 0;
+    for (const struct session *s = en->server->sessions; s && code == 0; s = s->next) {
+        const struct identity *who = session_identity(s);
+        struct store_revocation v = r->v;
+        v.serial = who->serial;
+        if (enroll_key_is(&r->key, who->kind, who->name, who->key_sha256) && enroll_judge(en, who, NULL) == 0)
+            code = enroll_add_revoked(en, &v, e);
+    }
+    return code;
+}
+
+static int add_revoked(struct enroll *en, const struct revoking *r, struct error *e)
+{
+    int code = 0;
+    if (!r->serial[0])
+        return enroll_add_revoked(en, &r->v, e);
+    for (size_t i = 0; code == 0 && i < r->key.count; i++) {
+        const struct store_revocation v = of_serial(r, i);
+        code = enroll_add_revoked(en, &v, e);
+    }
+    return code ? code : add_forgotten(en, r, e);
+}
+
 static void revoked(struct admin_call *c, int result, const struct error *e)
 {
     struct revoking *r = c->context;
     struct error why = ERROR_INIT;
-    int added = result ? result : enroll_add_revoked(c->server->enroll, &r->v, &why);
+    int added = result ? result : add_revoked(c->server->enroll, r, &why);
     if (added) {
         admin_fail(c, result ? e : &why);
-        free(r);
+        revoking_free(r);
         return;
     }
     void_approvals(c->server->enroll, &r->v);
     const char *what = r->serial[0] ? r->serial : r->name;
     log_info("%s was revoked by %s", what, r->by);
     admin_answer(c, json_pack("{s:s, s:i}", "revoked", what, "sessions", (int)close_revoked(c->server)));
-    free(r);
+    revoking_free(r);
 }
 
 /* Also as other programs write it ("0A:1B"): here it is known without zeros in front, in lower case. */
@@ -235,14 +306,13 @@ static int read_name(const struct admin_call *c, struct revoking *r, struct erro
     return identity_check_name(name, e);
 }
 
-/* Whoever does it by mistake has no way back but local root's. */
 static int check_other(const struct admin_call *c, const struct revoking *r, struct error *e)
 {
     const struct identity *who = session_identity(c->session);
     if (who->kind != IDENTITY_USER || !(r->serial[0] ? strcmp(r->serial, who->serial) == 0
                                                      : r->v.kind == IDENTITY_USER && strcmp(r->name, who->name) == 0))
         return 0;
-    return error_set(e, ERROR_REFUSED, "nobody revokes himself: another administrator can");
+    return refuse_himself(e);
 }
 
 void enroll_admin_revoke(struct admin_call *c)
@@ -256,10 +326,11 @@ void enroll_admin_revoke(struct admin_call *c)
     if (code == 0)
         code = check_other(c, r, &e);
     if (code) {
-        free(r);
+        revoking_free(r);
         admin_fail(c, &e);
         return;
     }
+    r->by_whom = *session_identity(c->session);
     snprintf(r->by, sizeof r->by, "%s", who_asks(c));
     r->v.name = r->name;
     r->v.serial = r->serial;

@@ -166,10 +166,13 @@ static void worked(void *owner, int result, const struct error *e)
     a->enroll->asking--;
     if (a->guessed_wrong && a->has_from)
         guesses_wrong(&a->enroll->guesses, &a->from, clock_mono_ns());
+    struct error late = ERROR_INIT;
     if (result == 0 && a->role[0])
         rights_user_at_least(a->enroll->server->rights, a->made.name, rights_role_named(a->role));
     if (result) /* also if nobody hears it: it is noted */
         refuse(s, e);
+    else if (a->how == BY_RENEWAL && enroll_judge(a->enroll, &a->who, &late)) /* meanwhile: it stays here */
+        refuse(s, &late);
     else
         grant(a);
     buffer_free(&a->certificate);

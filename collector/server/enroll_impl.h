@@ -53,6 +53,18 @@ uint64_t enroll_earliest(struct enroll *en, uint8_t kind, const char *name);
  * nearest that there is. On the store's thread. */
 MUST_CHECK int enroll_check_known(struct store *store, uint8_t kind, const char *name, struct error *e);
 
+/* enroll_key.c: the serial numbers of certificates of one key and name, which are renewals of each other. The first is the one that was asked for, and the
+ * only one if it was not made here (`of` is empty then). Begins zeroed. */
+struct enroll_key {
+    struct store_credential of;
+    char (*serials)[IDENTITY_SERIAL_MAX + 1];
+    size_t count;
+};
+MUST_CHECK int enroll_key_find(struct enroll_key *k, struct store *store, const char *serial,
+                               struct error *e); /* on the store's thread */
+bool enroll_key_is(const struct enroll_key *k, uint8_t kind, const char *name, const uint8_t key_sha256[32]);
+void enroll_key_free(struct enroll_key *k);
+
 /* enroll_labels.c: "role=web" each -> "role=web,dc=fra"; checked. */
 MUST_CHECK int enroll_join_labels(const char *const *labels, size_t count, char out[STORE_LABELS_MAX + 1],
                                   struct error *e);

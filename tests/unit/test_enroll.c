@@ -4,6 +4,7 @@
  */
 #include "collector/server/enroll_impl.h"
 #include "collector/server/given_labels.h"
+#include "collector/server/rights.h"
 #include "collector/server/trail.h"
 #include "common/net/reach.h"
 #include "common/packet/packet.h"
@@ -19,12 +20,13 @@
 
 /* Connections are not encrypted here: the certificate of clients is pretended. */
 static struct identity pretended;
+static const struct session *pretends; /* whose; NULL: of all */
 
 const struct identity *__wrap_session_identity(const struct session *s);
 const struct identity *__wrap_session_identity(const struct session *s)
 {
     static const struct identity nobody;
-    return s->role == ROLE_CLIENT ? &pretended : &nobody;
+    return s->role == ROLE_CLIENT && (!pretends || pretends == s) ? &pretended : &nobody;
 }
 
 static void write_pem(struct world *w, const char *name, const struct buffer *pem)
@@ -36,6 +38,7 @@ static void write_pem(struct world *w, const char *name, const struct buffer *pe
 static int set_up(void **state)
 {
     pretended = (struct identity){.kind = IDENTITY_NONE};
+    pretends = NULL;
     world_set_up(state);
     struct world *w = *state;
     struct buffer key = {0}, root = {0};
@@ -447,6 +450,106 @@ static void revoke_it(struct peer *admin, const char *json)
         fail_msg("%s: %s", json, admin->text);
 }
 
+static int newest_serial(void *context, const struct store_credential *c)
+{
+    memcpy(context, c->serial, sizeof c->serial);
+    return 0;
+}
+
+/* ann has a connection that began with certificate "ab", which was renewed on it: the serial of that. */
+static struct peer *ann_renews(struct world *w, bool old_is_known, char renewal[STORE_SERIAL_MAX + 1])
+{
+    struct ca_request wish;
+    struct store_reader *reader = NULL;
+    uint64_t now_ns = clock_wall_ns();
+    char *request = new_request(IDENTITY_USER, "ann");
+    struct peer *ann = peer_client(w);
+    pretends = session_of(w);
+    assert_int_equal(ca_read_request(ca_text_string(request), &wish, NULL), 0);
+    struct store_credential old = {
+        .serial = "ab", .kind = IDENTITY_USER, .name = "ann", .made_ns = 1, .not_after_ns = now_ns + 3600 * NS_PER_S};
+    pretended = (struct identity){.kind = IDENTITY_USER,
+                                  .name = "ann",
+                                  .serial = "ab",
+                                  .not_before_ns = now_ns - 7200 * NS_PER_S,
+                                  .not_after_ns = now_ns + 3600 * NS_PER_S};
+    memcpy(pretended.key_sha256, wish.key_sha256, sizeof wish.key_sha256);
+    memcpy(old.key_sha256, wish.key_sha256, sizeof wish.key_sha256);
+    if (old_is_known)
+        assert_int_equal(store_credential_put(w->server.store, &old, NULL, NULL), 0);
+    assert_int_equal(renew(ann, request), 0);
+    assert_int_equal(store_reader_open(w->server.store, &reader, NULL), 0);
+    assert_int_equal(store_each_credential(reader, newest_serial, renewal, NULL), 0);
+    store_reader_close(reader);
+    free(request);
+    return ann;
+}
+
+static void revoke_serial(struct peer *admin, const char *serial)
+{
+    char json[100];
+    snprintf(json, sizeof json, "{\"serial\": \"%s\"}", serial);
+    revoke_it(admin, json);
+}
+
+/* Whichever of them is named, and whichever the connection began with. */
+static void check_renewed_is_revoked(struct world *w, bool old_is_known, bool by_old)
+{
+    char renewal[STORE_SERIAL_MAX + 1];
+    struct peer *ann = ann_renews(w, old_is_known, renewal), *admin = peer_client(w);
+    struct identity other_key = pretended, renewed = pretended;
+    other_key.key_sha256[0] ^= 1;
+    snprintf(other_key.serial, sizeof other_key.serial, "cd");
+    snprintf(renewed.serial, sizeof renewed.serial, "%s", renewal);
+    revoke_serial(admin, by_old ? "ab" : renewal);
+    UNTIL(w, ann->closes);
+    assert_non_null(strstr(ann->text, "was revoked"));
+    assert_int_equal(admin->closes, 0);
+    assert_int_equal(enroll_judge(w->server.enroll, &pretended, NULL), ERROR_REFUSED);
+    assert_int_equal(enroll_judge(w->server.enroll, &renewed, NULL), ERROR_REFUSED);
+    assert_int_equal(enroll_judge(w->server.enroll, &other_key, NULL), 0);
+}
+
+static void a_renewal_is_revoked_with_what_it_renewed(void **state)
+{
+    check_renewed_is_revoked(*state, true, true);
+}
+
+static void what_was_renewed_is_revoked_with_its_renewal(void **state)
+{
+    check_renewed_is_revoked(*state, true, false);
+}
+
+static void a_connection_that_began_with_one_long_forgotten_ends_too(void **state)
+{
+    check_renewed_is_revoked(*state, false, false);
+}
+
+static void revocations_by_serial_stay_after_a_restart(void **state)
+{
+    struct world *w = *state;
+    char renewal[STORE_SERIAL_MAX + 1];
+    (void)ann_renews(w, true, renewal);
+    revoke_serial(peer_client(w), renewal);
+    pretends = NULL;
+    world_stop(w);
+    world_start(w);
+    assert_int_equal(enroll_judge(w->server.enroll, &pretended, NULL), ERROR_REFUSED);
+}
+
+static void nobody_revokes_his_own_renewal(void **state)
+{
+    struct world *w = *state;
+    char renewal[STORE_SERIAL_MAX + 1], json[100];
+    struct peer *ann = ann_renews(w, true, renewal);
+    assert_int_equal(peer_admin(ann, ADMIN_USER_ADD, "{}"), ERROR_REFUSED); /* no administrator yet */
+    rights_user_at_least(w->server.rights, "ann", RIGHTS_ADMIN);
+    snprintf(json, sizeof json, "{\"serial\": \"%s\"}", renewal);
+    assert_int_equal(peer_admin(ann, ADMIN_REVOKE, json), ERROR_REFUSED);
+    assert_non_null(strstr(ann->text, "nobody revokes himself"));
+    assert_int_equal(enroll_judge(w->server.enroll, &pretended, NULL), 0);
+}
+
 /* What is made after the first begins behind it, so after the second, which comes in the same second. */
 static void a_name_may_be_revoked_twice_in_a_second(void **state)
 {
@@ -589,6 +692,11 @@ int main(void)
         TEST(renewals_are_few),
         TEST(a_session_ends_with_its_certificate),
         TEST(a_name_may_be_revoked_twice_in_a_second),
+        TEST(a_renewal_is_revoked_with_what_it_renewed),
+        TEST(what_was_renewed_is_revoked_with_its_renewal),
+        TEST(a_connection_that_began_with_one_long_forgotten_ends_too),
+        TEST(revocations_by_serial_stay_after_a_restart),
+        TEST(nobody_revokes_his_own_renewal),
         TEST(who_is_removed_has_no_token_left),
         TEST(a_revocation_takes_approvals_along),
         TEST(a_serial_number_is_known_however_it_is_written),
