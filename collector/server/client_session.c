@@ -453,14 +453,24 @@ static void on_command(struct session *s, const struct message_command *m)
     orders_command(s->server->orders, s, &c);
 }
 
+static void refuse_request(struct session *s, const struct message *m, const struct error *e)
+{
+    log_warn("%s at %s: refused: %s", session_identity(s)->name, s->peer, e->text);
+    note_refused(s, m, e);
+    done_at_once(s, e);
+}
+
 static void dispatch(struct session *s, const struct message *m, struct rights_grant *grant)
 {
+    struct error e = ERROR_INIT;
     if (m->type == MESSAGE_COMMAND)
         on_command(s, &m->command);
     else if (m->type == MESSAGE_ADMIN)
         admin_message(s, &m->admin);
     else if (m->query.kind == QUERY_ORDERS)
         on_orders(s, &m->query, grant);
+    else if (session_check_questions(s, &e))
+        refuse_request(s, m, &e);
     else
         on_query(s, &m->query, grant);
 }
@@ -474,9 +484,7 @@ void client_session_message(struct session *s, const struct message *m)
     } else if (s->query || s->commanding) {
         session_refuse(s, ERROR_BUSY, "one question at a time on a connection");
     } else if (rights_judge(s, m, &grant, &e)) {
-        log_warn("%s at %s: refused: %s", session_identity(s)->name, s->peer, e.text);
-        note_refused(s, m, &e);
-        done_at_once(s, &e);
+        refuse_request(s, m, &e);
     } else {
         dispatch(s, m, &grant);
         rights_grant_free(&grant);

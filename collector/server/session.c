@@ -211,7 +211,7 @@ static void greet(struct session *s, const struct message *m)
     }
     if (!may_say(s, h))
         return;
-    if (enroll_judge(s->server->enroll, session_identity(s), &e)) {
+    if (enroll_judge(s->server->enroll, session_identity(s), &e) || session_check_share(s, &e)) {
         session_refuse(s, e.code, e.text);
         return;
     }

@@ -14,6 +14,11 @@
 
 #define BODY_BYTES_MAX (128u << 20) /* of one body */
 
+/* Nobody keeps the others out: with his certificates a user has at most this part (a whole one at least) of max_sessions and of max_queries at
+ * once, and an agent, which needs two, so many connections. Beyond them: ERROR_BUSY. Where nobody is known, all are alike. */
+#define SESSIONS_SHARE 4u
+#define SESSIONS_AGENT 8u
+
 struct query_task;
 
 /* What all sessions share. */
@@ -92,6 +97,12 @@ void session_send(struct session *s, const struct message *m);
 
 /* Who it is, by its certificate; never NULL (IDENTITY_NONE). */
 const struct identity *session_identity(const struct session *s);
+
+/* session_share.c: whether it is somebody's, by name, and is not being closed; whether whose it is may have one more connection, or
+ * question (ERROR_BUSY). */
+bool session_is_of(const struct session *s, uint8_t kind, const char *name);
+MUST_CHECK int session_check_share(const struct session *s, struct error *e);
+MUST_CHECK int session_check_questions(const struct session *s, struct error *e);
 
 /* A job or question that referred to the session is over. */
 void session_unref(struct session *s);

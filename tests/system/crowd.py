@@ -82,6 +82,7 @@ def main():
     with fleet.Fleet(tls=True) as system:
         system.stop_collector()
         system.config["partition"] = "1s"
+        system.config["max_queries"] = 64  # all readers are one user, who may ask a quarter of them
         system.start_collector()
         enough = threading.Event()
         readers = [Reader(system, enough, *q) for q in questions(system)]

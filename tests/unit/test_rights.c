@@ -1,22 +1,46 @@
 /*
  * Who may ask for what: a walk over the table of requests, every role and targets within and outside of bounds, by real messages to a real collector; and what bounds do to lists and
- * commands. Here certificates are only pretended: session_identity is wrapped.
+ * commands; how much one may have at once. Here certificates are only pretended: session_identity is wrapped; and questions may take for ever: query_run, too.
  */
+#include "collector/query/query.h"
 #include "collector/server/rights.h"
 #include "tests/unit/server_support.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct identity pretended, of_one;
 static const struct session *one; /* is somebody else: of_one */
+static bool all_are;              /* pretended, also before it is known what they are */
+static bool endless;              /* questions are answered until they are cancelled */
 
 const struct identity *__wrap_session_identity(const struct session *s);
 const struct identity *__wrap_session_identity(const struct session *s)
 {
     static const struct identity nobody;
-    return s == one ? &of_one : s->role == ROLE_CLIENT ? &pretended : &nobody;
+    return s == one ? &of_one : all_are || s->role == ROLE_CLIENT ? &pretended : &nobody;
+}
+
+void __real_query_run(struct store *s, const struct message_query *q, const struct query_bounds *bounds,
+                      const struct query_live *live, const struct query_sink *sink, const atomic_bool *cancel,
+                      struct query_outcome *out);
+void __wrap_query_run(struct store *s, const struct message_query *q, const struct query_bounds *bounds,
+                      const struct query_live *live, const struct query_sink *sink, const atomic_bool *cancel,
+                      struct query_outcome *out);
+void __wrap_query_run(struct store *s, const struct message_query *q, const struct query_bounds *bounds,
+                      const struct query_live *live, const struct query_sink *sink, const atomic_bool *cancel,
+                      struct query_outcome *out)
+{
+    if (!endless) {
+        __real_query_run(s, q, bounds, live, sink, cancel, out);
+        return;
+    }
+    out->code = sink->write(sink->context, "begins", 6, true, NULL);
+    while (!atomic_load(cancel))
+        usleep(1000);
+    out->code = ERROR_CANCELLED;
 }
 
 static void be(uint8_t kind, const char *name)
@@ -355,9 +379,104 @@ static void a_removed_user_is_disconnected(void **state)
     assert_non_null(p->stream);
 }
 
+/* ------------------------------------------------------------------ how much one may have at once */
+
+/* Connects as whoever is pretended: whether it is let in. */
+static bool is_let_in(struct world *w, struct peer **out)
+{
+    *out = peer_client(w);
+    return (*out)->stream != NULL;
+}
+
+static size_t open_sessions(const struct world *w)
+{
+    size_t n = 0;
+    for (const struct session *s = w->server.sessions; s; s = s->next)
+        n += s->stream != NULL;
+    return n;
+}
+
+static void a_user_has_a_part_of_all_connections(void **state)
+{
+    struct world *w = *state;
+    struct peer *p, *other = peer_client(w);
+    one = w->server.sessions;
+    of_one = (struct identity){.kind = IDENTITY_USER, .name = "bob"};
+    w->config.max_sessions = 2 * SESSIONS_SHARE;
+    all_are = true;
+    be(IDENTITY_USER, "ann");
+    assert_true(is_let_in(w, &p) && is_let_in(w, &p));
+    struct peer *last = p;
+    assert_false(is_let_in(w, &p));
+    assert_non_null(strstr(p->text, "user ann has 2 connections already, which is the most that one user may have"));
+    peer_leave(last);
+    UNTIL(w, open_sessions(w) == 2); /* the other's, and one of ann */
+    assert_true(is_let_in(w, &p));
+    assert_non_null(other->stream);
+    be(IDENTITY_NONE, "");
+    assert_int_equal(peer_admin(other, ADMIN_USER_LIST, ""), ERROR_REFUSED); /* bob is none */
+}
+
+static void an_agent_has_a_handful_of_connections(void **state)
+{
+    struct world *w = *state;
+    struct peer *p;
+    all_are = true;
+    be(IDENTITY_AGENT, "web-1");
+    for (unsigned i = 0; i < SESSIONS_AGENT; i++)
+        assert_true(is_let_in(w, &p));
+    assert_false(is_let_in(w, &p));
+    assert_non_null(strstr(p->text, "agent web-1 has 8 connections already"));
+}
+
+static void where_nobody_is_known_there_are_no_parts(void **state)
+{
+    struct world *w = *state;
+    struct peer *p;
+    w->config.max_sessions = 1;
+    for (unsigned i = 0; i < 2 * SESSIONS_AGENT - 4; i++)
+        assert_true(is_let_in(w, &p));
+}
+
+static void ask_without_end(struct peer *p)
+{
+    struct message m = {.type = MESSAGE_QUERY,
+                        .query = {.kind = QUERY_FLOWS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX}};
+    endless = true;
+    buffer_clear(&p->result);
+    peer_send(p, &m);
+    UNTIL(p->world, p->result.len == 6);
+}
+
+static void a_user_asks_a_part_of_all_questions_at_once(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w), *other = peer_client(w);
+    const struct message_query q = {.kind = QUERY_FLOWS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
+    one = w->server.sessions;
+    of_one = (struct identity){.kind = IDENTITY_USER, .name = "bob"};
+    add_user(admin, "{\"name\":\"ann\",\"role\":\"viewer\"}");
+    add_user(admin, "{\"name\":\"bob\",\"role\":\"viewer\"}");
+    w->config.max_queries = 2 * SESSIONS_SHARE;
+    be(IDENTITY_USER, "ann");
+    ask_without_end(peer_client(w));
+    ask_without_end(peer_client(w));
+    struct peer *third = peer_client(w);
+    assert_int_equal(peer_ask(third, &q), ERROR_BUSY);
+    assert_non_null(strstr(third->text, "2 questions of ann are being answered"));
+    endless = false;
+    assert_int_equal(peer_ask(other, &q), 0); /* bob's */
+    be(IDENTITY_NONE, "");
+    assert_int_equal(peer_admin(admin, ADMIN_AUDIT, "{\"event\": \"refused\"}"), 0);
+    json_t *audit = peer_manifest(admin);
+    assert_int_equal(json_array_size(json_object_get(audit, "lines")), 1);
+    json_decref(audit);
+}
+
 static int set_up(void **state)
 {
     one = NULL;
+    all_are = endless = false;
     be(IDENTITY_NONE, "");
     return world_set_up(state);
 }
@@ -376,6 +495,10 @@ int main(void)
         TEST(users_are_checked_when_they_are_added),
         TEST(changes_hold_at_once_and_after_a_restart),
         TEST(a_removed_user_is_disconnected),
+        TEST(a_user_has_a_part_of_all_connections),
+        TEST(an_agent_has_a_handful_of_connections),
+        TEST(where_nobody_is_known_there_are_no_parts),
+        TEST(a_user_asks_a_part_of_all_questions_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
