@@ -45,7 +45,8 @@ struct query_task {
     struct piece *first, **last;
     size_t queued;
     atomic_bool cancel;
-    bool late; /* cancelled by the deadline */
+    bool late;    /* cancelled by the deadline */
+    bool lowered; /* cancelled, since he who asked has fewer rights now: nothing more of the answer is sent */
     bool finished;
     struct query_outcome outcome;
 };
@@ -179,11 +180,24 @@ static void send_done(struct query_task *t)
     session_send(t->session, &m);
 }
 
+static void say_lowered(struct query_outcome *o)
+{
+    free(o->manifest);
+    o->manifest = NULL;
+    o->code = ERROR_REFUSED;
+    snprintf(
+        o->text, sizeof o->text,
+        "the rights of who asked were lowered while the question was being answered, and what came is not all of it: "
+        "ask again");
+}
+
 static void finish(struct query_task *t)
 {
     struct session *s = t->session;
     if (t->threaded)
         uv_thread_join(&t->thread);
+    if (t->lowered)
+        say_lowered(&t->outcome);
     note_query(s, &t->held.query, &t->grant.bounds, &t->outcome);
     if (s->stream)
         send_done(t);
@@ -213,13 +227,13 @@ static struct piece *take_piece(struct query_task *t, bool *finished)
 static void pump(struct query_task *t)
 {
     bool finished = false;
-    while (!t->session->stream || stream_queued(t->session->stream) < STREAM_QUEUE_HIGH) {
+    while (!t->session->stream || t->lowered || stream_queued(t->session->stream) < STREAM_QUEUE_HIGH) {
         struct piece *p = take_piece(t, &finished);
         if (!p)
             break;
         struct message m = {.type = MESSAGE_RESULT,
                             .result = {.data = p->data, .length = p->length, .end_of_block = p->end_of_block}};
-        if (t->session->stream)
+        if (t->session->stream && !t->lowered)
             session_send(t->session, &m);
         free(p);
     }
@@ -251,6 +265,34 @@ static void cancel(struct query_task *t)
     fresh_cancel(t->fresh);
     t->fresh = NULL;
     finish_without(t, ERROR_CANCELLED, "the query was cancelled");
+}
+
+static void cut_short(struct query_task *t)
+{
+    bool has_thread = !t->fresh;
+    t->lowered = true;
+    cancel(t);
+    if (has_thread) /* it may be over already */
+        pump(t);
+}
+
+static bool may_still(const struct session *s)
+{
+    struct error e = ERROR_INIT;
+    struct rights_grant grant;
+    int r = rights_judge(s, &s->query->held, &grant, &e);
+    if (r == 0)
+        rights_grant_free(&grant);
+    return r == 0;
+}
+
+void client_session_lowered(struct server *server, const char *name, bool bounds)
+{
+    for (struct session *s = server->sessions, *next; s; s = next) {
+        next = s->next;
+        if (s->query && session_is_of(s, IDENTITY_USER, name) && (bounds || !may_still(s)))
+            cut_short(s->query);
+    }
 }
 
 static void on_deadline(uv_timer_t *timer)

@@ -235,6 +235,31 @@ static int put_work(struct admin_call *c, struct store *s, struct error *e)
     return r;
 }
 
+static bool is_less(uint64_t now, uint64_t before)
+{
+    return now && (!before || now < before);
+}
+
+static bool is_other_text(const char *now, const char *before)
+{
+    return now && now[0] && strcmp(now, before ? before : "") != 0;
+}
+
+static bool are_other_labels(const struct rights_bounds *now, const struct rights_bounds *before)
+{
+    bool same = now->label_count == before->label_count;
+    for (uint32_t i = 0; same && i < now->label_count; i++)
+        same = strcmp(now->labels[i], before->labels[i]) == 0;
+    return now->label_count && !same;
+}
+
+/* Whether something that the old bounds leave may lie outside of the new ones. */
+static bool are_closer(const struct rights_bounds *now, const struct rights_bounds *before)
+{
+    return are_other_labels(now, before) || is_other_text(now->filter, before->filter) ||
+           is_less(now->snaplen, before->snaplen) || is_less(now->range_ns, before->range_ns);
+}
+
 static void put_done(struct admin_call *c, int result, const struct error *e)
 {
     struct rights *rights = c->server->rights;
@@ -252,7 +277,10 @@ static void put_done(struct admin_call *c, int result, const struct error *e)
     if (p->text[0])
         json_object_set_new(shown, "token", json_string(p->text));
     putting_free(p);
+    const struct rights_user *before = rights_user(rights, u->name);
+    bool closer = before && are_closer(&u->bounds, &before->bounds);
     take_user(rights, u);
+    client_session_lowered(c->server, u->name, closer);
     admin_answer(c, answer);
 }
 

@@ -122,5 +122,7 @@ void agent_session_close(struct session *s);
 void client_session_message(struct session *s, const struct message *m);
 void client_session_drain(struct session *s);
 void client_session_close(struct session *s);
+/* A user's rights were changed: ends his questions that he may not ask any more; all, if it was to closer bounds. */
+void client_session_lowered(struct server *server, const char *name, bool bounds);
 
 #endif

@@ -473,6 +473,83 @@ static void a_user_asks_a_part_of_all_questions_at_once(void **state)
     json_decref(audit);
 }
 
+/* ------------------------------------------------------------------ rights that are lowered */
+
+/* ann, an analyst bound to a week, has a question under way; what became of it after that change. */
+static struct peer *asked_before(struct world *w, uint8_t kind, const char *change)
+{
+    struct peer *admin = peer_client(w), *ann = peer_client(w);
+    struct message m = {.type = MESSAGE_QUERY,
+                        .query = {.kind = kind, .until_ns = UINT64_MAX, .link_type = UINT32_MAX}};
+    add_user(admin, "{\"name\":\"ann\",\"role\":\"analyst\",\"range_ns\":600000000000000}");
+    one = w->server.sessions;
+    of_one = (struct identity){.kind = IDENTITY_USER, .name = "ann"};
+    endless = true;
+    peer_send(ann, &m);
+    UNTIL(w, ann->result.len == 6);
+    add_user(admin, change);
+    return ann;
+}
+
+static void check_is_cut(struct world *w, uint8_t kind, const char *change)
+{
+    struct peer *ann = asked_before(w, kind, change);
+    UNTIL(w, ann->dones);
+    assert_int_equal(ann->code, ERROR_REFUSED);
+    assert_non_null(strstr(ann->text, "were lowered while the question was being answered"));
+    assert_int_equal(w->server.queries, 0);
+    assert_int_equal(ann->closes, 0);
+}
+
+static void a_lower_role_ends_what_it_may_not_ask(void **state)
+{
+    check_is_cut(*state, QUERY_PULL, "{\"name\":\"ann\",\"role\":\"viewer\",\"range_ns\":600000000000000}");
+}
+
+static void a_closer_bound_ends_what_is_asked(void **state)
+{
+    static const char *const changes[] = {
+        "{\"name\":\"ann\",\"role\":\"analyst\",\"range_ns\":500000000000000}",
+        "{\"name\":\"ann\",\"role\":\"operator\",\"range_ns\":600000000000000,\"snaplen\":96}",
+        "{\"name\":\"ann\",\"role\":\"analyst\",\"range_ns\":600000000000000,\"filter\":\"port 80\"}",
+        "{\"name\":\"ann\",\"role\":\"analyst\",\"range_ns\":600000000000000,\"labels\":[\"role=web\"]}",
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        check_is_cut(*state, QUERY_FLOWS, changes[i]);
+}
+
+static void a_wider_bound_ends_nothing(void **state)
+{
+    struct world *w = *state;
+    struct peer *ann = asked_before(w, QUERY_PULL, "{\"name\":\"ann\",\"role\":\"operator\"}");
+    world_pass_ms(w, 50);
+    assert_int_equal(ann->dones, 0);
+    assert_int_equal(w->server.queries, 1);
+}
+
+static void what_waits_for_agents_is_ended_too(void **state)
+{
+    struct world *w = *state;
+    struct peer *admin = peer_client(w), *ann = peer_client(w);
+    struct message m = {.type = MESSAGE_QUERY, .query = {.kind = QUERY_FLOWS, .until_ns = UINT64_MAX}};
+    m.query.link_type = UINT32_MAX;
+    m.query.fresh_ms = 30000;
+    one = w->server.sessions;
+    of_one = (struct identity){.kind = IDENTITY_USER, .name = "ann"};
+    add_user(admin, "{\"name\":\"ann\",\"role\":\"viewer\"}");
+    struct peer *web = peer_connect(w, "web-1", "");
+    struct capture_request r = request_of("live", "web-1");
+    assert_int_equal(peer_start(admin, &r, false), 0);
+    UNTIL(w, peer_order(web, "live") >= 0);
+    peer_tell(web, r.id, PHASE_RUNNING, "", 1);
+    web->holds = true;
+    peer_send(ann, &m);
+    UNTIL(w, web->flushes);
+    add_user(admin, "{\"name\":\"ann\",\"role\":\"viewer\",\"filter\":\"port 80\"}");
+    UNTIL(w, ann->dones);
+    assert_int_equal(ann->code, ERROR_REFUSED);
+}
+
 static int set_up(void **state)
 {
     one = NULL;
@@ -499,6 +576,10 @@ int main(void)
         TEST(an_agent_has_a_handful_of_connections),
         TEST(where_nobody_is_known_there_are_no_parts),
         TEST(a_user_asks_a_part_of_all_questions_at_once),
+        TEST(a_lower_role_ends_what_it_may_not_ask),
+        TEST(a_closer_bound_ends_what_is_asked),
+        TEST(a_wider_bound_ends_nothing),
+        TEST(what_waits_for_agents_is_ended_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
