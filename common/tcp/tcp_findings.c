@@ -61,12 +61,14 @@ static void analyze(struct tcp_step *p, bool counts, struct tcp_found *out)
     const struct tcp_segment *s = p->s;
     if (s->flags & TCP_ACK)
         p->other->seen_whole = true;
-    tcp_rules_alone(p);
+    bool ordinary = tcp_rules_find_nothing(p);
+    if (!ordinary)
+        tcp_rules_alone(p);
     if (p->found & TCP_LOST_SEGMENT)
         p->its->seen_whole = false;
     count_duplicates(p, out);
     judge_ack(p);
-    if (s->length > 0 || tcp_takes_number(s))
+    if (!ordinary && (s->length > 0 || tcp_takes_number(s)))
         tcp_rules_again(p);
     remember(p, s->seq + s->length + (counts && tcp_takes_number(s)));
 }

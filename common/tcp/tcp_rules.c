@@ -144,6 +144,13 @@ static const struct rule repeated[] = {
     {0},
 };
 
+bool tcp_rules_find_nothing(const struct tcp_step *p)
+{
+    const struct tcp_segment *s = p->s;
+    return s->seq == p->its->next && s->window && p->other->last_window && tcp_is_plain(s) &&
+           (s->length ? !window_full(p) && !spurious(p) : s->ack != p->its->last_ack);
+}
+
 static void ask(const struct rule *rules, struct tcp_step *p)
 {
     for (const struct rule *r = rules; r->holds; r++)
