@@ -227,7 +227,7 @@ remove() {
         has_systemd && systemctl --quiet disable $service 2>/dev/null
         sed -n 's/^agent //p; s/^unit //p' "$made" 2>/dev/null | while read -r file; do rm -f "$file"; done
         users=$(sed -n 's/^user //p' "$made" 2>/dev/null)
-        rm -f "$conf" "$policy" "$operators"
+        rm -f "$conf" "$policy" "$operators" "$etc/stop"
         rmdir "$etc" 2>/dev/null
         for user in $users; do userdel "$user" 2>/dev/null; done
     fi
