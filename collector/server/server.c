@@ -8,6 +8,7 @@
 #include "collector/server/trail.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
+#include "common/base/ready.h"
 #include "common/net/reach.h"
 #include <fcntl.h>
 #include <signal.h>
@@ -173,6 +174,7 @@ static int begin(struct server *s, struct error *e)
     if (net_reach(s->config->enroll.address, s->config->listen, (uint16_t)listener_port(s->listener), s->reach,
                   sizeof s->reach, NULL))
         s->reach[0] = 0;
+    ready_say();
     code = confine_server(s->config->store.path, s->tls ? &s->config->tls : NULL, e);
     if (code == 0)
         code = ingest_start(s->loop, s->store, session_job_done, &s->ingest, e);

@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,16 @@ def check_users(folder):
     assert "fleetdump-capture" in users
 
 
+def check_ready(folder):
+    """The collector tells systemd that it has started when it takes connections: systemctl returns then, and the next command connects."""
+    path = os.path.join(folder, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(path)
+        told.settimeout(fleet.WAIT_S)
+        with fleet.Fleet(environment={"NOTIFY_SOCKET": path}):
+            assert told.recv(100) == b"READY=1"
+
+
 def main():
     if not shutil.which("systemd-analyze"):
         fleet.skip("systemd-analyze is not there")
@@ -61,6 +72,7 @@ def main():
             check_unit(folder, program, most)
         if os.geteuid() == 0:
             check_users(folder)
+        check_ready(folder)
     finally:
         shutil.rmtree(folder)
 
