@@ -117,7 +117,7 @@ static void take_syn(struct tcp_measures *m, unsigned sender, const struct tcp_s
 
 static void take_handshake(struct tcp_measures *m, const struct tcp_segment *s)
 {
-    if (m->has_syn && !m->has_handshake && (s->flags & (TCP_SYN | TCP_ACK)) == TCP_ACK) {
+    if (m->has_syn && !m->has_handshake && (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK) {
         m->has_handshake = true;
         m->handshake_ns = since(s->time_ns, m->syn_ns);
     }

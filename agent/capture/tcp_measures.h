@@ -48,7 +48,7 @@ struct tcp_measures {
     /* Of the whole connection; once known it stays */
     struct tcp_syn syn[2];
     bool has_handshake, has_syn_answer;
-    uint64_t handshake_ns;  /* from the latest SYN to the first ACK without SYN */
+    uint64_t handshake_ns;  /* from the latest SYN to the first ACK without SYN and RST */
     uint64_t syn_answer_ns; /* from the latest SYN to the first SYN+ACK */
 
     bool has_syn, asked;

@@ -31,7 +31,7 @@ NOT_NEW = ("retransmission", "out_of_order", "keep_alive", "zero_window_probe")
 FIELDS = """frame.number frame.time_epoch tcp.seq_raw tcp.nxtseq tcp.ack_raw tcp.len tcp.flags tcp.srcport tcp.dstport tcp.options.mss_val
     tcp.options.wscale.shift tcp.options.sack_perm tcp.analysis.initial_rtt ip.src ip.dst ipv6.src ipv6.dst""".split()
 FIELDS += ["tcp.analysis." + name for name in show_corpus.FINDINGS]
-SYN, FIN, RST, ACK = 2, 1, 4, 16
+SYN, FIN, RST, ACK = 2, 1, 4, 16  # tshark takes a refusal (RST+ACK) for the end of a handshake, we do not
 COMPARED_LEAST = 0.8  # of the connections
 
 
@@ -50,7 +50,7 @@ class Connection:
     """As tshark's segments add up."""
 
     def __init__(self):
-        self.ends, self.captures, self.waits, self.asked, self.syn_ns, self.answer, self.handshake = {}, set(), [], None, None, None, None
+        self.ends, self.captures, self.waits, self.asked, self.syn_ns, self.answer, self.handshake, self.refused = {}, set(), [], None, None, None, None, False
 
     def end(self, who):
         return self.ends.setdefault(who, End())
@@ -63,9 +63,10 @@ class Connection:
             end.sums["retrans_bytes"] += s.length
         if s.flags & SYN:
             self.take_syn(end, s)
-        if s.flags & (SYN | ACK) == ACK and self.syn_ns is not None and self.handshake is None:
+        if s.flags & (SYN | ACK | RST) == ACK and self.syn_ns is not None and self.handshake is None:
             self.handshake = max(0, s.time_ns - self.syn_ns)
-            assert s.initial_rtt in (0, self.handshake), (s.initial_rtt, self.handshake)
+            assert self.refused or s.initial_rtt in (0, self.handshake), (s.initial_rtt, self.handshake)
+        self.refused |= bool(s.flags & RST)
         if s.flags & ACK and other.timed and not before(s.ack, other.timed[0]):
             other.rtts.append(max(0, s.time_ns - other.timed[1]))
             other.timed = None

@@ -60,6 +60,14 @@ static void test_handshake_of_the_latest_syn(void **state)
     assert_int_equal(r.m.sent[0].retrans, 1);
 }
 
+static void test_no_handshake_where_it_was_refused(void **state)
+{
+    (void)state;
+    struct run r = {0};
+    play(&r, "> S 0; < RA 0 1");
+    assert_false(r.m.has_handshake || r.m.has_syn_answer);
+}
+
 static void test_nothing_without_a_syn(void **state)
 {
     (void)state;
@@ -196,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_handshake),
         cmocka_unit_test(test_handshake_of_the_latest_syn),
+        cmocka_unit_test(test_no_handshake_where_it_was_refused),
         cmocka_unit_test(test_nothing_without_a_syn),
         cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_no_round_trip_of_what_came_again),
