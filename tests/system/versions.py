@@ -168,14 +168,15 @@ def agents_of_another_protocol(system):
         assert answer[3] == wire.NUMBERS["Refuse"], answer
         text = wire.decode("Refuse", answer[8:])["text"]
         for word in ("fleetdump 7.0.0 speaks version %d of the protocol" % protocol, "version 1", what):
-            assert word in text and word in log_of(system, "collector"), (word, text)
+            assert word in text, (word, text)
+            fleet.wait_until(lambda: word in log_of(system, "collector"), "the log to say " + word)
     with socket.create_connection((host, int(port)), timeout=fleet.WAIT_S) as peer:  # not even its frames are ours
         peer.sendall(frame(wire.NUMBERS["Hello"], hello(protocol=2), version=2))
         answer = peer.makefile("rb").read()
     text = wire.decode("Refuse", answer[8:])["text"]
     assert answer[3] == wire.NUMBERS["Refuse"] and "which speaks version 1 of the protocol, and not 2" in text, text
-    said = log_of(system, "collector")
-    assert "it speaks version 2 of the protocol, and this program" in said and "update this program" in said, said
+    words = ("it speaks version 2 of the protocol, and this program", "update this program")
+    fleet.wait_until(lambda: all(w in log_of(system, "collector") for w in words), "the log to say %s" % (words,))
 
 
 def collectors_of_another_protocol(system):
