@@ -310,7 +310,8 @@ int store_each_stream(struct store_reader *r, const struct store_scan *scan,
 /* When a stream captured, as far as it is known. */
 struct span {
     uint64_t from_ns, to_ns;
-    bool live;
+    bool live,
+        silent; /* silent: no packet of it tells which: killed before its first chunk was sealed, or that is gone */
 };
 
 /* 1, or 0 if it is not stored (any more). */
@@ -339,6 +340,7 @@ static int find_span(struct store_reader *r, const struct portion *p, struct spa
     if (result < 0)
         return result;
     span->live = result && was_live(&first);
+    span->silent = !result || first.kind != HEAD_CHUNK || first.first_ns > first.last_ns;
     span->from_ns = result ? least(first.open_ns, first.first_ns) : 0;
     result = p->ended ? find_row(r, p->epoch, p->head_next - 1, &last, e) : 0;
     span->to_ns = result > 0 && last.kind == HEAD_END ? greatest(last.seal_ns, p->last_ns) : UINT64_MAX;
@@ -374,12 +376,13 @@ static int find_pauses(struct store_reader *r, const struct listed *items, size_
     struct store_pause_info pause = {.agent = items[0].sum.agent, .capture = items[0].sum.capture};
     struct span *spans = calloc(count, sizeof *spans);
     int result = spans ? 0 : error_set(e, ERROR_MEMORY, "no memory for %zu streams", count);
-    bool live = true;
-    for (size_t i = 0; result == 0 && live && i < count; i++) {
+    bool live = false, read = false;
+    for (size_t i = 0; result == 0 && !read && i < count; i++) {
         result = find_span(r, &items[i].sum, &spans[i], e);
-        live = spans[i].live || spans[i].from_ns == 0;
+        live = live || spans[i].live;
+        read = !spans[i].live && !spans[i].silent;
     }
-    if (result == 0 && live)
+    if (result == 0 && live && !read)
         result = give_pauses(&pause, spans, count, each, context);
     free(spans);
     return result;

@@ -213,6 +213,13 @@ def dumped(path):
     return [p for p in packets if p.data[12:14] != MARK_TYPE]
 
 
+def pids(system, agent, title):
+    """Processes of the agent with this title."""
+    parent = system.agents[agent].pid
+    out = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(parent)], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return [int(line.split()[0]) for line in out.splitlines() if line.split()[1] == title]
+
+
 def tell(stories):
     """Tells stories: those named on the command line, or all, also when one fails. The exit status."""
     failed = 0

@@ -45,13 +45,6 @@ def requests(system, name, check=(0,)):
     return len(pulled(system, name, PING, check)[0])
 
 
-def pids(system, agent, title):
-    """Processes of the agent with this title."""
-    parent = system.agents[agent].pid
-    out = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(parent)], stdout=subprocess.PIPE, text=True, check=False).stdout
-    return [int(line.split()[0]) for line in out.splitlines() if line.split()[1] == title]
-
-
 # --------------------------------------------------------------------- stories
 
 def a_packet_of_just_now_is_in_the_answer():
@@ -137,13 +130,13 @@ def killed_processes_are_started_again():
         assert requests(system, "hard") == 10  # flushed: these are safe
         ping(system, 10)
         fleet.wait_until(lambda: system.order("hard")["packets"] == 20, "the capturer to have them: what is in the ring dies with it")
-        [capturer] = pids(system, "web-1", "fleetdump-cap")
+        [capturer] = lab.pids(system, "web-1", "fleetdump-cap")
         os.kill(capturer, signal.SIGKILL)
-        fleet.wait_until(lambda: pids(system, "web-1", "fleetdump-cap") not in ([], [capturer]), "another capturer")
+        fleet.wait_until(lambda: lab.pids(system, "web-1", "fleetdump-cap") not in ([], [capturer]), "another capturer")
         running(system, "hard")
         ping(system, 10)
         fleet.wait_until(lambda: accounted(system, "hard") == 30, "30 packets, there or counted as lost")
-        [shipper] = pids(system, "web-1", "fleetdump-ship")
+        [shipper] = lab.pids(system, "web-1", "fleetdump-ship")
         os.kill(shipper, signal.SIGKILL)
         ping(system, 10)
         fleet.wait_until(lambda: accounted(system, "hard") == 40, "what came while the shipper was dead")
@@ -157,9 +150,9 @@ def killed_processes_are_started_again():
 
 def hang_up(system):
     """SIGHUP, until another shipper is there."""
-    old, = fleet.wait_until(lambda: pids(system, "web-1", "fleetdump-ship"), "a shipper")
+    old, = fleet.wait_until(lambda: lab.pids(system, "web-1", "fleetdump-ship"), "a shipper")
     system.agents["web-1"].send_signal(signal.SIGHUP)
-    fleet.wait_until(lambda: pids(system, "web-1", "fleetdump-ship") not in ([], [old]), "another shipper")
+    fleet.wait_until(lambda: lab.pids(system, "web-1", "fleetdump-ship") not in ([], [old]), "another shipper")
 
 
 def log_says(system, words):
@@ -171,19 +164,19 @@ def a_hangup_reads_anew_and_loses_nothing():
     with lab.Lab("web-1", "client") as system:
         system.start_agents("web-1")
         start(system, "stays", "--all", "-i", "eth0", "--for", "10m", PING)
-        [stays] = pids(system, "web-1", "fleetdump-cap")
+        [stays] = lab.pids(system, "web-1", "fleetdump-cap")
         start(system, "goes", "--all", "-i", "lo", "--for", "10m", PING)
         pings = system.spawn("client", "ping", "-q", "-c", "200", "-i", "0.01", system.ip("web-1"))
         while pings.poll() is None:
             hang_up(system)
-        assert pids(system, "web-1", "fleetdump-cap")[0] == stays
+        assert lab.pids(system, "web-1", "fleetdump-cap")[0] == stays
         fleet.wait_until(lambda: requests(system, "stays", (0, 3)) == 200, "all packets")
         with open(system.path("web-1.policy"), "w") as policy:  # who only listens to files hears of it when it is closed
             policy.write("allow = yes\nunsigned = yes\ninterface = eth*\n")
             policy.flush()
             hang_up(system)
             fleet.wait_until(lambda: system.phases("goes") == ["waiting"], "the policy to take its interface away")
-        assert system.running("stays", 1) and pids(system, "web-1", "fleetdump-cap") == [stays]
+        assert system.running("stays", 1) and lab.pids(system, "web-1", "fleetdump-cap") == [stays]
         system.agent_config("web-1", label="role=db", capture_user="nobody")
         hang_up(system)
         fleet.wait_until(lambda: [a["labels"] for a in system.json("agents") if a["connected"]] == ["role=db"], "the new label")
@@ -253,7 +246,7 @@ def a_full_disk_is_said_and_survived():
                 except OSError:
                     pass
             ping(system, 20)
-            os.kill(pids(system, "web-1", "fleetdump-cap")[0], 0)  # it is still there
+            os.kill(lab.pids(system, "web-1", "fleetdump-cap")[0], 0)  # it is still there
             os.unlink(os.path.join(spool, "ballast"))
             system.start_collector()
             running(system, "full")
@@ -308,15 +301,15 @@ def users_of(pid):
 def the_monitor_ends_those_of_other_users(user=AGENT_USER):
     with lab.Lab("web-1", "client") as system:
         start_as_in_the_unit(system, "web-1", user)
-        shipper, = pids(system, "web-1", "fleetdump-ship")
+        shipper, = lab.pids(system, "web-1", "fleetdump-ship")
         assert users_of(shipper) == 4 * [SHIP_USER], users_of(shipper)
         start(system, "told", "--all", "--for", "10m", PING)
-        capturer, = pids(system, "web-1", "fleetdump-cap")
+        capturer, = lab.pids(system, "web-1", "fleetdump-cap")
         assert users_of(capturer) == 4 * [CAPTURE_USER], users_of(capturer)
         system.run("capture", "stop", "told")
         fleet.wait_until(lambda: system.phases("told") == ["stopped"], "the capture to stop")
         start(system, "deaf", "--all", "--for", "10m", PING)
-        os.kill(pids(system, "web-1", "fleetdump-cap")[0], signal.SIGSTOP)
+        os.kill(lab.pids(system, "web-1", "fleetdump-cap")[0], signal.SIGSTOP)
         open(system.path("web-1.stop"), "w").close()
         fleet.wait_until(lambda: system.phases("deaf") == ["stopped"], "the kill file to end a process that hears nothing")
         agent = system.agents["web-1"]
@@ -335,7 +328,7 @@ def they_end_with_their_monitor():
     with lab.Lab("web-1") as system:
         start_as_in_the_unit(system, "web-1")
         start(system, "orphan", "--all", "--for", "10m", PING)
-        orphans = pids(system, "web-1", "fleetdump-ship") + pids(system, "web-1", "fleetdump-cap")
+        orphans = lab.pids(system, "web-1", "fleetdump-ship") + lab.pids(system, "web-1", "fleetdump-cap")
         assert len(orphans) == 2, orphans
         system.stop_agent("web-1", signal.SIGKILL)
         fleet.wait_until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in orphans), "its processes to end")

@@ -156,6 +156,23 @@ def a_time_without_a_capturer_is_missing():
         system.run("flows", "--capture", "holes", "--since", "@%.6f" % after)
 
 
+def a_capturer_that_left_no_chunk_hides_no_such_time():
+    """Killed before it sealed one, as when all of an agent's processes are: what says that it captured live is in the others' chunks."""
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        system.nginx("web-1")
+        start(system, "early", "--on", "web-1")
+        system.host("client", "curl", "-sf", "-o", "/dev/null", "http://%s/" % system.ip("web-1"))
+        fleet.wait_until(lambda: system.order("early")["packets"], "the capturer to have some")  # which asks for no chunk
+        (first,) = lab.pids(system, "web-1", "fleetdump-cap")
+        os.kill(first, signal.SIGKILL)
+        fleet.wait_until(lambda: lab.pids(system, "web-1", "fleetdump-cap") not in ([], [first]) and system.running("early", 1), "another capturer")
+        fleet.wait_until(lambda: streams(system, "web-1", "early") == 2, "both streams")
+        finish(system, "early")
+        _, said, account = pull(system, "--capture", "early", check=(3,))
+        assert len(account["agents"][0]["not_captured"]) == 1 and "not captured " in said, (account, said)
+
+
 def flows_alone_have_no_packets():
     with lab.Lab("web-1", "client") as system:
         system.start_agents("web-1")
@@ -191,7 +208,9 @@ def an_old_loss_is_not_missing_in_a_later_connection():
         assert "missing" not in shown.stderr and "GET" in shown.stdout, (shown.stdout, shown.stderr)
 
 
-STORIES = [flows_alone_have_no_packets, an_old_loss_is_not_missing_in_a_later_connection, a_time_without_a_capturer_is_missing, copies_of_a_packet_come_once_and_whole, what_was_over_the_rate_is_missing, any_and_its_interfaces_count_once,
+STORIES = [flows_alone_have_no_packets, an_old_loss_is_not_missing_in_a_later_connection, a_time_without_a_capturer_is_missing,
+           a_capturer_that_left_no_chunk_hides_no_such_time, copies_of_a_packet_come_once_and_whole,
+           what_was_over_the_rate_is_missing, any_and_its_interfaces_count_once,
            a_capture_that_nobody_knows_is_an_error]
 
 if __name__ == "__main__":
