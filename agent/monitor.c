@@ -231,7 +231,7 @@ static void step(struct monitor *m)
                                                   {.fd = m->shipper.fd, .events = POLLIN},
                                                   {.fd = m->links_fd, .events = POLLIN},
                                                   {.fd = captures_policy_fd(m->captures), .events = POLLIN}};
-    uint64_t next = earlier(captures_tick(m->captures), recovery_step(&m->recovery));
+    uint64_t next = earlier(earlier(captures_tick(m->captures), recovery_step(&m->recovery)), journal_due());
     size_t n = captures_poll(m->captures, fds + FDS);
     if (poll(fds, FDS + n, timeout_ms(m, next)) > 0) {
         if (fds[3].revents) /* before anything that could be asked for */
