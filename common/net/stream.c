@@ -348,6 +348,8 @@ static void on_written(uv_write_t *request, int status)
     struct outgoing *o = request->data;
     struct stream *s = o->stream;
     s->queued -= o->data.len;
+    if (s->queued == 0)
+        s->answers = 0;
     stream_give_spare(s, &o->data);
     free(o);
     if (s->state == STREAM_CLOSED)

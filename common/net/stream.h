@@ -17,7 +17,9 @@
 #include <uv.h>
 
 #define STREAM_QUEUE_HIGH (4u << 20)
-#define STREAM_QUEUE_MAX  (64u << 20) /* more unsent bytes than this close the stream with ERROR_LIMIT */
+#define STREAM_QUEUE_MAX                                                                                               \
+    (64u                                                                                                               \
+     << 20) /* more unsent bytes than this close the stream with ERROR_LIMIT, and so do few of answers to TLS's key updates */
 
 struct stream;
 struct tls;

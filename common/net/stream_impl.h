@@ -36,11 +36,12 @@ struct stream {
     bool greeted; /* the first frame has come: larger ones may follow */
     bool busy;    /* the last read was a full one */
     bool paused;
-    bool skips;    /* that it sends messages of unknown types was said */
-    bool ended;    /* DRAINING: the other side's end of stream has come */
-    bool shut;     /* DRAINING: ours was sent */
-    size_t queued; /* bytes given to libuv and not written */
-    bool drains;   /* a message is among them: on_drain is due */
+    bool skips;     /* that it sends messages of unknown types was said */
+    bool ended;     /* DRAINING: the other side's end of stream has come */
+    bool shut;      /* DRAINING: ours was sent */
+    size_t queued;  /* bytes given to libuv and not written */
+    size_t answers; /* TLS's own among all that was given since none waited */
+    bool drains;    /* a message is among them: on_drain is due */
     uv_shutdown_t shutdown;
     struct error why;
     char peer[STREAM_NAME_SIZE];

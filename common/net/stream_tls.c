@@ -8,6 +8,9 @@
 #include "common/net/stream_impl.h"
 #include "common/net/tls_impl.h"
 
+#define ANSWERS_MAX                                                                                                    \
+    ((size_t)256 << 10) /* bytes of key updates that wait: some thousands, and hardly anybody wants one */
+
 #define TEXT_SIZE ((size_t)SSL3_RT_MAX_PLAIN_LENGTH) /* one record's; more are read in turn */
 
 static bool is_accepted(const struct stream *s)
@@ -102,6 +105,16 @@ void stream_tls_begin(struct stream *s)
 }
 
 /* ------------------------------------------------------------ bytes */
+
+/* Sends what TLS made of what came: nobody asked for it but the peer, who is to take it before he wants ever more. */
+static bool flush_answers(struct stream *s)
+{
+    s->answers += s->link->out.len;
+    if (s->answers > ANSWERS_MAX)
+        stream_fail(s, ERROR_LIMIT, "the peer %s wants ever new keys, and does not take the answers", s->peer);
+    return s->state != STREAM_CLOSED && flush(s);
+}
+
 static void read_text(struct stream *s)
 {
     struct error e = ERROR_INIT;
@@ -114,7 +127,7 @@ static void read_text(struct stream *s)
     } while (n > 0);
     if (n < 0)
         stream_fail(s, n, "the peer %s: %s", s->peer, e.text);
-    else if (flush(s))
+    else if (flush_answers(s))
         stream_read_frames(s);
 }
 

@@ -415,6 +415,67 @@ static void bytes_that_were_changed_on_the_way(void **state)
     end(&w);
 }
 
+/* ------------------------------------------------------------ new keys */
+static void ask_for_new_keys(struct stream *s)
+{
+    assert_int_equal(SSL_key_update(s->link->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(s->link->ssl), 1);
+    if (stream_write(s, &s->link->out) != 0)
+        fail_msg("%s", s->why.text);
+}
+
+static void new_keys_are_no_reason_to_part(void **state)
+{
+    struct world w;
+    (void)state;
+    begin(&w, all.collector);
+    dial(&w, all.agent);
+    RUN_UNTIL(&w, w.server[0].messages == 1);
+    for (unsigned i = 0; i < 20000; i++) {
+        ask_for_new_keys(w.client.stream);
+        if (i % 1000 == 0)
+            RUN_UNTIL(&w, w.client.stream->queued == 0 && w.server[0].stream->queued == 0);
+    }
+    say_hello(w.client.stream);
+    RUN_UNTIL(&w, w.server[0].messages == 2);
+    end(&w);
+}
+
+static void make_small(const struct stream *s, int which)
+{
+    uv_os_fd_t fd;
+    int size = 4096;
+    assert_int_equal(uv_fileno((uv_handle_t *)s->tcp, &fd), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, which, &size, sizeof size), 0);
+}
+
+/* Each request costs the other side an answer that it has to keep. */
+static void who_wants_ever_new_keys_and_reads_nothing_is_left(void **state)
+{
+    struct world w;
+    (void)state;
+    begin(&w, all.collector);
+    dial(&w, all.agent);
+    RUN_UNTIL(&w, w.server[0].messages == 1);
+    make_small(w.client.stream, SO_RCVBUF);
+    make_small(w.server[0].stream, SO_SNDBUF);
+    stream_pause(w.client.stream);
+    size_t most = 0;
+    for (unsigned asked = 0; !w.server[0].closes && asked < 500000; asked += 100) {
+        for (unsigned i = 0; i < 100 && w.client.stream; i++)
+            ask_for_new_keys(w.client.stream);
+        do
+            uv_run(&w.loop, UV_RUN_NOWAIT);
+        while (w.client.stream && w.client.stream->queued && !w.server[0].closes && !w.ran_out);
+        if (w.server[0].stream && w.server[0].stream->queued > most)
+            most = w.server[0].stream->queued;
+    }
+    assert_int_equal(w.server[0].closes, 1);
+    has_text(&w.server[0].why, ERROR_LIMIT, "wants ever new keys");
+    assert_in_range(most, 1, 1u << 20);
+    end(&w);
+}
+
 /* ------------------------------------------------------------ room */
 static void the_silent_make_room(void **state)
 {
@@ -767,6 +828,8 @@ int main(void)
         cmocka_unit_test(an_end_that_was_not_announced),
         cmocka_unit_test(an_end_behind_a_pause),
         cmocka_unit_test(bytes_that_were_changed_on_the_way),
+        cmocka_unit_test(new_keys_are_no_reason_to_part),
+        cmocka_unit_test(who_wants_ever_new_keys_and_reads_nothing_is_left),
         cmocka_unit_test(the_silent_make_room),
         cmocka_unit_test(files_that_are_wrong),
         cmocka_unit_test(renewed_files_are_used_from_then_on),
