@@ -514,6 +514,7 @@ uint64_t captures_tick(struct captures *s)
 
 void captures_interfaces_changed(struct captures *s)
 {
+    captures_renamed(s);
     for (size_t i = 0; i < CAPTURES_MAX; i++) {
         struct capture *c = &s->captures[i];
         if (c->used && c->begun && !c->stopping && !c->restarts &&

@@ -64,6 +64,8 @@ void captures_policy_woken(struct captures *s);
 
 /* Interfaces or addresses have changed. */
 void captures_interfaces_changed(struct captures *s);
+/* Before that has settled: interfaces may have other names, and under those that the policy does not allow none is captured any longer. */
+void captures_renamed(struct captures *s);
 
 /* What time asks for: starts, ends, new tries. Returns when it wants to be called again (monotonic ns; UINT64_MAX: not by time). */
 uint64_t captures_tick(struct captures *s);

@@ -20,7 +20,7 @@ struct capturer {
     pid_t pid; /* 0: unused */
     int fd;
     struct monitor_report last;
-    struct ring_choice *interfaces; /* that it was given, by their names then */
+    struct ring_choice *interfaces; /* that it was given, by the names that they have now (captures_renamed) */
     size_t interface_count;
 };
 
@@ -41,6 +41,7 @@ struct capture {
     bool forget;                       /* when they have: by STOP */
     bool untold;                       /* its state: the shipper did not take it */
     char left_out[ORDER_TEXT_MAX / 2]; /* interfaces, and why; "": none */
+    char renamed[200];                 /* the interface that got a name which the policy does not allow; "": none */
     struct capturer capturers[CAPTURES_CAPTURERS];
     uint64_t drops[2], own, forbidden; /* kernel's, others', own, of the policy: of capturers that are over */
     uint64_t retry_ns, pause_ns;

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define KILL_NS  (900 * NS_PER_MS) /* the owner's kill file: all is over within a second, also what ends already */
@@ -19,6 +20,7 @@ static void take(struct capture *c, const struct judged *j)
     c->order.used_bytes = bytes;
     c->order.end_ns = end_ns;
     capture_set_end(c, j->order.end_ns);
+    c->renamed[0] = 0;
     snprintf(c->said, sizeof c->said, "%s", j->said);
 }
 
@@ -67,14 +69,19 @@ static bool is_same(const struct captures *s, const struct capture *c, const str
 }
 
 /* Capturers end, and new ones begin when they have: capture_capturer_ended. */
+static void begin_anew(struct captures *s, struct capture *c, const char *why)
+{
+    (void)journal_write("narrowed", &c->order, why);
+    c->restarts = true;
+    capture_end_capturers(s, c, GRACE_NS);
+    tell_state(s, c);
+}
+
 static void restart(struct captures *s, struct capture *c, const struct judged *j)
 {
     take(c, j);
     log_info("capture %s: this host's policy has changed%s%s", c->order.name, j->said[0] ? ": " : "", j->said);
-    (void)journal_write("narrowed", &c->order, j->said);
-    c->restarts = true;
-    capture_end_capturers(s, c, GRACE_NS);
-    tell_state(s, c);
+    begin_anew(s, c, j->said);
 }
 
 /* The baseline stands by: its capturers end, it is not over. */
@@ -104,6 +111,59 @@ static void look_again(struct captures *s, struct capture *c, bool rules_changed
     else if (j.verdict == POLICY_YES)
         take(c, &j);
 }
+
+/* ---------------------------------------------------------------- other names */
+
+static const char *name_of(const struct ring_choice *there, size_t count, unsigned index)
+{
+    for (size_t i = 0; i < count; i++)
+        if (there[i].index == index)
+            return there[i].name;
+    return NULL;
+}
+
+/* Whether a new name is one that the policy does not allow. */
+static bool take_name(const struct captures *s, struct capture *c, struct ring_choice *interface, const char *now)
+{
+    if (!now || !interface->index || strcmp(now, interface->name) == 0)
+        return false;
+    bool allowed = policy_interface(judge_policy(s->judge), now);
+    if (!allowed)
+        snprintf(c->renamed, sizeof c->renamed, "%.63s is called %.63s now, which this host's policy does not allow",
+                 interface->name, now);
+    snprintf(interface->name, sizeof interface->name, "%s", now);
+    return !allowed;
+}
+
+static bool take_names(const struct captures *s, struct capture *c, const struct ring_choice *there, size_t count)
+{
+    bool forbidden = false;
+    for (size_t i = 0; i < CAPTURES_CAPTURERS; i++)
+        for (size_t k = 0; c->capturers[i].pid && k < c->capturers[i].interface_count; k++) {
+            struct ring_choice *interface = &c->capturers[i].interfaces[k];
+            forbidden = take_name(s, c, interface, name_of(there, count, interface->index)) || forbidden;
+        }
+    return forbidden;
+}
+
+void captures_renamed(struct captures *s)
+{
+    static const char *const all[] = {"*"};
+    struct ring_choice *there = NULL;
+    size_t count = 0;
+    if (ring_choose(all, 1, &there, &count, NULL)) /* it is looked again soon */
+        count = 0;
+    for (size_t i = 0; i < CAPTURES_MAX; i++) {
+        struct capture *c = &s->captures[i];
+        if (!c->used || !capture_runs(c) || !take_names(s, c, there, count) || c->stopping || c->restarts)
+            continue;
+        log_info("capture %s: %s", c->order.name, c->renamed);
+        begin_anew(s, c, c->renamed);
+    }
+    free(there);
+}
+
+/* ---------------------------------------------------------------- another policy */
 
 void captures_policy_changed(struct captures *s)
 {

@@ -15,12 +15,13 @@ static void add_interfaces(struct monitor_report *r, const struct monitor_report
 /* How it goes or went, what is left out, and what the policy made of it. */
 static void put_text(const struct capture *c, char text[ORDER_TEXT_MAX])
 {
-    const char *const parts[] = {c->text, c->left_out, c->phase == PHASE_REFUSED || c->blocked ? "" : c->said};
+    const char *const parts[] = {c->text, c->renamed, c->left_out,
+                                 c->phase == PHASE_REFUSED || c->blocked ? "" : c->said};
     struct buffer b = {.limit = ORDER_TEXT_MAX - 1};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (parts[i][0])
             buffer_printf(&b, "%s%.*s", b.len ? "; " : "",
-                          i == 0 && (c->left_out[0] || c->said[0]) ? 150 : ORDER_TEXT_MAX, parts[i]);
+                          i == 0 && (c->renamed[0] || c->left_out[0] || c->said[0]) ? 150 : ORDER_TEXT_MAX, parts[i]);
     if (b.failed) /* together too long: how it goes */
         snprintf(text, ORDER_TEXT_MAX, "%s", c->text);
     else

@@ -194,6 +194,7 @@ static void read_links(struct monitor *m)
     char bytes[8192];
     while (recv(m->links_fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
         ;
+    captures_renamed(m->captures); /* at once: what goes by a forbidden name is not captured */
     if (!m->links_ns)
         m->links_ns = clock_mono_ns() + SETTLE_NS;
 }

@@ -246,6 +246,24 @@ def a_tightened_policy_narrows_what_runs():
         assert "'allow = yes'" in text_of(system, "long")
 
 
+def an_interface_that_gets_a_forbidden_name_is_left():
+    with lab.Lab("web-1", "client") as system:
+        system.add_interface("web-1", "eth1")
+        system.policy("web-1", interface="eth*")
+        system.start_agents("web-1")
+        start(system, "long", "-i", "eth*", "-i", "dmz*")
+
+        def interfaces():
+            return sorted(next(a for a in system.order("long")["agents"] if a["agent"] == "web-1")["interfaces"])
+
+        fleet.wait_until(lambda: interfaces() == ["eth0", "eth1"], "both interfaces")
+        for change in (("down",), ("name", "dmz0"), ("up",)):
+            system.ip_in("web-1", "link", "set", "dmz0" if change == ("up",) else "eth1", *change)
+        fleet.wait_until(lambda: system.running("long", 1) and interfaces() == ["eth0"], "the renamed one to be left")
+        assert "eth1 is called dmz0 now, which this host's policy does not allow" in text_of(system, "long"), text_of(system, "long")
+        assert "dmz0" in journal(system), journal(system)
+
+
 def hours_are_kept():
     with lab.Lab("web-1", "client") as system:
         hour = time.gmtime().tm_hour
@@ -365,7 +383,7 @@ def an_organisation_certifies():
 
 
 STORIES = (off_by_default, what_is_narrowed_is_said, payload_is_cut_at_the_source, forbidden_packets_never_come, the_kill_file_ends_all,
-           what_a_host_ended_is_no_success,            a_tightened_policy_narrows_what_runs, hours_are_kept, the_host_keeps_its_own_journal, signed_orders_alone,
+           what_a_host_ended_is_no_success,            a_tightened_policy_narrows_what_runs, an_interface_that_gets_a_forbidden_name_is_left, hours_are_kept, the_host_keeps_its_own_journal, signed_orders_alone,
            unsigned_takes_what_a_stranger_signed, an_organisation_certifies)
 
 

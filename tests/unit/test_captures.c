@@ -26,7 +26,8 @@
 
 /* ------------------------------------------------------------ what is made up */
 
-static size_t interfaces; /* eth1, eth2, ... */
+static size_t interfaces;  /* eth1, eth2, ... */
+static const char *second; /* the second's other name; or NULL */
 
 int ring_choose(const char *const *globs, size_t count, struct ring_choice **out, size_t *chosen, struct error *e)
 {
@@ -37,6 +38,8 @@ int ring_choose(const char *const *globs, size_t count, struct ring_choice **out
     *chosen = interfaces;
     for (size_t i = 0; i < interfaces; i++) {
         snprintf((*out)[i].name, sizeof(*out)[i].name, "eth%zu", i + 1);
+        if (i == 1 && second)
+            snprintf((*out)[i].name, sizeof(*out)[i].name, "%s", second);
         (*out)[i].index = (unsigned)i + 1;
     }
     return 0;
@@ -152,6 +155,7 @@ static int set_up(void **state)
     t->config.ring = 4 * MIB;
     t->config.max_flows = 1000;
     interfaces = 1;
+    second = NULL;
     stubborn = mute = flooding = hanging = false;
     assert_int_equal(captures_new(&t->config, tell, t, &t->captures, NULL), 0);
     *state = t;
@@ -505,6 +509,46 @@ static void interfaces_that_are_not_allowed_are_left_alone(void **state)
     }
 }
 
+/* The kernel knows them by number: what was opened by one name is still captured by another. */
+static void who_gets_a_forbidden_name_is_captured_no_longer(void **state)
+{
+    struct place *t = *state;
+    interfaces = 2;
+    allow(t, "interface = eth*\n");
+    start(t, 0);
+    while (t->last.phase != PHASE_RUNNING || t->last.interface_count != 2)
+        (void)step(t);
+    second = "eth7"; /* which is allowed */
+    captures_renamed(t->captures);
+    captures_tell_all(t->captures);
+    assert_null(strstr(t->last.text, "is called"));
+    second = "dmz0";
+    captures_renamed(t->captures);
+    assert_non_null(strstr(t->last.text, "eth7 is called dmz0 now, which this host's policy does not allow"));
+    while (t->last.interface_count != 1)
+        (void)step(t);
+    assert_string_equal(t->last.interfaces[0], "eth1");
+    assert_non_null(strstr(t->last.text, "eth7 is called dmz0"));
+    second = "eth2";
+    captures_interfaces_changed(t->captures);
+    while (t->last.interface_count != 2)
+        (void)step(t);
+}
+
+static void without_another_interface_it_waits(void **state)
+{
+    struct place *t = *state;
+    interfaces = 2;
+    allow(t, "interface = eth2\n");
+    start(t, 0);
+    until_phase(t, PHASE_RUNNING);
+    second = "dmz0";
+    captures_interfaces_changed(t->captures);
+    until_phase(t, PHASE_WAITING);
+    assert_int_equal(t->last.interface_count, 0);
+    assert_non_null(strstr(t->last.text, "eth2 is called dmz0"));
+}
+
 /* ------------------------------------------------------------ signed orders */
 
 struct signing {
@@ -775,6 +819,8 @@ int main(void)
         TEST(who_floods_does_not_keep_the_monitor_from_its_work),
         TEST(a_check_has_a_time_to_end),
         TEST(interfaces_that_are_not_allowed_are_left_alone),
+        TEST(who_gets_a_forbidden_name_is_captured_no_longer),
+        TEST(without_another_interface_it_waits),
         TEST(a_signed_order_runs_once),
         TEST(a_signed_order_outlives_a_restart_as_long_as_its_key_is_trusted),
         TEST(what_is_changed_on_the_way_is_refused),
