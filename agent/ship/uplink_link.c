@@ -89,10 +89,10 @@ static void refuse_version(struct link *l, const struct message_welcome *w)
     char text[ERROR_TEXT_MAX];
     snprintf(text, sizeof(text),
              "the collector (%.100s) speaks version %u of the protocol, and this agent (%.100s) version %u: update the "
-             "%s, so that "
-             "both are of one release",
+             "%s, so that both are of one release",
              w->software, w->protocol, l->u->config.software, NET_PROTOCOL,
              w->protocol > NET_PROTOCOL ? "agent" : "collector");
+    refusal_note(spool_fd(l->u->spool), l->name, ERROR_VERSION, text);
     l->refused = true;
     link_broken(l, text);
 }
@@ -172,10 +172,10 @@ static void on_close(void *context, struct stream *s, const struct error *why)
     if (!l->u->stopping) {
         if (why->code)
             tell(l, why->text);
-        if (why->code && why->code != ERROR_UNREACHABLE && !was_up) /* by TLS, or by us; it is there */
-            refusal_note(spool_fd(l->u->spool), l->name, why->code, why->text);
         else if (was_up && !l->refused)
             tell(l, "closed by the collector");
+        if (why->code && why->code != ERROR_UNREACHABLE && !was_up) /* by TLS, or by us; it is there */
+            refusal_note(spool_fd(l->u->spool), l->name, why->code, why->text);
         pause_link(l);
     }
     uplink_closed(l->u);

@@ -199,6 +199,11 @@ def collectors_of_another_protocol(system):
         name = "stays-%d" % version
         system.start_agent(name, collector=address)
         fleet.wait_until(lambda: all(w in log_of(system, name) for w in words), words)
+        for link in ("control", "data"):  # doctor finds it there
+            path = system.path("spool-" + name, "refused-" + link)
+            fleet.wait_until(lambda: os.path.exists(path), path)
+            with open(path) as left:
+                assert "version 3 of the protocol" in left.read(), path
         said = log_of(system, name)
         assert "update th" in said and "of one release" in said and "is up" not in said, said
         done = system.run("status", "--collector", address, check=(1,))

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -433,6 +434,26 @@ static void connections_that_are_cut_lose_nothing(void **state)
     check_stream(w, 1, 9);
     check_stream(w, 2, 6);
     assert_true(w->collector.announced > 4);
+}
+
+/* Two would make each try a warning of its own: only what was said last is not said again. */
+static void a_connection_that_breaks_has_one_reason(void **state)
+{
+    struct world *w = *state;
+    static char said[1 << 16];
+    int log = memfd_create("log", MFD_CLOEXEC), kept = dup(STDERR_FILENO);
+    assert_true(log >= 0 && kept >= 0 && dup2(log, STDERR_FILENO) >= 0);
+    log_setup("test_uplink", LOG_LEVEL_WARN);
+    add_stream(w, 1, 9, 600000);
+    w->collector.cut_at_piece = 5;
+    ship_until_empty(w);
+    assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    ssize_t n = pread(log, said, sizeof(said) - 1, 0);
+    close(kept);
+    close(log);
+    assert_true(n > 0);
+    assert_non_null(strstr(said, "data connection: the connection with "));
+    assert_null(strstr(said, "closed by the collector"));
 }
 
 static void acks_that_are_lost_double_nothing(void **state)
@@ -1064,6 +1085,7 @@ int main(int argc, char **argv)
         TEST(a_restart_sends_nothing_twice),
         TEST(a_sleeping_shipper_sleeps),
         TEST(connections_that_are_cut_lose_nothing),
+        TEST(a_connection_that_breaks_has_one_reason),
         TEST(acks_that_are_lost_double_nothing),
         TEST(a_collector_that_is_away_is_waited_for),
         TEST(a_collector_that_says_nothing_is_left),
