@@ -31,7 +31,6 @@
 #define CAPTURES_UNSIGNED_NS (UINT64_C(20) * 1000000000)
 #define CAPTURES_CHECKS      8u /* at once; more are answered as busy */
 #define CAPTURES_POLL_MAX    (CAPTURES_MAX * CAPTURES_CAPTURERS + CAPTURES_CHECKS)
-#define CAPTURES_FLOW_BYTES  512u /* about what one flow takes, for the budget */
 
 struct captures;
 /* Gets every report that is for the shipper; false if it does not take it at the moment: a capture's state is told again then. */

@@ -30,7 +30,7 @@ const struct config_key agent_config_keys[] = {
      "flows followed at once in a capture"},
     {"ring", CONFIG_NUMBER, UNIT_BYTES, AT(ring), "16M", 1u << 20, 1u << 30,
      "kernel's buffer of each interface that a capture listens on"},
-    {"memory", CONFIG_NUMBER, UNIT_BYTES, AT(memory), "1G", 64u << 20, UINT64_MAX,
+    {"memory", CONFIG_NUMBER, UNIT_BYTES, AT(memory), "2G", 64u << 20, UINT64_MAX,
      "most that all captures together may take; more captures are refused"},
     {"ship_user", CONFIG_STRING, UNIT_NONE, AT(ship_user), "fleetdump-ship", 0, 0,
      "user of the process that talks to the collector, if the agent is started as root"},

@@ -5,6 +5,10 @@
 
 #define ENTRIES_AT_START 4096u
 
+/* The table is at most half full, and at least a quarter once it has grown. */
+_Static_assert(sizeof(struct flow) + sizeof(struct flow_tcp) + 4 * sizeof(struct flow_entry) <= FLOW_TABLE_FLOW_BYTES,
+               "a flow takes more than the budget of captures has for it");
+
 int flow_store_init(struct flow_store *s, struct error *e)
 {
     *s = (struct flow_store){.mask = ENTRIES_AT_START - 1};

@@ -24,6 +24,7 @@
 #define FLOW_TABLE_ROWS_SPARE    8u /* rows that one packet may add at the most */
 #define FLOW_TABLE_FLOWS_DEFAULT 262144u
 #define FLOW_TABLE_FLOWS_MAX     (1u << 24)
+#define FLOW_TABLE_FLOW_BYTES    1024u /* what a flow alive takes at the most: of TCP, with its places in the table */
 #define FLOW_FRAME_NONE          UINT32_MAX
 
 /* How long a flow may be silent before it ends, in packet time. As Zeek's tcp_inactivity_timeout and so on. */
