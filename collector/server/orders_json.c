@@ -107,7 +107,7 @@ static json_t *left_json(const struct order *o, const struct order_agent *a, uin
     return number_json(left > passed ? left - passed : 0);
 }
 
-static json_t *agent_json(const struct order *o, const struct order_agent *a, uint64_t now_ns,
+static json_t *agent_json(const struct order *o, const struct order_agent *a, uint64_t now_ns, bool whole,
                           const struct orders_sight *sight)
 {
     const struct message_capture_state *s = &a->state.capture_state;
@@ -116,7 +116,7 @@ static json_t *agent_json(const struct order *o, const struct order_agent *a, ui
     json_object_set_new(j, "agent", string_json(a->is->name));
     json_object_set_new(j, "connected", json_boolean(order_agent_is_here(a, now_ns)));
     json_object_set_new(j, "phase", json_string(shown_phase(o, a, now_ns)));
-    json_object_set_new(j, "text", string_json(seen_text(o, a, now_ns, is_whole(sight, o), text, sizeof text)));
+    json_object_set_new(j, "text", string_json(seen_text(o, a, now_ns, whole, text, sizeof text)));
     json_object_set_new(j, "interfaces", strings_json(s->interfaces, s->interface_count));
     if (!sight || !sight->no_numbers)
         set_numbers(j, s);
@@ -172,12 +172,13 @@ static void set_request(json_t *j, const struct order *o)
 static json_t *seen_json(const struct order *o, uint64_t now_ns, const struct orders_sight *sight)
 {
     uint64_t end_ns = order_end_ns(o);
+    bool whole = is_whole(sight, o); /* once: a filter may be read for it */
     char id[ORDER_ID_TEXT];
     json_t *j = json_object(), *agents = json_array();
     json_object_set_new(j, "id", json_string(order_id_text(o, id)));
     json_object_set_new(j, "state", json_string(order_state(o, now_ns)));
     set_request(j, o);
-    set_wish(j, o, is_whole(sight, o));
+    set_wish(j, o, whole);
     json_object_set_new(j, "created", time_json(o->created_ns));
     json_object_set_new(j, "ended", time_json(o->ended_ns));
     json_object_set_new(j, "left_ns",
@@ -187,7 +188,7 @@ static json_t *seen_json(const struct order *o, uint64_t now_ns, const struct or
     set_sums(j, o, sight);
     for (uint32_t i = 0; i < o->agent_count; i++)
         if (is_seen(sight, &o->agents[i]))
-            json_array_append_new(agents, agent_json(o, &o->agents[i], now_ns, sight));
+            json_array_append_new(agents, agent_json(o, &o->agents[i], now_ns, whole, sight));
     bool seen = !sight || json_array_size(agents);
     json_object_set_new(j, "agents", agents);
     if (seen)
