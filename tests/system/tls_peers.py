@@ -284,6 +284,7 @@ def agents_that_are_not_let_in(peers):
     fleet.wait_until(lambda: "web-8" in {a["agent"] for a in system.json("agents")}, "the renewed certificate to be used")
     system.stop_agent("web-8")
     problem = lambda: [a.get("problem", "") for a in system.json("agents") if a["agent"] == "web-8"][0]
+    fleet.wait_until(lambda: [a["connected"] for a in system.json("agents") if a["agent"] == "web-8"] == [False], "its end to be known")
     peers.talk(system.path("tls-web-8"), hello(CONTROL, "db-1"))
     fleet.wait_until(lambda: "may not speak for agent db-1" in problem(), "the list of agents to say that it was refused")
     system.authority.issue("agent", "web-8", system.path("tls-web-8"), days=(-40, -10), owner=owner)
