@@ -28,7 +28,7 @@
 #define AUDIT_LINE_MAX      8192u       /* bytes of a line with its end */
 #define AUDIT_FIELDS_MAX    7936u       /* of it the caller's */
 #define AUDIT_FILE_BYTES    (16u << 20) /* then the next file begins */
-#define AUDIT_FILE_MOST     (64u << 20) /* no file is longer */
+#define AUDIT_FILE_MOST     (64u << 20) /* no file that is written is longer */
 #define AUDIT_FILES_MAX     100000u     /* in a folder */
 #define AUDIT_HEAD_TEXT_MAX 128u
 #define AUDIT_TIME_MAX      40u
