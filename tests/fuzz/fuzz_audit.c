@@ -37,7 +37,7 @@ static uint64_t make_good(struct audit_head *head, const uint8_t *data, size_t l
     uint64_t lines = 0;
     for (const uint8_t *end; len; data += end - data + 1, lines++) {
         end = memchr(data, '\n', len);
-        if (!end || end - data > AUDIT_FIELDS_MAX)
+        if (!end || end - data > AUDIT_FIELDS_MAX || memchr(data, 0, (size_t)(end - data)))
             break;
         struct buffer fields = {.limit = AUDIT_FIELDS_MAX};
         buffer_append(&fields, data, (size_t)(end - data));
