@@ -174,8 +174,12 @@ static int run_revoke(int argc, char **argv, struct cli *cli, struct error *e)
     int r = client_admin(cli, ADMIN_REVOKE, o.wants, &answer, e);
     if (r == 0) {
         json_int_t ended = json_integer_value(json_object_get(answer, "sessions"));
-        note(cli, "%s: revoked, for good; %lld connection%s ended", text_of(answer, "revoked"), (long long)ended,
-             units_plural((uint64_t)ended));
+        char when[64] = "";
+        uint64_t since_ns;
+        if (units_parse_time(text_of(answer, "since"), 0, &since_ns, NULL) == 0)
+            units_format_time(since_ns, when, sizeof when);
+        note(cli, "%s: %s%s, for good; %lld connection%s ended", text_of(answer, "revoked"),
+             when[0] ? "had been revoked " : "revoked", when, (long long)ended, units_plural((uint64_t)ended));
     }
     json_decref(answer);
     return r;

@@ -73,7 +73,8 @@ MUST_CHECK int enroll_new_token(struct enroll *en, const struct enroll_wish *w, 
  * ENROLL wants {"name", "labels": [..], "ttl_ns", "collector"}; answers {"token", "name", "collector", "expires"}.
  * APPROVE wants {"name", "key" (beginning of the key's fingerprint, if two ask for one name), "labels": [..]}; answers
  *   {"name", "key"}.
- * REVOKE wants {"kind": "agent"|"user", "name", "force" (also a name never heard of)} or {"serial"}; answers {"revoked", "sessions" (closed)}.
+ * REVOKE wants {"kind": "agent"|"user", "name", "force" (also a name never heard of)} or {"serial"}; answers {"revoked", "sessions" (closed),
+ *   "since" (when a name had been revoked already, which stays; else null)}.
  * CREDENTIALS wants {"pending": bool, "after" (an earlier answer's "next")}; answers {"credentials": [..], "tokens": [..],
  *   "pending": [..], "next"}. */
 void enroll_admin_enroll(struct admin_call *c);

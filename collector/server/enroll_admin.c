@@ -136,27 +136,44 @@ struct revoking {
     struct store_revocation v;
     struct enroll_key key; /* by serial number */
     struct identity by_whom;
+    uint64_t since_ns; /* a name's: it had been revoked then; 0: it had not */
     bool force;
     char name[HEAD_NAME_MAX + 1], serial[STORE_SERIAL_MAX + 2], by[HEAD_NAME_MAX + 1];
 };
 
 /* A certificate may begin later than now: one that was made after another revocation of this second, or by a clock that was
  * ahead. It is meant as well. */
-static int include_newest(struct revoking *r, struct store *s, struct error *e)
+static void include(struct revoking *r, uint64_t begins_ns)
 {
-    uint64_t made_ns, begins_ns;
-    int code = store_credential_newest(s, r->v.kind, r->name, &made_ns, &begins_ns, e);
-    if (code == 0 && begins_ns > r->v.revoked_ns)
+    if (begins_ns > r->v.revoked_ns)
         r->v.revoked_ns = begins_ns;
-    return code;
 }
 
-static int revoke_name(struct revoking *r, struct store *s, struct error *e)
+/* When the name's newest certificate was revoked with it; 0: it was not, or was not made here. */
+static uint64_t revoked_since(struct enroll *en, const struct revoking *r, uint64_t begins_ns)
 {
+    struct store_credential newest = {.kind = r->v.kind, .not_before_ns = begins_ns};
+    uint64_t since_ns = 0;
+    snprintf(newest.name, sizeof newest.name, "%s", r->name);
+    if (begins_ns)
+        (void)enroll_state(en, &newest, 0, &since_ns);
+    return since_ns;
+}
+
+/* Of one that had been revoked the tokens go, but the day stays. */
+static int revoke_name(struct revoking *r, struct enroll *en, struct store *s, struct error *e)
+{
+    uint64_t made_ns, begins_ns = 0;
     int code = r->force ? 0 : enroll_check_known(s, r->v.kind, r->name, e);
     if (code == 0)
-        code = include_newest(r, s, e);
-    return code ? code : store_revoke(s, &r->v, e);
+        code = store_credential_newest(s, r->v.kind, r->name, &made_ns, &begins_ns, e);
+    if (code)
+        return code;
+    r->since_ns = revoked_since(en, r, begins_ns);
+    if (r->since_ns)
+        return store_token_void(s, r->v.kind, r->name, e);
+    include(r, begins_ns);
+    return store_revoke(s, &r->v, e);
 }
 
 /* Whoever does it by mistake has no way back but local root's. */
@@ -193,7 +210,7 @@ static int revoke_key(struct revoking *r, struct store *s, struct error *e)
 static int revoke_work(struct admin_call *c, struct store *s, struct error *e)
 {
     struct revoking *r = c->context;
-    return r->serial[0] ? revoke_key(r, s, e) : revoke_name(r, s, e);
+    return r->serial[0] ? revoke_key(r, s, e) : revoke_name(r, c->server->enroll, s, e);
 }
 
 static void revoking_free(struct revoking *r)
@@ -251,6 +268,8 @@ static int add_forgotten(struct enroll *en, const struct revoking *r, struct err
 static int add_revoked(struct enroll *en, const struct revoking *r, struct error *e)
 {
     int code = 0;
+    if (r->since_ns)
+        return 0;
     if (!r->serial[0])
         return enroll_add_revoked(en, &r->v, e);
     for (size_t i = 0; code == 0 && i < r->key.count; i++) {
@@ -264,6 +283,7 @@ static void revoked(struct admin_call *c, int result, const struct error *e)
 {
     struct revoking *r = c->context;
     struct error why = ERROR_INIT;
+    char since[40];
     int added = result ? result : add_revoked(c->server->enroll, r, &why);
     if (added) {
         admin_fail(c, result ? e : &why);
@@ -272,8 +292,9 @@ static void revoked(struct admin_call *c, int result, const struct error *e)
     }
     void_approvals(c->server->enroll, &r->v);
     const char *what = r->serial[0] ? r->serial : r->name;
-    log_info("%s was revoked by %s", what, r->by);
-    admin_answer(c, json_pack("{s:s, s:i}", "revoked", what, "sessions", (int)close_revoked(c->server)));
+    log_info("%s %s by %s", what, r->since_ns ? "was revoked once more" : "was revoked", r->by);
+    admin_answer(c, json_pack("{s:s, s:i, s:s?}", "revoked", what, "sessions", (int)close_revoked(c->server), "since",
+                              r->since_ns ? units_rfc3339(r->since_ns, since, sizeof since) : NULL));
     revoking_free(r);
 }
 
