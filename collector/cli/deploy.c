@@ -194,6 +194,7 @@ static bool finish(const char *host, struct job *j)
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK;
     (void)error_set(&clean, ERROR_NONE, "%s", n ? text : "ended without a word"); /* makes it printable */
     fprintf(good ? stdout : stderr, "%s: %s\n", host, clean.text);
+    fflush(stdout); /* in a pipe, too, it stands before what is said of all */
     return good;
 }
 
@@ -241,11 +242,13 @@ static const struct argp_option options[] = {
     {"transient", OPTION_TRANSIENT, NULL, 0,
      "for now: one folder and, with systemd, a unit that the next start of the host forgets; else a plain process", 1},
     {"remove", OPTION_REMOVE, NULL, 0,
-     "take the agent away again, with all that was made for it, and revoke its certificate; with --transient that one",
+     "take the agent away again, with all that was made for it, and revoke its certificate; with --transient only such "
+     "a "
+     "one",
      1},
     {"allow-capture", OPTION_ALLOW, NULL, 0,
      "hosts whose policy says nothing yet allow captures that you sign (asked for on a terminal)", 1},
-    {"label", 'l', "KEY=VALUE", 0, "of the hosts; may repeat", 1},
+    {"label", 'l', "KEY=VALUE", 0, "of the hosts; may repeat; one that has others joins anew, and has these alone", 1},
     {"package", OPTION_PACKAGE, "FILE", 0, "install this Debian package of fleetdump-agent", 1},
     {"agent", OPTION_AGENT, "FILE", 0, "copy this fleetdump-agent (default: that beside this program)", 1},
     {NULL, 0, NULL, 0, "The way there and back:", 2},

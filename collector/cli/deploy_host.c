@@ -7,6 +7,7 @@
 #include "collector/cli/sign.h"
 #include "common/base/fs.h"
 #include "common/base/hash.h"
+#include "common/base/units.h"
 #include "common/net/identity.h"
 #include "common/net/tls.h"
 #include <fcntl.h>
@@ -128,6 +129,7 @@ struct host {
     struct buffer facts;
     struct tunnel tunnel;
     char collector[FACT_MAX]; /* as this host reaches it, if it is told; else "" */
+    bool joined;              /* it needs no token */
 };
 
 static const char *fact(const struct host *h, const char *key, char value[FACT_MAX])
@@ -165,22 +167,27 @@ static int probe(struct host *h, struct error *e)
         return r;
     if (fact(h, "other", value)[0])
         return error_set(e, ERROR_CONFLICT,
-                         "there is an agent already, a %s one: remove that first (fleetdump deploy --remove %s%s)",
-                         value, strcmp(value, "transient") == 0 ? "--transient " : "", h->ssh.host);
-    if (!h->d->remove && !h->d->package && !h->d->agent && uname(&here) == 0 &&
-        strcmp(fact(h, "machine", value), here.machine) != 0)
+                         "there is an agent already, a %s one: remove that first (fleetdump deploy --remove %s)", value,
+                         h->ssh.host);
+    if (!h->d->package && !h->d->agent && uname(&here) == 0 && strcmp(fact(h, "machine", value), here.machine) != 0)
         return error_set(e, ERROR_UNSUPPORTED,
                          "its machine is %s, this is %s: say --package FILE or --agent FILE for it", value,
                          here.machine);
     return 0;
 }
 
-/* Whether it belongs to this fleet under this name already, and finds the collector where it is to be. */
-static bool is_joined(const struct host *h)
+/* Whether it belongs to this fleet under this name already. */
+static bool is_member(const struct host *h)
 {
-    char ca[FACT_MAX], name[FACT_MAX], collector[FACT_MAX];
-    return strcmp(fact(h, "ca", ca), h->d->ca_sha256) == 0 && strcmp(fact(h, "name", name), h->name) == 0 &&
-           (!h->collector[0] || strcmp(fact(h, "collector", collector), h->collector) == 0);
+    char ca[FACT_MAX], name[FACT_MAX];
+    return strcmp(fact(h, "ca", ca), h->d->ca_sha256) == 0 && strcmp(fact(h, "name", name), h->name) == 0;
+}
+
+/* Whether it finds the collector where it is to be. */
+static bool has_way(const struct host *h)
+{
+    char collector[FACT_MAX];
+    return !h->collector[0] || strcmp(fact(h, "collector", collector), h->collector) == 0;
 }
 
 static int get_token(const struct host *h, struct buffer *to, struct error *e)
@@ -211,11 +218,11 @@ static bool needs_payload(const struct host *h)
                                                             : false;
 }
 
-static int make_input(const struct host *h, bool joined, bool payload, struct buffer *input, struct error *e)
+static int make_input(const struct host *h, bool payload, struct buffer *input, struct error *e)
 {
     input->limit = DEPLOY_PAYLOAD_MAX + (1u << 20);
     int r = 0;
-    if (joined)
+    if (h->joined)
         buffer_printf(input, "-\n");
     else
         r = get_token(h, input, e);
@@ -244,7 +251,7 @@ static int install(struct host *h, struct error *e)
         more[n++] = "allow=yes";
     if (h->d->package)
         more[n++] = "package=yes";
-    int r = make_input(h, is_joined(h), needs_payload(h), &input, e);
+    int r = make_input(h, needs_payload(h), &input, e);
     if (r == 0)
         r = run(h, "install", more, &input, e);
     explicit_bzero(input.data, input.len);
@@ -254,32 +261,76 @@ static int install(struct host *h, struct error *e)
 
 /* ---------------------------------------------------------------- at the collector */
 
-static int is_connected(const struct host *h, bool *connected, struct error *e)
+/* What the collector knows of a host. */
+struct known {
+    bool connected;
+    char problem[FACT_MAX], labels[FACT_MAX];
+};
+
+static void copy(char text[FACT_MAX], const json_t *of, const char *key)
+{
+    const char *value = json_string_value(json_object_get(of, key));
+    snprintf(text, FACT_MAX, "%s", value ? value : "");
+}
+
+static int ask_about(const struct host *h, struct known *k, struct error *e)
 {
     const struct message_query q = {.kind = QUERY_AGENTS, .until_ns = UINT64_MAX, .link_type = UINT32_MAX};
     json_t *list = NULL, *a;
     size_t i;
+    *k = (struct known){0};
     int r = client_document(h->d->cli, &q, &list, e);
     json_array_foreach(list, i, a)
     {
         const char *name = json_string_value(json_object_get(a, "agent"));
-        if (name && strcmp(name, h->name) == 0)
-            *connected = json_is_true(json_object_get(a, "connected"));
+        if (!name || strcmp(name, h->name) != 0)
+            continue;
+        k->connected = json_is_true(json_object_get(a, "connected"));
+        copy(k->problem, a, "problem");
+        copy(k->labels, a, "labels");
     }
     json_decref(list);
     return r;
 }
 
+/* That was an administrator's wish: who deploys has to take it back in so many words. */
+static int check_welcome(const struct host *h, const struct known *k, struct error *e)
+{
+    if (strncmp(k->problem, CAPTURE_REVOKED, strlen(CAPTURE_REVOKED)) != 0)
+        return 0;
+    return error_set(e, ERROR_REFUSED,
+                     "its certificate %s, and the collector lets it in no more; to have it join anew: fleetdump deploy "
+                     "--remove %s, then deploy it again",
+                     k->problem, h->ssh.host);
+}
+
+static bool has_label(const char *labels, const char *label)
+{
+    size_t length = strlen(label);
+    for (const char *p = labels; *p; p += strcspn(p, ","), p += *p == ',')
+        if (strcspn(p, ",") == length && memcmp(p, label, length) == 0)
+            return true;
+    return false;
+}
+
+static bool has_labels(const struct host *h, const struct known *k)
+{
+    size_t i;
+    json_t *label;
+    json_array_foreach(h->d->labels, i, label) if (!has_label(k->labels, json_string_value(label))) return false;
+    return true;
+}
+
 static int await(const struct host *h, struct error *e)
 {
-    bool connected = false;
+    struct known k = {0};
     int r = 0;
-    for (unsigned ms = 0; r == 0 && !connected && ms < ARRIVE_MS; ms += LOOK_MS) {
+    for (unsigned ms = 0; r == 0 && !k.connected && ms < ARRIVE_MS; ms += LOOK_MS) {
         if (ms)
             usleep(LOOK_MS * 1000);
-        r = is_connected(h, &connected, e);
+        r = ask_about(h, &k, e);
     }
-    if (r || connected)
+    if (r || k.connected)
         return r;
     return error_set(e, ERROR_UNREACHABLE,
                      "it runs, but does not reach the collector%s%s within %u s: `fleetdump-agent doctor` there says "
@@ -290,47 +341,93 @@ static int await(const struct host *h, struct error *e)
 
 /* ---------------------------------------------------------------- all of it */
 
+static int open_tunnel(struct host *h, struct error *e)
+{
+    int r = tunnel_keep(&h->ssh, h->name, h->d->cli->collector, &h->tunnel, e);
+    if (r == 0)
+        snprintf(h->collector, sizeof h->collector, "127.0.0.1:%u", h->tunnel.port);
+    return r;
+}
+
+/* `before`, NULL: its labels are what they were. */
+static void say(const struct host *h, const struct known *before, char said[DEPLOY_SAID_MAX])
+{
+    char value[FACT_MAX], anew[FACT_MAX + 40] = "";
+    bool allowed = strcmp(fact(h, "allowed", value), "yes") == 0;
+    if (before)
+        snprintf(anew, sizeof anew, " anew for its labels (before: %s)", before->labels[0] ? before->labels : "none");
+    snprintf(said, DEPLOY_SAID_MAX, "%s%s, connected%s; %s", h->joined ? "had joined" : "joined", anew,
+             h->d->via_ssh ? " through ssh" : "",
+             allowed ? "may capture" : "captures nothing until its policy.conf says allow = yes");
+}
+
 static int put(struct host *h, char said[DEPLOY_SAID_MAX], struct error *e)
 {
-    char value[FACT_MAX];
+    struct known before = {0};
     if (h->d->address)
         snprintf(h->collector, sizeof h->collector, "%s", h->d->address);
     int r = probe(h, e);
-    bool joined = r == 0 && is_joined(h);
-    if (r == 0 && h->d->via_ssh) {
-        r = tunnel_keep(&h->ssh, h->name, h->d->cli->collector, &h->tunnel, e);
-        snprintf(h->collector, sizeof h->collector, "127.0.0.1:%u", h->tunnel.port);
-        joined = joined && is_joined(h);
-    }
+    bool member = r == 0 && is_member(h);
+    if (member)
+        r = ask_about(h, &before, e);
     if (r == 0)
-        r = install(h, e);
+        r = check_welcome(h, &before, e);
+    if (r == 0 && h->d->via_ssh)
+        r = open_tunnel(h, e);
     if (r)
         return r;
-    bool allowed = strcmp(fact(h, "allowed", value), "yes") == 0;
-    r = await(h, e);
+    bool relabelled = member && /* labels stand with a certificate */
+                      !has_labels(h, &before);
+    h->joined = member && !relabelled && has_way(h);
+    r = install(h, e);
     if (r == 0)
-        snprintf(said, DEPLOY_SAID_MAX, "%s, connected%s; %s", joined ? "had joined" : "joined",
-                 h->d->via_ssh ? " through ssh" : "",
-                 allowed ? "may capture" : "captures nothing until its policy.conf says allow = yes");
+        r = await(h, e);
+    if (r == 0)
+        say(h, relabelled ? &before : NULL, said);
     return r;
+}
+
+/* `how` gets what became of its certificate. */
+static int end_certificate(const struct host *h, char how[FACT_MAX], struct error *e)
+{
+    json_t *answer = NULL;
+    struct error why = ERROR_INIT;
+    char when[64];
+    uint64_t since_ns = 0;
+    int r =
+        client_admin(h->d->cli, ADMIN_REVOKE, json_pack("{s:s, s:s}", "name", h->name, "kind", "agent"), &answer, &why);
+    const char *since = json_string_value(json_object_get(answer, "since"));
+    if (r == ERROR_NOT_FOUND)
+        snprintf(how, FACT_MAX, "the collector knows no certificate of it");
+    else if (r)
+        return error_set(e, r, "it is gone from there, but its certificate is still good: %s", why.text);
+    else if (since && units_parse_time(since, 0, &since_ns, NULL) == 0)
+        snprintf(how, FACT_MAX, "its certificate was revoked %s", units_format_time(since_ns, when, sizeof when));
+    else
+        snprintf(how, FACT_MAX, "its certificate revoked");
+    json_decref(answer);
+    return 0;
 }
 
 static int take_away(struct host *h, char said[DEPLOY_SAID_MAX], struct error *e)
 {
-    json_t *wants = json_object(), *answer = NULL;
-    struct error why = ERROR_INIT;
+    char removed[FACT_MAX], other[FACT_MAX], how[FACT_MAX];
     int r = run(h, "remove", NULL, NULL, e);
     bool tunnel = tunnel_end(h->name);
     if (r)
         return r;
-    json_object_set_new(wants, "name", json_string(h->name));
-    json_object_set_new(wants, "kind", json_string("agent"));
-    r = client_admin(h->d->cli, ADMIN_REVOKE, wants, &answer, &why);
-    json_decref(answer);
-    if (r && r != ERROR_NOT_FOUND)
-        return error_set(e, r, "it is gone from there, but its certificate is still good: %s", why.text);
-    snprintf(said, DEPLOY_SAID_MAX, "removed, its certificate revoked%s", tunnel ? ", its ssh ended" : "");
-    return 0;
+    (void)fact(h, "removed", removed);
+    if (fact(h, "other", other)[0]) /* whose certificate it is */
+        return error_set(e, ERROR_CONFLICT,
+                         "%s, but a %.20s one is, and stays with its certificate: to remove that, fleetdump deploy "
+                         "--remove %s",
+                         removed[0] ? "the transient agent is not there any more" : "no transient agent is there",
+                         other, h->ssh.host);
+    r = end_certificate(h, how, e);
+    if (r == 0)
+        snprintf(said, DEPLOY_SAID_MAX, "%s, %s%s", removed[0] ? "removed" : "there was nothing to remove", how,
+                 tunnel ? ", its ssh ended" : "");
+    return r;
 }
 
 int deploy_host(const struct deploy *d, const char *host, char said[DEPLOY_SAID_MAX], struct error *e)

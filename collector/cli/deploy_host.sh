@@ -27,15 +27,19 @@ must() { # COMMAND...: or it is said what it said
 
 transient=/var/lib/fleetdump-transient
 packaged=$(dpkg-query -W -f '${db:Status-Status} ${Version}' fleetdump-agent 2>/dev/null | sed -n 's/^installed //p')
-if [ "$mode" = transient ]; then
-    etc=$transient data=$transient service=fleetdump-agent-transient unit=/run/systemd/system/fleetdump-agent-transient.service
-    agent=$transient/fleetdump-agent monitor=root ship=64901 capture=64902
-else
-    etc=/etc/fleetdump data=/var/lib/fleetdump-agent service=fleetdump-agent unit=/etc/systemd/system/fleetdump-agent.service
-    agent=/usr/local/sbin/fleetdump-agent monitor=fleetdump-agent ship=fleetdump-ship capture=fleetdump-capture
-    [ -z "$packaged" ] || agent=/usr/sbin/fleetdump-agent
-fi
-conf=$etc/agent.conf policy=$etc/policy.conf operators=$etc/operators pid_file=$data/agent.pid made=$data/deployed
+mean() { # MODE: where all of it is
+    mode=$1
+    if [ "$mode" = transient ]; then
+        etc=$transient data=$transient service=fleetdump-agent-transient unit=/run/systemd/system/fleetdump-agent-transient.service
+        agent=$transient/fleetdump-agent monitor=root ship=64901 capture=64902
+    else
+        etc=/etc/fleetdump data=/var/lib/fleetdump-agent service=fleetdump-agent unit=/etc/systemd/system/fleetdump-agent.service
+        agent=/usr/local/sbin/fleetdump-agent monitor=fleetdump-agent ship=fleetdump-ship capture=fleetdump-capture
+        [ -z "$packaged" ] || agent=/usr/sbin/fleetdump-agent
+    fi
+    conf=$etc/agent.conf policy=$etc/policy.conf operators=$etc/operators pid_file=$data/agent.pid made=$data/deployed
+}
+mean "$mode"
 
 has_systemd() {
     [ -d /run/systemd/system ]
@@ -52,6 +56,13 @@ runs() {
 }
 setting() { # KEY of the configuration
     sed -n "s/^$1 *= *//p" "$conf" 2>/dev/null | tail -n 1 | tr -d '"'
+}
+
+only_one() { # deploy at a time: the lock ends with this shell, and leaves no file
+    if command -v flock >/dev/null && [ -d /run ]; then
+        exec 9</run
+        flock -n 9 || fail "another fleetdump deploy is at work there: try again when it is over"
+    fi
 }
 
 # ---------------------------------------------------------------- probe
@@ -147,7 +158,7 @@ join() {
 }
 start_plain() {
     [ "$mode" = transient ] || fail "no systemd here: deploy with --transient, which then starts a plain process"
-    setsid "$agent" --config "$conf" </dev/null >>"$data/log" 2>&1 &
+    setsid "$agent" --config "$conf" </dev/null >>"$data/log" 2>&1 9<&- &
     echo $! >"$pid_file"
     n=0
     while [ $n -lt 10 ]; do
@@ -214,11 +225,10 @@ install_all() {
 }
 
 # ---------------------------------------------------------------- remove
-remove() {
-    if [ ! -e "$data" ] && [ ! -e "$conf" ]; then
-        echo "say nothing of it is there"
-        exit 0
-    fi
+is_there() {
+    [ -e "$data" ] || [ -e "$conf" ] || { [ "$mode" = permanent ] && [ -n "$packaged" ]; }
+}
+remove_it() {
     stop
     if [ "$mode" = permanent ] && [ -n "$packaged" ]; then
         export DEBIAN_FRONTEND=noninteractive
@@ -233,13 +243,26 @@ remove() {
     fi
     rm -f $unit
     has_systemd && systemctl daemon-reload
-    rm -rf "$data" "$data.orders" "$data.audit"
+    must rm -rf "$data" "$data.orders" "$data.audit"
+    echo "fact removed=$mode"
+}
+remove() { # that which is there; with mode=transient no other
+    wanted=$mode
+    for one in transient permanent; do
+        mean $one
+        is_there || continue
+        if [ "$wanted" = transient ] && [ $one = permanent ]; then
+            echo "fact other=$one"
+        else
+            remove_it
+        fi
+    done
     exit 0
 }
 
 [ "$(id -u)" = 0 ] || fail "this needs root: ssh as root, or let sudo ask for no password there"
 case $action in
 probe) probe ;;
-install) install_all ;;
-remove) remove ;;
+install) only_one && install_all ;;
+remove) only_one && remove ;;
 esac

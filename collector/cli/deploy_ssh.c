@@ -192,6 +192,13 @@ void ssh_fact(const struct buffer *output, const char *key, char *value, size_t 
     snprintf(value, size, "%.*s", (int)(n < size ? n : size - 1), found);
 }
 
+/* Some of its own words begin so already. */
+static const char *ssh_prefix(const char *words, size_t n)
+{
+    static const char prefix[] = "ssh: ";
+    return n >= strlen(prefix) && memcmp(words, prefix, strlen(prefix)) == 0 ? "" : prefix;
+}
+
 static int judge(int status, const struct buffer *out, const struct buffer *err, struct error *e)
 {
     const char *found = "";
@@ -202,7 +209,7 @@ static int judge(int status, const struct buffer *out, const struct buffer *err,
         return 0;
     n = last_line(err, NULL, &found);
     return error_set(e, status == SSH_FAILED ? ERROR_UNREACHABLE : ERROR_REFUSED, "%s%.*s",
-                     status == SSH_FAILED ? "ssh: " : "", (int)(n ? n : 30),
+                     status == SSH_FAILED ? ssh_prefix(found, n) : "", (int)(n ? n : 30),
                      n ? found : "the command failed without a word");
 }
 
@@ -281,7 +288,7 @@ static int start_tunnel(const char *const *argv, pid_t *pid, struct error *e)
             take(&err[0], &words);
         size_t n = last_line(&words, NULL, &found);
         bool taken = n && memmem(found, n, "forwarding failed", strlen("forwarding failed"));
-        r = error_set(e, taken ? ERROR_BUSY : ERROR_UNREACHABLE, "ssh: %.*s", n ? (int)n : 8, found);
+        r = error_set(e, taken ? ERROR_BUSY : ERROR_UNREACHABLE, "%s%.*s", ssh_prefix(found, n), n ? (int)n : 8, found);
         (void)wait_for(*pid);
     }
     close_fd(&out[0]);

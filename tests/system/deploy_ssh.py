@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # timeout: 400
 """From bare machines to the merged packets of two of them, in three commands; with Debian's sshd, on hosts that have networks, /etc, /var/lib and
-/run of their own. Then: what is done again, what cannot be done, a host without a way to the collector, and that nothing stays behind."""
+/run of their own. Then: what is done again, twice at once, what cannot be done, a host without a way to the collector, and that nothing stays behind."""
 
 import json
 import os
@@ -187,11 +187,36 @@ def again(machines):
         assert len(lines) == 2 and lines[1].startswith("operator "), lines
 
 
+def other_labels(machines):
+    """Labels are set on a host that had joined, too; said again, nothing changes."""
+    deploy = ("--transient", "--label", "role=web", "web-1")
+    said = machines.deploy(*deploy).stdout
+    assert "web-1: joined anew for its labels (before: none), connected; may capture" in said, said
+    fleet.wait_until(lambda: machines.known_agents()["web-1"]["labels"] == "role=web", "the labels")
+    assert "web-1: had joined, connected" in machines.deploy(*deploy).stdout
+
+
+def two_at_once(machines):
+    """A second deploy of a host leaves the first one's work alone."""
+    other = subprocess.Popen(machines.on("web-1", "flock", "--no-fork", "/run", "sleep", "infinity"), stdin=subprocess.DEVNULL)
+    try:
+        fleet.wait_until(lambda: machines.user("flock", "-n", "/run", "true", where="web-1", check=False).returncode, "the lock to be held")
+        for words in ((), ("--remove",)):
+            done = machines.deploy("--transient", *words, "web-1", check=False)
+            assert done.returncode == 1 and "web-1: another fleetdump deploy is at work there" in done.stderr, done.stderr
+    finally:
+        other.kill()
+        other.wait()
+    assert "had joined" in machines.deploy("--transient", "web-1").stdout  # and no agent holds it
+
+
 def what_fails(machines):
     """One host's failure is said by itself; the others are done."""
     done = machines.deploy("--transient", "web-1", "no-such-host.invalid", check=False)
     assert done.returncode == 1 and "web-1: had joined" in done.stdout, done.stdout + done.stderr
-    assert "no-such-host.invalid: ssh: " in done.stderr and "1 of 2 hosts failed" in done.stderr, done.stderr
+    assert "no-such-host.invalid: ssh: " in done.stderr and "ssh: ssh:" not in done.stderr and "1 of 2 hosts failed" in done.stderr, done.stderr
+    both = machines.user("sh", "-c", "fleetdump deploy --transient web-1 no-such-host.invalid 2>&1", check=False).stdout
+    assert both.index("web-1: had joined") < both.index("1 of 2 hosts failed"), both
     done = machines.deploy("web-1", check=False)
     assert done.returncode == 1 and "a transient one" in done.stderr, done.stderr
     done = machines.deploy("far-1", check=False)
@@ -240,7 +265,33 @@ def nothing_stays(machines, tunnel):
     fleet.wait_until(lambda: not any(a["connected"] for a in machines.known_agents().values()), "the agents to be away")
     said = machines.deploy("--transient", "db-1").stdout  # a new certificate: the old one's end is not its own
     assert "db-1: joined, connected; captures nothing until" in said, said
-    machines.deploy("--transient", "--remove", "db-1")
+    of_the_revoked(machines)
+    removed_again(machines)
+
+
+def of_the_revoked(machines):
+    """An agent that is there still, and that the collector lets in no more: that is said, and nothing is done."""
+    machines.user("fleetdump", "admin", "revoke", "db-1")
+    done = machines.deploy("--transient", "db-1", check=False)
+    assert done.returncode == 1 and "db-1: its certificate was revoked 2" in done.stderr and "deploy --remove db-1, then" in done.stderr, done.stderr
+    assert "db-1: removed, its certificate was revoked 2" in machines.deploy("--remove", "db-1").stdout
+    assert "db-1: joined, connected" in machines.deploy("--transient", "db-1").stdout
+
+
+def removed_again(machines):
+    """--remove takes whichever kind is there, says so if none is, and leaves the day of a revocation."""
+    assert "db-1: removed, its certificate revoked\n" in machines.deploy("--remove", "db-1").stdout
+    assert not machines.traces("db-1") and not machines.processes("db-1"), (machines.traces("db-1"), machines.processes("db-1"))
+    fleet.wait_until(lambda: not machines.known_agents()["db-1"]["connected"], "the agent to be away")
+    day = machines.known_agents()["db-1"]["problem"]
+    said = machines.deploy("--remove", "db-1").stdout
+    assert day.startswith("was revoked 2") and "db-1: there was nothing to remove, its certificate %s\n" % day in said, (said, day)
+    said = machines.user("fleetdump", "admin", "revoke", "db-1").stderr
+    assert "db-1: had been revoked " + day[len("was revoked "):] in said and machines.known_agents()["db-1"]["problem"] == day, (said, day)
+    machines.user("mkdir", "-p", "/var/lib/fleetdump-agent", where="db-1")  # of a permanent one
+    done = machines.deploy("--transient", "--remove", "db-1", check=False)
+    assert done.returncode == 1 and "no transient agent is there, but a permanent one" in done.stderr, done.stderr
+    assert "db-1: removed, " in machines.deploy("--remove", "db-1").stdout and not machines.traces("db-1")
 
 
 def main():
@@ -252,6 +303,8 @@ def main():
         serve_and_ask(machines)
         three_commands(machines)
         again(machines)
+        other_labels(machines)
+        two_at_once(machines)
         what_fails(machines)
         tunnel = without_a_way(machines)
         nothing_stays(machines, tunnel)
