@@ -196,7 +196,8 @@ static int add_capture(void *context, const struct store_capture_info *c)
     json_t *pauses = json_object_get(x->pauses, c->name);
     json_t *o = json_object();
     json_object_set_new(o, "capture", string(c->name));
-    json_object_set_new(o, "filter", string(c->filter));
+    const char *filter = plan_shown_filter(x->plan, c->name, c->filter);
+    json_object_set_new(o, "filter", filter ? string(filter) : json_null());
     json_object_set_new(o, "agents", string(c->agents));
     json_object_set_new(o, "first", seen_time(x->plan, c, c->first_ns));
     json_object_set_new(o, "last", seen_time(x->plan, c, c->last_ns));

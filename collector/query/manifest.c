@@ -86,7 +86,7 @@ void manifest_hide_counters(struct counters *c)
 {
     for (int i = 0; i < COUNTER_COUNT; i++)
         if (!counter_table[i].lost)
-            c->value[i] = 0;
+            c->value[i] = COUNTER_HIDDEN;
 }
 
 void manifest_hide_numbers(struct manifest *m)
@@ -95,6 +95,7 @@ void manifest_hide_numbers(struct manifest *m)
         manifest_hide_counters(&m->agents[i].counters);
         m->agents[i].missing_packets = m->agents[i].chunks = 0;
     }
+    m->hides_numbers = true;
 }
 
 static uint64_t bodies_missing(const struct manifest_agent *a)
@@ -245,11 +246,19 @@ static json_t *pauses_json(const struct manifest_agent *a)
     return list;
 }
 
+/* A number that is not for the asker is not 0. */
+static json_t *unless_hidden(const struct manifest *m, uint64_t v)
+{
+    return m->hides_numbers ? json_null() : number(v);
+}
+
 static json_t *agent_json(const struct manifest *m, const struct manifest_agent *a)
 {
     json_t *o = json_object(), *counters = json_object(), *gaps = json_object(), *bodies = json_object();
     for (int c = 0; c < COUNTER_COUNT; c++)
-        json_object_set_new(counters, counter_table[c].name, number(a->counters.value[c]));
+        json_object_set_new(counters, counter_table[c].name,
+                            counter_table[c].lost ? number(a->counters.value[c])
+                                                  : unless_hidden(m, a->counters.value[c]));
     for (int g = GAP_QUOTA; g <= GAP_EXPIRED; g++)
         if (a->gap_by[g])
             json_object_set_new(gaps, head_gap_name(g), number(a->gap_by[g]));
@@ -262,12 +271,12 @@ static json_t *agent_json(const struct manifest *m, const struct manifest_agent 
         json_object_set_new(o, "flows", number(a->flows));
     json_object_set_new(o, "packets", number(a->packets));
     json_object_set_new(o, "bytes", number(a->bytes));
-    json_object_set_new(o, "chunks", number(a->chunks));
+    json_object_set_new(o, "chunks", unless_hidden(m, a->chunks));
     json_object_set_new(o, "counters", counters);
     json_object_set_new(o, "gap_chunks", number(a->gaps));
     json_object_set_new(o, "gap_packets", gaps);
     json_object_set_new(o, "missing_bodies", bodies);
-    json_object_set_new(o, "missing_packets", number(a->missing_packets));
+    json_object_set_new(o, "missing_packets", unless_hidden(m, a->missing_packets));
     json_object_set_new(o, "damaged_chunks", number(a->damaged));
     json_object_set_new(o, "not_captured", pauses_json(a));
     json_object_set_new(o, "not_captured_times", number(a->pause_count));

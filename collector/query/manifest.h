@@ -37,6 +37,7 @@ struct manifest {
     struct manifest_agent *agents;
     size_t count;
     bool counts_packets; /* the answer is made of packets: bodies matter */
+    bool hides_numbers;
 };
 
 /* The agent's entry, made if new; NULL without memory. */
@@ -53,9 +54,10 @@ void manifest_paused(struct manifest_agent *a, uint64_t from_ns, uint64_t to_ns)
 /* A chunk that could not be read: it costs itself only. */
 void manifest_damaged(struct manifest_agent *a, const struct error *why);
 
-/* For those who may not see all that was counted: leaves what is missing (losses), not how much passed. */
+/* For those who may not see all that was counted: leaves what is missing (losses), not how much passed: that is null in
+ * the JSON ("chunks", "missing_packets", all of "counters" that count no losses). */
 void manifest_hide_numbers(struct manifest *m);
-void manifest_hide_counters(struct counters *c);
+void manifest_hide_counters(struct counters *c); /* COUNTER_HIDDEN */
 
 /* Whether nothing inside the question is missing. */
 bool manifest_complete(const struct manifest *m);

@@ -34,6 +34,15 @@ int plan_write(struct plan *p, const void *data, size_t len, bool end_of_block, 
 
 /* ------------------------------------------------------------------ making ready */
 
+const char *plan_shown_filter(const struct plan *p, const char *capture, const char *filter)
+{
+    const struct query_bounds *b = p->bounds;
+    bool shown = !b->hides_filters;
+    for (size_t i = 0; i < b->shown_count && !shown; i++)
+        shown = strcmp(b->shown[i].name, capture) == 0 && strcmp(b->shown[i].filter, filter) == 0;
+    return shown ? filter : NULL;
+}
+
 static int take_names(struct plan *p, struct filter_names *names, struct error *e)
 {
     const struct message_query *q = p->q;

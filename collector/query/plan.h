@@ -60,6 +60,9 @@ MUST_CHECK int plan_rows(struct plan *p, struct store_chunk *c, const uint8_t *c
 /* Whether numbers that count more than the asker may see are to be left out. */
 bool plan_hides_numbers(const struct plan *p);
 
+/* A capture's filter, or NULL if it is not for the asker: it tells what others look for. */
+const char *plan_shown_filter(const struct plan *p, const char *capture, const char *filter);
+
 /* Writes through the sink in pieces of at most NET_PIECE_MAX; the last one ends the block. */
 MUST_CHECK int plan_write(struct plan *p, const void *data, size_t len, bool end_of_block, struct error *e);
 

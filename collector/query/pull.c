@@ -220,7 +220,7 @@ static void write_interface(struct pull *u, uint32_t v)
     struct pcapng_interface i = {
         .name = name,
         .description = at->agent,
-        .filter = at->filter,
+        .filter = plan_shown_filter(u->plan, at->capture, at->filter),
         .link_type = at->link_type,
         .snaplen = snaplen < u->snaplen ? snaplen : u->snaplen,
         .mac = at->has_mac ? at->mac : NULL,

@@ -55,6 +55,11 @@ struct query_live {
     bool ordered; /* there is an order of a capture that the question names, whatever came of it */
 };
 
+/* A capture whose filter may be seen: both are to be the same, since a name may be another's later. */
+struct query_capture {
+    char *name, *filter;
+};
+
 /* What whoever asks is bound to: nothing else is answered. Not all kinds of questions can be held to all of it: rights.h of the server refuses those before.
  *
  *   agents    the question's own list: these names, and there are no others
@@ -65,6 +70,9 @@ struct query_live {
  *
  * What that left out is in the manifest, as "bounds": {"labels", "filter", "snaplen", "since", "flows_left_out", "rows_left_out", "packets_cut"}. */
 struct query_bounds {
+    bool hides_filters; /* what captures were told to capture is null and not in files, but of these: */
+    const struct query_capture *shown;
+    size_t shown_count;
     bool agents;
     const char *labels; /* that chose the agents, for the manifest; NULL: none */
     const char *filter; /* NULL: none */

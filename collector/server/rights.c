@@ -206,6 +206,11 @@ static int narrow(const struct server *server, const struct rights_bounds *b, co
 
 void rights_grant_free(struct rights_grant *g)
 {
+    for (size_t i = 0; i < g->bounds.shown_count; i++) {
+        free(g->shown[i].name);
+        free(g->shown[i].filter);
+    }
+    free(g->shown);
     for (uint32_t i = 0; i < g->agent_count; i++)
         free(g->agents[i]);
     free(g->agents);
@@ -275,6 +280,38 @@ bool rights_sees_whole(const struct session *s, const struct capture_request *r)
             (!u->bounds.filter || !u->bounds.filter[0] || filter_within(&u->bounds, r->filter ? r->filter : "")));
 }
 
+struct showing {
+    const struct session *session;
+    struct rights_grant *grant;
+};
+
+static int show_filter(void *context, const struct capture_request *r, struct error *e)
+{
+    const struct showing *x = context;
+    struct rights_grant *g = x->grant;
+    size_t n = g->bounds.shown_count;
+    if (!rights_sees_whole(x->session, r))
+        return 0;
+    struct query_capture *grown = realloc(g->shown, (n + 1) * sizeof *grown);
+    if (!grown)
+        return error_set(e, ERROR_MEMORY, "no memory for a question");
+    g->bounds.shown = g->shown = grown;
+    grown[n] = (struct query_capture){strdup(r->name ? r->name : ""), strdup(r->filter ? r->filter : "")};
+    g->bounds.shown_count++;
+    return grown[n].name && grown[n].filter ? 0 : error_set(e, ERROR_MEMORY, "no memory for a question");
+}
+
+/* Of which captures the filters may be seen, in answers that have them: as in lists of orders. */
+static int choose_filters(const struct session *s, const struct rights_bounds *b, const struct message_query *q,
+                          struct rights_grant *g, struct error *e)
+{
+    struct showing x = {s, g};
+    g->bounds.hides_filters = (bounds_of(b) & (LABELS | FILTER)) != 0;
+    if (!g->bounds.hides_filters || (q->kind != QUERY_CAPTURES && q->kind != QUERY_PULL))
+        return 0;
+    return orders_each_named(s->server->orders, "*", COMMAND_REMOVE, show_filter, &x, e);
+}
+
 static int judge_request(const struct rights_user *u, const struct rights_rule *rule, const struct capture_request *r,
                          struct error *e)
 {
@@ -335,6 +372,8 @@ int rights_judge(const struct session *s, const struct message *m, struct rights
         r = judge_command(s->server, u, rule, &m->command, e);
     if (r == 0 && m->type == MESSAGE_QUERY)
         r = narrow(s->server, &u->bounds, &m->query, grant, e);
+    if (r == 0 && m->type == MESSAGE_QUERY)
+        r = choose_filters(s, &u->bounds, &m->query, grant, e);
     if (r)
         rights_grant_free(grant);
     return r;

@@ -64,8 +64,9 @@ void rights_user_at_least(struct rights *r, const char *name, enum rights_role r
 /* ------------------------------------------------------------------ judgement */
 /* What a request came to. Owns what it points to: rights_grant_free. */
 struct rights_grant {
-    struct query_bounds bounds; /* of a question */
-    char *labels, *filter;      /* bounds point to them */
+    struct query_bounds bounds;  /* of a question */
+    char *labels, *filter;       /* bounds point to them */
+    struct query_capture *shown; /* bounds.shown */
     char **agents; /* bounds.agents: the names that the question's own globs leave of them; texts in one piece */
     uint32_t agent_count;
     bool any_bounds;

@@ -46,6 +46,8 @@ struct counter_info {
 };
 extern const struct counter_info counter_table[COUNTER_COUNT];
 
+#define COUNTER_HIDDEN UINT64_MAX /* the value is not for whoever asks */
+
 struct counters {
     uint64_t value[COUNTER_COUNT];
 };

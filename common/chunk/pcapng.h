@@ -55,7 +55,8 @@ void pcapng_write_section(struct buffer *out, const char *hardware, const char *
                           const char *comment);
 void pcapng_write_interface(struct buffer *out, const struct pcapng_interface *i);
 void pcapng_write_packet(struct buffer *out, const struct pcapng_packet *p);
-/* Interface statistics: cumulative counters since the capture's start, by counter_table[].isb_option; others in the comment. */
+/* Interface statistics: cumulative counters since the capture's start, by counter_table[].isb_option; others in the comment. Without
+ * those that are COUNTER_HIDDEN. */
 void pcapng_write_statistics(struct buffer *out, uint32_t interface, uint64_t now_ns, uint64_t start_ns,
                              uint64_t end_ns, const struct counters *c, const char *comment);
 /* systemd Journal Export block: `entry` is the text of fields, one per line, __REALTIME_TIMESTAMP first. */

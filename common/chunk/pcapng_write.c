@@ -216,7 +216,7 @@ static void option_counters_comment(struct buffer *out, const struct counters *c
     char text[COUNTER_COUNT * 40];
     size_t len = 0;
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
-        if (!counter_table[i].isb_option && c->value[i])
+        if (!counter_table[i].isb_option && c->value[i] && c->value[i] != COUNTER_HIDDEN)
             len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s=%llu", len ? " " : "", counter_table[i].name,
                                     (unsigned long long)c->value[i]);
     }
@@ -236,7 +236,7 @@ void pcapng_write_statistics(struct buffer *out, uint32_t interface, uint64_t no
     option_time(out, ISB_START, start_ns);
     option_time(out, ISB_END, end_ns);
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
-        if (counter_table[i].isb_option)
+        if (counter_table[i].isb_option && c->value[i] != COUNTER_HIDDEN)
             option_u64(out, (uint16_t)counter_table[i].isb_option, c->value[i]);
     }
     options_end(out);

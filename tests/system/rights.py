@@ -239,7 +239,9 @@ def forced_filters(system):
             assert sorted(got) == sorted(want), (forced, asked, len(got), len(want))
             assert all(i.snaplen <= SNAPLEN for i in interfaces if i.name != "none")
             assert manifest["bounds"]["filter"] == forced and manifest["bounds"]["packets_cut"] == sum(w[2] > SNAPLEN for w in want)
-            assert all(a["counters"]["received"] == 0 for a in manifest["agents"])
+            for a in manifest["agents"]:  # how much passed is withheld, and that is not 0; what was lost is said
+                assert (a["chunks"], a["missing_packets"], a["counters"]["received"], a["counters"]["kept"]) == (None,) * 4, a
+                assert a["counters"]["kernel_drops"] == 0, a
             every += len(got)
         # whole connections are no way around it
         want = [(t, data[:SNAPLEN], length) for t, data, length in tcpdump(capture, forced)]
@@ -326,6 +328,39 @@ def orders_of_others(system):
         system.run("capture", "stop", "*", check=(0, 3))
 
 
+def filters_of_others(system):
+    """What a capture was told to capture tells of whoever looks for it: not in the list of what is stored, nor in a file."""
+    secret = "host 10.0.0.1 or port 53"
+    bob = User(system, "bob", "--role", "operator", "--label", "role=web")
+    start = lambda run, name, *more: run("capture", "start", "--partial", "--no-wait", "--for", "1h", "--name", name, *more, check=(0, 3))
+    start(system.run, "theirs", "--on", "*-1", secret)
+    start(bob.run, "bob-s", "--label", "role=web", "port 80")
+    for name, text in (("theirs", secret), ("bob-s", "port 80"), ("nobody-s", secret)):
+        system.read("web-1", system.path("now.pcap"), capture=name, options=["--filter", text], label="role=web")
+
+    def of(user):
+        return {c["capture"]: c.get("filter") for c in user.json("captures") if c["capture"] in ("theirs", "bob-s", "nobody-s")}
+
+    def file_of(user, name):
+        path = system.path("of-somebody.pcapng")
+        user.run("pull", "", "--capture", name, "-w", path, "--manifest", path + ".json", check=(0, 3))
+        with open(path, "rb") as file, open(path + ".json", "rb") as manifest:
+            return file.read() + manifest.read()
+
+    for bound in (["--label", "role=web"], ["--filter", "port 80"]):
+        bob.become("--role", "operator", *bound)
+        assert of(bob) == {"theirs": None, "nobody-s": None, "bob-s": "port 80"}, of(bob)
+        assert secret not in bob.run("captures").stdout
+        for name in ("theirs", "nobody-s"):
+            assert secret.encode() not in file_of(bob, name), name
+        assert b"\x0b\x00\x08\x00\0port 80" in file_of(bob, "bob-s")  # if_filter, as text
+    bob.become("--role", "operator", "--snaplen", "60")  # tells nothing of who else looks
+    for user in (system, bob):
+        assert of(user) == {"theirs": secret, "nobody-s": secret, "bob-s": "port 80"}, of(user)
+        assert secret.encode() in (file_of(user, "theirs"))
+    system.run("capture", "stop", "*", check=(0, 3))
+
+
 def main():
     with fleet.Fleet(tls=True) as system:
         now = time.time()
@@ -335,7 +370,7 @@ def main():
         system.read("web-1", system.path("old.pcap"), capture="old", label="role=web")
         system.read("db-1", capture, capture="now", label="role=db")
         for story in (roles, a_stolen_certificate_of_a_viewer_sees_no_packet, bound_to_labels, who_ordered_is_who_the_certificate_names, forced_filters, flows_that_only_partly_fit,
-                      what_is_cut_off_cannot_be_asked_for, no_older_than, orders_of_others):
+                      what_is_cut_off_cannot_be_asked_for, no_older_than, orders_of_others, filters_of_others):
             story(system)
             print(story.__name__.replace("_", " ") + ": right", flush=True)
 
