@@ -4,6 +4,7 @@
  */
 #include "collector/server/enroll_impl.h"
 
+#include "collector/server/given_labels.h"
 #include "collector/server/rights.h"
 #include "collector/server/trail.h"
 #include "common/base/log.h"
@@ -61,8 +62,9 @@ static uint32_t cut_labels(char *list, char *labels[ENROLL_LABELS_MAX])
 
 static void grant(struct asking *a)
 {
-    char *labels[ENROLL_LABELS_MAX];
+    char *labels[ENROLL_LABELS_MAX], given[STORE_LABELS_MAX + 1];
     struct session *s = a->session;
+    memcpy(given, a->made.labels, sizeof given);
     buffer_u8(&a->certificate, 0);
     struct message_enrolled answer = {
         .certificate = (char *)a->certificate.data, .ca = a->enroll->ca_pem, .labels = labels};
@@ -73,6 +75,8 @@ static void grant(struct asking *a)
     snprintf(what, sizeof what, "a certificate for %s %s (%s), serial %s", identity_kind_name(a->made.kind),
              a->made.name, how_names[a->how], a->made.serial);
     trail_note(s->server, s, "enroll", what, 0, NULL, NULL);
+    if (a->how != BY_RENEWAL && a->made.kind == IDENTITY_AGENT)
+        session_relabel(s->server, a->made.name, given);
     if (a->how == BY_RENEWAL)
         enroll_extend(a->enroll, &a->who, a->made.not_after_ns);
     send_answer(s, &answer, !s->welcomed);
@@ -111,17 +115,11 @@ static int judge_token(struct asking *a, struct store *s, uint64_t now_ns, struc
  * anybody needs. The labels go on; of a certificate that was made elsewhere nothing is known. */
 static int judge_renewal(struct asking *a, struct store *s, uint64_t now_ns, struct error *e)
 {
-    struct store_credential old;
     uint64_t made_ns, begins_ns, pause_ns = a->enroll->server->config->enroll.life_ns / ENROLL_RENEWALS;
     int r = store_credential_newest(s, a->who.kind, a->who.name, &made_ns, &begins_ns, e);
     if (r == 0 && made_ns <= now_ns && now_ns - made_ns < pause_ns)
         r = error_set(e, ERROR_BUSY, "a certificate of that name was made a moment ago: ask again later");
-    if (r)
-        return r;
-    r = store_credential_find(s, a->who.serial, &old, e);
-    if (r == 0)
-        memcpy(a->made.labels, old.labels, sizeof old.labels);
-    return r == ERROR_NOT_FOUND ? 0 : r;
+    return r ? r : given_labels_find(s, a->who.serial, a->made.labels, e);
 }
 
 static int sign(struct asking *a, uint64_t now_ns, struct error *e)

@@ -44,16 +44,29 @@ static void add_problem(char **status_json, const char *label, size_t length, co
     json_decref(status);
 }
 
+int given_labels_find(struct store *s, const char *serial, char out[STORE_LABELS_MAX + 1], struct error *e)
+{
+    struct store_credential own, newest;
+    out[0] = 0;
+    int r = store_credential_find(s, serial, &own, e);
+    if (r)
+        return r == ERROR_NOT_FOUND ? 0 : r;
+    r = store_credential_named(s, own.kind, own.name, &newest, e);
+    if (r == 0 || r == ERROR_NOT_FOUND)
+        memcpy(out, r ? own.labels : newest.labels, sizeof own.labels);
+    return r == ERROR_NOT_FOUND ? 0 : r;
+}
+
 int given_labels_apply(struct store *s, const char *serial, char **labels, char **status_json, struct error *e)
 {
-    struct store_credential c;
+    char found[STORE_LABELS_MAX + 1];
     const char *label;
     if (!serial[0])
         return 0;
-    int r = store_credential_find(s, serial, &c, e);
-    if (r == ERROR_NOT_FOUND || (r == 0 && !c.labels[0])) /* another's authority, or none were given */
+    int r = given_labels_find(s, serial, found, e);
+    if (r == 0 && !found[0])
         return 0;
-    char *given = r ? NULL : strdup(c.labels);
+    char *given = r ? NULL : strdup(found);
     if (!given) {
         (*labels)[0] = 0;
         return r ? r : error_set(e, ERROR_MEMORY, "no memory for an agent's labels");

@@ -309,6 +309,18 @@ static void data_up(struct session *s)
     welcome(s);
 }
 
+void session_relabel(struct server *server, const char *agent, const char *labels)
+{
+    struct error e = ERROR_INIT;
+    struct fleet_agent *a = fleet_find(server->fleet, agent);
+    if (!a || strcmp(a->labels, labels) == 0)
+        return;
+    if (fleet_know(server->fleet, agent, labels, a->seen_ns, &a, &e))
+        log_error("agent %s: its new labels do not count yet: %s", agent, e.text);
+    else if (a->control)
+        session_give_up(a->control, "it was given other labels");
+}
+
 static void agent_seen(struct session *s, struct ingest_job *job)
 {
     if (s->closing) /* revoked meanwhile, say */
@@ -326,7 +338,8 @@ static void agent_seen(struct session *s, struct ingest_job *job)
             control_up(s, job->labels);
         } else
             data_up(s);
-    }
+    } else if (job->result == 0 && s->known)
+        session_relabel(s->server, s->agent, job->labels); /* by others than a token: what revoked one of them, say */
 }
 
 void session_job_done(struct ingest_job *job)

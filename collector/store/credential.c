@@ -189,6 +189,21 @@ int store_credential_find(struct store *s, const char *serial, struct store_cred
     return r > 0 ? 0 : r;
 }
 
+int store_credential_named(struct store *s, uint8_t kind, const char *name, struct store_credential *out,
+                           struct error *e)
+{
+    struct sql q = sql_start(s->catalog, CATALOG_CREDENTIAL_NAMED);
+    sql_u64(&q, kind);
+    sql_text(&q, name);
+    int r = sql_step(&q, e);
+    if (r > 0)
+        read_credential(&q, out);
+    sql_end(&q);
+    if (r == 0)
+        return error_set(e, ERROR_NOT_FOUND, "no certificate of %s was made here", name);
+    return r > 0 ? 0 : r;
+}
+
 int store_credential_newest(struct store *s, uint8_t kind, const char *name, uint64_t *made_ns, uint64_t *not_before_ns,
                             struct error *e)
 {

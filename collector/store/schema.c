@@ -265,6 +265,9 @@ static const char *const catalog_sql[] = {
     [CATALOG_CREDENTIAL_FORGET] = "DELETE FROM credential WHERE kind = ? AND name = ? AND not_after_ns < ?",
     [CATALOG_CREDENTIAL_NEWEST] =
         "SELECT ifnull(max(made_ns), 0), ifnull(max(not_before_ns), 0) FROM credential WHERE kind = ? AND name = ?",
+    [CATALOG_CREDENTIAL_NAMED] =
+        "SELECT " CREDENTIAL_COLUMNS " FROM credential WHERE kind = ? AND name = ?"
+        " AND serial NOT IN (SELECT serial FROM revocation) ORDER BY made_ns DESC, not_before_ns DESC LIMIT 1",
     [CATALOG_CREDENTIAL_PASTE] =
         "INSERT OR IGNORE INTO credential (" CREDENTIAL_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     [CATALOG_REVOCATION_PUT] =

@@ -155,6 +155,10 @@ MUST_CHECK int store_credential_put(struct store *s, const struct store_credenti
 MUST_CHECK int store_credential_find(struct store *s, const char *serial, struct store_credential *out,
                                      struct error *e); /* ERROR_NOT_FOUND */
 
+/* The newest certificate of a name, but for those that were revoked by their serial numbers: what was given with it counts for the name. */
+MUST_CHECK int store_credential_named(struct store *s, uint8_t kind, const char *name, struct store_credential *out,
+                                      struct error *e); /* ERROR_NOT_FOUND */
+
 /* When the last certificate of a name was made, and when the one that begins last does so; 0: there is none. */
 MUST_CHECK int store_credential_newest(struct store *s, uint8_t kind, const char *name, uint64_t *made_ns,
                                        uint64_t *not_before_ns, struct error *e);

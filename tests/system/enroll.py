@@ -418,6 +418,11 @@ def labels():
         line = hub.json("admin", "user", "add", "bob", "--role", "operator", "--label", "role=web")[0]["token"]
         hub.login("fleetdump login %s\n" % line, home="bob")
         assert [a["agent"] for a in hub.json("agents", home="bob")] == ["free-1"]
+        for given, seen in (("role=web", ["db-1", "free-1"]), ("role=db", ["free-1"])):  # it goes on all the while
+            hub.join("db-1", hub.enroll("db-1", "--label", given))
+            assert [a["agent"] for a in hub.json("agents", home="bob")] == seen, (hub.json("agents", home="bob"), hub.json("agents"))
+            wait_until(lambda: hub.connected("db-1") and hub.agent("db-1")["labels"] == given, "it to come again with them")
+            assert [a["agent"] for a in hub.json("agents", home="bob")] == seen, (hub.json("agents", home="bob"), hub.json("agents"))
         hub.stop_agent("db-1")
         hub.restart()  # what is known of it when it is away
         assert [a["agent"] for a in hub.json("agents", home="bob")] == ["free-1"]
