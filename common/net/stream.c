@@ -359,6 +359,8 @@ static void on_written(uv_write_t *request, int status)
         status = uv_translate_sys_error(sys);
     if (status) {
         fail_broken(s, status);
+    } else if (s->state == STREAM_DRAINING) {
+        stream_time_limit(s, DRAIN_MS);
     } else if (s->queued == 0 && s->drains && s->state == STREAM_OPEN) {
         s->drains = false;
         if (s->events->on_drain)

@@ -45,7 +45,7 @@ MUST_CHECK int stream_send(struct stream *s, const struct message *m, struct err
 size_t stream_queued(const struct stream *s);
 void stream_pause(struct stream *s); /* no more on_message until stream_resume */
 void stream_resume(struct stream *s);
-void stream_close(struct stream *s);             /* after what is queued was sent, at most 2 s */
+void stream_close(struct stream *s);             /* after what is queued was sent, while a message a 2 s gets away */
 void stream_abort(struct stream *s);             /* at once */
 const char *stream_peer(const struct stream *s); /* "10.0.0.1:4711" */
 /* The other end's address and port as numbers (of IPv4 also where an IPv6 socket took it); false if it has none (any more). */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 60000
 #define TEXTS       8
 
 static char *text(const char *fixed)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define MOST_STREAMS 3
-#define PATIENCE_MS  20000
+#define PATIENCE_MS  60000
 
 /* One end of a connection and what it was told. */
 struct end {

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define DAY_NS       (UINT64_C(86400) * NS_PER_S)
-#define PATIENCE_MS  20000
+#define PATIENCE_MS  60000
 #define ENDS         8
 #define MOST_STREAMS 3
 
