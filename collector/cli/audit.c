@@ -156,10 +156,25 @@ static const char *column(size_t i, const char **help)
     return listing_column(&lines, i, help);
 }
 
+/* Lines that stand for others say so as if they had been asked. */
+static void say_count(json_t *line)
+{
+    static const struct {
+        const char *number, *words;
+    } counts[] = {{"lines", "lines never written"}, {"more", "more refusals and connections"}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        const json_t *n = json_object_get(line, counts[i].number);
+        if (n && !json_object_get(line, "what"))
+            json_object_set_new(line, "what",
+                                json_sprintf("%s: %lld", counts[i].words, (long long)json_integer_value(n)));
+    }
+}
+
 static int keep_line(void *context, const char *text, struct error *e)
 {
     json_t *line = json_loads(text, 0, NULL);
     (void)e;
+    say_count(line);
     if (line)
         json_array_append_new(context, line);
     return 0;
@@ -255,12 +270,13 @@ static const struct list_column report_columns[] = {
     {"until", "UNTIL", LOOK_TIME, NULL},
     {"head", "HEAD", LOOK_NAME, NULL},
     {"cut_bytes", "CUT BYTES", LOOK_BYTES, NULL},
+    {"lost", "NEVER WRITTEN", LOOK_COUNT, NULL},
     {"text", "WHAT", LOOK_TEXT, NULL},
     {0},
 };
 
-#define OF_COLLECTOR "lines,first,last,from,until,head,cut_bytes"
-#define OF_FILES     "file,result,lines,first,last,from,until,head"
+#define OF_COLLECTOR "lines,first,last,from,until,head,cut_bytes,lost"
+#define OF_FILES     "file,result,lines,first,last,from,until,head,lost"
 static const struct listing report = {
     .single = true, .columns = report_columns, .choice = {NULL, OF_COLLECTOR, OF_COLLECTOR}};
 static const struct listing file_report = {.columns = report_columns, .choice = {NULL, OF_FILES, OF_FILES}};
@@ -285,7 +301,10 @@ static int verify_collector(const struct cli *cli, json_t *wants, struct error *
     if (r == 0)
         r = listing_print(cli, &report, answer, e);
     json_int_t first = json_integer_value(json_object_get(answer, "first"));
-    if (r == 0 && first > 1)
+    json_int_t lost = json_integer_value(json_object_get(answer, "lost"));
+    if (r == 0 && lost)
+        r = error_set(e, ERROR_INCOMPLETE, AUDIT_LOST_TEXT, "", (unsigned long long)lost);
+    else if (r == 0 && first > 1)
         note(cli, "all fits from line %lld on; those before are not there (moved away?)", (long long)first);
     else if (r == 0)
         note(cli, "all fits; keep the head elsewhere, and ask with --known whether it is still there");
@@ -336,7 +355,9 @@ static const struct argp verify_argp = {
     "gone.\n\n"
     "Exit status of files: 0 good; 1 something was changed or taken out, or cannot be read; 3 all that is there fits, "
     "but a crash "
-    "left half a line or a head that is behind, and nobody has gone on since.\n\n"
+    "left half a line or a head that is behind, and nobody has gone on since. Of all: 3 also if lines were never "
+    "written (a "
+    "full disk), as a line with the event `lost` says once it can.\n\n"
     "Examples:\n"
     "  fleetdump audit verify\n"
     "  fleetdump audit verify --known 17:2f1c...\n"

@@ -41,7 +41,11 @@ static int look_at_end(const char *path, const struct audit_report *r, struct er
                          "%s%s, line %" PRIu64 ": half a line of %" PRIu64
                          " bytes, as a crash amid a write leaves it; what is before it fits%s%s",
                          path, r->folder ? "/audit.jsonl" : "", r->cut_line, r->cut_bytes, behind ? "; " : "", head);
-    return behind ? error_set(e, ERROR_INCOMPLETE, "%s: all lines fit, but %s", path, head) : 0;
+    if (behind)
+        return error_set(e, ERROR_INCOMPLETE, "%s: all lines fit, but %s", path, head);
+    char of[300];
+    snprintf(of, sizeof of, "%.290s: ", path);
+    return r->lost ? error_set(e, ERROR_INCOMPLETE, AUDIT_LOST_TEXT, of, (unsigned long long)r->lost) : 0;
 }
 
 static const char *result_name(int result)
@@ -55,8 +59,8 @@ static const char *result_name(int result)
 static json_t *row(const char *path, const struct audit_report *r, int result, const char *text)
 {
     char head[AUDIT_HEAD_TEXT_MAX];
-    json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "file", path, "result", result_name(result), "lines",
-                            (json_int_t)r->lines, "cut_bytes", (json_int_t)r->cut_bytes);
+    json_t *row = json_pack("{s:s, s:s, s:I, s:I, s:I}", "file", path, "result", result_name(result), "lines",
+                            (json_int_t)r->lines, "cut_bytes", (json_int_t)r->cut_bytes, "lost", (json_int_t)r->lost);
     if (r->lines) {
         json_object_set_new(row, "first", json_integer((json_int_t)r->first_seq));
         json_object_set_new(row, "last", json_integer((json_int_t)r->last.seq));

@@ -13,8 +13,13 @@ struct audit_files {
     size_t count;
 };
 
+/* A path with ": " or "", a number. */
+#define AUDIT_LOST_TEXT                                                                                                \
+    "%sall fits, but lines were never written (on a full disk?), %llu in all: `fleetdump audit show --event lost` "    \
+    "says when"
+
 /* Verifies each, and prints what it found out as `l` has it. ERROR_CORRUPT: something was changed; ERROR_INCOMPLETE: all fits that is there, but a crash (or somebody)
- * left half a line, or a head that is behind. `known` (or NULL) takes one path. */
+ * left half a line, or a head that is behind; or lines were never written. `known` (or NULL) takes one path. */
 MUST_CHECK int audit_files_verify(const struct cli *cli, const struct audit_files *files,
                                   const struct audit_head *known, const struct listing *l, struct error *e);
 

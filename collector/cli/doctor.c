@@ -174,8 +174,8 @@ static void check_agent(struct visit *v, const json_t *a)
     doctor_say(v->d, DOCTOR_OK, "agent", "%s is connected", name);
     check_version(v, name, software);
     if (clock) {
-        snprintf(whose, sizeof whose, "the collector's clock, seen from %s,", name);
-        doctor_offset(v->d, json_integer_value(json_object_get(clock, "offset_ns")), whose);
+        snprintf(whose, sizeof whose, "%s's clock", name);
+        doctor_offset(v->d, json_integer_value(json_object_get(clock, "offset_ns")), whose, "the collector's");
     }
     if (full[0]) {
         doctor_say(v->d, DOCTOR_FAILURE, "spool", "%s: %s", name, full);
@@ -248,7 +248,7 @@ static void check_collector(struct visit *v)
     json_t *agents = NULL;
     int r = client_open(v->cli, &c, &e);
     if (r == 0)
-        doctor_offset(v->d, client_clock_offset_ns(c), "the collector's clock");
+        doctor_offset(v->d, client_clock_offset_ns(c), "the collector's clock", "this one");
     if (r == 0)
         r = client_fetch(c, &q, &agents, &e);
     if (r)

@@ -314,10 +314,11 @@ static void read_done(struct admin_call *c, int result, const struct error *e)
     if (result)
         admin_fail(c, e);
     else if (r->verify)
-        admin_answer(c, json_pack("{s:I, s:I, s:s, s:s, s:s, s:I, s:I}", "first", (json_int_t)r->report.first_seq,
+        admin_answer(c, json_pack("{s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:I}", "first", (json_int_t)r->report.first_seq,
                                   "last", (json_int_t)r->report.last.seq, "from", r->report.first_time, "until",
                                   r->report.last_time, "head", audit_head_text(&r->report.last, text), "lines",
-                                  (json_int_t)r->report.lines, "cut_bytes", (json_int_t)r->report.cut_bytes));
+                                  (json_int_t)r->report.lines, "cut_bytes", (json_int_t)r->report.cut_bytes, "lost",
+                                  (json_int_t)r->report.lost));
     else
         admin_answer(c, json_pack("{s:O, s:o}", "lines", r->lines, "next",
                                   r->next ? json_integer((json_int_t)r->next) : json_null()));

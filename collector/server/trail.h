@@ -48,7 +48,7 @@ void trail_note(struct server *server, const struct session *s, const char *even
 /* A question in words: "pull 'tcp' --on web-* --capture x --since ..." */
 void trail_query_text(const struct message_query *q, struct buffer *out);
 
-/* admin.c's row. Wants {"verify": true, "known": "17:<hash>" (or none)} and answers {"first", "last", "head", "lines", "cut_bytes"}, or fails with what is broken; or {"after": number,
+/* admin.c's row. Wants {"verify": true, "known": "17:<hash>" (or none)} and answers {"first", "last", "head", "lines", "cut_bytes", "lost" (never written)}, or fails with what is broken; or {"after": number,
  * "last": how many, "since_ns", "until_ns", "who": glob, "event": glob} and answers {"lines": [text, ...], "next": number, or null at the end}: with "last" the newest
  * that fit, else as many as fit into an answer behind "after". */
 void trail_read(struct admin_call *c);

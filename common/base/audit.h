@@ -76,6 +76,7 @@ struct audit_report {
     uint64_t first_seq; /* of the first line there is; 0: there is none */
     char first_time[AUDIT_TIME_MAX], last_time[AUDIT_TIME_MAX];
     struct audit_head last;  /* of the last good one */
+    uint64_t lost;           /* that never were written, as lines say whose "event" is "lost", by their "lines" */
     uint64_t cut_bytes;      /* of half a line at the end, as a crash leaves it, or a writer that is at it */
     uint64_t cut_line;       /* where it is in the file that is written to */
     bool folder;             /* rather than a file of its own, which has none of these: */

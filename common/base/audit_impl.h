@@ -38,7 +38,7 @@ MUST_CHECK int audit_head_write(int dirfd, const struct audit_head *head, struct
 struct audit_walk {
     struct audit_head head; /* so far */
     bool any;               /* a line was there */
-    uint64_t first_seq, lines;
+    uint64_t first_seq, lines, lost;
     char first_time[AUDIT_TIME_MAX], last_time[AUDIT_TIME_MAX];
     const struct audit_head *before; /* NULL, or the line that may come before the first */
     const struct audit_head

@@ -40,6 +40,14 @@ static bool goes_on(struct audit_walk *w, const char *line, size_t len)
     return next;
 }
 
+/* No text can hold these bytes: quotes in it are escaped. The line ends with a 0. */
+static uint64_t lost_lines(const char *line)
+{
+    static const char event[] = ",\"event\":\"lost\"", number[] = ",\"lines\":";
+    const char *at = strstr(line, event) ? strstr(line, number) : NULL;
+    return at ? strtoull(at + sizeof number - 1, NULL, 10) : 0;
+}
+
 static int walk_line(struct audit_walk *w, char *line, size_t len, const char *name, uint64_t number, struct error *e)
 {
     bool vouched = w->any || goes_on(w, line, len);
@@ -60,6 +68,7 @@ static int walk_line(struct audit_walk *w, char *line, size_t len, const char *n
     w->any = true;
     w->lines++;
     line[len] = 0;
+    w->lost += lost_lines(line);
     const struct audit_line l = {.seq = w->head.seq, .text = line, .length = len};
     return w->each ? w->each(w->context, &l, e) : 0;
 }
@@ -183,6 +192,7 @@ static int walk_all(struct audit_walk *w, int dirfd, struct error *e)
 static void say(const struct audit_walk *w, struct audit_report *report)
 {
     report->lines = w->lines;
+    report->lost = w->lost;
     report->first_seq = w->first_seq;
     report->last = w->head;
     memcpy(report->first_time, w->first_time, sizeof report->first_time);

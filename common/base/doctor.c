@@ -133,7 +133,7 @@ void doctor_clock(struct doctor *d)
     doctor_mend(d, "systemctl enable --now systemd-timesyncd    (apt install systemd-timesyncd, or chrony)");
 }
 
-void doctor_offset(struct doctor *d, int64_t offset_ns, const char *whose)
+void doctor_offset(struct doctor *d, int64_t offset_ns, const char *whose, const char *other)
 {
     uint64_t size = offset_ns < 0 ? 0 - (uint64_t)offset_ns : (uint64_t)offset_ns;
     char text[40];
@@ -141,7 +141,7 @@ void doctor_offset(struct doctor *d, int64_t offset_ns, const char *whose)
     enum doctor_verdict verdict = size >= OFFSET_FAILURE_NS   ? DOCTOR_FAILURE
                                   : size >= OFFSET_WARNING_NS ? DOCTOR_WARNING
                                                               : DOCTOR_OK;
-    doctor_say(d, verdict, "clock", "%s is %s %s this one", whose, text, offset_ns < 0 ? "behind" : "ahead of");
+    doctor_say(d, verdict, "clock", "%s is %s %s %s", whose, text, offset_ns < 0 ? "behind" : "ahead of", other);
     if (verdict != DOCTOR_OK)
         doctor_mend(d, "timedatectl set-ntp true    (on both)");
 }
@@ -186,6 +186,16 @@ void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, const
                 units_format(UNIT_BYTES, free_bytes / 2, has, sizeof has));
 }
 
+static bool has_room_for_lines(const char *folder)
+{
+    uint64_t free_bytes = 0, total_bytes = 0;
+    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool full = fd >= 0 && fs_free_bytes(fd, &free_bytes, &total_bytes, NULL) == 0 && free_bytes < 2 * AUDIT_LINE_MAX;
+    if (fd >= 0)
+        close(fd);
+    return !full;
+}
+
 void doctor_audit(struct doctor *d, const char *folder, const char *restart)
 {
     struct error e = ERROR_INIT;
@@ -193,7 +203,16 @@ void doctor_audit(struct doctor *d, const char *folder, const char *restart)
     if (access(folder, F_OK) != 0 && errno == ENOENT) /* it has not run yet */
         return;
     int r = audit_verify(folder, NULL, NULL, NULL, &report, &e);
-    if (r == 0)
+    if (r == 0 && !has_room_for_lines(folder)) {
+        doctor_say(d, DOCTOR_FAILURE, "audit", "%s: the disk is full, so it cannot be written, and lines are lost",
+                   folder);
+        doctor_mend(d, "df %s    (free some space there)", folder);
+    } else if (r == 0 && report.lost) {
+        doctor_say(d, DOCTOR_WARNING, "audit",
+                   "%s: all fits up to number %llu, but lines were never written, %llu in all", folder,
+                   (unsigned long long)report.last.seq, (unsigned long long)report.lost);
+        doctor_mend(d, "fleetdump audit show --event lost %s    (it says when: was the disk full?)", folder);
+    } else if (r == 0)
         doctor_say(d, DOCTOR_OK, "audit", "%s: all fits up to number %llu", folder,
                    (unsigned long long)report.last.seq);
     else if (r == ERROR_CORRUPT) {

@@ -40,13 +40,13 @@ void doctor_clock(struct doctor *d);
 /* Free space at `path` (or the nearest folder above that exists), of which `floor_bytes` are never used; `key` names that in `config`. */
 void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, const char *config);
 
-/* Whether all lines of the audit in `folder` fit (audit.h); `restart`: what begins a new one when the broken one was moved away. */
+/* Whether all lines of the audit in `folder` fit, none were lost and there is room for more (audit.h); `restart`: what begins a new one when the broken one was moved away. */
 void doctor_audit(struct doctor *d, const char *folder, const char *restart);
 
 /* This program's version, and the kernel's. */
 void doctor_version(struct doctor *d);
 
-/* How far a clock is off, as somebody estimated; `whose`: "the collector's clock". */
-void doctor_offset(struct doctor *d, int64_t offset_ns, const char *whose);
+/* How far a clock is ahead of another one (less than 0: behind), as somebody estimated: "the collector's clock", "this one". */
+void doctor_offset(struct doctor *d, int64_t offset_ns, const char *whose, const char *other);
 
 #endif

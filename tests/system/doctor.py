@@ -10,6 +10,7 @@ import sys
 
 import certificates
 import fleet
+import wire
 
 VERDICTS = {"ok", "warning", "failure"}
 
@@ -157,6 +158,16 @@ def check_audit_of_an_agent(system):
     doctor(system, "fleetdump", check=())
 
 
+def check_clocks(system):
+    """Whose clock is ahead of whose."""
+    for hours, words in ((1, "far-1's clock is 1h00m ahead of the collector's"), (-1, "far-1's clock is 1h00m behind the collector's")):
+        with wire.Agent(system, "far-1", tls=system.security("far-1")["tls"]) as agent:
+            agent.peer.send("Status", json=json.dumps({"clock": {"offset_ns": hours * 3600 * 10**9, "uncertainty_ns": 1}}))
+            found = lambda: [one for one in doctor(system, "fleetdump", "--on", "far-1").get("clock", ()) if "far-1" in one["found"]]
+            one = fleet.wait_until(lambda: [one for one in found() if one["found"] == words], words)[0]
+            assert one["verdict"] == "failure" and one["mend"], one
+
+
 def check_refused(system):
     """What the collector answered to the shipper is said until it lets the agent in: doctor's own connections would hear nothing of it."""
     folder, config = system.path("tls-web-2"), lambda: ("fleetdump-agent", *config_of(system, "web-2"))
@@ -212,6 +223,7 @@ def main():
         check_policy(system)
         check_audit(system)
         check_audit_of_an_agent(system)
+        check_clocks(system)
         check_refused(system)
         check_stopped(system)
         table = subprocess.run([os.path.join(fleet.BIN, "fleetdump"), "doctor"], env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address),
