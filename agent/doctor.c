@@ -158,7 +158,7 @@ static void check_spool(struct visit *v)
     struct error e = ERROR_INIT;
     struct spool *s;
     char install[PATH_MAX];
-    doctor_disk(v->d, v->c->spool, v->c->floor, v->config);
+    doctor_disk(v->d, v->c->spool, v->c->floor, 0, v->config);
     snprintf(install, sizeof install, "%s/install", v->c->spool);
     if (access(install, F_OK) != 0 && errno == ENOENT) { /* which opening it would make */
         doctor_say(v->d, DOCTOR_OK, "spool", "%s is empty: the agent has not run yet", v->c->spool);

@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define INIT           "fleetdump-collector init"
-#define FILES_FOR_DATA 200 /* open files beside those of sessions */
+#define CHUNK_BYTES    (UINT64_C(8) << 20) /* as agents make them: what has no room for one takes nothing in */
+#define FILES_FOR_DATA 200                 /* open files beside those of sessions */
 
 struct visit {
     const char *config; /* path */
@@ -50,7 +52,19 @@ static void check_data(struct visit *v)
         doctor_mend(v->d, "chmod go-w %s", v->c->data);
     } else
         doctor_say(v->d, DOCTOR_OK, "data", "%s belongs to %s", v->c->data, owner);
-    doctor_disk(v->d, v->c->data, v->c->floor_bytes, v->config);
+    doctor_disk(v->d, v->c->data, v->c->floor_bytes, CHUNK_BYTES, v->config);
+}
+
+/* Four fifths of its size, as a configuration says it. */
+static const char *most_of_disk(const char *path, char *text, size_t size)
+{
+    struct statvfs st;
+    uint64_t most = statvfs(path, &st) == 0 ? (uint64_t)st.f_blocks * st.f_frsize / 5 * 4 : 0;
+    unsigned shift = most >> 30 >= 10 ? 30 : most >> 20 >= 10 ? 20 : 10;
+    if (most == 0)
+        return "200G";
+    snprintf(text, size, "%llu%c", (unsigned long long)(most >> shift), shift == 30 ? 'G' : shift == 20 ? 'M' : 'K');
+    return text;
 }
 
 static void check_retention(struct visit *v)
@@ -67,7 +81,9 @@ static void check_retention(struct visit *v)
                    "%s%s, whatever its size: when the disk is full nothing more is taken in",
                    v->c->retain_age_ns ? "everything is kept for " : "everything is kept for ever",
                    v->c->retain_age_ns ? age : "");
-        doctor_mend(v->d, "say in %s: retain_bytes = 200G    (the oldest goes first)", v->config);
+        char most[40];
+        doctor_mend(v->d, "say in %s: retain_bytes = %s    (the oldest goes first)", v->config,
+                    most_of_disk(v->c->data, most, sizeof most));
     }
 }
 

@@ -232,10 +232,15 @@ static void check_status(struct visit *v, struct client *c)
                "the collector runs %s, this is " SOFTWARE, software);
     if (strcmp(software, SOFTWARE) != 0)
         doctor_mend(v->d, "apt install fleetdump-collector fleetdump    (the same version on both)");
+    const char *problem = text_in(status, "problem");
     bool full = has < size / 20;
-    doctor_say(v->d, full ? DOCTOR_WARNING : DOCTOR_OK, "disk", "%s free at the collector",
-               units_format(UNIT_BYTES, has, left, sizeof left));
-    if (full)
+    units_format(UNIT_BYTES, has, left, sizeof left);
+    if (problem[0])
+        doctor_say(v->d, DOCTOR_FAILURE, "disk", "the collector takes nothing in, and agents keep what they have: %s",
+                   problem);
+    else
+        doctor_say(v->d, full ? DOCTOR_WARNING : DOCTOR_OK, "disk", "%s free at the collector", left);
+    if (full || problem[0])
         doctor_mend(v->d, "fleetdump-collector doctor    (on the collector)");
     json_decref(status);
 }

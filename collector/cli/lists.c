@@ -80,6 +80,7 @@ static const struct list_column status_columns[] = {
     {"open_partitions", "of these open", LOOK_COUNT, NULL},
     {"expired_chunks", "chunks expired", LOOK_COUNT, NULL},
     {"expired_bytes", "bytes expired", LOOK_BYTES, NULL},
+    {"problem", "problem", LOOK_TEXT, NULL},
     {0},
 };
 

@@ -249,6 +249,7 @@ int answer_status(struct plan *p, struct error *e)
     json_object_set_new(o, "newest", time_of(s.newest_ns));
     json_object_set_new(o, "expired_chunks", number(s.expired_chunks));
     json_object_set_new(o, "expired_bytes", number(s.expired_bytes));
+    json_object_set_new(o, "problem", p->live->problem[0] ? string(p->live->problem) : json_null());
     return write_json(p, o, e);
 }
 

@@ -52,7 +52,8 @@ struct query_live {
     size_t agent_count;
     struct query_reach *reaches;
     size_t reach_count;
-    bool ordered; /* there is an order of a capture that the question names, whatever came of it */
+    char problem[ERROR_TEXT_MAX]; /* for the status: why nothing is taken in; "": it is */
+    bool ordered;                 /* there is an order of a capture that the question names, whatever came of it */
 };
 
 /* A capture whose filter may be seen: both are to be the same, since a name may be another's later. */

@@ -294,6 +294,8 @@ int fresh_live(struct fresh *f, const struct message_query *q, uint64_t asked_ns
         orders_each_reach(f->server->orders, q, add_reach, &x);
     else if (q->kind == QUERY_AGENTS)
         x.failed = !add_agents(f->server->fleet, out);
+    else if (q->kind == QUERY_STATUS && f->server->ingest)
+        ingest_problem(f->server->ingest, out->problem);
     return x.failed ? error_set(e, ERROR_MEMORY, "no memory for a question") : 0;
 }
 

@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@ struct ingest {
     struct queue todo, finished;
     size_t waiting_bytes, waiting_jobs;
     bool stopping;
+    char problem[ERROR_TEXT_MAX]; /* "": parts are stored as they come */
 
     /* the thread's own */
     struct queue parts; /* taken, in order, and not stored */
@@ -177,19 +179,29 @@ static bool take_part(struct ingest_job *job, struct store_part *part)
 
 /* ------------------------------------------------------------------ parts */
 
+static void set_problem(struct ingest *i, const char *text)
+{
+    uv_mutex_lock(&i->mutex);
+    snprintf(i->problem, sizeof i->problem, "%s", text);
+    uv_mutex_unlock(&i->mutex);
+}
+
 static void fails(struct ingest *i, const struct error *e)
 {
     if (!i->failing)
         log_error("%s; agents keep their chunks, tried again every second", e->text);
     i->pause_ns = !i->failing ? RETRY_FIRST_NS : 2 * i->pause_ns < RETRY_MOST_NS ? 2 * i->pause_ns : RETRY_MOST_NS;
     i->failing = true;
+    set_problem(i, e->text);
     i->retry_ns = clock_mono_ns() + i->pause_ns;
 }
 
 static void works(struct ingest *i)
 {
-    if (i->failing)
+    if (i->failing) {
+        set_problem(i, "");
         log_info("the store takes chunks again");
+    }
     i->failing = false;
 }
 
@@ -414,6 +426,13 @@ static bool waits_more(struct ingest *i, size_t part)
     bool more = i->waiting_bytes > INGEST_QUEUE_BYTES / part || i->waiting_jobs > INGEST_QUEUE_JOBS / part;
     uv_mutex_unlock(&i->mutex);
     return more;
+}
+
+void ingest_problem(struct ingest *i, char text[ERROR_TEXT_MAX])
+{
+    uv_mutex_lock(&i->mutex);
+    memcpy(text, i->problem, sizeof i->problem);
+    uv_mutex_unlock(&i->mutex);
 }
 
 bool ingest_is_full(struct ingest *i)

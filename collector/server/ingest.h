@@ -80,6 +80,9 @@ MUST_CHECK int ingest_call(struct ingest *i, int (*work)(void *owner, struct sto
                            void (*worked)(void *owner, int result, const struct error *e), void *owner,
                            struct error *e);
 
+/* Why nothing is taken in (a full disk), though it is tried again; "": it is. */
+void ingest_problem(struct ingest *i, char text[ERROR_TEXT_MAX]);
+
 /* Whether more waits than may; and whether so little does (half of it) that sessions may read on. */
 bool ingest_is_full(struct ingest *i);
 bool ingest_has_room(struct ingest *i);

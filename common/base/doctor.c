@@ -160,7 +160,7 @@ static int open_nearest(const char *path)
     }
 }
 
-void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, const char *config)
+void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, uint64_t need_bytes, const char *config)
 {
     struct error e = ERROR_INIT;
     uint64_t free_bytes = 0, total_bytes = 0;
@@ -175,13 +175,13 @@ void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, const
     }
     units_format(UNIT_BYTES, free_bytes, has, sizeof has);
     units_format(UNIT_BYTES, floor_bytes, floor_text, sizeof floor_text);
-    if (free_bytes > floor_bytes + floor_bytes / 2 && free_bytes > total_bytes / 50) {
+    bool full = free_bytes <= floor_bytes || free_bytes - floor_bytes < need_bytes;
+    if (!full && free_bytes > floor_bytes + floor_bytes / 2 && free_bytes > total_bytes / 50) {
         doctor_say(d, DOCTOR_OK, "disk", "%s: %s free, of which %s are left alone", path, has, floor_text);
         return;
     }
-    doctor_say(d, free_bytes <= floor_bytes ? DOCTOR_FAILURE : DOCTOR_WARNING, "disk",
-               "%s: %s free, of which %s are left alone: %s", path, has, floor_text,
-               free_bytes <= floor_bytes ? "nothing more is written" : "soon nothing more is written");
+    doctor_say(d, full ? DOCTOR_FAILURE : DOCTOR_WARNING, "disk", "%s: %s free, of which %s are left alone: %s", path,
+               has, floor_text, full ? "nothing more is written" : "soon nothing more is written");
     doctor_mend(d, "free some space there, or say in %s: floor = %s", config,
                 units_format(UNIT_BYTES, free_bytes / 2, has, sizeof has));
 }

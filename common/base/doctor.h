@@ -37,8 +37,9 @@ int doctor_end(struct doctor *d, bool json, FILE *to);
 /* Whether the system keeps its clock right by some other clock. */
 void doctor_clock(struct doctor *d);
 
-/* Free space at `path` (or the nearest folder above that exists), of which `floor_bytes` are never used; `key` names that in `config`. */
-void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, const char *config);
+/* Free space at `path` (or the nearest folder above that exists), of which `floor_bytes` are never used, as `config` says, and of the rest
+ * `need_bytes` are wanted at once. */
+void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, uint64_t need_bytes, const char *config);
 
 /* Whether all lines of the audit in `folder` fit, none were lost and there is room for more (audit.h); `restart`: what begins a new one when the broken one was moved away. */
 void doctor_audit(struct doctor *d, const char *folder, const char *restart);

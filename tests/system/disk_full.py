@@ -3,6 +3,7 @@
 (tmpfs) are made and removed here, so this needs root."""
 
 import contextlib
+import json
 import os
 import random
 import struct
@@ -54,6 +55,31 @@ def all_there(system, capture, count):
     assert damage is None and len(packets) == count, "%d of %d packets (%s)" % (len(packets), count, damage)
 
 
+def check_doctors(system):
+    """Both say that nothing is taken in; what is to be kept at the most fits on that disk."""
+    findings = {}
+    for program, options in (("fleetdump", []), ("fleetdump-collector", ["--config", system.path("collector.conf")])):
+        done = subprocess.run([os.path.join(fleet.BIN, program), "doctor", "-o", "json", *options], stdout=subprocess.PIPE, text=True, check=False,
+                              env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address))
+        findings[program] = {one["check"]: one for one in json.loads(done.stdout)}
+        assert done.returncode == 1 and findings[program]["disk"]["verdict"] == "failure", done.stdout
+    assert "takes nothing in" in findings["fleetdump"]["disk"]["found"] and "nothing more is written" in findings["fleetdump-collector"]["disk"]["found"], findings
+    assert "retain_bytes = 6553K " in findings["fleetdump-collector"]["retention"]["mend"], findings
+
+
+def check_audit(system, disk):
+    """Where not even a line fits, doctor does not find the audit good."""
+    filler = os.path.join(disk, "filler")
+    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    done = subprocess.run([os.path.join(fleet.BIN, "fleetdump-collector"), "doctor", "-o", "json", "--config", system.path("collector.conf")],
+                          stdout=subprocess.PIPE, text=True, check=False, env=system.environment)
+    audit, = [one for one in json.loads(done.stdout) if one["check"] == "audit"]
+    assert audit["verdict"] == "failure" and "cannot be written" in audit["found"], audit
+    os.unlink(filler)
+
+
 def collector_full(system):
     """The collector's disk fills up while chunks come in: it says so, the agent keeps them, and all arrives once there is room."""
     capture = system.path("full.pcap")
@@ -64,13 +90,16 @@ def collector_full(system):
         system.read("web-1", capture, capture="full", options=["--no-wait"])
         system.start_agent("web-1")
         fleet.wait_until(lambda: "agents keep their chunks" in log_of(system, "collector.log"), "the collector to say that it is full")
-        system.run("status")  # it still answers
+        assert "has" in system.json("status")["problem"]  # it still answers
+        check_doctors(system)
+        check_audit(system, disk)
         system.start_agent("web-2")  # and greets
         fleet.wait_until(lambda: log_of(system, "collector.log").count("agent web-2 connected") == 2, "an agent to be greeted by a full collector")
         assert os.listdir(system.path("spool-web-1")), "the agent forgot what the collector could not store"
         grow(disk, 128 * MB)
         fleet.wait_until(lambda: not [n for n in os.listdir(system.path("spool-web-1")) if len(n) == 32], "the spool to empty")
         assert "takes chunks again" in log_of(system, "collector.log")
+        assert not system.json("status").get("problem")
         all_there(system, "full", count)
         system.stop_agent("web-1")
         system.stop_agent("web-2")
