@@ -6,8 +6,10 @@
 #include "common/base/fs.h"
 #include "common/net/ca_files.h"
 #include "common/net/reach.h"
+#include "common/net/stream.h"
 #include "common/net/tls.h"
 #include "common/net/token.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pwd.h>
 #include <spawn.h>
@@ -224,16 +226,41 @@ static void start_service(const struct init *i)
         fprintf(stderr, UNIT " does not start: `journalctl -u " UNIT "` says why\n");
 }
 
+/* Nobody said where, and there is no route whose address could be taken. */
+static bool is_own_name(const struct init *i, const char *address)
+{
+    char host[256];
+    uint16_t port;
+    uint8_t bytes[16];
+    return !(i->c->address && i->c->address[0]) && net_split(address, host, &port, NULL) == 0 &&
+           inet_pton(AF_INET, host, bytes) != 1 && inet_pton(AF_INET6, host, bytes) != 1;
+}
+
+static void tell_address(const struct init *i)
+{
+    struct error ignored;
+    char address[TOKEN_ADDRESS_MAX + 1] = "";
+    if (net_reach(i->c->address, i->listen, NET_PORT_DEFAULT, address, sizeof address, &ignored))
+        return;
+    fprintf(stderr, "agents and users will reach it at %s (else: address = ... in the configuration)\n", address);
+    if (is_own_name(i, address))
+        fprintf(
+            stderr,
+            "warning: that is only a name, as this machine has no default route that tells its address; where it is "
+            "not resolved, nobody can log in or join: say address = ADDRESS:PORT in %s, then fleetdump-collector init "
+            "--admin-token (or begin with init --address ADDRESS:PORT)\n",
+            i->o->config_path ? i->o->config_path : COLLECTOR_CONFIG_DEFAULT);
+}
+
 static void tell(const struct init *i)
 {
     struct buffer ca = {0};
     uint8_t sha256[32];
-    char text[CA_HASH_TEXT], address[TOKEN_ADDRESS_MAX + 1] = "";
+    char text[CA_HASH_TEXT];
     struct error ignored;
     if (ca_load(i->folder, CA_ROOT_NAME, &ca, &ignored) == 0 && ca_fingerprint(ca_text_of(&ca), sha256, &ignored) == 0)
         fprintf(stderr, "authority %s in %s, fingerprint %s\n", i->c->name, i->folder, ca_format_hash(sha256, text));
-    if (net_reach(i->c->address, i->listen, NET_PORT_DEFAULT, address, sizeof address, &ignored) == 0)
-        fprintf(stderr, "agents and users will reach it at %s (else: address = ... in the configuration)\n", address);
+    tell_address(i);
     buffer_free(&ca);
 }
 

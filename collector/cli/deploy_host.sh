@@ -154,7 +154,7 @@ join() {
     set -- "$1" "$agent" join - --config "$conf" ${collector:+--collector "$collector"}
     token=$1
     shift
-    said=$(printf '%s\n' "$token" | "$@" 2>&1) || fail "$(printf '%s' "$said" | tail -n 1 | sed 's/^fleetdump-agent: //')"
+    said=$(printf '%s\n' "$token" | "$@" 2>&1) || fail "it cannot join, its agent says: $(printf '%s' "$said" | tail -n 1 | sed 's/^fleetdump-agent: //')"
 }
 start_plain() {
     [ "$mode" = transient ] || fail "no systemd here: deploy with --transient, which then starts a plain process"

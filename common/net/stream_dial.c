@@ -48,6 +48,16 @@ static void fail_dial(struct stream *s, int status)
                 s->peer, uv_strerror(status));
 }
 
+/* Which machine asks is not plain where the message is passed on. */
+static void fail_name(struct stream_dial *d, int status)
+{
+    stream_fail(d->stream, ERROR_UNREACHABLE,
+                "cannot connect to %s: this machine does not resolve the name '%.100s' (%s); let it, or give the "
+                "collector an address that is known everywhere: `address = ADDRESS:PORT` in its collector.conf, which "
+                "new tokens then name",
+                d->stream->peer, d->host, uv_strerror(status));
+}
+
 void stream_dial_timeout(struct stream *s)
 {
     stream_fail(s, ERROR_UNREACHABLE, "cannot connect to %s: %s within %llu ms; check the address and the network",
@@ -106,7 +116,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     else if (s->state != STREAM_DIALLING)
         return; /* forgotten when its handles are closed */
     else if (status)
-        fail_dial(s, status);
+        fail_name(d, status);
     else
         try_next(d);
 }
@@ -121,7 +131,7 @@ static void resolve(struct stream_dial *d)
     int status = uv_getaddrinfo(d->stream->loop, &d->resolver, on_resolved, d->host, service, &hints);
     if (status) {
         d->resolving = false;
-        fail_dial(d->stream, status);
+        fail_name(d, status);
     }
 }
 
