@@ -32,6 +32,24 @@ struct visit {
     struct doctor *d;
 };
 
+#define UNIT             "fleetdump-agent"
+#define TRANSIENT_FOLDER "/var/lib/fleetdump-transient/" /* of fleetdump deploy --transient, whose unit has its name */
+#define SYSTEMD_UNITS    "/run/systemd/system"
+#define SERVICE_MAX      (2 * PATH_MAX)
+
+/* How this agent is started, or told anything: by systemd's unit, or as the plain process that it is. */
+static const char *service(const struct visit *v, const char *verb, char text[SERVICE_MAX])
+{
+    bool transient = strncmp(v->config, TRANSIENT_FOLDER, strlen(TRANSIENT_FOLDER)) == 0;
+    const char *unit = transient ? UNIT "-transient" : UNIT;
+    if (access(transient ? SYSTEMD_UNITS "/" UNIT "-transient.service" : SYSTEMD_UNITS, F_OK) == 0)
+        snprintf(text, SERVICE_MAX, "systemctl %s %s", transient && strncmp(verb, "enable", 6) == 0 ? "start" : verb,
+                 unit);
+    else
+        snprintf(text, SERVICE_MAX, "%s --config %s", program_invocation_name, v->config);
+    return text;
+}
+
 /* ---------------------------------------------------------------- this host */
 
 static void check_privileges(struct visit *v)
@@ -76,13 +94,15 @@ static void check_version(struct visit *v)
 
 static void check_running(struct visit *v)
 {
+    char start[SERVICE_MAX];
     if (order_is_locked(v->c->spool)) {
         doctor_say(v->d, DOCTOR_OK, "running", "the agent runs");
         return;
     }
     doctor_say(v->d, DOCTOR_FAILURE, "running", "the agent does not run");
-    doctor_mend(v->d,
-                "systemctl enable --now fleetdump-agent    (journalctl -u fleetdump-agent -n 20 says why it ended)");
+    (void)service(v, "enable --now", start);
+    doctor_mend(v->d, "%s    (%s says why it ended)", start,
+                strncmp(start, "systemctl", 9) == 0 ? "journalctl -n 20 -u " UNIT "'*'" : "what it wrote");
 }
 
 /* ---------------------------------------------------------------- room */
@@ -176,9 +196,9 @@ static void check_spool(struct visit *v)
 
 static void check_audit(struct visit *v)
 {
-    char folder[PATH_MAX + sizeof JOURNAL_FOLDER];
+    char folder[PATH_MAX + sizeof JOURNAL_FOLDER], restart[SERVICE_MAX];
     snprintf(folder, sizeof folder, "%s" JOURNAL_FOLDER, v->c->spool);
-    doctor_audit(v->d, folder, "systemctl restart fleetdump-agent");
+    doctor_audit(v->d, folder, service(v, "restart", restart));
 }
 
 /* Bytes that the system could still give, or 0. */
@@ -228,9 +248,10 @@ static void check_memory(struct visit *v)
 
 static void mend_refusal(struct visit *v, const struct refusal *r)
 {
+    char reload[SERVICE_MAX];
     switch (r->code) {
     case ERROR_REFUSED:
-        doctor_mend(v->d, JOIN "    (then: systemctl reload fleetdump-agent)", v->c->name);
+        doctor_mend(v->d, JOIN "    (then: %s)", v->c->name, service(v, "reload", reload));
         return;
     case ERROR_VERSION:
         doctor_mend(v->d,

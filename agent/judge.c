@@ -152,7 +152,9 @@ static int verify(const struct judge *j, unsigned purposes, const struct order_r
         return error_set(e, ERROR_REFUSED, "%s", j->operators_problem);
     int code = signature_verify(&j->operators, purposes, o->bytes, o->bytes_length, o->signature, o->signature_length,
                                 now_ns, who, e);
-    return code == ERROR_NOT_FOUND && j->policy.unsigned_too ? 0 : code;
+    if (code != ERROR_NOT_FOUND)
+        return code;
+    return j->policy.unsigned_too ? 0 : error_prefix(e, "%s", j->config->operators);
 }
 
 static int64_t believed(int64_t clock_ns)

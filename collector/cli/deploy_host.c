@@ -18,7 +18,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define ARRIVE_MS 20000u /* until the collector knows the agent */
+#define TRANSIENT "/var/lib/fleetdump-transient" /* the script's */
+#define ARRIVE_MS 20000u                         /* until the collector knows the agent */
 #define LOOK_MS   150u
 #define WORDS_MAX 12
 #define FACT_MAX  256
@@ -333,10 +334,11 @@ static int await(const struct host *h, struct error *e)
     if (r || k.connected)
         return r;
     return error_set(e, ERROR_UNREACHABLE,
-                     "it runs, but does not reach the collector%s%s within %u s: `fleetdump-agent doctor` there says "
-                     "why; is a port closed, "
-                     "--via-ssh needs none",
-                     h->collector[0] ? " at " : "", h->collector, ARRIVE_MS / 1000);
+                     "it runs, but does not reach the collector%s%s within %u s: `%s` there says "
+                     "why; is a port closed, --via-ssh needs none",
+                     h->collector[0] ? " at " : "", h->collector, ARRIVE_MS / 1000,
+                     h->d->transient ? TRANSIENT "/fleetdump-agent doctor --config " TRANSIENT "/agent.conf"
+                                     : "fleetdump-agent doctor");
 }
 
 /* ---------------------------------------------------------------- all of it */

@@ -403,7 +403,7 @@ static int who_is(const struct signature_operators *o, const struct parts *p, ui
     if (!known && !p->certified)
         r = error_set(e, ERROR_NOT_FOUND,
                       "signed with the key %s, which is none of those that this host trusts%s: put the line that "
-                      "`fleetdump key show` prints into its file of operators (/etc/fleetdump/operators)",
+                      "`fleetdump key show` prints into its file of operators",
                       signature_key_text(p->key, text), o->count ? "" : ", which are none at all");
     if (!r)
         memcpy(who, known ? known->name : p->certificate.name, SIGNATURE_NAME_MAX + 1);

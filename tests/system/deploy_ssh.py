@@ -188,12 +188,25 @@ def again(machines):
 
 
 def other_labels(machines):
-    """Labels are set on a host that had joined, too; said again, nothing changes."""
-    deploy = ("--transient", "--label", "role=web", "web-1")
-    said = machines.deploy(*deploy).stdout
+    """Labels are set on a host that had joined, too."""
+    said = machines.deploy("--transient", "--label", "role=web", "web-1").stdout
     assert "web-1: joined anew for its labels (before: none), connected; may capture" in said, said
     fleet.wait_until(lambda: machines.known_agents()["web-1"]["labels"] == "role=web", "the labels")
-    assert "web-1: had joined, connected" in machines.deploy(*deploy).stdout
+
+
+def advice(machines):
+    """Of a transient agent's own files, and of a plain process where there is no systemd."""
+    transient = "/var/lib/fleetdump-transient"
+    machines.user("sed", "-i", "s/^operator/#&/", transient + "/operators", where="web-1")
+    done = machines.user("fleetdump", "capture", "start", "--on", "web-1", "--for", "1s", check=False)
+    said = done.stdout + done.stderr
+    assert "none of those that this host trusts" in said and transient + "/operators: " in said and "/etc/fleetdump" not in said, said
+    machines.user("sed", "-i", "s/^#operator/operator/", transient + "/operators", where="web-1")
+    machines.user("sh", "-c", "kill $(cat %s/agent.pid)" % transient, where="web-1")
+    fleet.wait_until(lambda: not machines.processes("web-1"), "the agent to end")
+    said = machines.user(transient + "/fleetdump-agent", "doctor", "--config", transient + "/agent.conf", where="web-1", check=False).stdout
+    assert "-> %s/fleetdump-agent --config %s/agent.conf " % (transient, transient) in said, said
+    assert not any("systemctl" in line and "fleetdump" in line for line in said.splitlines()), said
 
 
 def two_at_once(machines):
@@ -207,16 +220,13 @@ def two_at_once(machines):
     finally:
         other.kill()
         other.wait()
-    assert "had joined" in machines.deploy("--transient", "web-1").stdout  # and no agent holds it
 
 
 def what_fails(machines):
     """One host's failure is said by itself; the others are done."""
-    done = machines.deploy("--transient", "web-1", "no-such-host.invalid", check=False)
-    assert done.returncode == 1 and "web-1: had joined" in done.stdout, done.stdout + done.stderr
-    assert "no-such-host.invalid: ssh: " in done.stderr and "ssh: ssh:" not in done.stderr and "1 of 2 hosts failed" in done.stderr, done.stderr
-    both = machines.user("sh", "-c", "fleetdump deploy --transient web-1 no-such-host.invalid 2>&1", check=False).stdout
-    assert both.index("web-1: had joined") < both.index("1 of 2 hosts failed"), both
+    done = machines.user("sh", "-c", "fleetdump deploy --transient --label role=web web-1 no-such-host.invalid 2>&1", check=False)
+    assert done.returncode == 1 and "no-such-host.invalid: ssh: " in done.stdout and "ssh: ssh:" not in done.stdout, done.stdout
+    assert 0 <= done.stdout.find("web-1: had joined") < done.stdout.index("1 of 2 hosts failed"), done.stdout  # in a pipe
     done = machines.deploy("web-1", check=False)
     assert done.returncode == 1 and "a transient one" in done.stderr, done.stderr
     done = machines.deploy("far-1", check=False)
@@ -227,6 +237,18 @@ def what_fails(machines):
     assert done.returncode == 1 and "does not run here" in done.stderr, done.stderr
     done = machines.deploy("--transient", "bad/name", check=False)
     assert done.returncode == 1 and "bad/name" in done.stderr, done.stderr
+
+
+def names_that_nobody_knows(machines):
+    """Without a route init knows but this machine's name, and says so; who cannot resolve a name says that it is he."""
+    init = ("unshare", "--net", "fleetdump-collector", "init", "--no-start", "--config", machines.path("other.conf"), "--data")
+    said = machines.user(*init, machines.path("other-1")).stderr
+    assert "warning: that is only a name" in said and "address = ADDRESS:PORT in " + machines.path("other.conf") in said, said
+    os.unlink(machines.path("other.conf"))
+    assert "only a name" not in machines.user(*init, machines.path("other-2"), "--address", "192.0.2.1:1").stderr
+    done = machines.deploy("--transient", "--address", "nobody.invalid:4741", "far-1", check=False)
+    assert done.returncode == 1 and "far-1: it cannot join, its agent says: " in done.stderr, done.stderr
+    assert "this machine does not resolve the name 'nobody.invalid'" in done.stderr and "address = " in done.stderr, done.stderr
 
 
 def without_a_way(machines):
@@ -255,7 +277,7 @@ def without_a_way(machines):
 
 
 def nothing_stays(machines, tunnel):
-    said = machines.deploy("--transient", "--remove", *HOSTS).stdout
+    said = machines.deploy("--remove", *HOSTS).stdout
     for host in HOSTS:
         assert "%s: removed, its certificate revoked" % host in said, said
         assert not machines.traces(host), machines.traces(host)
@@ -274,18 +296,15 @@ def of_the_revoked(machines):
     machines.user("fleetdump", "admin", "revoke", "db-1")
     done = machines.deploy("--transient", "db-1", check=False)
     assert done.returncode == 1 and "db-1: its certificate was revoked 2" in done.stderr and "deploy --remove db-1, then" in done.stderr, done.stderr
-    assert "db-1: removed, its certificate was revoked 2" in machines.deploy("--remove", "db-1").stdout
-    assert "db-1: joined, connected" in machines.deploy("--transient", "db-1").stdout
 
 
 def removed_again(machines):
     """--remove takes whichever kind is there, says so if none is, and leaves the day of a revocation."""
-    assert "db-1: removed, its certificate revoked\n" in machines.deploy("--remove", "db-1").stdout
-    assert not machines.traces("db-1") and not machines.processes("db-1"), (machines.traces("db-1"), machines.processes("db-1"))
-    fleet.wait_until(lambda: not machines.known_agents()["db-1"]["connected"], "the agent to be away")
     day = machines.known_agents()["db-1"]["problem"]
-    said = machines.deploy("--remove", "db-1").stdout
-    assert day.startswith("was revoked 2") and "db-1: there was nothing to remove, its certificate %s\n" % day in said, (said, day)
+    for what in ("removed", "there was nothing to remove"):
+        said = machines.deploy("--remove", "db-1").stdout
+        assert "db-1: %s, its certificate %s\n" % (what, day) in said and day.startswith("was revoked 2"), (said, day)
+        assert not machines.traces("db-1") and not machines.processes("db-1"), (machines.traces("db-1"), machines.processes("db-1"))
     said = machines.user("fleetdump", "admin", "revoke", "db-1").stderr
     assert "db-1: had been revoked " + day[len("was revoked "):] in said and machines.known_agents()["db-1"]["problem"] == day, (said, day)
     machines.user("mkdir", "-p", "/var/lib/fleetdump-agent", where="db-1")  # of a permanent one
@@ -304,8 +323,10 @@ def main():
         three_commands(machines)
         again(machines)
         other_labels(machines)
+        advice(machines)
         two_at_once(machines)
         what_fails(machines)
+        names_that_nobody_knows(machines)
         tunnel = without_a_way(machines)
         nothing_stays(machines, tunnel)
     print("deployed, again, in part, through ssh, and removed without a trace")
