@@ -229,7 +229,7 @@ static void begin(struct captures *s, struct capture *c)
     else if (privileges_check_capture(&e))
         capture_set(s, c, PHASE_REFUSED, "%s", e.text);
     else if (c->order.start_ns > clock_wall_ns())
-        capture_set(s, c, PHASE_WAITING, "for its time to start");
+        capture_set(s, c, PHASE_WAITING, CAPTURE_WAITS_TIME);
     else {
         c->begun = true;
         capture_set_end(c, c->order.end_ns);

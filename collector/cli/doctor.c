@@ -163,7 +163,7 @@ static void check_agent(struct visit *v, const json_t *a)
 {
     const char *name = text_in(a, "agent"), *software = text_in(a, "software");
     const json_t *status = json_object_get(a, "status"), *clock = json_object_get(status, "clock"), *stream;
-    const char *full = text_in(json_object_get(status, "spool"), "full");
+    const char *full = text_in(json_object_get(status, "spool"), "full"), *problem = text_in(a, "problem");
     char whose[300];
     size_t i;
     if (!json_is_true(json_object_get(a, "connected"))) {
@@ -176,6 +176,10 @@ static void check_agent(struct visit *v, const json_t *a)
     if (clock) {
         snprintf(whose, sizeof whose, "%s's clock", name);
         doctor_offset(v->d, json_integer_value(json_object_get(clock, "offset_ns")), whose, "the collector's");
+    }
+    if (problem[0] && !full[0] && !text_in(status, "audit")[0]) {
+        doctor_say(v->d, DOCTOR_WARNING, "problem", "%s: %s", name, problem);
+        doctor_mend(v->d, "fleetdump-agent doctor    (on %s: it says what is to be done)", name);
     }
     if (full[0]) {
         doctor_say(v->d, DOCTOR_FAILURE, "spool", "%s: %s", name, full);

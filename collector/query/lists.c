@@ -91,11 +91,11 @@ static void set_volumes(json_t *o, const struct store_agent_info *a, json_t *sta
     json_object_set_new(o, "status", status ? status : json_null());
 }
 
-/* Why it is not here, or else what it said itself. */
+/* Why it is not here, or else what it said itself, or else what is not captured there. */
 static json_t *problem_json(const struct query_agent *now, const json_t *status)
 {
     const char *said = json_string_value(json_object_get(status, "problem"));
-    return now->problem ? string(now->problem) : said ? string(said) : json_null();
+    return now->problem ? string(now->problem) : said ? string(said) : now->waits ? string(now->waits) : json_null();
 }
 
 static int add_agent(void *context, const struct store_agent_info *a)

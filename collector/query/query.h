@@ -41,6 +41,7 @@ struct query_agent {
     char *name;
     bool connected, silent; /* silent: it does not answer */
     char *problem;          /* why it is not here, in words; NULL: none that is known */
+    char *waits;            /* what is to be captured there and is not, and why; NULL: nothing */
 };
 
 /* What the store does not know: who is connected, and what may have been captured and not have come. An open stream of a

@@ -267,18 +267,21 @@ static void add_reach(void *context, const struct orders_reach *from)
     x->failed = x->failed || !r->agent || !r->capture || !r->why;
 }
 
-static bool add_agents(const struct fleet *fleet, struct query_live *live)
+static bool add_agents(const struct server *server, struct query_live *live)
 {
+    const struct fleet *fleet = server->fleet;
     live->agents = calloc(fleet_count(fleet) + 1, sizeof *live->agents);
     for (size_t i = 0; live->agents && i < fleet_count(fleet); i++) {
         const struct fleet_agent *a = fleet_at(fleet, i);
         char *problem = fleet_problem(a);
         if (!a->control && !problem)
             continue;
-        live->agents[live->agent_count++] = (struct query_agent){.name = strdup(a->name),
-                                                                 .connected = a->control != NULL,
-                                                                 .silent = fleet_is_silent(a, live->asked_ns),
-                                                                 .problem = problem};
+        live->agents[live->agent_count++] =
+            (struct query_agent){.name = strdup(a->name),
+                                 .connected = a->control != NULL,
+                                 .silent = fleet_is_silent(a, live->asked_ns),
+                                 .problem = problem,
+                                 .waits = a->control ? orders_problem(server->orders, a) : NULL};
         if (!live->agents[live->agent_count - 1].name)
             return false;
     }
@@ -293,7 +296,7 @@ int fresh_live(struct fresh *f, const struct message_query *q, uint64_t asked_ns
     if (q->kind == QUERY_FLOWS || q->kind == QUERY_PULL)
         orders_each_reach(f->server->orders, q, add_reach, &x);
     else if (q->kind == QUERY_AGENTS)
-        x.failed = !add_agents(f->server->fleet, out);
+        x.failed = !add_agents(f->server, out);
     else if (q->kind == QUERY_STATUS && f->server->ingest)
         ingest_problem(f->server->ingest, out->problem);
     return x.failed ? error_set(e, ERROR_MEMORY, "no memory for a question") : 0;
@@ -304,6 +307,7 @@ void fresh_live_free(struct query_live *live)
     for (size_t i = 0; i < live->agent_count; i++) {
         free(live->agents[i].name);
         free(live->agents[i].problem);
+        free(live->agents[i].waits);
     }
     for (size_t i = 0; i < live->reach_count; i++) {
         free(live->reaches[i].agent);

@@ -112,6 +112,9 @@ struct orders_reach {
 void orders_each_reach(struct orders *o, const struct message_query *q,
                        void (*each)(void *context, const struct orders_reach *r), void *context);
 
+/* Which capture waits on this agent for other than its time, and why (its policy, say), as people read it; malloc'ed. NULL: none. */
+char *orders_problem(const struct orders *o, const struct fleet_agent *a);
+
 /* Whether a capture that the glob names was ordered, and is not forgotten. */
 bool orders_know(const struct orders *o, const char *glob);
 

@@ -2,6 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/glob.h"
+#include <stdio.h>
 #include <string.h>
 
 #define CLOCKS_NS (60 * NS_PER_S) /* packets have the agents' time, captures begin and stop by the collector's */
@@ -53,6 +54,26 @@ void orders_each_reach(struct orders *o, const struct message_query *q,
     for (size_t i = 0; i < o->count; i++)
         if (fits(o->items[i], q->capture))
             each_agent(o->items[i], q, each, context);
+}
+
+static bool waits_in_vain(const struct order *o, const char *agent, const char **why)
+{
+    const struct order_agent *a = o->stage == ORDER_STANDS ? order_agent(o, agent) : NULL;
+    if (!a || a->state.capture_state.phase != PHASE_WAITING)
+        return false;
+    *why = a->state.capture_state.text ? a->state.capture_state.text : "";
+    return **why && strcmp(*why, CAPTURE_WAITS_TIME) != 0;
+}
+
+char *orders_problem(const struct orders *o, const struct fleet_agent *a)
+{
+    const char *why;
+    char *text = NULL;
+    for (size_t i = 0; i < o->count && !text; i++)
+        if (waits_in_vain(o->items[i], a->name, &why) &&
+            asprintf(&text, "capture %s waits: %s", o->items[i]->request->name, why) < 0)
+            return NULL;
+    return text;
 }
 
 bool orders_know(const struct orders *o, const char *glob)

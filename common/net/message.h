@@ -248,6 +248,7 @@ enum capture_phase {
     PHASE_MISSED = 7   /* it was over before the agent came */
 };
 /* An agent's text of one that it was told to stop: it does not know by whom. */
+#define CAPTURE_WAITS_TIME   "for its time to start"
 #define CAPTURE_TOLD_TO_STOP "stopped by the collector's word"
 #define CAPTURE_TIME_IS_OVER "its time is over"
 #define CAPTURE_HOST_ENDED                                                                                             \

@@ -168,6 +168,23 @@ def check_clocks(system):
             assert one["verdict"] == "failure" and one["mend"], one
 
 
+def check_waiting(system):
+    """What is to be captured on a host, and is not, is its problem."""
+    why = "far-2's policy.conf, line 1: no such key"
+    with wire.Agent(system, "far-2", tls=system.security("far-2")["tls"]) as agent:
+        system.run("capture", "start", "--on", "far-2", "--partial", "--no-wait", "--for", "1h", "--name", "waits", "tcp", check=(0, 3))
+        fleet.wait_until(lambda: "waits" in agent.running.values(), "it to run")
+        identity, = [i for i, name in agent.running.items() if name == "waits"]
+        problem = lambda: [a.get("problem") for a in system.json("agents") if a["agent"] == "far-2"]
+        assert problem() == [None], problem()
+        agent.tell(identity, "waiting", text="for its time to start")
+        agent.tell(identity, "waiting", text=why)
+        fleet.wait_until(lambda: problem() == ["capture waits waits: " + why], "the list to say it")
+        found, = doctor(system, "fleetdump", "--on", "far-2", check=())["problem"]
+        assert found["found"].endswith(why) and found["verdict"] == "warning", found
+        system.run("capture", "stop", "waits", check=(0, 3))
+
+
 def check_refused(system):
     """What the collector answered to the shipper is said until it lets the agent in: doctor's own connections would hear nothing of it."""
     folder, config = system.path("tls-web-2"), lambda: ("fleetdump-agent", *config_of(system, "web-2"))
@@ -224,6 +241,7 @@ def main():
         check_audit(system)
         check_audit_of_an_agent(system)
         check_clocks(system)
+        check_waiting(system)
         check_refused(system)
         check_stopped(system)
         table = subprocess.run([os.path.join(fleet.BIN, "fleetdump"), "doctor"], env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address),
