@@ -10,14 +10,12 @@ tests/data/measures-exceptions.tsv, each with its reason. FLEETDUMP_CORPUS_SHARE
 
     measures_corpus.py [--only WORD] [--show N] [--keep DIR]
 """
-import argparse
 import collections
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 import fleet
 import packet_corpus
@@ -259,19 +257,5 @@ def run(corpus, folder, options):
     return 1 if report or unused or compared < COMPARED_LEAST * total else 0
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
-    parser.add_argument("--show", type=int, default=5)
-    parser.add_argument("--keep")
-    options = parser.parse_args()
-    corpus = os.environ.get("FLEETDUMP_CORPUS")
-    if not corpus:
-        print("FLEETDUMP_CORPUS is not set")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        return run(pathlib.Path(corpus), options.keep or folder, options)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show_corpus.main(run))

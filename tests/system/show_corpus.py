@@ -220,7 +220,8 @@ def all_protocols():
     return {line.split("\t")[2] for line in listing.splitlines()}
 
 
-def main():
+def main(run=run):
+    """Options, then run(corpus, folder, options): its exit status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
     parser.add_argument("--show", type=int, default=5)

@@ -139,6 +139,18 @@ static void test_connections(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* Data that were acknowledged and never seen, by whom they were sent. */
+static void test_gap_bytes(void **state)
+{
+    (void)state;
+    struct run r = {0};
+    play(&r, OPEN "> PA 1 1 +10; < A 1 11; < PA 1 11 +5");
+    assert_int_equal(r.state.end[ORIGINATOR].gap_bytes + r.state.end[!ORIGINATOR].gap_bytes, 0);
+    play(&r, "> PA 31 1 +10; < A 6 61"); /* 11 to 30 and 41 to 60 are missing */
+    assert_int_equal(r.state.end[ORIGINATOR].gap_bytes, 40);
+    assert_int_equal(r.state.end[!ORIGINATOR].gap_bytes, 0);
+}
+
 static void test_originator_is_upper_case(void **state)
 {
     (void)state;
@@ -234,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_gap_bytes),
         cmocka_unit_test(test_originator_is_upper_case),
         cmocka_unit_test(test_history_is_bounded),
         cmocka_unit_test(test_new_connection),
