@@ -240,13 +240,10 @@ static unsigned close_revoked(struct server *server)
         if (!s->stream || enroll_judge(server->enroll, session_identity(s), &e) == 0)
             continue;
         closed++;
-        if (stream_queued(s->stream) == 0 && !s->closing) {
+        if (stream_queued(s->stream) == 0 && !s->closing)
             session_refuse(s, ERROR_REFUSED, e.text);
-            continue;
-        }
-        log_warn("%s: %s", s->peer, e.text);
-        s->closing = true;
-        stream_abort(s->stream);
+        else
+            session_give_up(s, e.text);
     }
     return closed;
 }

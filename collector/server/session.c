@@ -42,6 +42,18 @@ static void note_refused(const struct session *s, const char *text)
         fleet_refuse(a, clock_wall_ns(), why);
 }
 
+/* From now on nobody counts on its answers, also while the connection still says its last words. */
+static void control_down(struct session *s)
+{
+    if (!s->known)
+        return;
+    s->known->control = NULL;
+    s->known->seen_ns = clock_wall_ns();
+    orders_agent_down(s->server->orders, s);
+    fresh_agent_down(s->server->fresh, s);
+    s->known = NULL;
+}
+
 void session_refuse(struct session *s, int code, const char *text)
 {
     struct message m = {.type = MESSAGE_REFUSE, .refuse = {.code = code, .text = (char *)(uintptr_t)text}};
@@ -50,6 +62,7 @@ void session_refuse(struct session *s, int code, const char *text)
     note_refused(s, text);
     session_send(s, &m);
     s->closing = true;
+    control_down(s);
     if (s->stream)
         stream_close(s->stream);
 }
@@ -61,6 +74,7 @@ void session_give_up(struct session *s, const char *why)
     log_warn("%s%s%s: %s; the connection is closed, to be tried again", s->agent ? s->agent : "",
              s->agent ? " at " : "", s->peer, why);
     s->given_up = s->closing = true;
+    control_down(s);
     stream_abort(s->stream);
 }
 
@@ -159,17 +173,6 @@ static void see_agent(struct session *s, const char *status_json)
     memcpy(job->addresses, s->addresses, s->address_count * sizeof *job->addresses);
     job->address_count = s->address_count;
     session_submit(s, job);
-}
-
-static void control_down(struct session *s)
-{
-    if (!s->known)
-        return;
-    s->known->control = NULL;
-    s->known->seen_ns = clock_wall_ns();
-    orders_agent_down(s->server->orders, s);
-    fresh_agent_down(s->server->fresh, s);
-    s->known = NULL;
 }
 
 /* What a certificate allows its owner to say in a HELLO. */
@@ -284,11 +287,8 @@ static void control_up(struct session *s, const char *labels)
         session_refuse(s, e.code, e.text);
         return;
     }
-    if (a->control) {
-        struct session *older = a->control;
-        control_down(older);
-        session_refuse(older, ERROR_CONFLICT, ANEW);
-    }
+    if (a->control)
+        session_refuse(a->control, ERROR_CONFLICT, ANEW);
     a->control = s;
     s->known = a;
     take_certificate(s, a);
