@@ -25,14 +25,6 @@ const char *said_protocol_name(enum said_protocol protocol)
     return protocol < sizeof names / sizeof names[0] ? names[protocol] : NULL;
 }
 
-const char *name_of(const struct name_of *table, uint32_t value)
-{
-    for (; table->name; table++)
-        if (table->value == value)
-            return table->name;
-    return NULL;
-}
-
 static void append(struct words *w, const char *text, size_t len)
 {
     size_t most = sizeof w->text - sizeof CUT;

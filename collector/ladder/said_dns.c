@@ -9,19 +9,6 @@
 #define FLAG_RESPONSE  0x8000u
 #define FLAG_TRUNCATED 0x0200u
 
-static const struct name_of types[] = {
-    {1, "A"},           {2, "NS"},     {5, "CNAME"},  {6, "SOA"},    {10, "NULL"},   {12, "PTR"},
-    {13, "HINFO"},      {15, "MX"},    {16, "TXT"},   {17, "RP"},    {24, "SIG"},    {25, "KEY"},
-    {28, "AAAA"},       {29, "LOC"},   {33, "SRV"},   {35, "NAPTR"}, {39, "DNAME"},  {41, "OPT"},
-    {43, "DS"},         {44, "SSHFP"}, {46, "RRSIG"}, {47, "NSEC"},  {48, "DNSKEY"}, {50, "NSEC3"},
-    {51, "NSEC3PARAM"}, {52, "TLSA"},  {64, "SVCB"},  {65, "HTTPS"}, {99, "SPF"},    {249, "TKEY"},
-    {250, "TSIG"},      {251, "IXFR"}, {252, "AXFR"}, {255, "ANY"},  {257, "CAA"},   {0, NULL}};
-
-/* IANA's DNS RCODEs */
-static const struct name_of rcodes[] = {{0, "NOERROR"}, {1, "FORMERR"}, {2, "SERVFAIL"}, {3, "NXDOMAIN"},
-                                        {4, "NOTIMP"},  {5, "REFUSED"}, {6, "YXDOMAIN"}, {7, "YXRRSET"},
-                                        {8, "NXRRSET"}, {9, "NOTAUTH"}, {10, "NOTZONE"}, {0, NULL}};
-
 static const struct name_of opcodes[] = {{0, "query"},  {1, "inverse query"}, {2, "status query"},
                                          {4, "notify"}, {5, "update"},        {0, NULL}};
 
@@ -78,7 +65,7 @@ static bool read_name(struct bytes *b, struct words *w)
 
 static void add_type(struct words *w, uint16_t type)
 {
-    const char *name = name_of(types, type);
+    const char *name = name_of(app_dns_types, type);
     if (name)
         words_add(w, "%s", name);
     else
@@ -109,7 +96,7 @@ static void add_data(const struct bytes *whole, size_t at, size_t len, uint16_t 
         words_quote(w, b.p + 1, b.p[0] < len ? b.p[0] : len - 1);
     else if (type == TYPE_CNAME || type == TYPE_NS || type == TYPE_PTR || type == TYPE_DNAME || type == TYPE_SOA) {
         if (type != TYPE_PTR)
-            words_add(w, "%s ", name_of(types, type));
+            words_add(w, "%s ", name_of(app_dns_types, type));
         (void)read_name(&b, w);
     } else if (type == TYPE_MX || type == TYPE_SRV || type == TYPE_HTTPS || type == TYPE_SVCB) {
         unsigned first = bytes_be16(&b), weight = type == TYPE_SRV ? bytes_be16(&b) : 0;
@@ -184,7 +171,7 @@ void said_dns(const uint8_t *data, size_t len, struct words *w)
     if (b.bad)
         return;
     bool response = flags & FLAG_RESPONSE;
-    const char *opcode = name_of(opcodes, flags >> 11 & 0xf), *rcode = name_of(rcodes, flags & 0xf);
+    const char *opcode = name_of(opcodes, flags >> 11 & 0xf), *rcode = name_of(app_dns_rcodes, flags & 0xf);
     words_next(w, SAID_DNS);
     words_add(w, "DNS %s", response && opcode && (flags >> 11 & 0xf) == 0 ? "" : opcode ? opcode : "message");
     if (response)

@@ -3,6 +3,7 @@
 #define FLEETDUMP_COLLECTOR_LADDER_SAID_INSIDE_H
 
 #include "collector/ladder/said.h"
+#include "common/app/names.h"
 #include "common/base/bytes.h"
 
 /* Adds text of ours. */
@@ -11,13 +12,6 @@ void words_add(struct words *w, const char *fmt, ...) __attribute__((format(prin
 void words_quote(struct words *w, const void *data, size_t len);
 /* Ends one saying, so that the next is separated from it. */
 void words_next(struct words *w, enum said_protocol protocol);
-
-struct name_of {
-    uint32_t value;
-    const char *name;
-};
-/* From a table that a name of NULL ends; NULL if it is not there. */
-const char *name_of(const struct name_of *table, uint32_t value);
 
 /* http: a message's first line, if data begins with one; false if it does not. */
 bool said_http(const uint8_t *data, size_t len, struct words *w);
@@ -36,7 +30,6 @@ struct said_tls {
     bool encrypted; /* handshake messages but hellos cannot be read any more */
     uint32_t left;  /* of a handshake message that goes on in the next record */
 };
-extern const struct name_of said_tls_suites[];
 /* Whether data begins with the record of a client's or server's hello; 6 bytes tell. */
 bool said_tls_begins(const uint8_t *data, size_t len);
 /* Length of the record that begins here, header included (at least TLS_HEADER bytes are there); 0 if it is none. */

@@ -12,9 +12,6 @@ enum { EXTENSION_SERVER_NAME = 0, EXTENSION_ALPN = 16, EXTENSION_VERSIONS = 43 }
 #define VERSION_13       0x0304u
 #define VERSION_DRAFT    0x7f00u /* of TLS 1.3; the draft's number in the lower byte */
 
-static const struct name_of versions[] = {{0x0300, "SSL 3.0"}, {0x0301, "TLS 1.0"}, {0x0302, "TLS 1.1"},
-                                          {0x0303, "TLS 1.2"}, {0x0304, "TLS 1.3"}, {0, NULL}};
-
 static const struct name_of handshakes[] = {{0, "HelloRequest"},        {4, "NewSessionTicket"},
                                             {5, "EndOfEarlyData"},      {8, "EncryptedExtensions"},
                                             {11, "Certificate"},        {12, "ServerKeyExchange"},
@@ -22,43 +19,6 @@ static const struct name_of handshakes[] = {{0, "HelloRequest"},        {4, "New
                                             {15, "CertificateVerify"},  {16, "ClientKeyExchange"},
                                             {20, "Finished"},           {21, "CertificateURL"},
                                             {22, "CertificateStatus"},  {0, NULL}};
-
-/* RFC 8446, 6.2, and those of before */
-static const struct name_of alerts[] = {{0, "close_notify"},
-                                        {10, "unexpected_message"},
-                                        {20, "bad_record_mac"},
-                                        {21, "decryption_failed"},
-                                        {22, "record_overflow"},
-                                        {30, "decompression_failure"},
-                                        {40, "handshake_failure"},
-                                        {41, "no_certificate"},
-                                        {42, "bad_certificate"},
-                                        {43, "unsupported_certificate"},
-                                        {44, "certificate_revoked"},
-                                        {45, "certificate_expired"},
-                                        {46, "certificate_unknown"},
-                                        {47, "illegal_parameter"},
-                                        {48, "unknown_ca"},
-                                        {49, "access_denied"},
-                                        {50, "decode_error"},
-                                        {51, "decrypt_error"},
-                                        {60, "export_restriction"},
-                                        {70, "protocol_version"},
-                                        {71, "insufficient_security"},
-                                        {80, "internal_error"},
-                                        {86, "inappropriate_fallback"},
-                                        {90, "user_canceled"},
-                                        {100, "no_renegotiation"},
-                                        {109, "missing_extension"},
-                                        {110, "unsupported_extension"},
-                                        {111, "certificate_unobtainable"},
-                                        {112, "unrecognized_name"},
-                                        {113, "bad_certificate_status_response"},
-                                        {114, "bad_certificate_hash_value"},
-                                        {115, "unknown_psk_identity"},
-                                        {116, "certificate_required"},
-                                        {120, "no_application_protocol"},
-                                        {0, NULL}};
 
 /* The random of a ServerHello that asks for another ClientHello (RFC 8446, 4.1.3). */
 static const uint8_t retry[RANDOM_BYTES] = {0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c,
@@ -151,7 +111,7 @@ static void read_extensions(struct bytes *b, bool client, struct hello *h)
 static void add_version(struct words *w, const struct hello *h)
 {
     uint16_t version = h->extension ? h->extension : h->version;
-    const char *name = name_of(versions, version);
+    const char *name = name_of(app_tls_versions, version);
     if (h->cut && !h->extension)
         words_add(w, " (cut)");
     else if (name)
@@ -204,7 +164,7 @@ static void server_hello(struct said_tls *t, struct bytes b, struct words *w)
     words_add(w, "%s", again ? "HelloRetryRequest" : "ServerHello");
     add_version(w, &h);
     if (known) {
-        const char *name = name_of(said_tls_suites, suite);
+        const char *name = name_of(app_tls_suites, suite);
         if (name)
             words_add(w, ", %s", name);
         else
@@ -259,7 +219,7 @@ static void alert(struct bytes b, uint32_t length, struct words *w)
 {
     words_next(w, SAID_TLS);
     uint8_t level = bytes_u8(&b), what = bytes_u8(&b);
-    const char *name = name_of(alerts, what);
+    const char *name = name_of(app_tls_alerts, what);
     if (length != 2 || b.bad)
         words_add(w, "alert (encrypted)");
     else if (name)

@@ -1,7 +1,18 @@
 /*
  * The columns of the table exchange: one row per request and its reply. Nothing of it is ever summed.
  */
+#include "common/rows/column_names.h"
 #include "common/rows/flow_row.h"
+
+const char *exchange_outcome_name(uint64_t value)
+{
+    static const char *const names[] = {[EXCHANGE_COMPLETE] = "complete",
+                                        [EXCHANGE_UNANSWERED] = "unanswered",
+                                        [EXCHANGE_CUT] = "cut",
+                                        [EXCHANGE_UNSEEN] = "unseen",
+                                        [EXCHANGE_OPEN] = "open"};
+    return value < sizeof names / sizeof *names ? names[value] : NULL;
+}
 
 #define AT(member) .size = sizeof(((struct exchange_row *)0)->member), .offset = offsetof(struct exchange_row, member)
 
@@ -15,12 +26,13 @@ static const struct column columns[] = {
     {EXCHANGE_DURATION, "duration", COLUMN_UINT, AT(duration_ns), UNIT_NS, MERGE_NONE, CODEC_AUTO,
      .help = "from the request's first byte to the reply's last"},
     {EXCHANGE_REQUEST_BYTES, "request_bytes", COLUMN_UINT, AT(request_bytes), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
-     .help = "payload of the request"},
+     .help = "payload of the request, with its head"},
     {EXCHANGE_REPLY_BYTES, "reply_bytes", COLUMN_UINT, AT(reply_bytes), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
-     .help = "payload of the reply"},
+     .help = "payload of the reply, with its head"},
     {EXCHANGE_METHOD, "method", COLUMN_TEXT, AT(method), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "HTTP method"},
-    {EXCHANGE_HOST, "host", COLUMN_TEXT, AT(host), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY, .help = "HTTP host"},
+    {EXCHANGE_HTTP_HOST, "http_host", COLUMN_TEXT, AT(http_host), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .help = "host that the HTTP request named"},
     {EXCHANGE_PATH, "path", COLUMN_TEXT, AT(path), UNIT_NONE, MERGE_NONE, CODEC_AUTO,
      .help = "HTTP path, without the query"},
     {EXCHANGE_CONTENT_TYPE, "content_type", COLUMN_TEXT, AT(content_type), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
@@ -32,9 +44,33 @@ static const struct column columns[] = {
     {EXCHANGE_DNS_ANSWERS, "dns_answers", COLUMN_TEXT, AT(dns_answers), UNIT_NONE, MERGE_NONE, CODEC_AUTO,
      .help = "addresses and names in the answer"},
     {EXCHANGE_DNS_TYPE, "dns_type", COLUMN_UINT, AT(dns_type), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
-     .help = "type asked for"},
+     .value_name = dns_type_name, .help = "type asked for"},
     {EXCHANGE_DNS_RCODE, "dns_rcode", COLUMN_UINT, AT(dns_rcode), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
-     .help = "response code"},
+     .value_name = dns_rcode_name, .help = "response code"},
+    {EXCHANGE_APP, "app", COLUMN_TEXT, AT(app), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .help = "application protocol: http, dns, tls"},
+    {EXCHANGE_ORDINAL, "ordinal", COLUMN_UINT, AT(ordinal), UNIT_NONE, MERGE_NONE, CODEC_DELTA,
+     .help = "number of the exchange in its flow, from 1"},
+    {EXCHANGE_SEND, "send", COLUMN_UINT, AT(send_ns), UNIT_NS, MERGE_NONE, CODEC_AUTO,
+     .help = "from the request's first byte to its last"},
+    {EXCHANGE_REQUEST_BODY, "request_body", COLUMN_UINT, AT(request_body), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
+     .help = "body of the HTTP request as sent, without chunk sizes"},
+    {EXCHANGE_REPLY_BODY, "reply_body", COLUMN_UINT, AT(reply_body), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
+     .help = "body of the HTTP reply as sent, without chunk sizes"},
+    {EXCHANGE_OUTCOME, "outcome", COLUMN_UINT, AT(outcome), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .value_name = exchange_outcome_name, .help = "how it ended: complete, unanswered, cut, unseen, open"},
+    {EXCHANGE_VERSION, "version", COLUMN_TEXT, AT(version), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .help = "version of the protocol that was used: HTTP/1.1, TLS 1.3"},
+    {EXCHANGE_SNI, "sni", COLUMN_TEXT, AT(sni), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .help = "server name in the TLS client hello"},
+    {EXCHANGE_ALPN, "alpn", COLUMN_TEXT, AT(alpn), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .help = "protocol chosen within TLS (what the client offered first, where the answer is encrypted)"},
+    {EXCHANGE_JA4, "ja4", COLUMN_TEXT, AT(ja4), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .help = "JA4 fingerprint of the TLS client hello"},
+    {EXCHANGE_TLS_CIPHER, "tls_cipher", COLUMN_UINT, AT(tls_cipher), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .value_name = tls_cipher_name, .help = "TLS cipher suite that the server chose"},
+    {EXCHANGE_TLS_ALERT, "tls_alert", COLUMN_UINT, AT(tls_alert), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
+     .value_name = tls_alert_name, .help = "TLS alert that ended or followed the handshake"},
 };
 
 const struct table table_exchange = {

@@ -1,6 +1,7 @@
 /*
  * The columns of the table flow: the reference of what a row says. Names with .0 and .1 are of the two endpoints.
  */
+#include "common/rows/column_names.h"
 #include "common/rows/flow_row.h"
 
 #include <strings.h>
@@ -256,6 +257,44 @@ static const struct column columns[] = {
      .help = "sum of the waits from a request's last byte to its reply's first"},
     {FLOW_WAIT_MAX, "wait_max", COLUMN_UINT, AT(wait_max), UNIT_NS, MERGE_MAX, CODEC_AUTO,
      .help = "longest wait from a request's last byte to its reply's first"},
+
+    /* What the application said */
+    {FLOW_APP, "app", COLUMN_TEXT, AT(app), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .help = "application protocol, by what was said"},
+    {FLOW_SNI, "sni", COLUMN_TEXT, AT(sni), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .help = "server name in the TLS or QUIC client hello"},
+    {FLOW_ALPN, "alpn", COLUMN_TEXT, AT(alpn), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .help = "protocol chosen within TLS (what the client offered first, where the answer is encrypted)"},
+    {FLOW_JA4, "ja4", COLUMN_TEXT, AT(ja4), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .help = "JA4 fingerprint of the TLS or QUIC client hello"},
+    {FLOW_TLS_VERSION, "tls_version", COLUMN_UINT, AT(tls_version), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .value_name = tls_version_name, .help = "TLS version that the server chose"},
+    {FLOW_TLS_CIPHER, "tls_cipher", COLUMN_UINT, AT(tls_cipher), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .value_name = tls_cipher_name, .help = "TLS cipher suite that the server chose"},
+    {FLOW_TLS_ALERT, "tls_alert", COLUMN_UINT, AT(tls_alert), UNIT_NONE, MERGE_LAST, CODEC_DICTIONARY,
+     .value_name = tls_alert_name, .help = "last TLS alert that could be read"},
+    {FLOW_HTTP_HOST, "http_host", COLUMN_TEXT, AT(http_host), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .help = "host that the latest HTTP request named"},
+    {FLOW_DNS_NAME, "dns_name", COLUMN_TEXT, AT(dns_name), UNIT_NONE, MERGE_STICKY, CODEC_AUTO,
+     .help = "name that the latest DNS query asked for"},
+    {FLOW_SOFTWARE_0, "software.0", COLUMN_TEXT, AT(software[0]), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .help = "what it says it runs: SSH version line, HTTP User-Agent or Server"},
+    {FLOW_SOFTWARE_1, "software.1", COLUMN_TEXT, AT(software[1]), UNIT_NONE, MERGE_STICKY, CODEC_DICTIONARY,
+     .help = "what it says it runs: SSH version line, HTTP User-Agent or Server"},
+    {FLOW_EXCHANGES, "exchanges", COLUMN_UINT, AT(exchanges), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "exchanges that ended: HTTP requests, DNS queries, TLS handshakes"},
+    {FLOW_STATUS, "status", COLUMN_UINT, AT(status), UNIT_NONE, MERGE_MAX, CODEC_DICTIONARY,
+     .help = "worst (greatest) HTTP status"},
+    {FLOW_STATUS_1XX, "status_1xx", COLUMN_UINT, AT(status_class[0]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "HTTP replies with a status of 100 to 199"},
+    {FLOW_STATUS_2XX, "status_2xx", COLUMN_UINT, AT(status_class[1]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "HTTP replies with a status of 200 to 299"},
+    {FLOW_STATUS_3XX, "status_3xx", COLUMN_UINT, AT(status_class[2]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "HTTP replies with a status of 300 to 399"},
+    {FLOW_STATUS_4XX, "status_4xx", COLUMN_UINT, AT(status_class[3]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "HTTP replies with a status of 400 to 499"},
+    {FLOW_STATUS_5XX, "status_5xx", COLUMN_UINT, AT(status_class[4]), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "HTTP replies with a status of 500 to 599"},
 
     /* Only in answers, never in a chunk */
     {FLOW_AGENT, "agent", COLUMN_TEXT, AT(agent), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,

@@ -141,7 +141,8 @@ static void add_column_fields(void)
         if (!dot) {
             add_column_field(c, false, FIELD_BOTH);
         } else if (dot[1] == '0') {
-            add_column_field(c, true, FIELD_BOTH);
+            if (c->type == COLUMN_UINT) /* two texts make no third */
+                add_column_field(c, true, FIELD_BOTH);
             add_column_field(c, true, FIELD_ORIG);
             add_column_field(c, true, FIELD_RESP);
         }
@@ -248,7 +249,7 @@ static size_t copy_text(const struct text *t, char *buf, size_t len)
 
 static const struct text *text_value(const struct field *f, const struct flow_row *row)
 {
-    const struct column *c = f->column[0];
+    const struct column *c = f->column[f->column[1] && f->side != FIELD_BOTH ? field_endpoint(row, f->side) : 0];
     if (!c || c->type != COLUMN_TEXT || !column_has(&row->has, c->id))
         return NULL;
     return (const struct text *)(const void *)((const uint8_t *)row + c->offset);

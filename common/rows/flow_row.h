@@ -53,6 +53,17 @@ enum flow_end {
 };
 const char *flow_end_name(uint64_t value); /* "idle-timeout", ...; "ongoing" for 0, NULL for unknown values */
 
+/* How an exchange ended. Stored: never renumber. */
+enum exchange_outcome {
+    EXCHANGE_COMPLETE = 1,   /* the reply was seen to its end */
+    EXCHANGE_UNANSWERED = 2, /* no reply came: the flow ended, or the time for one */
+    EXCHANGE_CUT = 3,        /* the connection was closed or reset within the request or the reply */
+    EXCHANGE_UNSEEN = 4,     /* bytes of it are missing in the capture */
+    EXCHANGE_OPEN = 5,       /* the capture ended before it */
+};
+const char *exchange_outcome_name(uint64_t value); /* "complete", ...; NULL for unknown values */
+#define EXCHANGE_STATUS_CLASSES 5u
+
 #define FLOW_HISTORY_MAX 64 /* letters kept, in Zeek's notation */
 
 struct flow_row {
@@ -115,6 +126,19 @@ struct flow_row {
     uint32_t replies;
     uint64_t wait_sum;
     uint64_t wait_max;
+
+    /* What the application said */
+    struct text app; /* app_name of common/app */
+    struct text sni, alpn, ja4;
+    uint16_t tls_version;
+    uint16_t tls_cipher;
+    uint8_t tls_alert;
+    struct text http_host;
+    struct text dns_name;
+    struct text software[2];
+    uint32_t exchanges;
+    uint16_t status;
+    uint32_t status_class[EXCHANGE_STATUS_CLASSES]; /* 1xx to 5xx */
 
     struct list frames; /* frames of the chunk's body that hold this flow's packets */
 
@@ -217,6 +241,24 @@ enum flow_column {
     FLOW_REPLIES = 90,
     FLOW_WAIT_SUM = 91,
     FLOW_WAIT_MAX = 92,
+    FLOW_APP = 93,
+    FLOW_SNI = 94,
+    FLOW_ALPN = 95,
+    FLOW_JA4 = 96,
+    FLOW_TLS_VERSION = 97,
+    FLOW_TLS_CIPHER = 98,
+    FLOW_TLS_ALERT = 99,
+    FLOW_HTTP_HOST = 100,
+    FLOW_DNS_NAME = 101,
+    FLOW_SOFTWARE_0 = 102,
+    FLOW_SOFTWARE_1 = 103,
+    FLOW_EXCHANGES = 104,
+    FLOW_STATUS = 105,
+    FLOW_STATUS_1XX = 106, /* one for each class */
+    FLOW_STATUS_2XX = 107,
+    FLOW_STATUS_3XX = 108,
+    FLOW_STATUS_4XX = 109,
+    FLOW_STATUS_5XX = 110,
     FLOW_ANSWER = 120, /* columns from here on are only in answers, never in a chunk */
     FLOW_AGENT = 120,
     FLOW_INTERFACE_NAME = 121,
@@ -224,20 +266,31 @@ enum flow_column {
     FLOW_FLOWS = 123,
 };
 
-/* One request and its reply; the table exists, nothing fills it yet. */
+/* One request and its reply: of HTTP a request and its final response, of DNS a query, of TLS the handshake. It is in the
+ * chunk in which it ended, which has a row of its flow too. */
 struct exchange_row {
     struct column_set has;
     uint64_t flow_id;
-    uint64_t time_ns;     /* of the request's first byte */
-    uint64_t wait_ns;     /* request's last byte to reply's first */
-    uint64_t duration_ns; /* request's first byte to reply's last */
-    uint64_t request_bytes;
+    uint32_t ordinal;       /* 1: the flow's first */
+    uint64_t time_ns;       /* of the request's first byte */
+    uint64_t send_ns;       /* request's first byte to its last */
+    uint64_t wait_ns;       /* request's last byte to reply's first */
+    uint64_t duration_ns;   /* request's first byte to reply's last */
+    uint64_t request_bytes; /* heads included */
     uint64_t reply_bytes;
-    struct text method, host, path, content_type; /* HTTP */
+    uint64_t request_body;
+    uint64_t reply_body;
+    uint8_t outcome; /* enum exchange_outcome */
+    struct text app; /* "http", "dns", "tls" */
+    struct text version;
+    struct text method, http_host, path, content_type; /* HTTP */
     uint16_t status;
     struct text dns_name, dns_answers; /* DNS */
     uint16_t dns_type;
     uint8_t dns_rcode;
+    struct text sni, alpn, ja4; /* TLS */
+    uint16_t tls_cipher;
+    uint8_t tls_alert;
 };
 
 /* Column ids of the table exchange: never renumber, never reuse. */
@@ -249,7 +302,7 @@ enum exchange_column {
     EXCHANGE_REQUEST_BYTES = 5,
     EXCHANGE_REPLY_BYTES = 6,
     EXCHANGE_METHOD = 7,
-    EXCHANGE_HOST = 8,
+    EXCHANGE_HTTP_HOST = 8,
     EXCHANGE_PATH = 9,
     EXCHANGE_CONTENT_TYPE = 10,
     EXCHANGE_STATUS = 11,
@@ -257,6 +310,18 @@ enum exchange_column {
     EXCHANGE_DNS_ANSWERS = 13,
     EXCHANGE_DNS_TYPE = 14,
     EXCHANGE_DNS_RCODE = 15,
+    EXCHANGE_APP = 16,
+    EXCHANGE_ORDINAL = 17,
+    EXCHANGE_SEND = 18,
+    EXCHANGE_REQUEST_BODY = 19,
+    EXCHANGE_REPLY_BODY = 20,
+    EXCHANGE_OUTCOME = 21,
+    EXCHANGE_VERSION = 22,
+    EXCHANGE_SNI = 23,
+    EXCHANGE_ALPN = 24,
+    EXCHANGE_JA4 = 25,
+    EXCHANGE_TLS_CIPHER = 26,
+    EXCHANGE_TLS_ALERT = 27,
 };
 
 #endif

@@ -85,7 +85,7 @@ static void test_names_are_found_and_differ(void **state)
     (void)state;
     size_t count;
     const struct field *table = field_table(&count);
-    assert_in_range(count, 50, 128);
+    assert_in_range(count, 50, 200);
     for (size_t i = 0; i < count; i++) {
         assert_ptr_equal(field_named(table[i].name, strlen(table[i].name)), &table[i]);
         assert_null(strchr(table[i].name, '.'));
@@ -206,7 +206,10 @@ static void test_needs_are_enough(void **state)
     all.last_ns = 5;
     all.replies = 1;
     all.rtt_count[0] = all.rtt_count[1] = 1;
-    all.history = all.agent = all.capture = all.interface_name = (struct text){.data = "abc", .len = 3};
+    for (unsigned i = 0; i < table_flow.count; i++)
+        if (table_flow.columns[i].type == COLUMN_TEXT)
+            *(struct text *)(void *)((char *)&all + table_flow.columns[i].offset) =
+                (struct text){.data = "abc", .len = 3};
     size_t count;
     const struct field *table = field_table(&count);
     for (size_t i = 0; i < count; i++) {
@@ -242,6 +245,20 @@ static void test_both_ends(void **state)
     row.originator = 1;
     assert_text(&row, "orig_addr", true, "10.0.0.5");
     assert_number(&row, "resp_port", 40000);
+}
+
+static void test_texts_of_both_ends(void **state)
+{
+    (void)state;
+    struct flow_row row = http_flow();
+    row.software[0] = (struct text){.data = "nginx", .len = 5};
+    row.software[1] = (struct text){.data = "curl", .len = 4};
+    column_add(&row.has, FLOW_SOFTWARE_0);
+    assert_text(&row, "resp_software", true, "nginx");
+    assert_missing(&row, "orig_software");
+    column_add(&row.has, FLOW_SOFTWARE_1);
+    assert_text(&row, "orig_software", true, "curl");
+    assert_null(field_named("software", strlen("software")));
 }
 
 static void test_one_known_end(void **state)
@@ -506,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_measures_and_properties),
         cmocka_unit_test(test_needs_are_enough),
         cmocka_unit_test(test_both_ends),
+        cmocka_unit_test(test_texts_of_both_ends),
         cmocka_unit_test(test_one_known_end),
         cmocka_unit_test(test_for_people_and_for_machines),
         cmocka_unit_test(test_enumerations_by_name),

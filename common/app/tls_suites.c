@@ -1,7 +1,7 @@
 /* IANA's names of TLS cipher suites. */
-#include "collector/ladder/said_inside.h"
+#include "common/app/names.h"
 
-const struct name_of said_tls_suites[] = {
+const struct name_of app_tls_suites[] = {
     {0x0000, "TLS_NULL_WITH_NULL_NULL"},
     {0x0001, "TLS_RSA_WITH_NULL_MD5"},
     {0x0002, "TLS_RSA_WITH_NULL_SHA"},
