@@ -108,6 +108,7 @@ static int open_builder(struct live *l, struct error *e)
         .own_port = o->collector_port,
         .payload = o->payload,
         .forbid = l->forbid,
+        .listeners = l->listeners,
     };
     memcpy(b.epoch, l->epoch, EPOCH_SIZE);
     memcpy(b.own_address, o->collector_address, sizeof b.own_address);
@@ -348,6 +349,7 @@ static _Noreturn void leave(struct live *l, enum capturer_end how, const char *t
     spool_stream_close(l->stream);
     spool_close(l->spool);
     taps_close(l);
+    listeners_free(l->listeners);
     free(l->fds);
     exit((int)how);
 }
@@ -372,8 +374,17 @@ static _Noreturn void finish(struct live *l)
     leave(l, code ? CAPTURER_FAILED : how, code ? e.text : why);
 }
 
+/* Without them the capture is as good, only some originators are less sure. */
+static void read_listeners(struct live *l)
+{
+    struct error e = ERROR_INIT;
+    if (listeners_read(&l->listeners, &e))
+        log_warn("capture %s: %s; who is the client of older connections is judged by ports", l->order->name, e.text);
+}
+
 static int begin(struct live *l, struct error *e)
 {
+    read_listeners(l);
     int code = privileges_drop(l->config->capture_user, l->config->ship_user, e);
     if (!code)
         code = open_stream(l, e);

@@ -56,6 +56,7 @@ struct live {
     const struct agent_config *config;
     const struct order *order;
     const struct forbid *forbid; /* or NULL */
+    struct listeners *listeners; /* or NULL */
     int fd;                      /* to the monitor */
     int signal_fd, watch_fd;
     int wake_fd; /* the sink has news */

@@ -54,6 +54,7 @@ struct chunk_builder_options {
     uint32_t payload; /* most bytes kept behind the headers of each packet; 0: all */
     const struct forbid
         *forbid; /* packets that are left out whatever the filter says; NULL: none. Outlives the builder */
+    const struct listeners *listeners; /* as in flow_table.h */
 };
 
 struct chunk_builder_stats {

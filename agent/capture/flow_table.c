@@ -93,7 +93,7 @@ static uint32_t new_flow(struct flow_table *t, const struct packet *p, const str
     f->timer = first_timer(key);
     f->loss_from = flow_loss_of(t, key->interface);
     enum originator_by by;
-    f->originator = (uint8_t)originator_choose(p, key, sender, &by);
+    f->originator = (uint8_t)originator_choose(t->options.listeners, p, key, sender, &by);
     f->originator_by = (uint8_t)by;
     if (f->originator != sender && flow_has_history(key))
         tcp_history_add(&f->history, '^', true);

@@ -15,6 +15,7 @@
 #ifndef FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
 #define FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
 
+#include "agent/capture/listeners.h"
 #include "common/base/error.h"
 #include "common/chunk/head.h"
 #include "common/packet/packet.h"
@@ -40,9 +41,10 @@ enum flow_timer {
 extern const uint64_t flow_timeout_ns[FLOW_TIMER_COUNT];
 
 struct flow_table_options {
-    uint8_t epoch[EPOCH_SIZE]; /* of the stream: part of each flow id */
-    uint32_t max_flows;        /* alive at once; 0 for FLOW_TABLE_FLOWS_DEFAULT */
-    uint32_t max_rows;         /* in a chunk; 0 for FLOW_TABLE_ROWS_MAX; at least 2 * FLOW_TABLE_ROWS_SPARE */
+    uint8_t epoch[EPOCH_SIZE];         /* of the stream: part of each flow id */
+    uint32_t max_flows;                /* alive at once; 0 for FLOW_TABLE_FLOWS_DEFAULT */
+    uint32_t max_rows;                 /* in a chunk; 0 for FLOW_TABLE_ROWS_MAX; at least 2 * FLOW_TABLE_ROWS_SPARE */
+    const struct listeners *listeners; /* of the host, for the originator; NULL: not known. Outlive the table */
 };
 
 struct flow_table_stats {

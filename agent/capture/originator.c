@@ -73,7 +73,13 @@ static bool lower_port_tells(const struct flow_key *key)
     return low != high && (key->proto == PROTO_TCP || (low < 1024 && high >= 1024));
 }
 
-unsigned originator_choose(const struct packet *p, const struct flow_key *key, unsigned sender, enum originator_by *by)
+static bool listens(const struct listeners *l, const struct flow_key *key, unsigned endpoint)
+{
+    return key->proto == PROTO_TCP && listeners_has(l, key->family, key->addr[endpoint], key->port[endpoint]);
+}
+
+unsigned originator_choose(const struct listeners *listeners, const struct packet *p, const struct flow_key *key,
+                           unsigned sender, enum originator_by *by)
 {
     int told = by_packet(p);
     bool group = is_group(key, !sender);
@@ -83,6 +89,11 @@ unsigned originator_choose(const struct packet *p, const struct flow_key *key, u
     *by = ORIGINATOR_FIRST_SEEN;
     if (!key->has_ports || group)
         return sender;
+    bool waits[2] = {listens(listeners, key, 0), listens(listeners, key, 1)};
+    if (waits[0] != waits[1]) {
+        *by = ORIGINATOR_LISTENING;
+        return waits[0];
+    }
     bool known[2] = {originator_known_port(key->proto, key->port[0]), originator_known_port(key->proto, key->port[1])};
     if (known[0] != known[1]) {
         *by = ORIGINATOR_KNOWN_PORT;

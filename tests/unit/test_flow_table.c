@@ -5,6 +5,7 @@
 #include "tests/unit/packet_build.h"
 #include "tests/unit/support.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +14,17 @@
 #define A        "10.0.0.1"
 #define B        "10.0.0.2"
 
+static struct flow_table *table_with(const struct flow_table_options *o)
+{
+    struct flow_table *t;
+    assert_int_equal(flow_table_new(o, &t, NULL), 0);
+    return t;
+}
+
 static struct flow_table *table_of(uint32_t max_flows)
 {
     struct flow_table_options o = {.epoch = {1, 2, 3}, .max_flows = max_flows};
-    struct flow_table *t;
-    assert_int_equal(flow_table_new(&o, &t, NULL), 0);
-    return t;
+    return table_with(&o);
 }
 
 static void give_on(struct flow_table *t, struct build *b, uint32_t interface, double seconds, uint32_t frame)
@@ -130,6 +136,88 @@ static void test_originator(void **state)
         assert_int_equal(r->history.data[0] == '^', !cases[i].sender);
         flow_table_free(t);
     }
+}
+
+static void socket_at(struct listener *l, const char *address, uint16_t port)
+{
+    l->port = port;
+    l->family = strchr(address, ':') ? FAMILY_IP6 : FAMILY_IP4;
+    assert_int_equal(inet_pton(l->family == FAMILY_IP6 ? AF_INET6 : AF_INET, address, l->addr), 1);
+}
+
+/* This host is 10.0.0.1 and fd00::1. */
+static struct listeners *some_listeners(void)
+{
+    uint8_t own[2][16] = {{10, 0, 0, 1}, {0xfd, [15] = 1}};
+    static const uint8_t families[] = {FAMILY_IP4, FAMILY_IP6};
+    struct listener sockets[5] = {{.port = 0}};
+    socket_at(&sockets[0], "0.0.0.0", 50000);
+    socket_at(&sockets[1], "::", 50001);
+    socket_at(&sockets[2], "::", 50002);
+    sockets[2].only_ip6 = true;
+    socket_at(&sockets[3], "10.0.0.1", 50003);
+    socket_at(&sockets[4], "10.0.0.7", 50004); /* one that it has not any more, say */
+    struct listeners *l;
+    assert_int_equal(listeners_new(sockets, 5, (const uint8_t(*)[16])own, families, 2, &l, NULL), 0);
+    return l;
+}
+
+static void test_where_sockets_listen(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *address;
+        uint16_t port;
+        bool there;
+    } cases[] = {
+        {"10.0.0.1", 50000, true},  {"10.0.0.2", 50000, false}, {"fd00::1", 50000, false},  {"10.0.0.1", 50001, true},
+        {"fd00::1", 50001, true},   {"fd00::2", 50001, false},  {"10.0.0.1", 50002, false}, {"fd00::1", 50002, true},
+        {"10.0.0.1", 50003, true},  {"10.0.0.2", 50003, false}, {"10.0.0.7", 50004, true},  {"10.0.0.1", 50004, false},
+        {"10.0.0.1", 49999, false}, {"10.0.0.1", 50005, false},
+    };
+    struct listeners *l = some_listeners();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct listener at = {.port = 0};
+        socket_at(&at, cases[i].address, cases[i].port);
+        if (listeners_has(l, at.family, at.addr, at.port) != cases[i].there)
+            fail_msg("%s port %u", cases[i].address, cases[i].port);
+        assert_false(listeners_has(NULL, at.family, at.addr, at.port));
+    }
+    listeners_free(l);
+}
+
+/* Of a connection without its SYN: before ports, whatever these are; a SYN says more. */
+static void test_originator_by_listening_socket(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned from, to;
+        uint8_t flags;
+        unsigned originator;
+        enum originator_by by;
+    } cases[] = {
+        {50000, 443, TCP_ACK, 1, ORIGINATOR_LISTENING}, /* A's socket listens: B is the client */
+        {50000, 4711, TCP_ACK, 1, ORIGINATOR_LISTENING},  {4711, 50000, TCP_ACK, 1, ORIGINATOR_LOWER_PORT},
+        {40000, 443, TCP_ACK, 0, ORIGINATOR_KNOWN_PORT},  {50000, 443, TCP_SYN, 0, ORIGINATOR_SYN},
+        {50004, 4711, TCP_ACK, 0, ORIGINATOR_LOWER_PORT},
+    };
+    struct listeners *l = some_listeners();
+    struct flow_table_options o = {.epoch = {1}, .listeners = l};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct flow_table *t = table_with(&o);
+        struct build b = tcp(A, cases[i].from, B, cases[i].to, cases[i].flags, 1, 4);
+        give(t, &b, 0);
+        const struct flow_row *r = rows_of(t, 1);
+        assert_int_equal(r->originator, cases[i].originator);
+        assert_int_equal(r->originator_by, cases[i].by);
+        flow_table_free(t);
+    }
+    struct flow_table *t = table_with(&o);
+    struct build b = udp(A, 50000, B, 53, 4);
+    give(t, &b, 0);
+    assert_int_equal(rows_of(t, 1)->originator_by, ORIGINATOR_KNOWN_PORT);
+    flow_table_free(t);
+    listeners_free(l);
 }
 
 static void test_nobody_answers_from_multicast(void **state)
@@ -592,6 +680,8 @@ int main(void)
         cmocka_unit_test(test_both_directions_are_one_flow),
         cmocka_unit_test(test_interfaces_are_apart),
         cmocka_unit_test(test_originator),
+        cmocka_unit_test(test_where_sockets_listen),
+        cmocka_unit_test(test_originator_by_listening_socket),
         cmocka_unit_test(test_nobody_answers_from_multicast),
         cmocka_unit_test(test_udp_states),
         cmocka_unit_test(test_fragments),
