@@ -1,31 +1,60 @@
 /* flow_store: see the header. Buckets are lists with a number as head; a flow in none has bucket FLOW_BUCKETS. */
 #include "agent/capture/flow_store.h"
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ENTRIES_AT_START 4096u
+#define HUGE_PAGE        ((size_t)2 << 20)
 
-/* The table is at most half full, and at least a quarter once it has grown. */
+/* The table of entries is at most half full, and at least a quarter once it has grown. */
 _Static_assert(sizeof(struct flow) + sizeof(struct flow_tcp) + 4 * sizeof(struct flow_entry) <= FLOW_TABLE_FLOW_BYTES,
                "a flow takes more than the budget of captures has for it");
 
-int flow_store_init(struct flow_store *s, struct error *e)
+/* ---------------------------------------------------------------- the region */
+
+/* The largest table: at most half full with all flows alive. */
+static size_t entries_most(uint32_t alive)
 {
-    *s = (struct flow_store){.mask = ENTRIES_AT_START - 1};
-    s->entries = calloc(ENTRIES_AT_START, sizeof *s->entries);
-    return s->entries ? 0 : error_set(e, ERROR_MEMORY, "no memory for the flow table");
+    size_t n = ENTRIES_AT_START;
+    while (n / 2 < alive)
+        n *= 2;
+    return n;
+}
+
+/* A part of the region begins where a huge page does; returns where the next one does. */
+static size_t part(size_t at, size_t items, size_t size)
+{
+    return (at + items * size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
+int flow_store_init(struct flow_store *s, uint32_t alive, uint32_t ended, struct error *e)
+{
+    *s = (struct flow_store){.mask = ENTRIES_AT_START - 1, .room = alive + ended + 1, .used = 1};
+    size_t tcp_at = part(0, s->room, sizeof(struct flow));
+    size_t entries_at = part(tcp_at, s->room, sizeof(struct flow_tcp));
+    size_t bytes = part(entries_at, 2 * entries_most(alive), sizeof(struct flow_entry)) + HUGE_PAGE;
+    void *region = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (region == MAP_FAILED)
+        return error_set(e, ERROR_MEMORY, "no memory for a table of %u flows (%zu MiB): lower max_flows", alive,
+                         bytes >> 20);
+    (void)madvise(region, bytes, MADV_HUGEPAGE); /* a kernel without them has small ones */
+    uint8_t *base = region;
+    base += (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
+    s->region = region;
+    s->region_bytes = bytes;
+    s->flows = (void *)base;
+    s->tcp = (void *)(base + tcp_at);
+    s->entries = (void *)(base + entries_at);
+    return 0;
 }
 
 void flow_store_free(struct flow_store *s)
 {
-    for (uint32_t i = 0; i < s->slab_count; i++) {
-        free(s->slabs[i]);
-        free(s->tcp_slabs[i]);
-    }
-    free(s->slabs);
-    free(s->tcp_slabs);
-    free(s->entries);
+    if (s->region)
+        (void)munmap(s->region, s->region_bytes);
 }
+
+/* ---------------------------------------------------------------- found by key */
 
 uint32_t flow_store_find(const struct flow_store *s, const struct flow_key *key, uint32_t hash)
 {
@@ -61,84 +90,52 @@ static void entry_remove(struct flow_store *s, uint32_t hash, uint32_t index)
     s->entries[hole].flow = 0;
 }
 
-static bool entries_grow(struct flow_store *s)
+/* The next larger table is behind this one, and was not used before. */
+static void entries_grow(struct flow_store *s)
 {
     uint32_t old_mask = s->mask;
-    struct flow_entry *old = s->entries, *grown = calloc(((size_t)old_mask + 1) * 2, sizeof *grown);
-    if (!grown)
-        return false;
-    s->entries = grown;
+    struct flow_entry *old = s->entries;
+    s->entries += (size_t)old_mask + 1;
     s->mask = old_mask * 2 + 1;
     for (uint32_t i = 0; i <= old_mask; i++)
         if (old[i].flow)
             entry_insert(s, old[i].hash, old[i].flow);
-    free(old);
-    return true;
+    (void)madvise(old, ((size_t)old_mask + 1) * sizeof *old, MADV_DONTNEED);
 }
 
-static bool slabs_grow(struct flow_store *s)
+static void tcp_begin(struct flow_store *s, uint32_t index)
 {
-    uint32_t room = s->slab_room ? s->slab_room * 2 : 16;
-    struct flow **grown = realloc(s->slabs, room * sizeof(struct flow *));
-    if (!grown)
-        return false;
-    s->slabs = grown;
-    struct flow_tcp **tcp_grown = realloc(s->tcp_slabs, room * sizeof(struct flow_tcp *));
-    if (!tcp_grown)
-        return false;
-    s->tcp_slabs = tcp_grown;
-    s->slab_room = room;
-    return true;
-}
-
-static bool slab_add(struct flow_store *s)
-{
-    if (s->slab_count == s->slab_room && !slabs_grow(s))
-        return false;
-    struct flow *slab = calloc(FLOW_SLAB_SIZE, sizeof *slab);
-    if (!slab)
-        return false;
-    uint32_t base = s->slab_count * FLOW_SLAB_SIZE;
-    s->tcp_slabs[s->slab_count] = NULL;
-    s->slabs[s->slab_count++] = slab;
-    for (uint32_t i = FLOW_SLAB_SIZE; i-- > 0;) {
-        if (base + i == 0)
-            break;
-        slab[i].next = s->unused;
-        s->unused = base + i;
-    }
-    return true;
-}
-
-static bool tcp_begin(struct flow_store *s, uint32_t index)
-{
-    struct flow_tcp **slab = &s->tcp_slabs[index / FLOW_SLAB_SIZE];
-    if (!*slab)
-        *slab = calloc(FLOW_SLAB_SIZE, sizeof **slab);
-    if (!*slab)
-        return false;
     struct flow_tcp *t = flow_tcp_at(s, index);
     t->state = (struct tcp_state){0};
     tcp_measures_begin(&t->measures);
-    return true;
+}
+
+static uint32_t take_unused(struct flow_store *s)
+{
+    uint32_t index = s->unused;
+    if (index)
+        s->unused = flow_at(s, index)->next;
+    else if (s->used < s->room)
+        index = s->used++;
+    return index;
 }
 
 uint32_t flow_store_add(struct flow_store *s, const struct flow_key *key, uint32_t hash)
 {
-    if (s->alive >= s->mask / 2 && !entries_grow(s))
+    uint32_t index = take_unused(s);
+    if (!index)
         return 0;
-    if (!s->unused && !slab_add(s))
-        return 0;
-    uint32_t index = s->unused;
-    if (flow_is_tcp(key) && !tcp_begin(s, index))
-        return 0;
-    struct flow *f = flow_at(s, index);
-    s->unused = f->next;
-    *f = (struct flow){.key = *key, .hash = hash, .life = FLOW_ALIVE, .bucket = FLOW_BUCKETS};
+    if (s->alive > s->mask / 2)
+        entries_grow(s);
+    if (flow_is_tcp(key))
+        tcp_begin(s, index);
+    *flow_at(s, index) = (struct flow){.key = *key, .hash = hash, .life = FLOW_ALIVE, .bucket = FLOW_BUCKETS};
     entry_insert(s, hash, index);
     s->alive++;
     return index;
 }
+
+/* ---------------------------------------------------------------- buckets, queue */
 
 static void unschedule(struct flow_store *s, struct flow *f)
 {
@@ -165,10 +162,35 @@ void flow_store_schedule(struct flow_store *s, uint32_t index, uint64_t second)
     s->buckets[f->bucket] = index;
 }
 
+void flow_store_keep(struct flow_store *s, uint32_t index)
+{
+    struct flow *f = flow_at(s, index);
+    if (!f->spare)
+        return;
+    flow_at(s, f->spare_previous)->spare_next = f->spare_next;
+    flow_at(s, f->spare_next)->spare_previous = f->spare_previous;
+    f->spare = false;
+}
+
+void flow_store_spare(struct flow_store *s, uint32_t index)
+{
+    struct flow *f = flow_at(s, index), *head = flow_at(s, 0);
+    flow_store_keep(s, index);
+    f->spare_next = 0;
+    f->spare_previous = head->spare_previous;
+    flow_at(s, head->spare_previous)->spare_next = index;
+    head->spare_previous = index;
+    f->spare_ns = f->last_ns;
+    f->spare = true;
+}
+
+/* ---------------------------------------------------------------- the end */
+
 void flow_store_end(struct flow_store *s, uint32_t index)
 {
     struct flow *f = flow_at(s, index);
     unschedule(s, f);
+    flow_store_keep(s, index);
     entry_remove(s, f->hash, index);
     f->life = FLOW_ENDED;
     s->alive--;

@@ -1,6 +1,10 @@
 /*
- * flow_store: the flows of a table in memory: slabs, found by key, and in buckets by the second in which they may have to end.
- * Private to the files of flow_table.
+ * flow_store: the flows of a table in memory: found by key, in buckets by the second in which they may have to end, and in a queue
+ * of those that can be spared. Private to the files of flow_table.
+ *
+ * All of it is one region of addresses that is taken at the beginning and never grows: for as many flows as may be alive, and those that
+ * ended in the open chunk. The kernel gives memory to it where it is first used, in huge pages if it has them, and lower places are
+ * used first; so a capture of few flows takes little. Nothing is allocated afterwards.
  *
  * A flow is named by its index, which stays the same for its life. Index 0 is never used: it means none.
  */
@@ -11,7 +15,6 @@
 #include "agent/capture/tcp_measures.h"
 #include "agent/capture/tcp_state.h"
 
-#define FLOW_SLAB_SIZE  1024u
 #define FLOW_BUCKETS    512u /* seconds, more than the longest timeout */
 #define FRAME_NODE_SIZE 7u
 
@@ -59,6 +62,11 @@ struct flow {
     /* Bucket */
     uint32_t bucket;
     uint32_t next, previous; /* in the bucket, or in the list of unused flows */
+
+    /* Queue of those that can be spared */
+    uint32_t spare_next, spare_previous;
+    uint64_t spare_ns; /* last_ns when it came to the end of the queue */
+    bool spare;        /* it is there */
 };
 
 /* What only flows of TCP have. */
@@ -73,13 +81,17 @@ struct flow_entry {
 };
 
 struct flow_store {
-    struct flow **slabs;
-    struct flow_tcp **tcp_slabs; /* as many; NULL: no flow of that slab was one of TCP */
-    uint32_t slab_count, slab_room;
-    uint32_t unused; /* list by next */
+    void *region;
+    size_t region_bytes;
+    struct flow *flows;   /* by index; [0] is the head of the queue, a ring */
+    struct flow_tcp *tcp; /* by index; used by flows of TCP alone */
+    uint32_t room;        /* indexes are below */
+    uint32_t used;        /* indexes from here on were never used */
+    uint32_t unused;      /* those that were, and are not: list by next */
     uint32_t alive;
 
-    struct flow_entry *entries; /* open addressing, linear; mask + 1 of them, at most half full */
+    struct flow_entry
+        *entries; /* open addressing, linear; mask + 1 of them, at most half full; a larger table stands behind it */
     uint32_t mask;
 
     uint32_t buckets[FLOW_BUCKETS];
@@ -87,13 +99,13 @@ struct flow_store {
 
 static inline struct flow *flow_at(const struct flow_store *s, uint32_t index)
 {
-    return &s->slabs[index / FLOW_SLAB_SIZE][index % FLOW_SLAB_SIZE];
+    return &s->flows[index];
 }
 
 /* Of a flow with flow_is_tcp. */
 static inline struct flow_tcp *flow_tcp_at(const struct flow_store *s, uint32_t index)
 {
-    return &s->tcp_slabs[index / FLOW_SLAB_SIZE][index % FLOW_SLAB_SIZE];
+    return &s->tcp[index];
 }
 
 static inline bool flow_is_tcp(const struct flow_key *key)
@@ -101,16 +113,17 @@ static inline bool flow_is_tcp(const struct flow_key *key)
     return key->proto == PROTO_TCP && key->has_ports;
 }
 
-MUST_CHECK int flow_store_init(struct flow_store *s, struct error *e);
+/* For so many flows alive, and so many ended ones besides. ERROR_MEMORY. */
+MUST_CHECK int flow_store_init(struct flow_store *s, uint32_t alive, uint32_t ended, struct error *e);
 void flow_store_free(struct flow_store *s);
 
 /* The flow alive of this key, or 0. */
 uint32_t flow_store_find(const struct flow_store *s, const struct flow_key *key, uint32_t hash);
 
-/* A new flow, zeroed, with its key, alive and found from now on, in no bucket; 0 without memory. */
+/* A new flow, zeroed, with its key, alive and found from now on, in no bucket and not in the queue; 0 without room. */
 uint32_t flow_store_add(struct flow_store *s, const struct flow_key *key, uint32_t hash);
 
-/* Not found any more, in no bucket; stays in memory as FLOW_ENDED. */
+/* Not found any more, in no bucket and not in the queue; stays in memory as FLOW_ENDED. */
 void flow_store_end(struct flow_store *s, uint32_t index);
 
 /* Gives an ended flow's memory back to the store. */
@@ -118,5 +131,15 @@ void flow_store_reuse(struct flow_store *s, uint32_t index);
 
 /* Puts a flow into the bucket of a second (from another one, if it is in one). */
 void flow_store_schedule(struct flow_store *s, uint32_t index, uint64_t second);
+
+/* Puts a flow at the end of the queue, from wherever it is in it; takes it out, if it is there. */
+void flow_store_spare(struct flow_store *s, uint32_t index);
+void flow_store_keep(struct flow_store *s, uint32_t index);
+
+/* The one that is in the queue longest, or 0. */
+static inline uint32_t flow_store_first_spare(const struct flow_store *s)
+{
+    return s->flows[0].spare_next;
+}
 
 #endif

@@ -21,7 +21,7 @@ int flow_table_new(const struct flow_table_options *o, struct flow_table **out, 
     if (t->options.max_rows < 2 * FLOW_TABLE_ROWS_SPARE)
         t->options.max_rows = 2 * FLOW_TABLE_ROWS_SPARE;
     t->seed = hash64(o->epoch, sizeof o->epoch);
-    int code = flow_store_init(&t->store, e);
+    int code = flow_store_init(&t->store, t->options.max_flows, t->options.max_rows, e);
     if (code) {
         flow_table_free(t);
         return code;
@@ -80,7 +80,7 @@ static uint32_t new_flow(struct flow_table *t, const struct packet *p, const str
                          unsigned sender, uint64_t time_ns)
 {
     if (t->store.alive >= t->options.max_flows)
-        flow_end_nearest(t);
+        flow_end_one(t);
     uint32_t index = flow_store_add(&t->store, key, hash);
     if (!index) {
         t->failed = true;
@@ -98,6 +98,7 @@ static uint32_t new_flow(struct flow_table *t, const struct packet *p, const str
     if (f->originator != sender && flow_has_history(key))
         tcp_history_add(&f->history, '^', true);
     flow_schedule(t, index);
+    flow_store_spare(&t->store, index);
     return index;
 }
 
@@ -191,6 +192,22 @@ static uint8_t tcp_timer(const struct tcp_state *s)
     return tcp_state_is_established(s) ? FLOW_TIMER_TCP : FLOW_TIMER_TCP_ATTEMPT;
 }
 
+/* What is lost least by, if there is no room: nobody has answered (of TCP: the handshake is not over), or it is over. */
+static bool can_be_spared(const struct flow *f)
+{
+    return f->sent != 3 || f->timer == FLOW_TIMER_TCP_ATTEMPT || f->timer == FLOW_TIMER_TCP_CLOSED;
+}
+
+static void judge_spare(struct flow_table *t, uint32_t index)
+{
+    const struct flow *f = flow_at(&t->store, index);
+    bool spare = can_be_spared(f);
+    if (spare && !f->spare)
+        flow_store_spare(&t->store, index);
+    else if (!spare && f->spare)
+        flow_store_keep(&t->store, index);
+}
+
 /* What the packet says of the connection; only whole packets and first fragments get here. */
 static void count_transport(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender,
                             uint64_t time_ns)
@@ -211,6 +228,7 @@ static void count_transport(struct flow_table *t, uint32_t index, const struct p
         tcp_history_add(&f->history, 'D', sender == f->originator);
     }
     f->sent |= bit;
+    judge_spare(t, index);
 }
 
 static void count_packet(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender,

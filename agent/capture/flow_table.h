@@ -2,7 +2,8 @@
  * flow_table: packets -> the rows of the open chunk. Pure: packets and their times are the arguments, no clock, no threads.
  *
  * A flow lives from its first packet to its end: closed by both sides (and lingering for late packets), idle for too long, or
- * pushed out because the table is full. Packets of the same key after that make another flow, with another id. A flow has one
+ * pushed out because the table is full: first those that nobody has answered (of TCP: whose handshake is not over) and that are over, longest
+ * so first, then whichever is nearest to its timeout. So a flood of questions does not push out connections. Packets of the same key after that make another flow, with another id. A flow has one
  * row in each chunk in which it had packets, was quoted by an ICMP error, or ended; what sums of rows say does not depend on
  * where chunks were cut.
  *
@@ -10,7 +11,8 @@
  *   seal the chunk:   flow_table_rows, write them, flow_table_next
  *   end:              while (!flow_table_end(...)) seal; seal
  *
- * Memory: flows are allocated in slabs when needed and never returned; at most max_flows alive and max_rows ended ones.
+ * Memory: for max_flows alive and max_rows ended ones, prepared at the beginning (flow_store.h); packets allocate nothing, but for the
+ * frames of flows.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
 #define FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
@@ -50,7 +52,7 @@ struct flow_table_options {
 struct flow_table_stats {
     uint64_t flows; /* made so far */
     uint32_t alive;
-    uint64_t resources; /* ended because the table was full */
+    uint64_t resources; /* ended because the table was full, and not over already */
 };
 
 struct flow_table;

@@ -10,6 +10,7 @@
 /* After this many packets in a row that are far older than the clock, it was the clock that was wrong. */
 #define BEHIND_PACKETS 1000u
 #define BEHIND_SECONDS 300u
+#define SPARE_LOOKS    8u
 
 const uint64_t flow_timeout_ns[FLOW_TIMER_COUNT] = {
     [FLOW_TIMER_TCP_ATTEMPT] = 60 * NS_PER_S, [FLOW_TIMER_TCP] = 300 * NS_PER_S, [FLOW_TIMER_TCP_CLOSED] = 5 * NS_PER_S,
@@ -104,7 +105,20 @@ bool flow_table_advance(struct flow_table *t, uint64_t time_ns)
     return !flow_rows_full(t);
 }
 
-void flow_end_nearest(struct flow_table *t)
+/* The one that can be spared longest, but for those that had packets since they came to the end of the queue: these go there again. */
+static uint32_t choose_spare(struct flow_table *t)
+{
+    for (unsigned i = 0; i < SPARE_LOOKS; i++) {
+        uint32_t index = flow_store_first_spare(&t->store);
+        const struct flow *f = flow_at(&t->store, index);
+        if (!index || f->last_ns == f->spare_ns)
+            return index;
+        flow_store_spare(&t->store, index);
+    }
+    return flow_store_first_spare(&t->store);
+}
+
+static uint32_t choose_nearest(struct flow_table *t)
 {
     for (uint64_t second = t->second + 1; second <= t->second + FLOW_BUCKETS; second++) {
         uint32_t next;
@@ -112,15 +126,24 @@ void flow_end_nearest(struct flow_table *t)
             struct flow *f = flow_at(&t->store, i);
             next = f->next;
             uint64_t due = (f->last_ns + flow_timeout_ns[f->timer]) / NS_PER_S + 1;
-            if (due > second && due < t->second + FLOW_BUCKETS) {
-                flow_schedule(t, i); /* it had packets since */
-                continue;
-            }
-            flow_end(t, i, FLOW_END_RESOURCES);
-            t->resources++;
-            return;
+            if (due <= second || due >= t->second + FLOW_BUCKETS)
+                return i;
+            flow_schedule(t, i); /* it had packets since */
         }
     }
+    return 0;
+}
+
+void flow_end_one(struct flow_table *t)
+{
+    uint32_t index = choose_spare(t);
+    if (!index)
+        index = choose_nearest(t);
+    if (!index)
+        return;
+    bool over = flow_at(&t->store, index)->timer == FLOW_TIMER_TCP_CLOSED;
+    flow_end(t, index, over ? FLOW_END_DETECTED : FLOW_END_RESOURCES);
+    t->resources += !over;
 }
 
 bool flow_table_end(struct flow_table *t, uint8_t reason)

@@ -69,8 +69,8 @@ void flow_end(struct flow_table *t, uint32_t index, uint8_t reason);
 uint8_t flow_end_reason(const struct flow *f);
 /* The second after which the flow ends if it stays silent, but not one that is done already. */
 void flow_schedule(struct flow_table *t, uint32_t index);
-/* Makes room for one more flow: the one nearest to its timeout ends. */
-void flow_end_nearest(struct flow_table *t);
+/* Makes room for one more flow: one that can be spared ends, else the one nearest to its timeout. */
+void flow_end_one(struct flow_table *t);
 
 /* flow_table_rows.c */
 /* Makes sure that the flow has a row; its times are those of the flow until a packet comes. */

@@ -6,6 +6,7 @@
 #include "tests/unit/support.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -407,6 +408,107 @@ static void test_full_table_ends_the_nearest(void **state)
     flow_table_free(t);
 }
 
+/* A handshake and its answer between A and B, over at `seconds`. */
+static void connect_tcp(struct flow_table *t, unsigned port, double seconds)
+{
+    struct build syn = tcp(A, port, B, 80, TCP_SYN, 100, 0), back = tcp(B, 80, A, port, TCP_SYN | TCP_ACK, 500, 0),
+                 ack = tcp(A, port, B, 80, TCP_ACK, 101, 0);
+    build_put32(build_data(&back) + 14 + 20 + 8, 101);
+    build_put32(build_data(&ack) + 14 + 20 + 8, 501);
+    give(t, &syn, seconds);
+    give(t, &back, seconds);
+    give(t, &ack, seconds);
+}
+
+/* n questions that nobody answers, each from another place, the first one from the place number `first`; chunks are sealed as they become
+ * full. */
+static void flood(struct flow_table *t, unsigned first, unsigned n, double seconds)
+{
+    for (unsigned i = first; i < first + n; i++) {
+        char from[32];
+        snprintf(from, sizeof from, "172.%u.%u.%u", 16 + i / 65536 % 16, i / 256 % 256, i % 256);
+        struct build b = i % 2 ? tcp(from, 9999, B, 80, TCP_SYN, i, 0) : udp(from, 9999, B, 53, 10);
+        while (!flow_table_advance(t, T0 + (uint64_t)(seconds * 1e9)))
+            flow_table_next(t);
+        give(t, &b, seconds);
+    }
+}
+
+/* Whether the packet belongs to a flow that had packets before: in an open chunk of its own. */
+static bool goes_on(struct flow_table *t, struct build *b, double seconds)
+{
+    flow_table_next(t);
+    give(t, b, seconds);
+    const struct flow_row *r;
+    struct flow_row *rows;
+    size_t n;
+    assert_int_equal(flow_table_rows(t, &rows, &n, NULL), 0);
+    assert_true(n == 1 || n == 2); /* the second one was pushed out */
+    r = &rows[n - 1];
+    return r->prior_packets > 0;
+}
+
+static void test_a_flood_does_not_push_out_connections(void **state)
+{
+    (void)state;
+    const unsigned old = 100, size = 1000, many = 50000;
+    struct flow_table *t = table_of(size);
+    for (unsigned i = 0; i < old; i++) {
+        connect_tcp(t, 20000 + i, 1);
+        struct build ask = udp(A, 30000 + i, B, 53, 20), answer = udp(B, 53, A, 30000 + i, 40);
+        give(t, &ask, 1);
+        give(t, &answer, 1);
+    }
+    flood(t, 0, many, 2);
+    assert_int_equal(flow_table_stats(t).alive, size);
+    assert_int_equal(flow_table_stats(t).flows, 2 * old + many);
+    assert_int_equal(flow_table_stats(t).resources, 2 * old + many - size);
+    for (unsigned i = 0; i < old; i++) {
+        struct build more = tcp(A, 20000 + i, B, 80, TCP_ACK, 101, 10), again = udp(A, 30000 + i, B, 53, 20);
+        assert_true(goes_on(t, &more, 3));
+        assert_true(goes_on(t, &again, 3));
+    }
+    flow_table_free(t);
+}
+
+static void test_who_waits_for_an_answer_is_pushed_out_in_turn(void **state)
+{
+    (void)state;
+    const unsigned size = 1000;
+    struct flow_table *t = table_of(size);
+    flood(t, 0, 5000, 1);
+    struct build early = udp(A, 5000, B, 53, 10), late = udp(A, 5001, B, 53, 10);
+    give(t, &early, 2);
+    flood(t, 5000, size / 2, 2);
+    give(t, &late, 2);
+    flood(t, 6000, size / 2, 2);
+    assert_true(goes_on(t, &late, 3));
+    assert_false(goes_on(t, &early, 3));
+    flow_table_free(t);
+}
+
+static void test_what_is_over_is_pushed_out_before_what_goes_on(void **state)
+{
+    (void)state;
+    struct flow_table *t = table_of(3);
+    for (unsigned i = 0; i < 3; i++)
+        connect_tcp(t, 20000 + i, 1 + i);
+    struct build reset = tcp(B, 80, A, 20001, TCP_RST | TCP_ACK, 501, 0);
+    build_put32(build_data(&reset) + 14 + 20 + 8, 101);
+    give(t, &reset, 4);
+    connect_tcp(t, 20003, 4);
+    struct flow_row *r = rows_of(t, 4);
+    assert_int_equal(r[0].end_reason, FLOW_GOES_ON);
+    assert_int_equal(r[1].end_reason, FLOW_END_DETECTED);
+    assert_int_equal(flow_table_stats(t).resources, 0);
+    connect_tcp(t, 20004, 5); /* nothing can be spared: the oldest goes */
+    r = rows_of(t, 5);
+    assert_int_equal(r[0].end_reason, FLOW_END_RESOURCES);
+    assert_int_equal(r[2].end_reason, FLOW_GOES_ON);
+    assert_int_equal(flow_table_stats(t).resources, 1);
+    flow_table_free(t);
+}
+
 static void test_full_chunk(void **state)
 {
     (void)state;
@@ -691,6 +793,9 @@ int main(void)
         cmocka_unit_test(test_tcp_timers),
         cmocka_unit_test(test_reuse_ends_the_flow),
         cmocka_unit_test(test_full_table_ends_the_nearest),
+        cmocka_unit_test(test_a_flood_does_not_push_out_connections),
+        cmocka_unit_test(test_who_waits_for_an_answer_is_pushed_out_in_turn),
+        cmocka_unit_test(test_what_is_over_is_pushed_out_before_what_goes_on),
         cmocka_unit_test(test_full_chunk),
         cmocka_unit_test(test_capture_loss),
         cmocka_unit_test(test_frames),
