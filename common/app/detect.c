@@ -1,0 +1,121 @@
+#include "common/app/detect_inside.h"
+#include "common/packet/packet.h"
+#include <string.h>
+
+static const char *const names[APP_COUNT] = {
+    [APP_HTTP] = "http",
+    [APP_HTTP2] = "http2",
+    [APP_TLS] = "tls",
+    [APP_DTLS] = "dtls",
+    [APP_QUIC] = "quic",
+    [APP_SSH] = "ssh",
+    [APP_DNS] = "dns",
+    [APP_MDNS] = "mdns",
+    [APP_LLMNR] = "llmnr",
+    [APP_NETBIOS_NS] = "netbios-ns",
+    [APP_AMQP] = "amqp",
+    [APP_BGP] = "bgp",
+    [APP_BITTORRENT] = "bittorrent",
+    [APP_CASSANDRA] = "cassandra",
+    [APP_DCERPC] = "dcerpc",
+    [APP_DHCP] = "dhcp",
+    [APP_DHCP6] = "dhcp6",
+    [APP_DIAMETER] = "diameter",
+    [APP_FIX] = "fix",
+    [APP_FTP] = "ftp",
+    [APP_GIT] = "git",
+    [APP_IMAP] = "imap",
+    [APP_IRC] = "irc",
+    [APP_ISAKMP] = "isakmp",
+    [APP_KAFKA] = "kafka",
+    [APP_KERBEROS] = "kerberos",
+    [APP_LDAP] = "ldap",
+    [APP_MEMCACHED] = "memcached",
+    [APP_MODBUS] = "modbus",
+    [APP_MONGODB] = "mongodb",
+    [APP_MQTT] = "mqtt",
+    [APP_MSSQL] = "mssql",
+    [APP_MYSQL] = "mysql",
+    [APP_NATS] = "nats",
+    [APP_NFS] = "nfs",
+    [APP_NNTP] = "nntp",
+    [APP_NTP] = "ntp",
+    [APP_ORACLE] = "oracle",
+    [APP_POP3] = "pop3",
+    [APP_POSTGRESQL] = "postgresql",
+    [APP_RADIUS] = "radius",
+    [APP_RDP] = "rdp",
+    [APP_REDIS] = "redis",
+    [APP_RPC] = "rpc",
+    [APP_RSYNC] = "rsync",
+    [APP_RTSP] = "rtsp",
+    [APP_SIP] = "sip",
+    [APP_SMB] = "smb",
+    [APP_SMTP] = "smtp",
+    [APP_SNMP] = "snmp",
+    [APP_SOCKS] = "socks",
+    [APP_SSDP] = "ssdp",
+    [APP_STUN] = "stun",
+    [APP_SYSLOG] = "syslog",
+    [APP_TELNET] = "telnet",
+    [APP_TFTP] = "tftp",
+    [APP_VNC] = "vnc",
+    [APP_WIREGUARD] = "wireguard",
+    [APP_XMPP] = "xmpp",
+    [APP_ZOOKEEPER] = "zookeeper",
+};
+
+const char *app_name(enum app app)
+{
+    return (unsigned)app < APP_COUNT ? names[app] : NULL;
+}
+
+enum app app_of_name(const char *name, size_t len)
+{
+    for (unsigned i = APP_UNKNOWN + 1; i < APP_COUNT; i++)
+        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
+            return (enum app)i;
+    return APP_UNKNOWN;
+}
+
+static bool on_port(const struct detector *d, const struct detect_input *in)
+{
+    if (d->port[0] == 0)
+        return true;
+    for (unsigned i = 0; i < DETECT_PORTS && d->port[i]; i++)
+        if (d->port[i] == in->responder_port || (in->proto == PROTO_UDP && d->port[i] == in->originator_port))
+            return true;
+    return false;
+}
+
+static enum detect_verdict match(const struct detector *d, const struct detect_input *in)
+{
+    size_t end = (size_t)d->at + d->len, have = in->len < end ? in->len : end;
+    for (size_t i = d->at; i < have; i++)
+        if ((in->data[i] ^ (uint8_t)d->bytes[i - d->at]) & (d->mask ? (uint8_t)d->mask[i - d->at] : 0xff))
+            return DETECT_NO;
+    if (have < end)
+        return DETECT_MORE;
+    return d->look ? d->look(in) : DETECT_YES;
+}
+
+enum app detect(const struct detect_input *in, bool *more)
+{
+    const struct detector *d = in->proto == PROTO_TCP ? detect_tcp : detect_udp;
+    uint8_t side = in->from_originator ? SAYS_ORIGINATOR : SAYS_RESPONDER;
+    bool can_grow = in->proto == PROTO_TCP && in->len < DETECT_BYTES;
+    *more = can_grow && in->len == 0;
+    if (in->len == 0 || (in->proto != PROTO_TCP && in->proto != PROTO_UDP))
+        return APP_UNKNOWN;
+    for (; d->app != APP_UNKNOWN; d++) {
+        if (!(d->side & side) || !on_port(d, in))
+            continue;
+        enum detect_verdict verdict = match(d, in);
+        if (verdict == DETECT_YES) {
+            *more = false;
+            return d->app;
+        }
+        *more = *more || (can_grow && verdict == DETECT_MORE);
+    }
+    return APP_UNKNOWN;
+}
