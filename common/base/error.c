@@ -102,7 +102,7 @@ int error_sys(struct error *e, int sys, const char *fmt, ...)
 int error_prefix(struct error *e, const char *fmt, ...)
 {
     if (!e)
-        return ERROR_NONE;
+        return ERROR_INVALID;
     char prefix[ERROR_TEXT_MAX];
     char text[2 * ERROR_TEXT_MAX + 2];
     va_list args;

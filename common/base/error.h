@@ -64,7 +64,8 @@ int error_sys(struct error *e, int sys, const char *fmt, ...) __attribute__((for
 #define error_sys(e, sys, ...)  (error_sys(e, sys, __VA_ARGS__), ERROR_SYSTEM)
 #endif
 
-/* Puts formatted text and ": " in front of what `e` says; returns e->code. */
+/* Puts formatted text and ": " in front of what `e` says; returns e->code. NULL: nobody asked what failed, but something did;
+ * ERROR_INVALID. */
 int error_prefix(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The name of a code for logs and JSON: "not-found". */

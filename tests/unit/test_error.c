@@ -21,7 +21,7 @@ static void without_an_error_only_the_code_comes_back(void **state)
     (void)state;
     assert_int_equal(error_set(NULL, ERROR_BUSY, "never seen"), ERROR_BUSY);
     assert_int_equal(error_sys(NULL, ENOSPC, "never seen"), ERROR_FULL);
-    assert_int_equal(error_prefix(NULL, "never seen"), ERROR_NONE);
+    assert_int_equal(error_prefix(NULL, "never seen"), ERROR_INVALID);
 }
 
 static void text_from_a_peer_cannot_act_on_a_terminal(void **state)
