@@ -4,7 +4,6 @@
  */
 #include "agent/capture/chunk_builder_impl.h"
 #include "common/base/clock.h"
-#include "common/rows/block.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +43,9 @@ int chunk_builder_new(const struct chunk_builder_options *o, struct sink *sink, 
     int code = copy_texts(b, o, e);
     if (!code)
         code = flow_table_new(&flows, &b->flows, e);
+    b->rows = block_writer_new();
+    if (!code && !b->rows)
+        code = error_set(e, ERROR_MEMORY, "no memory for a capture");
     if (!code)
         code = compressor_new(sink, o->level, o->live, &b->compressor, e);
     if (code) {
@@ -72,6 +74,7 @@ void chunk_builder_free(struct chunk_builder *b)
     }
     free(b->interfaces);
     flow_table_free(b->flows);
+    block_writer_free(b->rows);
     free(b->agent);
     free(b->capture);
     free(b->software);
@@ -161,13 +164,17 @@ static void take_counters(struct chunk_builder *b, struct draft *d)
     b->has_counts = false;
 }
 
+static void fill_rows(void *context, size_t from, size_t n, void *rows)
+{
+    flow_table_fill(context, from, n, rows);
+}
+
 static int take_rows(struct chunk_builder *b, struct draft *d, struct error *e)
 {
-    struct flow_row *rows;
-    size_t n;
-    int code = flow_table_rows(b->flows, &rows, &n, e);
+    size_t n = flow_table_row_count(b->flows);
+    int code = flow_table_prepare(b->flows, e);
     if (!code && n)
-        code = block_encode(&table_flow, rows, n, &d->rows, e);
+        code = block_writer_encode(b->rows, &table_flow, fill_rows, b->flows, n, &d->rows, e);
     if (code)
         return code;
     d->head.flow_rows = (uint32_t)n;

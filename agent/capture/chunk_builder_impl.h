@@ -5,6 +5,7 @@
 #include "agent/capture/chunk_builder.h"
 #include "agent/capture/compressor.h"
 #include "common/filter/capture_filter.h"
+#include "common/rows/block.h"
 
 struct interface {
     struct head_interface head; /* counters: of the open chunk */
@@ -21,6 +22,7 @@ struct chunk_builder {
     struct sink *sink;
     struct compressor *compressor;
     struct flow_table *flows;
+    struct block_writer *rows;
 
     struct interface *interfaces;
     uint32_t interface_count;

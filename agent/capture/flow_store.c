@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #define ENTRIES_AT_START 4096u
-#define HUGE_PAGE        ((size_t)2 << 20)
+#define PAGE             ((size_t)4096)
 
 /* The table of entries is at most half full, and at least a quarter once it has grown. */
 _Static_assert(sizeof(struct flow) + sizeof(struct flow_tcp) + 4 * sizeof(struct flow_entry) <= FLOW_TABLE_FLOW_BYTES,
@@ -21,10 +21,10 @@ static size_t entries_most(uint32_t alive)
     return n;
 }
 
-/* A part of the region begins where a huge page does; returns where the next one does. */
+/* A part of the region begins where a page does; returns where the next one does. */
 static size_t part(size_t at, size_t items, size_t size)
 {
-    return (at + items * size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    return (at + items * size + PAGE - 1) / PAGE * PAGE;
 }
 
 int flow_store_init(struct flow_store *s, uint32_t alive, uint32_t ended, struct error *e)
@@ -32,19 +32,16 @@ int flow_store_init(struct flow_store *s, uint32_t alive, uint32_t ended, struct
     *s = (struct flow_store){.mask = ENTRIES_AT_START - 1, .room = alive + ended + 1, .used = 1};
     size_t tcp_at = part(0, s->room, sizeof(struct flow));
     size_t entries_at = part(tcp_at, s->room, sizeof(struct flow_tcp));
-    size_t bytes = part(entries_at, 2 * entries_most(alive), sizeof(struct flow_entry)) + HUGE_PAGE;
+    size_t bytes = part(entries_at, 2 * entries_most(alive), sizeof(struct flow_entry));
     void *region = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (region == MAP_FAILED)
         return error_set(e, ERROR_MEMORY, "no memory for a table of %u flows (%zu MiB): lower max_flows", alive,
                          bytes >> 20);
-    (void)madvise(region, bytes, MADV_HUGEPAGE); /* a kernel without them has small ones */
-    uint8_t *base = region;
-    base += (HUGE_PAGE - (uintptr_t)base % HUGE_PAGE) % HUGE_PAGE;
     s->region = region;
     s->region_bytes = bytes;
-    s->flows = (void *)base;
-    s->tcp = (void *)(base + tcp_at);
-    s->entries = (void *)(base + entries_at);
+    s->flows = region;
+    s->tcp = (void *)((uint8_t *)region + tcp_at);
+    s->entries = (void *)((uint8_t *)region + entries_at);
     return 0;
 }
 

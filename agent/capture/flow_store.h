@@ -3,8 +3,8 @@
  * of those that can be spared. Private to the files of flow_table.
  *
  * All of it is one region of addresses that is taken at the beginning and never grows: for as many flows as may be alive, and those that
- * ended in the open chunk. The kernel gives memory to it where it is first used, in huge pages if it has them, and lower places are
- * used first; so a capture of few flows takes little. Nothing is allocated afterwards.
+ * ended in the open chunk. Nothing is allocated afterwards. The kernel gives memory to it where it is first used, and lower places are used
+ * first; so a capture of few flows takes little.
  *
  * A flow is named by its index, which stays the same for its life. Index 0 is never used: it means none.
  */

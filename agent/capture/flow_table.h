@@ -8,7 +8,7 @@
  * where chunks were cut.
  *
  *   each packet:      while (!flow_table_advance(...)) seal the chunk; flow_table_packet
- *   seal the chunk:   flow_table_rows, write them, flow_table_next
+ *   seal the chunk:   flow_table_prepare, flow_table_fill, write the rows, flow_table_next
  *   end:              while (!flow_table_end(...)) seal; seal
  *
  * Memory: for max_flows alive and max_rows ended ones, prepared at the beginning (flow_store.h); packets allocate nothing, but for the
@@ -75,9 +75,16 @@ bool flow_table_knows(struct flow_table *t, const struct packet *p, uint32_t int
 bool flow_table_loss(struct flow_table *t, uint32_t interface, uint64_t n);
 
 bool flow_table_has_rows(const struct flow_table *t);
+size_t flow_table_row_count(const struct flow_table *t);
 
-/* The rows of the open chunk, in the order in which they began; text and lists belong to the table. All are valid until
- * the next call. ERROR_MEMORY. */
+/* Before the open chunk's rows are asked for by flow_table_fill. ERROR_MEMORY. */
+MUST_CHECK int flow_table_prepare(struct flow_table *t, struct error *e);
+
+/* The rows [from, from + n) of the open chunk, in the order in which they began: struct flow_row's in the caller's memory, asked for
+ * in this order. Text and lists belong to the table, and are valid until the next packet or chunk. */
+void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct flow_row *rows);
+
+/* All of them at once, in memory of the table; valid until the next call. ERROR_MEMORY. */
 MUST_CHECK int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e);
 
 /* The next chunk: no rows. */

@@ -35,15 +35,32 @@ struct flow_table {
 
     struct frame_node *nodes; /* of this chunk; 0 is not used */
     uint32_t node_count, node_room;
+    size_t frame_count; /* in all lists */
 
     uint64_t *loss; /* by interface, since the start */
     uint32_t loss_room;
 
     struct flow_row *rows; /* what flow_table_rows gave */
     size_t rows_room;
-    uint32_t *frames;
+    uint32_t *frames; /* lists of rows, ... */
     size_t frames_room;
+    size_t frames_filled; /* ... of those that were asked for */
 };
+
+#define FLOW_CACHE_LINE 64u
+
+/* Has the flow fetched into the cache, for soon. */
+static inline void flow_prefetch(const struct flow *f)
+{
+    for (size_t at = 0; at < sizeof *f; at += FLOW_CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)f + at, 1);
+}
+
+static inline void flow_tcp_prefetch(const struct flow_tcp *tcp)
+{
+    for (size_t at = 0; at < sizeof *tcp; at += FLOW_CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)tcp + at, 1);
+}
 
 static inline uint64_t flow_loss_of(const struct flow_table *t, uint32_t interface)
 {

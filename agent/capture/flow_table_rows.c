@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FETCH_FLOW 8u /* rows ahead */
+#define FETCH_TCP  4u
+
 /* ---------------------------------------------------------------- flows with a row */
 
 void flow_touch(struct flow_table *t, uint32_t index)
@@ -59,6 +62,7 @@ void flow_add_frame(struct flow_table *t, struct flow *f, uint32_t frame)
     t->nodes[f->frames_last].items[at] = frame;
     f->frame_count++;
     f->last_frame = frame;
+    t->frame_count++;
 }
 
 bool flow_rows_full(const struct flow_table *t)
@@ -69,6 +73,11 @@ bool flow_rows_full(const struct flow_table *t)
 bool flow_table_has_rows(const struct flow_table *t)
 {
     return t->touched_count > 0;
+}
+
+size_t flow_table_row_count(const struct flow_table *t)
+{
+    return t->touched_count;
 }
 
 bool flow_table_loss(struct flow_table *t, uint32_t interface, uint64_t n)
@@ -276,42 +285,55 @@ static void fill_frames(const struct flow_table *t, const struct flow *f, struct
     }
 }
 
-static bool rows_reserve(struct flow_table *t, size_t frames)
+int flow_table_prepare(struct flow_table *t, struct error *e)
 {
-    if (t->touched_count > t->rows_room) {
-        free(t->rows);
-        t->rows_room = t->touched_count;
-        t->rows = malloc(t->rows_room * sizeof *t->rows);
-    }
-    if (frames >= t->frames_room) { /* one more: there is an array also for none */
+    if (t->frame_count >= t->frames_room) { /* one more: there is an array also for none */
         free(t->frames);
-        t->frames_room = frames + 1;
-        t->frames = malloc(t->frames_room * sizeof *t->frames);
+        t->frames = malloc((t->frame_count + 1) * sizeof *t->frames);
+        t->frames_room = t->frames ? t->frame_count + 1 : 0;
     }
-    if ((!t->rows && t->rows_room) || (!t->frames && t->frames_room)) {
-        t->rows_room = t->rows ? t->rows_room : 0;
-        t->frames_room = t->frames ? t->frames_room : 0;
-        return false;
+    if (t->failed || !t->frames)
+        return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
+    return 0;
+}
+
+/* Flows with a row lie anywhere in memory: while one is read, those behind it are fetched. */
+static void fetch_ahead(const struct flow_table *t, size_t i)
+{
+    if (i + FETCH_FLOW < t->touched_count)
+        flow_prefetch(flow_at(&t->store, t->touched[i + FETCH_FLOW]));
+    if (i + FETCH_TCP < t->touched_count && flow_is_tcp(&flow_at(&t->store, t->touched[i + FETCH_TCP])->key))
+        flow_tcp_prefetch(flow_tcp_at(&t->store, t->touched[i + FETCH_TCP]));
+}
+
+void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct flow_row *rows)
+{
+    if (from == 0)
+        t->frames_filled = 0;
+    for (size_t i = 0; i < n; i++) {
+        fetch_ahead(t, from + i);
+        const struct flow *f = flow_at(&t->store, t->touched[from + i]);
+        fill_row(t, t->touched[from + i], &rows[i]);
+        fill_frames(t, f, &rows[i], t->frames + t->frames_filled);
+        t->frames_filled += f->frame_count;
     }
-    return true;
 }
 
 int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e)
 {
     *rows = NULL;
     *count = 0;
-    size_t frames = 0;
-    for (uint32_t i = 0; i < t->touched_count; i++)
-        frames += flow_at(&t->store, t->touched[i])->frame_count;
-    if (t->failed || !rows_reserve(t, frames))
-        return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
-    uint32_t *at = t->frames;
-    for (uint32_t i = 0; i < t->touched_count; i++) {
-        const struct flow *f = flow_at(&t->store, t->touched[i]);
-        fill_row(t, t->touched[i], &t->rows[i]);
-        fill_frames(t, f, &t->rows[i], at);
-        at += f->frame_count;
+    int code = flow_table_prepare(t, e);
+    if (code)
+        return code;
+    if (t->touched_count > t->rows_room) {
+        free(t->rows);
+        t->rows = malloc(t->touched_count * sizeof *t->rows);
+        t->rows_room = t->rows ? t->touched_count : 0;
+        if (!t->rows)
+            return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
     }
+    flow_table_fill(t, 0, t->touched_count, t->rows);
     *rows = t->rows;
     *count = t->touched_count;
     return 0;
@@ -342,6 +364,7 @@ void flow_table_next(struct flow_table *t)
 {
     for (uint32_t i = 0; i < t->touched_count; i++) {
         uint32_t index = t->touched[i];
+        fetch_ahead(t, i);
         if (flow_at(&t->store, index)->life == FLOW_ENDED)
             flow_store_reuse(&t->store, index);
         else
@@ -349,4 +372,5 @@ void flow_table_next(struct flow_table *t)
     }
     t->touched_count = 0;
     t->node_count = 0;
+    t->frame_count = 0;
 }

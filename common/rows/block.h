@@ -30,6 +30,15 @@
 /* Appends a block of n rows (structs of t->row_size at `rows`) to out. ERROR_LIMIT, ERROR_MEMORY. */
 MUST_CHECK int block_encode(const struct table *t, const void *rows, size_t n, struct buffer *out, struct error *e);
 
+/* The same for blocks one after the other: keeps its memory, and is given a few rows at a time, which need not be in memory all at
+ * once. `fill` makes the rows [from, from + n) of the block; their texts and lists stay valid until the call returns. */
+struct block_writer;
+struct block_writer *block_writer_new(void);    /* NULL without memory */
+void block_writer_free(struct block_writer *w); /* NULL is fine */
+typedef void block_fill_fn(void *context, size_t from, size_t n, void *rows);
+MUST_CHECK int block_writer_encode(struct block_writer *w, const struct table *t, block_fill_fn *fill, void *context,
+                                   size_t n, struct buffer *out, struct error *e);
+
 /* An opened block: refers to the caller's memory, owns what it expanded. */
 struct block;
 

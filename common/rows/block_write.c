@@ -6,16 +6,47 @@
 #include "common/rows/block.h"
 #include "common/rows/block_format.h"
 #include "common/rows/column_write.h"
+#include <stdlib.h>
+#include <string.h>
 
-struct writer {
-    const struct stage *stage;
+struct block_writer {
+    struct column_writer *column_writer;
+    struct stage stage;
+    void *tile; /* rows on their way to the stage */
+    size_t tile_bytes;
+
+    /* The block that is being written */
     uint16_t columns;
     uint64_t raw_bytes; /* of all columns */
     struct buffer directory;
     struct buffer data;
 };
 
-static void add_entry(struct writer *w, const struct block_entry *entry)
+struct block_writer *block_writer_new(void)
+{
+    struct block_writer *w = calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    w->column_writer = column_writer_new();
+    if (w->column_writer)
+        return w;
+    free(w);
+    return NULL;
+}
+
+void block_writer_free(struct block_writer *w)
+{
+    if (!w)
+        return;
+    column_writer_free(w->column_writer);
+    stage_free(&w->stage);
+    free(w->tile);
+    buffer_free(&w->directory);
+    buffer_free(&w->data);
+    free(w);
+}
+
+static void add_entry(struct block_writer *w, const struct block_entry *entry)
 {
     struct buffer *d = &w->directory;
     buffer_le16(d, entry->id);
@@ -28,57 +59,90 @@ static void add_entry(struct writer *w, const struct block_entry *entry)
     w->columns++;
 }
 
-static int write_columns(struct writer *w, struct error *e)
+static int write_columns(struct block_writer *w, struct error *e)
 {
-    struct column_writer *columns = column_writer_new();
-    int r = columns ? 0 : error_set(e, ERROR_MEMORY, "no memory to write a block of rows");
-    for (unsigned i = 0; i < w->stage->table->count && r == 0; i++) {
+    int r = 0;
+    for (unsigned i = 0; i < w->stage.table->count && r == 0; i++) {
         struct block_entry entry;
-        if (w->stage->count[i] == 0)
+        if (w->stage.count[i] == 0)
             continue;
-        r = column_write(columns, w->stage, i, &entry, &w->data, e);
+        r = column_write(w->column_writer, &w->stage, i, &entry, &w->data, e);
         if (r == 0)
             add_entry(w, &entry);
     }
-    column_writer_free(columns);
     return r;
 }
 
-static int write_block(const struct writer *w, struct buffer *out, struct error *e)
+static int write_block(const struct block_writer *w, struct buffer *out, struct error *e)
 {
     size_t start = out->len;
     size_t head = BLOCK_HEADER_SIZE + w->directory.len;
     size_t len = head + BLOCK_HASH_SIZE + w->data.len;
     if (len > BLOCK_BYTES_MAX || w->raw_bytes > BLOCK_BYTES_MAX)
-        return error_set(e, ERROR_LIMIT, "a block of %zu rows has %zu bytes, expanded %llu; allowed are %u",
-                         w->stage->n, len, (unsigned long long)w->raw_bytes, BLOCK_BYTES_MAX);
+        return error_set(e, ERROR_LIMIT, "a block of %zu rows has %zu bytes, expanded %llu; allowed are %u", w->stage.n,
+                         len, (unsigned long long)w->raw_bytes, BLOCK_BYTES_MAX);
     if (w->directory.failed || w->data.failed || !buffer_reserve(out, len))
         return error_set(e, ERROR_MEMORY, "no memory, or no room, for a block of %zu bytes", len);
     buffer_append(out, BLOCK_MAGIC, 4);
     buffer_u8(out, BLOCK_VERSION);
-    buffer_u8(out, (uint8_t)w->stage->table->id);
+    buffer_u8(out, (uint8_t)w->stage.table->id);
     buffer_le16(out, w->columns);
-    buffer_le32(out, (uint32_t)w->stage->n);
+    buffer_le32(out, (uint32_t)w->stage.n);
     buffer_append(out, w->directory.data, w->directory.len);
     buffer_le64(out, hash64(out->data + start, head));
     buffer_append(out, w->data.data, w->data.len);
     return 0;
 }
 
-int block_encode(const struct table *t, const void *rows, size_t n, struct buffer *out, struct error *e)
+static int stage_rows(struct block_writer *w, const struct table *t, block_fill_fn *fill, void *context, size_t n,
+                      struct error *e)
+{
+    size_t bytes = STAGE_TILE * t->row_size;
+    if (w->tile_bytes < bytes) {
+        free(w->tile);
+        w->tile = malloc(bytes);
+        w->tile_bytes = w->tile ? bytes : 0;
+    }
+    int r = w->tile ? stage_begin(&w->stage, t, n, e) : error_set(e, ERROR_MEMORY, "no memory to write rows");
+    for (size_t i = 0; i < n && r == 0; i += STAGE_TILE) {
+        fill(context, i, n - i < STAGE_TILE ? n - i : STAGE_TILE, w->tile);
+        stage_add(&w->stage, w->tile);
+    }
+    return r;
+}
+
+int block_writer_encode(struct block_writer *w, const struct table *t, block_fill_fn *fill, void *context, size_t n,
+                        struct buffer *out, struct error *e)
 {
     if (n > BLOCK_ROWS_MAX)
         return error_set(e, ERROR_LIMIT, "a block of %zu rows, allowed are %u", n, BLOCK_ROWS_MAX);
-    struct stage stage;
-    int r = stage_fill(&stage, t, rows, n, e);
-    if (r < 0)
-        return r;
-    struct writer w = {.stage = &stage, .directory = {.len = 0}, .data = {.len = 0}};
-    r = write_columns(&w, e);
+    w->columns = 0;
+    w->raw_bytes = 0;
+    buffer_clear(&w->directory);
+    buffer_clear(&w->data);
+    int r = stage_rows(w, t, fill, context, n, e);
     if (r == 0)
-        r = write_block(&w, out, e);
-    buffer_free(&w.directory);
-    buffer_free(&w.data);
-    stage_free(&stage);
+        r = write_columns(w, e);
+    return r ? r : write_block(w, out, e);
+}
+
+struct given {
+    const uint8_t *rows;
+    size_t row_size;
+};
+
+static void fill_given(void *context, size_t from, size_t n, void *rows)
+{
+    const struct given *g = context;
+    memcpy(rows, g->rows + from * g->row_size, n * g->row_size);
+}
+
+int block_encode(const struct table *t, const void *rows, size_t n, struct buffer *out, struct error *e)
+{
+    struct given given = {.rows = rows, .row_size = t->row_size};
+    struct block_writer *w = block_writer_new();
+    int r = w ? block_writer_encode(w, t, fill_given, &given, n, out, e)
+              : error_set(e, ERROR_MEMORY, "no memory to write a block of rows");
+    block_writer_free(w);
     return r;
 }

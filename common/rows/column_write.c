@@ -87,13 +87,12 @@ static uint64_t *room_for_numbers(struct buffer *b, size_t n)
 
 /* --- What a reader would refuse is not written ------------------------------------------------------------------- */
 
-static int check_numbers(const struct column_writer *w, struct error *e)
+static int check_numbers(const struct column *c, const uint64_t *numbers, size_t n, struct error *e)
 {
-    const struct column *c = w->column;
-    for (size_t i = 0; c->most && i < w->n; i++)
-        if (w->numbers[i] > c->most)
+    for (size_t i = 0; c->most && i < n; i++)
+        if (numbers[i] > c->most)
             return error_set(e, ERROR_INVALID, "column %s: the value %llu, allowed are up to %llu", c->name,
-                             (unsigned long long)w->numbers[i], (unsigned long long)c->most);
+                             (unsigned long long)numbers[i], (unsigned long long)c->most);
     return 0;
 }
 
@@ -175,13 +174,18 @@ static int plan(struct column_writer *w, const struct stage *s, unsigned i, stru
     w->n = s->count[i];
     w->main.n = 0;
     bool numbers = w->column->type == COLUMN_UINT;
+    if (numbers && !s->varies[i]) {
+        w->main = (struct sequence){.n = w->n, .form = FORM_CONSTANT, .base = s->first[i]};
+        w->form = FORM_CONSTANT;
+        return check_numbers(w->column, &s->first[i], 1, e);
+    }
     void *values = room(&w->values, w->n * (numbers ? sizeof(*w->numbers) : sizeof(*w->texts)));
     if (!values)
         return error_set(e, ERROR_MEMORY, "no memory to write the column %s", w->column->name);
     int r;
     if (numbers) {
         stage_numbers(s, i, w->numbers = values);
-        r = check_numbers(w, e);
+        r = check_numbers(w->column, w->numbers, w->n, e);
         plan_numbers(w);
     } else if (w->column->type == COLUMN_LIST) {
         stage_lists(s, i, w->lists = values);

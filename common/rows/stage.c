@@ -3,11 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE 64u /* rows that are turned at a time: they stay in the first-level cache, and are one word of presence */
+#define TILE STAGE_TILE
 
+/* Copies n values of a column; returns whether one of them is not `first`. */
 #define COPY(type)                                                                                                     \
-    for (size_t r = 0; r < n; r++)                                                                                     \
-        ((type *)(void *)to)[r] = *(const type *)(const void *)(from + r * stride);
+    do {                                                                                                               \
+        type differ = 0;                                                                                               \
+        for (size_t r = 0; r < n; r++) {                                                                               \
+            type v = *(const type *)(const void *)(from + r * stride);                                                 \
+            ((type *)(void *)to)[r] = v;                                                                               \
+            differ |= (type)(v ^ (type)first);                                                                         \
+        }                                                                                                              \
+        return differ != 0;                                                                                            \
+    } while (0)
 
 struct pair { /* struct text, struct list, addresses */
     uint64_t word[2];
@@ -15,26 +23,30 @@ struct pair { /* struct text, struct list, addresses */
 _Static_assert(sizeof(struct pair) == sizeof(struct text) && sizeof(struct pair) == sizeof(struct list),
                "copied alike");
 
-static void copy_strided(const uint8_t *from, size_t stride, size_t n, unsigned size, uint8_t *to)
+static bool copy_strided(const uint8_t *from, size_t stride, size_t n, unsigned size, uint64_t first, uint8_t *to)
 {
     switch (size) {
     case 1:
-        COPY(uint8_t)
-        break;
+        COPY(uint8_t);
     case 2:
-        COPY(uint16_t)
-        break;
+        COPY(uint16_t);
     case 4:
-        COPY(uint32_t)
-        break;
+        COPY(uint32_t);
     case 8:
-        COPY(uint64_t)
-        break;
+        COPY(uint64_t);
     default:
         for (size_t r = 0; r < n; r++)
             memcpy(to + r * sizeof(struct pair), from + r * stride, sizeof(struct pair));
-        break;
+        return true;
     }
+}
+
+static uint64_t first_number(const uint8_t *from, unsigned size)
+{
+    uint64_t v = 0;
+    if (size <= sizeof v)
+        memcpy(&v, from, size); /* little-endian, as all that we run on */
+    return v;
 }
 
 static const struct column_set *row_set(const uint8_t *rows, size_t stride, size_t r)
@@ -68,37 +80,58 @@ static void fill_tile(struct stage *s, size_t tile, const uint8_t *rows, size_t 
         else if (column_has(&any, c->id))
             bits = tile_presence(rows, stride, n, c->id);
         s->presence[i * s->words + tile] = bits;
+        if (!bits)
+            continue;
+        if (!s->count[i])
+            s->first[i] = first_number(rows + c->offset, c->size);
         s->count[i] += (size_t)__builtin_popcountll(bits);
-        if (bits)
-            copy_strided(rows + c->offset, stride, n, c->size, s->values + s->at[i] + tile * TILE * c->size);
+        uint8_t *to = s->values + s->at[i] + tile * TILE * c->size;
+        s->varies[i] = copy_strided(rows + c->offset, stride, n, c->size, s->first[i], to) || s->varies[i];
     }
 }
 
-int stage_fill(struct stage *s, const struct table *t, const void *rows, size_t n, struct error *e)
+/* Memory of at least that size, whose content is not kept; true if there is. */
+static bool make_room(void *memory, size_t *room, size_t need)
+{
+    void **p = memory;
+    if (*p && *room >= need)
+        return true;
+    free(*p);
+    *p = malloc(need);
+    *room = *p ? need : 0;
+    return *p != NULL;
+}
+
+int stage_begin(struct stage *s, const struct table *t, size_t n, struct error *e)
 {
     size_t size = 0;
-    *s = (struct stage){.table = t, .n = n, .words = (n + TILE - 1) / TILE};
+    s->table = t;
+    s->n = n;
+    s->words = (n + TILE - 1) / TILE;
+    s->filled = 0;
+    memset(s->count, 0, sizeof s->count);
+    memset(s->varies, 0, sizeof s->varies);
     for (unsigned i = 0; i < t->count; i++) {
         s->at[i] = size;
         size += (n * t->columns[i].size + 15) & ~(size_t)15;
     }
-    s->values = malloc(size + 1);
-    s->presence = malloc((s->words * t->count + 1) * sizeof(*s->presence));
-    if (!s->values || !s->presence) {
-        stage_free(s);
+    if (!make_room(&s->values, &s->values_room, size + 1) ||
+        !make_room(&s->presence, &s->presence_room, (s->words * t->count + 1) * sizeof(*s->presence)))
         return error_set(e, ERROR_MEMORY, "no memory to write %zu rows", n);
-    }
-    for (size_t i = 0; i < s->words; i++)
-        fill_tile(s, i, (const uint8_t *)rows + i * TILE * t->row_size, n - i * TILE < TILE ? n - i * TILE : TILE);
     return 0;
+}
+
+void stage_add(struct stage *s, const void *rows)
+{
+    size_t left = s->n - s->filled * TILE;
+    fill_tile(s, s->filled++, rows, left < TILE ? left : TILE);
 }
 
 void stage_free(struct stage *s)
 {
     free(s->values);
     free(s->presence);
-    s->values = NULL;
-    s->presence = NULL;
+    *s = (struct stage){.table = NULL};
 }
 
 /* Runs `body` for each row that has the i-th column; r is the row. */
