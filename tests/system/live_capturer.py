@@ -205,7 +205,7 @@ def companions(net, folder):
 
 def own_traffic_and_rate(net, folder):
     a, b = pair(net)
-    ours = Capturer(b, folder, "vb", options=["-o", "10.9.0.1:4741", "-r", "1000000"]).running()
+    ours = Capturer(b, folder, "vb", options=["-o", "10.9.0.1:4741", "-r", "100000"]).running()
     a.call(send_frames, "va", web(50, port=4741, source=3000))                                                # to another: 10.9.0.2
     a.call(send_frames, "va", [ethernet(ip4(tcp(b"own", 4741, 5000 + n), 6)) for n in range(30)])              # from the collector
     b.call(send_frames, "vb", [ethernet(ip4(tcp(b"own", 5000, 4741), 6, "10.9.0.7", "10.9.0.1"))] * 20)        # to it, of any host
@@ -213,7 +213,7 @@ def own_traffic_and_rate(net, folder):
     last = ours.stop()
     sums = ours.totals()
     assert sums["own"] == last["own"] == 50, sums
-    assert sums["policy"] == last["other_drops"] > 100 and 900 < sums["kept"] < 3050, sums
+    assert sums["policy"] == last["other_drops"] > 100 and sums["kept"] > 90, sums
 
 
 def headers_and_flows(net, folder):
@@ -286,6 +286,7 @@ def interfaces_that_change(net, folder):
     ours.until(lambda r: r["text"] == "vx is down" and r["interfaces"] == ["vx", "vd"], "another name")
     b.run("ip", "link", "set", "vx", "up")
     ours.until(lambda r: r["text"] == "", "vx up")
+    a.until_it_sends("va")
     a.call(send_frames, "va", web(5))
     ours.until(lambda r: r["packets"] == 55, "55 packets")
     a.call(send_frames, "va", web(7))

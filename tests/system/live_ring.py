@@ -66,7 +66,9 @@ class Tcpdump:
     def packets(self):
         return pcapfile.read(self.path)[1]
 
-    def end(self):
+    def end(self, least=0):
+        """Its packets, once it has written so many."""
+        wait_until(lambda: len(self.packets()) >= least, "tcpdump")
         self.process.send_signal(signal.SIGINT)
         said = self.process.communicate(timeout=WAIT_S)[1]
         assert "\n0 packets dropped by kernel" in said, said
@@ -129,7 +131,7 @@ def exactly(net, folder):
     numbers = {}
     for expression, theirs, plain, more in pairs:
         end, end_more = plain.end()[0], more.end()[0]
-        expected = theirs.end()
+        expected = theirs.end(end["wanted"])
         same(plain.packets(), expected, "'%s'" % expression)
         same(more.packets(), expected, "'%s' with companions" % expression)
         assert end["more"] == 0 and end["kernel"] == end_more["kernel"] == 0, (expression, end, end_more)
@@ -147,8 +149,7 @@ def cut(net, folder):
     ours = Ring(b, folder, "vb", options=["-s", "60", "-f", "udp"])
     a.call(send_frames, "va", [ethernet(ip4(udp(bytes(n), 1000, 2000), 17), tags=tags) for n in (0, 10, 100, 1400) for tags in ((), (TAG5,))])
     ours.end()
-    wait_until(lambda: len(theirs.packets()) == 8, "tcpdump")
-    expected = theirs.end()
+    expected = theirs.end(8)
     same(ours.packets(), expected, "cut at 60 bytes")
 
 
@@ -161,8 +162,7 @@ def everywhere(net, folder):
     b.call(send_frames, "lo", all_frames()[:20])
     for theirs, ours in pairs:
         wanted = ours.end()[0]["wanted"]
-        wait_until(lambda: len(theirs.packets()) >= wanted, "tcpdump")
-        expected = theirs.end()
+        expected = theirs.end(wanted)
         assert len(expected) > 10
         same(ours.packets(), expected, "any")
 
@@ -206,6 +206,7 @@ def down_and_up(net, folder):
     ring.expect("name 0 vc")
     b.run("ip", "link", "set", "vc", "up")
     ring.expect("up 0")
+    a.until_it_sends("va")
     a.call(send_frames, "va", [udp_frame(2)])
     wait_until(lambda: ports(ring.packets()) == [1, 2], "a packet after down, another name, and up")
     if b.run("ip", "link", "set", "vc", "name", "vd", check=False, stderr=subprocess.DEVNULL).returncode == 0:

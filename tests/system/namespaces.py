@@ -82,6 +82,11 @@ class Space:
         self.processes.append(subprocess.Popen(self.enter + list(command), **more))
         return self.processes[-1]
 
+    def until_it_sends(self, name):
+        """The kernel notices some time after it that the other end of a link has come up, and drops what is sent before."""
+        wait_until(lambda: self.run("cat", "/sys/class/net/%s/operstate" % name, stdout=subprocess.PIPE).stdout == b"up\n", name + " to have a carrier")
+        self.run("ip", "link", "set", name, "up")  # changes nothing, but comes behind what the kernel does with its lock
+
     def call(self, function, *arguments):
         """What function(*arguments) returns, run in a child process inside."""
         read, write = os.pipe()
@@ -129,6 +134,8 @@ class Net:
             if address:
                 space.run("ip", "address", "add", address, "dev", name)
             space.run("ip", "link", "set", name, "up")
+        for space, name in ((a, a_name), (b, b_name)):
+            space.until_it_sends(name)
 
 
 # ---------------------------------------------------------------- frames
