@@ -63,6 +63,16 @@ def wait_until(condition, what, seconds=WAIT_S):
         time.sleep(0.01)
 
 
+def patient(arguments, nothing_missing=False):
+    """A command line, as a machine with much to do wants it: agents may take their time until they say whether they can capture, and, where nothing
+    is to be missing, until they have handed over what they captured."""
+    if arguments[:2] == ("capture", "start") and "--answer-within" not in arguments:
+        return (*arguments[:2], "--answer-within", "60s", *arguments[2:])
+    if arguments[0] in ("flows", "pull") and nothing_missing and "--fresh" not in arguments:
+        return (arguments[0], "--fresh", "10s", *arguments[1:])
+    return arguments
+
+
 def memory_folder():
     usable = os.path.isdir(MEMORY) and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_LEAST
     return MEMORY if usable else None
@@ -224,13 +234,8 @@ class Fleet:
 
     # ------------------------------------------------------------- command line
     def run(self, *arguments, check=(0,), binary=False, environment=None, **more):
-        """fleetdump ARGUMENTS; returns the finished process; its exit status must be one of `check` (None: any). Agents of a loaded
-        machine may take their time until they say whether they can capture, and have handed over what they captured: where nothing is to be
-        missing, they have it."""
-        if arguments[:2] == ("capture", "start") and check == (0,) and "--partial" not in arguments:
-            arguments = (*arguments[:2], "--answer-within", "60s", *arguments[2:])
-        elif arguments[0] in ("flows", "pull") and check == (0,) and "--fresh" not in arguments:
-            arguments = (arguments[0], "--fresh", "10s", *arguments[1:])
+        """fleetdump ARGUMENTS; returns the finished process; its exit status must be one of `check` (None: any)."""
+        arguments = patient(arguments, nothing_missing=check == (0,))
         done = subprocess.run(self.inside("client") + [os.path.join(BIN, "fleetdump"), *arguments],
                               env=dict(self.environment, FLEETDUMP_COLLECTOR=self.address or "127.0.0.1:1", **(environment or {})),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, **more)

@@ -8,7 +8,9 @@ with Lab("web-1", "web-2", "client") as lab:       # needs root, else the test i
 Each host has eth0 with an IPv4 and an IPv6 address. The collector and the command line are on the bridge's host. Everything is gone
 afterwards: processes, namespaces, folder. Labs do not see each other."""
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,11 +81,21 @@ class Lab(fleet.Fleet):
 
     def add_interface(self, host, name):
         """A further interface of the host, on the bridge, up, without an address."""
-        port = "p%d%s" % (self.hosts[host], name)
+        port = self.port(host, name)
         self.ip_in(HUB, "link", "add", port, "type", "veth", "peer", "name", name, "netns", self.namespace(host))
         self.ip_in(HUB, "link", "set", port, "master", "br0")
         self.ip_in(HUB, "link", "set", port, "up")
         self.ip_in(host, "link", "set", name, "up")
+
+    def port(self, host, name):
+        """The bridge's end of an interface."""
+        return "p%d%s" % (self.hosts[host], name)
+
+    def until_it_sends(self, host, name, first_name):
+        """The kernel notices some time after it that an interface has come up, and drops what is sent before at either end."""
+        for where, end in ((host, name), (HUB, self.port(host, first_name))):
+            fleet.wait_until(lambda: " state UP " in self.host(where, "ip", "-o", "link", "show", end).stdout, "%s of %s to have a carrier" % (name, host))
+            self.ip_in(where, "link", "set", end, "up")  # changes nothing, but comes behind what the kernel does with its lock
 
     def ip_in(self, host, *arguments):
         subprocess.run(["ip", "-n", self.namespace(host), *arguments], check=True)
@@ -194,6 +206,16 @@ class Lab(fleet.Fleet):
     def order(self, name):
         """The capture as ordered, with the state of each agent."""
         return next(o for o in self.json("capture", "list") if o["capture"] == name)
+
+    @contextlib.contextmanager
+    def anew(self, agent, *names):
+        """What is done inside makes the agent begin these captures again: afterwards they run. (Until the agent says something, the collector
+        lists what it said before.)"""
+        said = lambda name: len(re.findall(r"capture %s \([^\n]*\): running" % re.escape(name), open(self.path(agent + ".log"), errors="replace").read()))
+        before = {name: said(name) for name in names}
+        yield
+        for name in names:
+            fleet.wait_until(lambda name=name: said(name) > before[name] and "running" in self.phases(name), "%s to run on %s again" % (name, agent))
 
     def phases(self, name):
         return [agent["phase"] for agent in self.order(name)["agents"]]

@@ -24,7 +24,7 @@ def ping(system, count, to="web-1"):
 
 
 def popen(system, *arguments, **more):
-    return subprocess.Popen(system.inside(lab.HUB) + [os.path.join(fleet.BIN, "fleetdump"), *arguments],
+    return subprocess.Popen(system.inside(lab.HUB) + [os.path.join(fleet.BIN, "fleetdump"), *fleet.patient(arguments)],
                             env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address), stdin=subprocess.DEVNULL, **more)
 
 
@@ -66,13 +66,13 @@ def one_hung_agent_harms_no_other():
         shipper = int(open("/proc/%d/task/%d/children" % ((system.agents["web-2"].pid,) * 2)).read().split()[0])
         os.kill(shipper, signal.SIGSTOP)
         try:
-            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "all", check=(1,))
+            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "all", "--answer-within", "5s", check=(1,))
             assert "nothing was started: web-2 is connected, but did not answer in time" in done.stderr, done.stderr
             assert "--answer-within" in done.stderr, done.stderr
             assert {a["agent"]: a["up"] for a in system.json("agents")} == {"web-1": "yes", "web-2": "silent"}
-            patient = Lines(popen(system, "capture", "start", "-A", "--for", "1s", "--name", "late", "--answer-within", "60s",
+            patient = Lines(popen(system, "capture", "start", "-A", "--for", "1s", "--name", "late",
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "most", "--partial", check=(3,))
+            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "most", "--partial", "--answer-within", "5s", check=(3,))
             web1, web2 = system.order("most")["agents"]
             assert web1["phase"] == "stopped" and "its time is over" in web1["text"], web1
             assert web2["phase"] == "missed" and "web-2: never came" in done.stderr, (web2, done.stderr)
@@ -91,7 +91,7 @@ def a_file_holds_what_tcpdump_saw():
     with lab.Lab("web-1", "web-2", "client") as system:
         system.start_agents("web-1", "web-2")
         beside = {name: system.tcpdump(name, system.path(name + ".pcap"), "icmp") for name in ("web-1", "web-2")}
-        start = Lines(popen(system, "capture", "start", "--answer-within", "60s", "--on", "web-*", "--for", "10m", "--name", "file", "-w", system.path("out.pcapng"),
+        start = Lines(popen(system, "capture", "start", "--on", "web-*", "--for", "10m", "--name", "file", "-w", system.path("out.pcapng"),
                             "--vantage", "all", "icmp", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         wait_for_phase(system, "file", "running", 2)
         for to in ("web-1", "web-2", "web-1"):
@@ -200,10 +200,9 @@ def followed_packets_come_once():
         for to in ("web-1", "web-2"):
             total += ping(system, 10, to)
             until_there()
-        system.stop_agent("web-2")
-        system.start_agents("web-2")
-        for name in ("first", "second"):
-            wait_for_phase(system, name, "running", 2)
+        with system.anew("web-2", "first", "second"):
+            system.stop_agent("web-2")
+            system.start_agents("web-2")
         total += ping(system, 10, "web-2")
         until_there()
         system.stop_collector()

@@ -103,9 +103,9 @@ def an_agent_restarted_in_the_middle_goes_on():
         system.start_agents("web-1")
         start(system, "on", "--all", "-c", "50", PING)
         ping(system, 20)
-        system.stop_agent("web-1")
-        system.start_agents("web-1")
-        running(system, "on")
+        with system.anew("web-1", "on"):
+            system.stop_agent("web-1")
+            system.start_agents("web-1")
         ping(system, 60)
         fleet.wait_until(lambda: system.phases("on") == ["stopped"], "the limit to end it")
         assert requests(system, "on", (3,)) == 50  # over both streams; nobody captured between them
@@ -131,19 +131,19 @@ def killed_processes_are_started_again():
         ping(system, 10)
         fleet.wait_until(lambda: system.order("hard")["packets"] == 20, "the capturer to have them: what is in the ring dies with it")
         [capturer] = lab.pids(system, "web-1", "fleetdump-cap")
-        os.kill(capturer, signal.SIGKILL)
-        fleet.wait_until(lambda: lab.pids(system, "web-1", "fleetdump-cap") not in ([], [capturer]), "another capturer")
-        running(system, "hard")
+        with system.anew("web-1", "hard"):
+            os.kill(capturer, signal.SIGKILL)
+        assert lab.pids(system, "web-1", "fleetdump-cap") not in ([], [capturer]), "another capturer"
         ping(system, 10)
         fleet.wait_until(lambda: accounted(system, "hard") == 30, "30 packets, there or counted as lost")
         [shipper] = lab.pids(system, "web-1", "fleetdump-ship")
         os.kill(shipper, signal.SIGKILL)
         ping(system, 10)
         fleet.wait_until(lambda: accounted(system, "hard") == 40, "what came while the shipper was dead")
-        system.stop_agent("web-1", signal.SIGKILL)
-        fleet.wait_until(lambda: not any(c for c in agent_processes(system)), "the processes to end with the agent")
-        system.start_agents("web-1")
-        running(system, "hard")
+        with system.anew("web-1", "hard"):
+            system.stop_agent("web-1", signal.SIGKILL)
+            fleet.wait_until(lambda: not any(c for c in agent_processes(system)), "the processes to end with the agent")
+            system.start_agents("web-1")
         ping(system, 10)
         fleet.wait_until(lambda: accounted(system, "hard") == 50, "the capture to go on after the agent was killed")
 
@@ -224,6 +224,7 @@ def interfaces_come_go_and_change_names():
         system.ip_in("web-1", "link", "set", "eth0", "name", "eth7")
         system.ip_in("web-1", "link", "set", "eth7", "up")
         system.ip_in("web-1", "address", "replace", system.ip("web-1") + "/16", "dev", "eth7")
+        system.until_it_sends("web-1", "eth7", "eth0")
         fleet.wait_until(lambda: system.order("moving")["agents"][0]["interfaces"] == ["eth7"], "the new name")
         ping(system, 5)
         names = [name for name, _ in pulled(system, "moving", PING)[0]]
@@ -310,7 +311,8 @@ def the_monitor_ends_those_of_other_users(user=AGENT_USER):
         system.run("capture", "stop", "told")
         fleet.wait_until(lambda: system.phases("told") == ["stopped"], "the capture to stop")
         start(system, "deaf", "--all", "--for", "10m", PING)
-        os.kill(lab.pids(system, "web-1", "fleetdump-cap")[0], signal.SIGSTOP)
+        capturer, = fleet.wait_until(lambda: len(pids := lab.pids(system, "web-1", "fleetdump-cap")) == 1 and pids, "the one that was told to be gone")
+        os.kill(capturer, signal.SIGSTOP)
         open(system.path("web-1.stop"), "w").close()
         fleet.wait_until(lambda: system.phases("deaf") == ["stopped"], "the kill file to end a process that hears nothing")
         agent = system.agents["web-1"]

@@ -261,7 +261,7 @@ def an_interface_that_gets_a_forbidden_name_is_left():
             system.ip_in("web-1", "link", "set", "dmz0" if change == ("up",) else "eth1", *change)
         fleet.wait_until(lambda: system.running("long", 1) and interfaces() == ["eth0"], "the renamed one to be left")
         assert "eth1 is called dmz0 now, which this host's policy does not allow" in text_of(system, "long"), text_of(system, "long")
-        assert "dmz0" in journal(system), journal(system)
+        fleet.wait_until(lambda: "dmz0" in journal(system), "the journal")
 
 
 def hours_are_kept():
@@ -295,7 +295,8 @@ def the_host_keeps_its_own_journal():
         stopped(system, "mine")
         system.policy("web-1", who="nobody")
         start(system, "theirs", check=(1,))
-        fleet.wait_until(lambda: '"ended"' in journal(system), "the end in the journal")
+        for event in ('"ended"', '"refused"'):
+            fleet.wait_until(lambda: event in journal(system), event + " in the journal")
         events = [json.loads(line) for line in journal(system).splitlines()]
         assert [e["event"] for e in events if e.get("capture") == "mine"] == ["started", "ended"], events
         no, = [e for e in events if e.get("capture") == "theirs"]
@@ -334,9 +335,9 @@ def signed_orders_alone():
         assert '"who":"alice (' in journal(system), journal(system)
         system.stop_collector()  # what it keeps in its catalog is relayed as it was signed
         system.start_collector()
-        system.stop_agent("web-1")
-        system.start_agents("web-1")
-        fleet.wait_until(lambda: system.running("good", 1), "it to go on")
+        with system.anew("web-1", "good"):
+            system.stop_agent("web-1")
+            system.start_agents("web-1")
         system.policy("web-2", unsigned="no")
         trust(system, "web-2", line)
         system.start_agents("web-2")
