@@ -107,7 +107,7 @@ def from_when_on(fleet, files):
     fleet.read("web-0", old, capture="past")
     quiet, talkative = Follower(fleet), Follower(fleet, "--since", "1h", "udp port 1000")
     talkative.wait_for(10)
-    write_pcap(new, [(time.time_ns() + i, 1000) for i in range(20)])
+    write_pcap(new, [(time.time_ns() + 600 * 10**9 + i, 1000) for i in range(20)])  # after quiet began, whenever it does
     fleet.read("web-0", new, capture="present")
     quiet.wait_for(20)
     talkative.wait_for(30)
@@ -137,7 +137,7 @@ def it_ends(fleet, files):
     """By --deadline; at once for a name that nobody has; and with the capture that was asked for."""
     said = Follower(fleet, "--capture", "restrat-0").end(how=None, status=1)
     assert "no capture is called 'restrat-0': did you mean 'restart-0'?" in said, said
-    follower = Follower(fleet, "--capture", "restart-0", "--deadline", "1s")
+    follower = Follower(fleet, "--capture", "restart-0", "--deadline", "5s")
     follower.end(how=None)
     assert len(follower.packets()) == 300
     with wire.Agent(fleet, "ends-1"), wire.Client(fleet.address) as client:

@@ -314,6 +314,7 @@ def revocation():
         hub.start_agent("web-1")
         wait_until(lambda: hub.connected("web-1"), "it to be back")
         assert "was revoked" not in hub.agent("web-1").get("problem", "")
+        wait_until(lambda: hub.connected("web-2"), "the other to be back, too")
         serial = [c["serial"] for c in hub.json("admin", "list") if c["name"] == "web-2"][0]
         hub.run("admin", "revoke", "--serial", serial)
         assert not hub.connected("web-2") and hub.connected("web-1")

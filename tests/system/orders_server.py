@@ -2,6 +2,7 @@
 """Captures ordered from the collector, with agents played here: what starts, what does not and why, what agents are told when they come and
 when things change, what outlives the collector, and answers that wait for what was captured just now."""
 
+import json
 import os
 import struct
 import subprocess
@@ -21,6 +22,17 @@ def until_orders(agent, *names):
 def until_phases(client, which, **phases):
     want = {name.replace("_", "-"): phase for name, phase in phases.items()}
     fleet.wait_until(lambda: wire.phases(client.order(which)) == want, "phases %s of %s" % (want, which))
+
+
+def come_and_go(system, client, name):
+    """The collector knows the agent, and that it is away."""
+    wire.Agent(system, name).connect().leave()
+    until_away(client, name)
+
+
+def until_away(client, *names):
+    connected = lambda: {a["agent"] for a in json.loads(client.query("agents")["data"]) if a["connected"]}
+    fleet.wait_until(lambda: not connected() & set(names), "%s to be gone" % (names,))
 
 
 def remove_all(client):
@@ -68,6 +80,8 @@ def start_with_all_yes(system, client):
 def one_says_no(system, client):
     with wire.Agent(system, "web-1") as web1, wire.Agent(system, "web-2") as web2:
         web2.code, web2.text = NOT_FOUND, "no interface fits eth9"
+        until_orders(web1)
+        until_orders(web2)
         done = client.command("start", wire.request("http", on=["web-*"]))
         assert done["code"] == NOT_FOUND and "web-2: no interface fits eth9" in done["text"], done
         assert "nothing was started" in done["text"] and "--partial" in done["text"], done
@@ -87,7 +101,7 @@ def nobody_matches(system, client):
 
 
 def away_then_coming(system, client):
-    wire.Agent(system, "web-3").connect().leave()
+    come_and_go(system, client, "web-3")
     done = client.command("start", wire.request("later", on=["web-3", "web-4"]))
     assert done["code"] == 0 and "1 not connected" in done["text"] and "web-3" in done["text"], done
     agent, = client.order("later")["agents"]
@@ -121,7 +135,7 @@ def two_commands_at_once(system, client):
 
 
 def over_before_the_agent_came(system, client):
-    wire.Agent(system, "late-1").connect().leave()
+    come_and_go(system, client, "late-1")
     assert client.command("start", wire.request("short", seconds=3, on=["late-1"]))["code"] == 0
     fleet.wait_until(lambda: client.order("short")["state"] == "over", "the end")
     agent, = client.order("short")["agents"]
@@ -135,9 +149,9 @@ def over_before_the_agent_came(system, client):
 def an_agent_that_never_answers(system, client):
     with wire.Agent(system, "web-1") as web1, wire.Agent(system, "web-2") as web2:
         web2.code = None
-        done = client.command("start", wire.request("silent", on=["web-*"]), wait_ms=200)
+        done = client.command("start", wire.request("silent", on=["web-*"]), wait_ms=3000)  # in which web-1 does answer
         assert done["code"] != 0 and "web-2 is connected, but did not answer in time" in done["text"], done
-        done = client.command("start", wire.request("silent", on=["web-*"]), wait_ms=200, partial=True)
+        done = client.command("start", wire.request("silent", on=["web-*"]), wait_ms=3000, partial=True)
         assert done["code"] == 0 and "1 did not answer in time: web-2" in done["text"], done
         until_orders(web1, "silent")
         until_orders(web2, "silent")  # it may be slow, and is told all the same
@@ -269,6 +283,7 @@ def answers_wait_for_what_was_captured_just_now(system, _):
         agent, = done["manifest"]["agents"]
         assert agent["open_streams"] == 1 and not agent["complete"] and "did not hand over" in agent["reaches_no_further"], agent
     with wire.Client(system.address) as client:
+        until_away(client, "web-1")
         done = client.query("pull", capture="monday", fresh_ms=5000)
         assert done["code"] == INCOMPLETE and "web-1: is not connected since" in done["text"], done
         remove_all(client)

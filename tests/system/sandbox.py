@@ -118,8 +118,11 @@ def children(pid):
 
 
 def name_of(pid):
-    with open("/proc/%d/comm" % pid) as file:
-        return file.read().strip()
+    try:
+        with open("/proc/%d/comm" % pid) as file:
+            return file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return ""
 
 
 def the_monitor_dies_of_what_no_child_needs(system):
