@@ -12,7 +12,7 @@
 #include "collector/cli/grid.h"
 #include "common/base/buffer.h"
 
-#define SHEET_COLUMNS_MAX 128u
+#define SHEET_COLUMNS_MAX 256u
 
 struct sheet_column {
     const char *name;  /* in --columns, JSON and CSV */

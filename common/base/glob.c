@@ -1,7 +1,12 @@
 #include "common/base/glob.h"
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
 /* At a mismatch the last '*' takes one byte more; earlier ones never need to. */
-bool glob_match(const char *pattern, const char *text, size_t len)
+static bool match(const char *pattern, const char *text, size_t len, bool any_case)
 {
     const char *star = NULL;
     size_t at = 0, star_at = 0;
@@ -9,7 +14,8 @@ bool glob_match(const char *pattern, const char *text, size_t len)
         if (*pattern == '*') {
             star = pattern++;
             star_at = at;
-        } else if (*pattern && (*pattern == '?' || *pattern == text[at])) {
+        } else if (*pattern &&
+                   (*pattern == '?' || *pattern == text[at] || (any_case && lower(*pattern) == lower(text[at])))) {
             pattern++;
             at++;
         } else if (star) {
@@ -22,4 +28,14 @@ bool glob_match(const char *pattern, const char *text, size_t len)
     while (*pattern == '*')
         pattern++;
     return !*pattern;
+}
+
+bool glob_match(const char *pattern, const char *text, size_t len)
+{
+    return match(pattern, text, len, false);
+}
+
+bool glob_match_any_case(const char *pattern, const char *text, size_t len)
+{
+    return match(pattern, text, len, true);
 }

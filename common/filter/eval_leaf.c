@@ -208,6 +208,85 @@ static bool compares(const struct node *n, const struct flow_row *flow)
     }
 }
 
+static bool matches(const struct node *n, const struct flow_row *flow)
+{
+    char text[FIELD_TEXT_MAX];
+    size_t len = field_text(n->match.field, flow, true, text, sizeof text);
+    return len && glob_match_any_case(n->match.pattern, text, len) != n->match.other;
+}
+
+/* --- Facts --- */
+
+static uint64_t sent(const struct flow_row *flow, unsigned end)
+{
+    return column_has(&flow->has, FLOW_PACKETS_0 + end) ? flow->packets[end] : 0;
+}
+
+static bool is_unanswered(const struct flow_row *flow)
+{
+    const struct exchange_row *x = flow->exchange;
+    if (x)
+        return column_has(&x->has, EXCHANGE_OUTCOME) && x->outcome == EXCHANGE_UNANSWERED;
+    unsigned client = flow->originator & 1;
+    return column_has(&flow->has, FLOW_ORIGINATOR) && sent(flow, client) && !sent(flow, 1 - client);
+}
+
+/* The last ICMP error that quotes it: destination unreachable, but for a packet that was too long. */
+static bool is_unreachable(const struct flow_row *flow)
+{
+    if (!column_has(&flow->has, FLOW_ICMP_ERROR_TYPE) || !column_has(&flow->has, FLOW_ICMP_ERROR_CODE))
+        return false;
+    if (flow->key.family == FAMILY_IP6)
+        return flow->icmp_error_type == 1;
+    return flow->icmp_error_type == 3 && flow->icmp_error_code != 4;
+}
+
+static bool is_refused(const struct flow_row *flow)
+{
+    if (column_has(&flow->has, FLOW_STATE) && flow->state == FLOW_STATE_REJ)
+        return true;
+    return is_unreachable(flow) && column_has(&flow->has, FLOW_ORIGINATOR) && !sent(flow, 1 - (flow->originator & 1));
+}
+
+/* Not of IANA's special-purpose registries: what is not for everybody, or for nobody. */
+static bool is_public(uint8_t family, const uint8_t addr[16])
+{
+    static const struct {
+        uint8_t family, bits;
+        uint8_t addr[4];
+    } special[] = {
+        {FAMILY_IP4, 8, {0}},           {FAMILY_IP4, 8, {10}},        {FAMILY_IP4, 10, {100, 64}},
+        {FAMILY_IP4, 8, {127}},         {FAMILY_IP4, 16, {169, 254}}, {FAMILY_IP4, 12, {172, 16}},
+        {FAMILY_IP4, 16, {192, 168}},   {FAMILY_IP4, 15, {198, 18}},  {FAMILY_IP4, 3, {224}},
+        {FAMILY_IP6, 32, {0, 0, 0, 0}}, {FAMILY_IP6, 7, {0xfc}},      {FAMILY_IP6, 10, {0xfe, 0x80}},
+        {FAMILY_IP6, 8, {0xff}},
+    };
+    uint32_t high = (uint32_t)addr[0] << 24 | (uint32_t)addr[1] << 16 | (uint32_t)addr[2] << 8 | addr[3];
+    for (size_t i = 0; i < sizeof special / sizeof *special; i++) {
+        const uint8_t *s = special[i].addr;
+        uint32_t begins = (uint32_t)s[0] << 24 | (uint32_t)s[1] << 16 | (uint32_t)s[2] << 8 | s[3];
+        if (special[i].family == family && (high ^ begins) >> (32 - special[i].bits) == 0)
+            return false;
+    }
+    return true;
+}
+
+static bool is_external(const struct view *v)
+{
+    return net_of(v) && (is_public(v->family, v->addr[0]) || is_public(v->family, v->addr[1]));
+}
+
+static enum truth eval_fact(const struct node *n, const struct view *v)
+{
+    if (n->fact == FACT_EXTERNAL)
+        return truth_of(is_external(v));
+    if (!v->flow)
+        return TRUTH_NO;
+    if (v->scope == SCOPE_PART)
+        return TRUTH_MAYBE;
+    return truth_of(n->fact == FACT_REFUSED ? is_refused(v->flow) : is_unanswered(v->flow));
+}
+
 /* Whether every row of a flow has the same value. Columns of one chunk's making (the originator's too: it may come
  * late) do not. */
 static bool same_in_all_rows(const struct field *f)
@@ -241,6 +320,8 @@ static enum truth eval_flow_word(const struct node *n, const struct view *v)
         return truth_of(is_community(n, flow));
     case NODE_STATE:
         return part ? TRUTH_MAYBE : truth_of(in_states(n, flow));
+    case NODE_TEXT:
+        return part && !same_in_all_rows(n->match.field) ? TRUTH_MAYBE : truth_of(matches(n, flow));
     default:
         return part && !same_in_all_rows(n->field.field) ? TRUTH_MAYBE : truth_of(compares(n, flow));
     }
@@ -265,6 +346,8 @@ enum truth eval_leaf(const struct node *n, const struct view *v)
         return truth_of(has_vlan(n, v));
     case NODE_TUNNEL:
         return truth_of(in_tunnel(n, v));
+    case NODE_FACT:
+        return eval_fact(n, v);
     default:
         return eval_flow_word(n, v);
     }

@@ -15,8 +15,10 @@
  *   places            agent PATTERN, capture PATTERN (* and ?)
  *   connection words  from X, to X, from port N, to net N, ... (the client's and the server's end by `originator`);
  * id HEX
- *                     (a prefix of the flow id); community-id ID; state S0[,REJ...]; FIELD OP VALUE for every numeric
- *                     field of field.h with units (bytes > 1M, duration >= 1.5s); OP is = == != < <= > >=
+ *                     (a prefix of the flow id); community-id ID; state S0[,REJ...]; unanswered, refused, external;
+ *                     FIELD OP VALUE for every numeric field of field.h with units (bytes > 1M, duration >= 1.5s); OP is
+ *                     = == != < <= > >=; for those with names (rcode != NOERROR) and texts (sni = *.x.org, with * and ?,
+ *                     upper and lower case alike) = and !=; FIELD VALUE is FIELD = VALUE
  *   packet words      everything else of pcap-filter (tcp[13] & 2 != 0, less 100, ether host, broadcast, llc ...), by
  *                     libpcap's own compiler and interpreter; mpls, outer ( expr )
  *
@@ -32,6 +34,7 @@
  * Meaning for a flow: true if it holds for one of the classes of packets that the row counted: (direction, later
  * fragment or not); the whole expression is judged per class, then ORed, so `not` is never applied to a primitive of
  * the flow as a whole. Missing values compare false. Flows of several rows are judged on their sum.
+ * Meaning for an exchange (a row whose `exchange` is set): the same on its flow, fields that exchanges have on itself.
  *
  * So for filters without packet words a flow is selected if and only if one of its packets matches.
  */
@@ -92,6 +95,11 @@ bool filter_is_empty(const struct filter *f);
 bool filter_has_packet_words(const struct filter *f, const char **what);
 bool filter_has_connection_words(const struct filter *f, const char **what);
 bool filter_has_measures(const struct filter *f, const char **what);
+
+/* Whether it has words that only an exchange knows (method, rcode), measures and states that no exchange has (bytes, state,
+ * refused): a row without one, a row with one says nothing of them. */
+bool filter_has_exchange_words(const struct filter *f, const char **what);
+bool filter_has_flow_measures(const struct filter *f, const char **what);
 
 /* Whether it asks for agent or capture, which a packet alone does not tell. */
 bool filter_has_places(const struct filter *f);

@@ -46,6 +46,7 @@ enum token_kind {
     TOKEN_ROLE,   /* value: enum direction */
     TOKEN_PLACE,  /* value: enum subject; a pattern follows */
     TOKEN_KEY,    /* value: enum subject; a text follows */
+    TOKEN_FACT,   /* value: enum fact; stands alone */
     TOKEN_OUTER,
     TOKEN_GATEWAY,
     TOKEN_COMPARED, /* less N */

@@ -46,8 +46,9 @@ void *complain_expected(struct parser *p, const char *what);
 
 /* parser.c */
 void parser_next(struct parser *p);
-bool parser_take(struct parser *p, int kind);     /* goes past the next token if it is of that kind */
-struct token parser_peek(const struct parser *p); /* the token after the next */
+bool parser_take(struct parser *p, int kind);       /* goes past the next token if it is of that kind */
+struct token parser_peek(const struct parser *p);   /* the token after the next */
+bool parser_at_field_value(const struct parser *p); /* at a field's name with a value behind it, without a sign */
 bool parser_enter(struct parser *p); /* one level deeper; complains and returns false past FILTER_DEPTH_MAX */
 void parser_leave(struct parser *p);
 struct node *parser_node(struct parser *p, enum node_kind kind); /* complains if there are too many */

@@ -25,6 +25,19 @@ struct token parser_peek(const struct parser *p)
     return lex(p->text, p->len, p->token.end);
 }
 
+static bool begins_what_follows(int kind)
+{
+    return kind == TOKEN_END || kind == TOKEN_AND || kind == TOKEN_OR || kind == ')' || kind == '(' || kind == '!' ||
+           kind == ',';
+}
+
+bool parser_at_field_value(const struct parser *p)
+{
+    struct token after = parser_peek(p);
+    return p->token.kind == TOKEN_NAME && p->text[p->token.at] != '\\' && !begins_what_follows(after.kind) &&
+           !token_compares(&after) && field_named(p->text + p->token.at, p->token.end - p->token.at);
+}
+
 bool parser_enter(struct parser *p)
 {
     if (p->depth++ < FILTER_DEPTH_MAX)
@@ -136,6 +149,9 @@ static struct node *bare_value(struct parser *p, struct qualifiers *q)
                         "a number needs a word before it that says what it is, such as port");
     if (kind == TOKEN_MAC)
         return complain(p, p->token.at, ERROR_USAGE, "a link address is written 'ether host MAC'");
+    if (kind == TOKEN_NAME && !p->for_libpcap && field_named(p->text + p->token.at, p->token.end - p->token.at))
+        return complain(p, p->token.end, ERROR_USAGE, "'%.*s' is compared with a value, which is missing here",
+                        (int)(p->token.end - p->token.at), p->text + p->token.at);
     if (kind != TOKEN_DOTTED && kind != TOKEN_IP6 && kind != TOKEN_AT)
         return complain_expected(p, "a word such as host, net, port, tcp or from, or an address");
     if (p->for_libpcap)
@@ -166,7 +182,7 @@ static struct node *parse_term(struct parser *p, struct qualifiers *q)
     if (kind == '(')
         return parenthesis(p, q);
     struct token after = parser_peek(p);
-    bool compares = kind == TOKEN_NAME && token_compares(&after);
+    bool compares = (kind == TOKEN_NAME && token_compares(&after)) || parser_at_field_value(p);
     uint32_t at = p->token.at;
     struct node *newest = p->f->nodes;
     n = begins_value(kind) && !compares ? bare_value(p, q) : parse_primitive(p, q);

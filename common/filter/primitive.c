@@ -1,4 +1,5 @@
 /* primitive: what begins with a word. */
+#include "common/base/suggest.h"
 #include "common/filter/parse.h"
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,16 @@ static struct node *mpls(struct parser *p)
         return parser_node(p, NODE_MPLS);
     char *text = parser_copy(p, at, p->last.end);
     return text ? packet_word_node(p, text, REACH_WHOLE, at) : NULL;
+}
+
+/* unanswered, refused, external */
+static struct node *fact(struct parser *p)
+{
+    struct node *n = parser_node(p, NODE_FACT);
+    if (n)
+        n->fact = (enum fact)p->token.value;
+    parser_next(p);
+    return n;
 }
 
 static struct node *outer(struct parser *p)
@@ -211,18 +222,46 @@ static enum comparison comparison_of(int kind)
     }
 }
 
-/* By the name of the value (state = S0), or as a number in the field's unit. */
+/* The column whose numbers have names, or NULL. */
+static const struct column *named_numbers(const struct field *f)
+{
+    const struct column *c = f->exchange ? f->exchange : f->column[0];
+    return c && c->type == COLUMN_UINT && c->value_name ? c : NULL;
+}
+
+/* By the name of the value (rcode = NXDOMAIN), or as a number in the field's unit. */
 static int field_value(const struct field *f, const char *text, uint64_t *value, struct error *e)
 {
-    const struct column *c = f->column[0];
-    for (uint64_t v = 0; c && c->value_name && v <= UINT8_MAX; v++) {
+    const struct column *c = named_numbers(f);
+    struct suggest meant;
+    suggest_begin(&meant, text, strlen(text));
+    for (uint64_t v = 0; c && v <= column_most(c); v++) {
         const char *name = c->value_name(v);
         if (name && strcasecmp(name, text) == 0) {
             *value = v;
             return 0;
         }
+        if (name)
+            suggest_consider(&meant, name);
     }
-    return units_parse(f->unit, text, value, e);
+    if (!c || (text[0] && strspn(text, "0123456789") == strlen(text)))
+        return units_parse(f->unit, text, value, e);
+    return error_set(e, ERROR_USAGE, "'%.40s' is no value of %s%s%s%s", text, f->name,
+                     meant.word ? ": did you mean '" : ", and no number", meant.word ? meant.word : "",
+                     meant.word ? "'?" : "");
+}
+
+/* The value behind a sign, or behind the field if there is none. */
+static bool take_value(struct parser *p)
+{
+    uint32_t at = token_compares(&p->token) ? p->token.end : p->token.at;
+    if (token_compares(&p->token))
+        p->last = p->token;
+    p->token = lex_raw(p->text, p->len, at);
+    if (p->token.kind == TOKEN_NAME || p->token.kind == TOKEN_STRING)
+        return true;
+    complain_expected(p, "a value to compare with");
+    return false;
 }
 
 static struct node *field_compared(struct parser *p, const struct field *f)
@@ -233,11 +272,9 @@ static struct node *field_compared(struct parser *p, const struct field *f)
     if (!n)
         return NULL;
     n->field.field = f;
-    n->field.comparison = comparison_of(p->token.kind);
-    p->last = p->token;
-    p->token = lex_raw(p->text, p->len, p->token.end);
-    if (p->token.kind != TOKEN_NAME && p->token.kind != TOKEN_STRING)
-        return complain_expected(p, "a value to compare with");
+    n->field.comparison = token_compares(&p->token) ? comparison_of(p->token.kind) : COMPARE_EQ;
+    if (!take_value(p))
+        return NULL;
     char *text = parser_text(p, &p->token);
     int code = text ? field_value(f, text, &n->field.value, &wrong) : 0;
     free(text);
@@ -247,7 +284,27 @@ static struct node *field_compared(struct parser *p, const struct field *f)
     return text ? n : NULL;
 }
 
-/* The next token is a name, and a comparison follows. */
+static struct node *text_compared(struct parser *p, const struct field *f)
+{
+    struct node *n = parser_node(p, NODE_TEXT);
+    parser_next(p);
+    if (!n)
+        return NULL;
+    n->match.field = f;
+    n->match.other = p->token.kind == TOKEN_NEQ;
+    if (!take_value(p) || !(n->match.pattern = parser_text(p, &p->token)))
+        return NULL;
+    parser_next(p);
+    return n;
+}
+
+/* By = and != alone. */
+static bool is_order(int kind)
+{
+    return kind == '<' || kind == '>' || kind == TOKEN_LEQ || kind == TOKEN_GEQ;
+}
+
+/* The next token is a name, and a comparison or a value follows. */
 static struct node *compared(struct parser *p)
 {
     struct token t = p->token;
@@ -259,11 +316,14 @@ static struct node *compared(struct parser *p)
                         (int)len, name);
     if (f && f->kind == FIELD_NUMBER)
         return field_compared(p, f);
+    if (f && !token_is_word(&t) && !is_order(parser_peek(p).kind))
+        return (named_numbers(f) ? field_compared : text_compared)(p, f);
     if (f && token_is_word(&t))
         return complain(p, t.at, ERROR_USAGE, "'%.*s' is text, not a number: write '%.*s VALUE' without a sign",
                         (int)len, name, (int)len, name);
     if (f)
-        return complain(p, t.at, ERROR_USAGE, "'%.*s' is text: only numbers are compared", (int)len, name);
+        return complain(p, t.at, ERROR_USAGE, "'%.*s' is text: it is compared by = and !=, with * and ? in the value",
+                        (int)len, name);
     const char *instead = word_meant(name, len, true);
     return complain(p, t.at, ERROR_USAGE, "no field is called '%.*s'%s%s%s", (int)len, name,
                     instead ? ": did you mean '" : "", instead ? instead : "", instead ? "'?" : "");
@@ -306,7 +366,7 @@ static struct node *protocol(struct parser *p, struct qualifiers *q)
 
 static bool only_of_flows(int kind)
 {
-    return kind == TOKEN_ROLE || kind == TOKEN_PLACE || kind == TOKEN_KEY || kind == TOKEN_OUTER;
+    return kind == TOKEN_ROLE || kind == TOKEN_PLACE || kind == TOKEN_KEY || kind == TOKEN_OUTER || kind == TOKEN_FACT;
 }
 
 static struct node *by_kind(struct parser *p, struct qualifiers *q)
@@ -323,6 +383,8 @@ static struct node *by_kind(struct parser *p, struct qualifiers *q)
     case TOKEN_PLACE:
     case TOKEN_KEY:
         return keyed(p, q);
+    case TOKEN_FACT:
+        return fact(p);
     case TOKEN_CAST:
         return cast(p, PROTOCOL_NONE);
     case TOKEN_VLAN:
@@ -349,6 +411,8 @@ struct node *parse_primitive(struct parser *p, struct qualifiers *q)
 {
     struct token t = p->token, after = parser_peek(p);
     q->set = false;
+    if (parser_at_field_value(p))
+        return compared(p);
     bool may_be_field = t.kind == TOKEN_NAME || (token_is_word(&t) && t.kind != TOKEN_LENGTH && t.kind != TOKEN_LISTED);
     if (may_be_field && token_compares(&after) && p->text[t.at] != '\\' &&
         (t.kind == TOKEN_NAME || field_named(p->text + t.at, t.end - t.at)))
@@ -361,7 +425,8 @@ struct node *parse_primitive(struct parser *p, struct qualifiers *q)
 
 static bool wants_text(const struct node *n)
 {
-    return node_is_packet_word(n) || node_is_connection_word(n) || n->kind == NODE_AGENT || n->kind == NODE_CAPTURE;
+    return node_is_packet_word(n) || node_is_connection_word(n) || n->kind == NODE_FACT || n->kind == NODE_AGENT ||
+           n->kind == NODE_CAPTURE;
 }
 
 bool parser_label(struct parser *p, struct node *newest, uint32_t at)

@@ -23,6 +23,8 @@ static void node_free(struct node *n)
         free(n->name.items);
     else if (n->kind == NODE_AGENT || n->kind == NODE_CAPTURE)
         free(n->pattern);
+    else if (n->kind == NODE_TEXT)
+        free(n->match.pattern);
     free(n->text);
     free(n);
 }
@@ -51,12 +53,32 @@ static bool is_of_connection(const struct node *n)
 bool node_is_connection_word(const struct node *n)
 {
     return is_of_connection(n) || n->kind == NODE_ID || n->kind == NODE_COMMUNITY_ID || n->kind == NODE_STATE ||
-           n->kind == NODE_FIELD;
+           n->kind == NODE_FIELD || n->kind == NODE_TEXT || (n->kind == NODE_FACT && n->fact != FACT_EXTERNAL);
+}
+
+/* The field that it compares; NULL: none. */
+static const struct field *field_of(const struct node *n)
+{
+    return n->kind == NODE_FIELD ? n->field.field : n->kind == NODE_TEXT ? n->match.field : NULL;
 }
 
 bool node_is_measure(const struct node *n)
 {
-    return n->kind == NODE_STATE || (n->kind == NODE_FIELD && n->field.field->is_measure);
+    const struct field *f = field_of(n);
+    return n->kind == NODE_STATE || (n->kind == NODE_FACT && n->fact != FACT_EXTERNAL) || (f && f->is_measure);
+}
+
+static bool node_is_of_exchanges(const struct node *n)
+{
+    const struct field *f = field_of(n);
+    return f && !field_is_of_flows(f);
+}
+
+static bool node_is_measure_of_flows(const struct node *n)
+{
+    const struct field *f = field_of(n);
+    bool of_both = (n->kind == NODE_FACT && n->fact == FACT_UNANSWERED) || (f && f->exchange);
+    return node_is_measure(n) && !of_both;
 }
 
 /* The oldest node is the first in the text. */
@@ -89,6 +111,16 @@ bool filter_has_connection_words(const struct filter *f, const char **what)
 bool filter_has_measures(const struct filter *f, const char **what)
 {
     return has(f, node_is_measure, what);
+}
+
+bool filter_has_exchange_words(const struct filter *f, const char **what)
+{
+    return has(f, node_is_of_exchanges, what);
+}
+
+bool filter_has_flow_measures(const struct filter *f, const char **what)
+{
+    return has(f, node_is_measure_of_flows, what);
 }
 
 static bool node_is_place(const struct node *n)

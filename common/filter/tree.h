@@ -41,6 +41,9 @@ enum subject {
     SUBJECT_STATE,
 };
 
+/* What is so or not, of a connection or an exchange. */
+enum fact { FACT_UNANSWERED, FACT_REFUSED, FACT_EXTERNAL };
+
 enum node_kind {
     NODE_CHAIN, /* children; without any: always true */
     NODE_NOT,   /* one child */
@@ -58,7 +61,9 @@ enum node_kind {
     NODE_ID,
     NODE_COMMUNITY_ID,
     NODE_STATE,
-    NODE_FIELD,
+    NODE_FIELD, /* a number, or the name of one */
+    NODE_TEXT,  /* a field's text */
+    NODE_FACT,
     NODE_MPLS,
     NODE_PCAP,
 };
@@ -123,6 +128,12 @@ struct node {
             enum comparison comparison;
             uint64_t value;
         } field;
+        struct {
+            const struct field *field;
+            char *pattern; /* owned */
+            bool other;    /* must not match it */
+        } match;
+        enum fact fact;
         struct {
             enum reach reach;
             struct pcap_word *compiled;

@@ -110,7 +110,8 @@ enum query_kind {
     QUERY_PULL = 5,
     QUERY_CHUNKS = 6,
     QUERY_EXPORT = 7,
-    QUERY_ORDERS = 8 /* captures as ordered, with the state of each agent; the newest first */
+    QUERY_ORDERS = 8, /* captures as ordered, with the state of each agent; the newest first */
+    QUERY_EXCHANGES = 9
 };
 /* Which vantage of a connection that several saw: see DESIGN "pull". */
 enum query_vantage { VANTAGE_AUTO = 0, VANTAGE_ALL = 1 };
@@ -215,12 +216,15 @@ struct message_query {
     uint8_t epoch[EPOCH_SIZE]; /* EXPORT: which chunk */
     uint64_t seq;
     uint64_t deadline_ms; /* 0: the collector's limit */
-    uint64_t fresh_ms; /* FLOWS, PULL: how long to wait for agents to hand over what they captured until now; 0: not */
+    uint64_t
+        fresh_ms; /* FLOWS, EXCHANGES, PULL: how long to wait for agents to hand over what they captured until now; 0: not */
     char *
         after; /* PULL: "" for all; else only what came since an earlier answer: its manifest's "next", or "0" to begin */
+    char *app; /* EXCHANGES: of this application (http, dns, tls), "" for any */
 };
 
-/* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; PULL, EXPORT: bytes of the file; AGENTS,
+/* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; EXCHANGES: the same in pairs, a block of flow
+ * rows and one of exchange rows, row by row one line of the answer; PULL, EXPORT: bytes of the file; AGENTS,
  * CAPTURES, STATUS, CHUNKS: a JSON document. */
 struct message_result {
     const uint8_t *data;

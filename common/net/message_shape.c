@@ -208,7 +208,7 @@ static const struct message_field status_fields[] = {
 };
 
 static const struct message_field query_fields[] = {
-    FIELD(message_query, Query, FIELD_U8, kind, QUERY_AGENTS, QUERY_ORDERS),
+    FIELD(message_query, Query, FIELD_U8, kind, QUERY_AGENTS, QUERY_EXCHANGES),
     FIELD(message_query, Query, FIELD_LINES, filter, 0, HEAD_FILTER_MAX),
     MANY(message_query, Query, FIELD_LIST, names, name_count, NET_STRINGS_MAX, &name_shape),
     FIELD(message_query, Query, FIELD_U64, since_ns, 0, 0),
@@ -226,6 +226,7 @@ static const struct message_field query_fields[] = {
     FIELD(message_query, Query, FIELD_U64, deadline_ms, 0, 0),
     FIELD(message_query, Query, FIELD_U64, fresh_ms, 0, 0),
     FIELD(message_query, Query, FIELD_NAME, after, 0, NET_AFTER_MAX),
+    FIELD(message_query, Query, FIELD_NAME, app, 0, MESSAGE_NAME_MAX),
     END,
 };
 

@@ -1,5 +1,6 @@
 /*
- * The columns of the table exchange: one row per request and its reply. Nothing of it is ever summed.
+ * The columns of the table exchange: one row per request and its reply. A row stands in one chunk alone: merge rules are those
+ * of groups in answers.
  */
 #include "common/rows/column_names.h"
 #include "common/rows/flow_row.h"
@@ -25,9 +26,9 @@ static const struct column columns[] = {
      .help = "from the request's last byte to the reply's first"},
     {EXCHANGE_DURATION, "duration", COLUMN_UINT, AT(duration_ns), UNIT_NS, MERGE_NONE, CODEC_AUTO,
      .help = "from the request's first byte to the reply's last"},
-    {EXCHANGE_REQUEST_BYTES, "request_bytes", COLUMN_UINT, AT(request_bytes), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
+    {EXCHANGE_REQUEST_BYTES, "request_bytes", COLUMN_UINT, AT(request_bytes), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
      .help = "payload of the request, with its head"},
-    {EXCHANGE_REPLY_BYTES, "reply_bytes", COLUMN_UINT, AT(reply_bytes), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
+    {EXCHANGE_REPLY_BYTES, "reply_bytes", COLUMN_UINT, AT(reply_bytes), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
      .help = "payload of the reply, with its head"},
     {EXCHANGE_METHOD, "method", COLUMN_TEXT, AT(method), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "HTTP method"},
@@ -53,9 +54,9 @@ static const struct column columns[] = {
      .help = "number of the exchange in its flow, from 1"},
     {EXCHANGE_SEND, "send", COLUMN_UINT, AT(send_ns), UNIT_NS, MERGE_NONE, CODEC_AUTO,
      .help = "from the request's first byte to its last"},
-    {EXCHANGE_REQUEST_BODY, "request_body", COLUMN_UINT, AT(request_body), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
+    {EXCHANGE_REQUEST_BODY, "request_body", COLUMN_UINT, AT(request_body), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
      .help = "body of the HTTP request as sent, without chunk sizes"},
-    {EXCHANGE_REPLY_BODY, "reply_body", COLUMN_UINT, AT(reply_body), UNIT_BYTES, MERGE_NONE, CODEC_AUTO,
+    {EXCHANGE_REPLY_BODY, "reply_body", COLUMN_UINT, AT(reply_body), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
      .help = "body of the HTTP reply as sent, without chunk sizes"},
     {EXCHANGE_OUTCOME, "outcome", COLUMN_UINT, AT(outcome), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .value_name = exchange_outcome_name, .help = "how it ended: complete, unanswered, cut, unseen, open"},
@@ -71,6 +72,19 @@ static const struct column columns[] = {
      .value_name = tls_cipher_name, .help = "TLS cipher suite that the server chose"},
     {EXCHANGE_TLS_ALERT, "tls_alert", COLUMN_UINT, AT(tls_alert), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .value_name = tls_alert_name, .help = "TLS alert that ended or followed the handshake"},
+
+    /* Only in answers, never in a chunk */
+    {EXCHANGE_EXCHANGES, "exchanges", COLUMN_UINT, AT(exchanges), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "of groups: how many exchanges"},
+    {EXCHANGE_ERRORS, "errors", COLUMN_UINT, AT(errors), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help =
+         "of groups: HTTP statuses from 400 on, DNS response codes but NOERROR, TLS handshakes that an alert ended"},
+    {EXCHANGE_NO_REPLY, "unanswered", COLUMN_UINT, AT(unanswered), UNIT_COUNT, MERGE_SUM, CODEC_AUTO,
+     .help = "of groups: exchanges that got no reply"},
+    {EXCHANGE_WAIT_MAX, "wait_max", COLUMN_UINT, AT(wait_max), UNIT_NS, MERGE_MAX, CODEC_AUTO,
+     .help = "of groups: longest wait from a request's last byte to its reply's first"},
+    {EXCHANGE_WAIT_P95, "wait_p95", COLUMN_UINT, AT(wait_p95), UNIT_NS, MERGE_NONE, CODEC_AUTO,
+     .help = "of groups: the shortest wait that 95% of those with a reply do not pass"},
 };
 
 const struct table table_exchange = {

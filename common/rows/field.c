@@ -44,6 +44,12 @@ static const char *const first_names[] = {
     "loss",         "end_reason",   "originator_by", "community_id", "flows",
 };
 
+/* Short names of fields, beside their own. */
+static const struct {
+    const char *name;
+    const char *field;
+} short_names[] = {{"rcode", "dns_rcode"}, {"qtype", "dns_type"}, {"name", "dns_name"}};
+
 /* --- Making the table -------------------------------------------------------------------------------------------- */
 
 /* The next free field, with its name copied. */
@@ -149,6 +155,36 @@ static void add_column_fields(void)
     }
 }
 
+static struct field *made_field(const char *name)
+{
+    for (size_t i = 0; i < field_count; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return &fields[i];
+    return NULL;
+}
+
+/* A field of a column of exchanges, which a field of flows may be already. */
+static void add_exchange_field(const struct column *c)
+{
+    struct field *f = made_field(c->name);
+    if (!f) {
+        f = add_field("", c->name, strlen(c->name));
+        f->kind = c->type == COLUMN_UINT && !c->value_name ? FIELD_NUMBER : FIELD_TEXT;
+        f->unit = c->unit;
+        f->help = c->help;
+        f->is_measure = true;
+        finish_field(f);
+    }
+    f->exchange = c;
+}
+
+static void add_exchange_fields(void)
+{
+    for (const struct column *c = table_exchange.columns; c < table_exchange.columns + table_exchange.count; c++)
+        if (c->id != EXCHANGE_FLOW_ID) /* people know it as id */
+            add_exchange_field(c);
+}
+
 /* Moves the field to a place, those between one further; their strings stay where they are. */
 static void move_field(size_t from, size_t to)
 {
@@ -162,6 +198,7 @@ static void make_table(void)
     for (size_t i = 0; i < field_derived_count; i++)
         add_derived_field(&field_derived[i]);
     add_column_fields();
+    add_exchange_fields();
     size_t place = 0;
     for (size_t i = 0; i < sizeof(first_names) / sizeof(*first_names); i++)
         for (size_t k = place; k < field_count; k++)
@@ -178,14 +215,44 @@ const struct field *field_table(size_t *count)
     return fields;
 }
 
+static bool is_named(const char *known, const char *name, size_t len)
+{
+    size_t i = 0;
+    while (i < len && known[i] && (known[i] == name[i] || (known[i] == '_' && name[i] == '-')))
+        i++;
+    return i == len && !known[i];
+}
+
 const struct field *field_named(const char *name, size_t len)
 {
     size_t count;
     const struct field *table = field_table(&count);
     for (size_t i = 0; i < count; i++)
-        if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0)
+        if (is_named(table[i].name, name, len))
             return &table[i];
+    for (size_t i = 0; i < sizeof(short_names) / sizeof(*short_names); i++)
+        if (is_named(short_names[i].name, name, len))
+            return field_named(short_names[i].field, strlen(short_names[i].field));
     return NULL;
+}
+
+/* --- Where values are --------------------------------------------------------------------------------------------- */
+
+static bool is_of_exchange(const struct field *f, const struct flow_row *row)
+{
+    return row->exchange && f->exchange;
+}
+
+/* The column whose value the field shows, and the struct that it is in; NULL of what only flows' functions know. Of a
+ * pair it is the asked end's, or the first. */
+static const struct column *column_of(const struct field *f, const struct flow_row *row, const void **values)
+{
+    *values = row;
+    if (is_of_exchange(f, row)) {
+        *values = row->exchange;
+        return f->exchange;
+    }
+    return f->column[f->column[1] && f->side != FIELD_BOTH ? field_endpoint(row, f->side) : 0];
 }
 
 /* --- Values ------------------------------------------------------------------------------------------------------ */
@@ -217,6 +284,8 @@ static bool both_numbers(const struct field *f, const struct flow_row *row, uint
 
 bool field_number(const struct field *f, const struct flow_row *row, uint64_t *value)
 {
+    if (is_of_exchange(f, row))
+        return column_uint(f->exchange, row->exchange, value);
     if (f->number)
         return f->number(row, value);
     if (!f->column[0])
@@ -249,15 +318,16 @@ static size_t copy_text(const struct text *t, char *buf, size_t len)
 
 static const struct text *text_value(const struct field *f, const struct flow_row *row)
 {
-    const struct column *c = f->column[f->column[1] && f->side != FIELD_BOTH ? field_endpoint(row, f->side) : 0];
-    if (!c || c->type != COLUMN_TEXT || !column_has(&row->has, c->id))
+    const void *values;
+    const struct column *c = column_of(f, row, &values);
+    if (!c || c->type != COLUMN_TEXT || !column_has(values, c->id))
         return NULL;
-    return (const struct text *)(const void *)((const uint8_t *)row + c->offset);
+    return (const struct text *)(const void *)((const uint8_t *)values + c->offset);
 }
 
-static size_t number_text(const struct field *f, uint64_t value, bool exact, char *buf, size_t len)
+static size_t number_text(const struct field *f, const struct column *c, uint64_t value, bool exact, char *buf,
+                          size_t len)
 {
-    const struct column *c = f->column[0];
     const char *name = c && c->value_name ? c->value_name(value) : NULL;
     char text[64];
     if (!name && f->unit == UNIT_TIME_NS && exact)
@@ -273,16 +343,17 @@ size_t field_text(const struct field *f, const struct flow_row *row, bool exact,
 {
     uint64_t value;
     size_t n = 0;
+    const void *values;
     if (len == 0)
         return 0;
     buf[0] = 0;
     const struct text *text = text_value(f, row);
-    if (f->text)
+    if (f->text && !is_of_exchange(f, row))
         n = f->text(row, buf, len);
     else if (text)
         n = copy_text(text, buf, len);
     else if (field_number(f, row, &value))
-        n = number_text(f, value, exact, buf, len);
+        n = number_text(f, column_of(f, row, &values), value, exact, buf, len);
     return n < len ? n : len - 1;
 }
 
@@ -330,12 +401,14 @@ int field_compare(const struct field *f, const struct flow_row *a, const struct 
 {
     if (f->text && column_has(&f->needs, FLOW_ADDR_0) && f->side != FIELD_BOTH)
         return compare_addresses(f, a, b);
-    if (f->column[0] && f->column[0]->type == COLUMN_TEXT) {
+    const void *values;
+    const struct column *c = column_of(f, a, &values);
+    if (c && c->type == COLUMN_TEXT) {
         const struct text *x = text_value(f, a);
         const struct text *y = text_value(f, b);
         return x && y ? compare_bytes(x->data, x->len, y->data, y->len) : (x != NULL) - (y != NULL);
     }
-    if (f->text && !f->number && !f->column[0]) /* no number stands for it */
+    if (f->text && !f->number && !c) /* no number stands for it */
         return compare_texts(f, a, b);
     uint64_t x = 0;
     uint64_t y = 0;

@@ -1,9 +1,10 @@
 /*
- * field: what people see of a flow: the names used in filters (`bytes > 1M`), output columns, --sort, --by and JSON.
+ * field: what people see of a flow, or of one of its exchanges: the names used in filters (`bytes > 1M`), output columns, --sort, --by and JSON.
  *
  * Made from the column table: a pair of columns X.0, X.1 gives the fields X (both; of numbers only), orig_X and resp_X (by originator);
  * every other column gives one field of its name; some are derived (duration, orig_addr, resp_port, community_id, ...).
- * One table, field_table.
+ * The columns of exchanges are fields of their names too; of a name that both have (time, status, sni, ...) a row that is
+ * about an exchange (flow_row.exchange) has the exchange's value, another one the flow's. One table, field_table.
  */
 #ifndef FLEETDUMP_ROWS_FIELD_H
 #define FLEETDUMP_ROWS_FIELD_H
@@ -26,17 +27,30 @@ struct field {
     bool right;              /* align right in tables */
     struct column_set needs; /* columns that the value is made from: what must be read and merged to have it */
     /* implementation: how the value is found */
-    const struct column *column[2]; /* one, or the pair; NULL for derived fields */
+    const struct column *column[2]; /* one, or the pair; NULL for derived fields, and for what exchanges alone have */
+    const struct column *exchange;  /* of the table exchange; NULL: only flows have it */
     int side;                       /* FIELD_BOTH, FIELD_ORIG, FIELD_RESP */
     bool (*number)(const struct flow_row *row, uint64_t *value);
     size_t (*text)(const struct flow_row *row, char *buf, size_t len);
 };
 enum { FIELD_BOTH, FIELD_ORIG, FIELD_RESP };
 
+/* Whether flows have it, or exchanges alone do. */
+static inline bool field_is_of_flows(const struct field *f)
+{
+    return f->column[0] || f->number || f->text;
+}
+
+/* Whether exchanges have it: of flows what says the same of all their packets. */
+static inline bool field_is_of_exchanges(const struct field *f)
+{
+    return f->exchange || !f->is_measure;
+}
+
 /* All fields in the order for --help and wide output; *count is set. */
 const struct field *field_table(size_t *count);
 
-/* By exact name, or NULL. `len` bytes of name. */
+/* By exact name, or a short one (rcode for dns_rcode), '-' being as good as '_'; or NULL. `len` bytes of name. */
 const struct field *field_named(const char *name, size_t len);
 
 /* Numeric value, of enumerations their number; false if missing (compare false) or not numeric. */

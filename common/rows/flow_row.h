@@ -147,6 +147,10 @@ struct flow_row {
     struct text interface_name;
     struct text capture;
     uint64_t flows; /* in grouped answers: how many flows */
+
+    /* What the row is about instead of its flow, of which it then says the key and what is STICKY; NULL: nothing. No
+     * column: blocks do not have it, field.h and filters look at it. */
+    const struct exchange_row *exchange;
 };
 
 /* Column ids, on disk and on the wire: never renumber, never reuse. Pairs are n and n + 1 for endpoints 0 and 1. */
@@ -291,6 +295,13 @@ struct exchange_row {
     struct text sni, alpn, ja4; /* TLS */
     uint16_t tls_cipher;
     uint8_t tls_alert;
+
+    /* Only in grouped answers, never in a chunk; `wait` is the mean there */
+    uint64_t exchanges;
+    uint64_t errors;
+    uint64_t unanswered;
+    uint64_t wait_max;
+    uint64_t wait_p95;
 };
 
 /* Column ids of the table exchange: never renumber, never reuse. */
@@ -322,6 +333,12 @@ enum exchange_column {
     EXCHANGE_JA4 = 25,
     EXCHANGE_TLS_CIPHER = 26,
     EXCHANGE_TLS_ALERT = 27,
+    EXCHANGE_ANSWER = 120, /* columns from here on are only in answers, never in a chunk */
+    EXCHANGE_EXCHANGES = 120,
+    EXCHANGE_ERRORS = 121,
+    EXCHANGE_NO_REPLY = 122,
+    EXCHANGE_WAIT_MAX = 123,
+    EXCHANGE_WAIT_P95 = 124,
 };
 
 #endif

@@ -484,6 +484,21 @@ static void errors_show_the_place(void **state)
          "byts>5\n"
          "^",
          ERROR_USAGE},
+        {"tcp and sni",
+         "'sni' is compared with a value, which is missing here\n"
+         "tcp and sni\n"
+         "           ^",
+         ERROR_USAGE},
+        {"rcode != NXDOMIAN",
+         "'NXDOMIAN' is no value of dns_rcode: did you mean 'NXDOMAIN'?\n"
+         "rcode != NXDOMIAN\n"
+         "         ^",
+         ERROR_USAGE},
+        {"sni > x",
+         "'sni' is text: it is compared by = and !=, with * and ? in the value\n"
+         "sni > x\n"
+         "^",
+         ERROR_USAGE},
         {"state = SF",
          "'state' is text, not a number: write 'state VALUE' without a sign\n"
          "state = SF\n"
