@@ -9,6 +9,8 @@
 
 /* Flows: sorted, limited, grouped; row blocks. */
 MUST_CHECK int answer_flows(struct plan *p, struct error *e);
+/* Exchanges: likewise; pairs of blocks. */
+MUST_CHECK int answer_exchanges(struct plan *p, struct error *e);
 /* Packets: one merged pcapng file. */
 MUST_CHECK int answer_pull(struct plan *p, struct error *e);
 
@@ -19,5 +21,8 @@ MUST_CHECK int answer_status(struct plan *p, struct error *e);
 MUST_CHECK int answer_chunks(struct plan *p, struct error *e);
 /* The body of one chunk as it is stored. */
 MUST_CHECK int answer_export(struct plan *p, struct error *e);
+
+/* ERROR_USAGE, ERROR_REFUSED if the filter, or what the asker is bound to, is to be judged packet by packet: no rows can. */
+MUST_CHECK int answer_refuse_packet_words(struct plan *p, struct error *e);
 
 #endif

@@ -84,8 +84,7 @@ static size_t collect(struct plan *p, struct seen *all)
     return count;
 }
 
-/* Most questions are about places where one capture ran. */
-static bool may_overlap(const struct plan *p)
+bool covered_may(const struct plan *p)
 {
     for (uint32_t i = 0; i < p->places.vantage_count; i++)
         if (p->places.vantage[i].streams > 1 || vantage_is_any(&p->places.vantage[i]))
@@ -95,7 +94,7 @@ static bool may_overlap(const struct plan *p)
 
 int covered_unselect(struct plan *p, bool packets, struct error *e)
 {
-    if (!may_overlap(p))
+    if (!covered_may(p))
         return 0;
     struct seen *all = calloc(p->selected + 1, sizeof *all);
     if (!all)

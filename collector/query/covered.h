@@ -15,6 +15,9 @@
  * keeps no packets are unselected, and only for the sake of one that does; without, one of several is left. */
 MUST_CHECK int covered_unselect(struct plan *p, bool packets, struct error *e);
 
+/* Whether anything may have been seen by several captures: most questions are about places where one ran. */
+bool covered_may(const struct plan *p);
+
 /* Whether `by` has all the time of the flow that the question asks for. */
 bool covered_in_time(const struct plan *p, const struct flow_row *flow, const struct flow_row *by, uint64_t slack_ns);
 

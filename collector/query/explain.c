@@ -108,15 +108,30 @@ int explain_unknown(struct store_reader *r, const struct store_scan *scan, const
     return code;
 }
 
-void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, char text[ERROR_TEXT_MAX])
+/* "no flow in them matches", ... */
+static void say_none(const struct explain_what *w, const char *them, char *text, size_t size)
 {
+    const char *app = w->app ? w->app : "";
+    if (!w->exchanges)
+        snprintf(text, size, "no flow in %s matches", them);
+    else if (w->seen == 0)
+        snprintf(text, size, "no exchange%s%s was seen in %s", app[0] ? " of " : "", app, them);
+    else
+        snprintf(text, size, "none of the %llu exchanges%s%s in %s matches", (unsigned long long)w->seen,
+                 app[0] ? " of " : "", app, them);
+}
+
+void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, const struct explain_what *what,
+                   char text[ERROR_TEXT_MAX])
+{
+    char none[400];
     if (chunks == 0) {
         explain_nothing_captured(r, text);
         return;
     }
     buffer_u8(&x->captured, 0);
-    snprintf(text, ERROR_TEXT_MAX,
-             "nothing found: %llu chunk%s of that time, and no flow in %s matches. Captured was: %.600s",
-             (unsigned long long)chunks, units_plural(chunks), chunks == 1 ? "it" : "them",
+    say_none(what, chunks == 1 ? "it" : "them", none, sizeof none);
+    snprintf(text, ERROR_TEXT_MAX, "nothing found: %llu chunk%s of that time, and %s. Captured was: %.600s",
+             (unsigned long long)chunks, units_plural(chunks), none,
              x->captured.failed ? "" : (const char *)x->captured.data);
 }

@@ -20,7 +20,15 @@ void explain_note(struct explain *x, const struct chunk_head *h);
 MUST_CHECK int explain_unknown(struct store_reader *r, const struct store_scan *scan, const char *glob,
                                struct error *e);
 
+/* What was looked for. */
+struct explain_what {
+    bool exchanges;  /* else flows */
+    const char *app; /* exchanges of this one; NULL, "": of any */
+    uint64_t seen;   /* exchanges of it that were there */
+};
+
 /* The sentence about an empty answer, after `chunks` were looked at. */
-void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, char text[ERROR_TEXT_MAX]);
+void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, const struct explain_what *what,
+                   char text[ERROR_TEXT_MAX]);
 
 #endif

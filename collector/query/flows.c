@@ -1,13 +1,12 @@
 #include "collector/query/answers.h"
 #include "collector/query/covered.h"
-#include "common/base/hash.h"
+#include "collector/query/group.h"
 #include "common/rows/block.h"
 #include "common/rows/field.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define BLOCK_ROWS 32768u
-#define BY_MAX     8u
 
 struct order {
     const struct field *field;
@@ -16,10 +15,7 @@ struct order {
 
 struct groups {
     struct flow_row *rows;
-    char **keys;
     size_t count, cap;
-    uint32_t *slots;
-    size_t slot_count;
 };
 
 /* ------------------------------------------------------------------ order */
@@ -97,122 +93,55 @@ static void group_add(struct flow_row *into, const struct flow_row *from)
     column_add(&into->has, FLOW_FLOWS);
 }
 
-static int group_key(const struct field *const *by, uint32_t count, const struct flow_row *row, struct buffer *key)
+/* The group of this number, which is made from `row` if it is new; NULL without memory. */
+static struct flow_row *group_at(struct groups *g, size_t number, const struct flow_row *row)
 {
-    char text[FIELD_TEXT_MAX];
-    buffer_clear(key);
-    for (uint32_t i = 0; i < count; i++) {
-        size_t n = field_text(by[i], row, true, text, sizeof text);
-        buffer_append(key, text, n);
-        buffer_u8(key, 0);
-    }
-    buffer_u8(key, 0);
-    return key->failed ? ERROR_MEMORY : 0;
-}
-
-static bool groups_grow(struct groups *g)
-{
-    size_t cap = g->cap ? g->cap * 2 : 256;
-    struct flow_row *rows = realloc(g->rows, cap * sizeof *rows);
-    if (rows)
+    if (number < g->count)
+        return &g->rows[number];
+    if (g->count == g->cap) {
+        size_t cap = g->cap ? g->cap * 2 : 256;
+        struct flow_row *rows = realloc(g->rows, cap * sizeof *rows);
+        if (!rows)
+            return NULL;
         g->rows = rows;
-    char **keys = realloc(g->keys, cap * sizeof *keys);
-    if (keys)
-        g->keys = keys;
-    uint32_t *slots = calloc(cap * 4, sizeof *slots);
-    if (!rows || !keys || !slots) {
-        free(slots);
-        return false;
+        g->cap = cap;
     }
-    free(g->slots);
-    g->slots = slots;
-    g->slot_count = cap * 4;
-    g->cap = cap;
-    for (size_t i = 0; i < g->count; i++) {
-        size_t at = hash64(keys[i], strlen(keys[i])) & (g->slot_count - 1);
-        while (slots[at])
-            at = (at + 1) & (g->slot_count - 1);
-        slots[at] = (uint32_t)i + 1;
-    }
-    return true;
-}
-
-/* The group of this key (a text without 0 bytes inside), made from `row` if new; NULL without memory. */
-static struct flow_row *group_of(struct groups *g, const char *key, const struct flow_row *row)
-{
-    if (g->count == g->cap && !groups_grow(g))
-        return NULL;
-    size_t at = hash64(key, strlen(key)) & (g->slot_count - 1);
-    for (; g->slots[at]; at = (at + 1) & (g->slot_count - 1))
-        if (strcmp(g->keys[g->slots[at] - 1], key) == 0)
-            return &g->rows[g->slots[at] - 1];
-    g->keys[g->count] = strdup(key);
-    if (!g->keys[g->count])
-        return NULL;
     g->rows[g->count] = *row;
     g->rows[g->count].flows = 0;
-    g->slots[at] = (uint32_t)++g->count;
-    return &g->rows[g->count - 1];
+    return &g->rows[g->count++];
 }
 
-static void groups_free(struct groups *g)
+static int group_flow(struct groups *g, struct group_map *map, const struct flow_row *flow, struct error *e)
 {
-    for (size_t i = 0; i < g->count; i++)
-        free(g->keys[i]);
-    free(g->keys);
-    free(g->rows);
-    free(g->slots);
-}
-
-static int take_by(const struct message_query *q, const struct field **by, struct error *e)
-{
-    if (q->by_count > BY_MAX)
-        return error_set(e, ERROR_LIMIT, "--by takes at most %u fields", BY_MAX);
-    for (uint32_t i = 0; i < q->by_count; i++) {
-        by[i] = field_named(q->by[i], strlen(q->by[i]));
-        if (!by[i])
-            return error_set(e, ERROR_USAGE,
-                             "cannot group by '%.60s': no such field (fleetdump flows --help lists them)", q->by[i]);
-    }
+    struct flow_row row = *flow;
+    orient(&row);
+    int64_t number = group_map_of(map, &row, e);
+    if (number < 0)
+        return (int)number;
+    struct flow_row *group = group_at(g, (size_t)number, &row);
+    if (!group)
+        return error_set(e, ERROR_MEMORY, "no memory for more than %zu groups", g->count);
+    if (group->flows == 0) {
+        group->flows = 1;
+        column_add(&group->has, FLOW_FLOWS);
+    } else
+        group_add(group, &row);
     return 0;
-}
-
-/* Field separators of a key become a byte that no field's text holds. */
-static void join_key(struct buffer *key)
-{
-    for (size_t i = 0; i + 2 < key->len; i++)
-        if (key->data[i] == 0)
-            key->data[i] = 0x1f;
 }
 
 static int group_flows(struct plan *p, struct groups *g, struct error *e)
 {
-    const struct field *by[BY_MAX];
-    int r = take_by(p->q, by, e);
-    struct buffer key = {0};
+    struct group_by by;
+    int r = group_by_of(p->q, &by, e);
+    struct group_map *map = r ? NULL : group_map_new(&by);
+    if (r == 0 && !map)
+        r = error_set(e, ERROR_MEMORY, "no memory for groups");
     for (size_t i = 0; r == 0 && i < flow_set_count(p->flows); i++) {
-        struct flow_set_entry *f = flow_set_at(p->flows, i);
-        if (!f->selected)
-            continue;
-        struct flow_row row = f->sum;
-        orient(&row);
-        r = group_key(by, p->q->by_count, &row, &key);
-        struct flow_row *group = NULL;
-        if (r == 0) {
-            join_key(&key);
-            group = group_of(g, (const char *)key.data, &row);
-        }
-        if (!group) {
-            r = error_set(e, ERROR_MEMORY, "no memory for more than %zu groups", g->count);
-            break;
-        }
-        if (group->flows == 0) {
-            group->flows = 1;
-            column_add(&group->has, FLOW_FLOWS);
-        } else
-            group_add(group, &row);
+        const struct flow_set_entry *f = flow_set_at(p->flows, i);
+        if (f->selected)
+            r = group_flow(g, map, &f->sum, e);
     }
-    buffer_free(&key);
+    group_map_free(map);
     return r;
 }
 
@@ -255,7 +184,19 @@ static void account(struct plan *p, const struct flow_row *row)
     a->bytes += row->bytes[0] + row->bytes[1];
 }
 
-static int refuse_packet_words(struct plan *p, struct error *e)
+static int refuse_exchange_words(struct plan *p, struct error *e)
+{
+    const char *what = NULL;
+    if (!filter_has_exchange_words(p->asked, &what))
+        return 0;
+    return error_set(
+        e, ERROR_USAGE,
+        "'%.80s' is known of single exchanges, not of flows: use `fleetdump http`, `dns` or `tls` with this "
+        "filter",
+        what ? what : "a word of the filter");
+}
+
+int answer_refuse_packet_words(struct plan *p, struct error *e)
 {
     const char *what = NULL;
     if (p->forced && filter_has_packet_words(p->forced, &what))
@@ -324,7 +265,9 @@ int answer_flows(struct plan *p, struct error *e)
     const struct flow_row **rows = NULL;
     size_t count = 0;
     struct order order;
-    int r = refuse_packet_words(p, e);
+    int r = answer_refuse_packet_words(p, e);
+    if (r == 0)
+        r = refuse_exchange_words(p, e);
     if (r == 0)
         r = take_order(p->q, &order, e);
     if (r == 0)
@@ -343,6 +286,6 @@ int answer_flows(struct plan *p, struct error *e)
         r = write_rows(p, rows, (size_t)p->rows, e);
     }
     free(rows);
-    groups_free(&g);
+    free(g.rows);
     return r;
 }

@@ -252,6 +252,20 @@ static json_t *unless_hidden(const struct manifest *m, uint64_t v)
     return m->hides_numbers ? json_null() : number(v);
 }
 
+/* What is in the answer. */
+static void put_held(const struct manifest *m, json_t *o, uint64_t flows, uint64_t exchanges, uint64_t packets,
+                     uint64_t bytes)
+{
+    if (m->counts_exchanges) {
+        json_object_set_new(o, "exchanges", number(exchanges));
+        return;
+    }
+    if (!m->counts_packets)
+        json_object_set_new(o, "flows", number(flows));
+    json_object_set_new(o, "packets", number(packets));
+    json_object_set_new(o, "bytes", number(bytes));
+}
+
 static json_t *agent_json(const struct manifest *m, const struct manifest_agent *a)
 {
     json_t *o = json_object(), *counters = json_object(), *gaps = json_object(), *bodies = json_object();
@@ -267,10 +281,7 @@ static json_t *agent_json(const struct manifest *m, const struct manifest_agent 
             json_object_set_new(bodies, body_state_name(s), number(a->missing_bodies[s]));
     json_object_set_new(o, "agent", json_string(a->name));
     json_object_set_new(o, "complete", json_boolean(agent_complete(m, a)));
-    if (!m->counts_packets)
-        json_object_set_new(o, "flows", number(a->flows));
-    json_object_set_new(o, "packets", number(a->packets));
-    json_object_set_new(o, "bytes", number(a->bytes));
+    put_held(m, o, a->flows, a->exchanges, a->packets, a->bytes);
     json_object_set_new(o, "chunks", unless_hidden(m, a->chunks));
     json_object_set_new(o, "counters", counters);
     json_object_set_new(o, "gap_chunks", number(a->gaps));
@@ -293,21 +304,19 @@ static json_t *agent_json(const struct manifest *m, const struct manifest_agent 
 char *manifest_json(const struct manifest *m, const char *filter, uint64_t since_ns, uint64_t until_ns)
 {
     json_t *o = json_object(), *agents = json_array();
-    uint64_t packets = 0, bytes = 0, flows = 0;
+    uint64_t packets = 0, bytes = 0, flows = 0, exchanges = 0;
     for (size_t i = 0; i < m->count; i++) {
         json_array_append_new(agents, agent_json(m, &m->agents[i]));
         packets += m->agents[i].packets;
         bytes += m->agents[i].bytes;
         flows += m->agents[i].flows;
+        exchanges += m->agents[i].exchanges;
     }
     json_object_set_new(o, "filter", json_string(filter ? filter : ""));
     json_object_set_new(o, "since", time_or_null(since_ns, 0));
     json_object_set_new(o, "until", time_or_null(until_ns, UINT64_MAX));
     json_object_set_new(o, "complete", json_boolean(manifest_complete(m)));
-    if (!m->counts_packets)
-        json_object_set_new(o, "flows", number(flows));
-    json_object_set_new(o, "packets", number(packets));
-    json_object_set_new(o, "bytes", number(bytes));
+    put_held(m, o, flows, exchanges, packets, bytes);
     json_object_set_new(o, "agents", agents);
     char *text = json_dumps(o, JSON_COMPACT);
     json_decref(o);

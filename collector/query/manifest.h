@@ -13,6 +13,7 @@
 struct manifest_agent {
     char *name;
     uint64_t flows, packets, bytes; /* in the answer (flows: not where it is made of packets) */
+    uint64_t exchanges;             /* likewise, where it is made of them */
     uint64_t chunks;                /* looked at */
     struct counters counters;       /* of the chunks inside the question */
     uint64_t gaps, gap_packets;     /* items that are not to come */
@@ -36,7 +37,8 @@ struct manifest_agent {
 struct manifest {
     struct manifest_agent *agents;
     size_t count;
-    bool counts_packets; /* the answer is made of packets: bodies matter */
+    bool counts_packets;   /* the answer is made of packets: bodies matter */
+    bool counts_exchanges; /* it is made of exchanges */
     bool hides_numbers;
 };
 

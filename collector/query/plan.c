@@ -156,17 +156,27 @@ static void complete_row(struct flow_row *row, const struct chunk_head *h, const
     column_add(&row->has, FLOW_INTERFACE_NAME);
 }
 
+/* What applications said stands in packets behind the bytes that somebody bound to a snaplen sees. */
+static void forget_said(struct flow_row *row)
+{
+    for (unsigned id = FLOW_SNI; id <= FLOW_STATUS_5XX; id++)
+        if (id != FLOW_EXCHANGES)
+            column_remove(&row->has, id);
+}
+
 static int each_row(struct plan *p, const struct store_chunk *c, struct flow_row *rows, uint32_t count,
                     const uint32_t *places, plan_row_fn *each, void *context, struct error *e)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct flow_row *row = &rows[i];
-        if (row->last_ns < p->q->since_ns || row->first_ns > p->q->until_ns)
+        if (!p->any_time && (row->last_ns < p->q->since_ns || row->first_ns > p->q->until_ns))
             continue;
         if (row->key.interface >= c->head.interface_count)
             return error_set(e, ERROR_CORRUPT, "row %u names interface %u of %u", i, row->key.interface,
                              c->head.interface_count);
         complete_row(row, &c->head, &c->head.interfaces[row->key.interface], places[row->key.interface]);
+        if (p->bounds->snaplen)
+            forget_said(row);
         int r = each(context, c, row, e);
         if (r)
             return r;
@@ -256,10 +266,23 @@ static void count_vantages(struct plan *p, const struct chunk_head *h)
     }
 }
 
-static int sum_chunk(void *context, struct store_chunk *c, bool excluded, struct error *e)
+struct scanning {
+    struct plan *plan;
+    plan_chunk_fn *chunk;
+    void *context;
+};
+
+/* Chunks of later packets may hold exchanges of the question's time; what they lack is not inside it. */
+static bool is_inside(const struct plan *p, const struct chunk_head *h)
 {
-    struct plan *p = context;
-    bool wanted = true;
+    return h->first_ns > h->last_ns || (h->last_ns >= p->q->since_ns && h->first_ns <= p->q->until_ns);
+}
+
+static int scan_chunk(void *context, struct store_chunk *c, bool excluded, struct error *e)
+{
+    const struct scanning *s = context;
+    struct plan *p = s->plan;
+    bool wanted = true, inside = is_inside(p, &c->head);
     int r = plan_cancelled(p, e);
     if (r == 0 && p->after)
         r = after_wants(p->after, c, &wanted, e);
@@ -268,15 +291,18 @@ static int sum_chunk(void *context, struct store_chunk *c, bool excluded, struct
     struct manifest_agent *a = manifest_agent(&p->manifest, c->head.agent);
     if (!a)
         return error_set(e, ERROR_MEMORY, "no memory for the answer's account");
-    manifest_chunk(a, c);
+    if (inside)
+        manifest_chunk(a, c);
     if (c->head.kind != HEAD_CHUNK)
         return 0;
-    p->chunks_seen++;
-    explain_note(&p->explain, &c->head);
+    if (inside) {
+        p->chunks_seen++;
+        explain_note(&p->explain, &c->head);
+    }
     if (excluded)
         return 0;
     struct error why = ERROR_INIT;
-    r = plan_rows(p, c, NULL, sum_row, p, &why);
+    r = s->chunk(s->context, c, &why);
     if (r == 0)
         count_vantages(p, &c->head);
     else if (is_damage(r)) {
@@ -335,18 +361,30 @@ static int check_capture(struct plan *p, struct error *e)
     return explain_unknown(p->reader, &seen, p->scan.capture, e);
 }
 
-int plan_sum(struct plan *p, struct error *e)
+int plan_scan(struct plan *p, plan_chunk_fn *chunk, void *context, struct error *e)
 {
+    struct scanning s = {p, chunk, context};
     /* First: what comes while the scan runs is not in the answer, and must not count as being here. */
     int r = reach_account(p->reader, &p->scan, p->live, &p->manifest, e);
     if (r == 0)
-        r = store_scan_chunks(p->reader, &p->scan, sum_chunk, p, e);
+        r = store_scan_chunks(p->reader, &p->scan, scan_chunk, &s, e);
     if (r == 0)
         r = check_capture(p, e);
     if (r == 0)
         r = account_pauses(p, e);
     if (r == 0) /* last: what was dropped while the scan ran is known by now */
         r = store_each_dropped(p->reader, &p->scan, note_dropped, p, e);
+    return r;
+}
+
+static int sum_chunk(void *context, struct store_chunk *c, struct error *e)
+{
+    return plan_rows(context, c, NULL, sum_row, context, e);
+}
+
+int plan_sum(struct plan *p, struct error *e)
+{
+    int r = plan_scan(p, sum_chunk, p, e);
     if (r == 0)
         select_flows(p);
     return r;

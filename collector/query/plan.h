@@ -32,7 +32,9 @@ struct plan {
     struct manifest manifest;
     struct explain explain;
     uint64_t chunks_seen, rows_seen; /* inside the question's time, agents and captures */
-    uint64_t selected;               /* flows */
+    uint64_t exchanges_seen;         /* of the application that is asked for, in the question's time */
+    uint64_t selected;               /* flows, or exchanges */
+    bool any_time;                   /* plan_rows gives rows of any time */
     uint64_t packets, duplicates; /* of a pull: written; left out because another capture on the interface has them */
     uint64_t several_vantages;    /* of a pull: connections taken from one of several vantages */
     uint64_t flows_left_out, rows_left_out, packets_cut; /* for the bounds' sake */
@@ -44,6 +46,11 @@ MUST_CHECK int plan_open(struct plan *p, struct store *s, const struct message_q
                          const struct query_bounds *bounds, const struct query_live *live,
                          const struct query_sink *sink, const atomic_bool *cancel, struct error *e);
 void plan_close(struct plan *p);
+
+/* Looks at all chunks that may hold something for the question and calls `chunk` for each, which reads it (damage costs that
+ * chunk alone); fills places and the manifest's losses. */
+typedef int plan_chunk_fn(void *context, struct store_chunk *c, struct error *e);
+MUST_CHECK int plan_scan(struct plan *p, plan_chunk_fn *chunk, void *context, struct error *e);
 
 /* Sums all flows that may be selected, marks those that are, fills places and the manifest's losses. */
 MUST_CHECK int plan_sum(struct plan *p, struct error *e);

@@ -14,7 +14,7 @@ static const struct kind {
     [QUERY_AGENTS] = {answer_agents, false}, [QUERY_CAPTURES] = {answer_captures, false},
     [QUERY_STATUS] = {answer_status, false}, [QUERY_FLOWS] = {answer_flows, true},
     [QUERY_PULL] = {answer_pull, true},      [QUERY_CHUNKS] = {answer_chunks, false},
-    [QUERY_EXPORT] = {answer_export, false},
+    [QUERY_EXPORT] = {answer_export, false}, [QUERY_EXCHANGES] = {answer_exchanges, true},
 };
 
 static void say_incomplete(const struct plan *p, struct query_outcome *out)
@@ -97,7 +97,8 @@ static char *full_manifest(const struct plan *p)
     free(text);
     if (!o)
         return NULL;
-    json_object_set_new(o, "selected_flows", json_integer((json_int_t)p->selected));
+    json_object_set_new(o, p->manifest.counts_exchanges ? "selected_exchanges" : "selected_flows",
+                        json_integer((json_int_t)p->selected));
     json_object_set_new(o, "duplicates", json_integer((json_int_t)p->duplicates));
     json_object_set_new(o, "several_vantages", json_integer((json_int_t)p->several_vantages));
     put_mark(p, o);
@@ -121,7 +122,8 @@ static void conclude(struct plan *p, int r, const struct error *e, struct query_
     else if (p->selected == 0 && !p->after && (p->bounds->agents || p->bounds->filter || p->bounds->since_ns))
         snprintf(out->text, sizeof out->text, "nothing found among what you may see");
     else if (p->selected == 0 && !p->after)
-        explain_empty(&p->explain, p->reader, p->chunks_seen, out->text);
+        explain_empty(&p->explain, p->reader, p->chunks_seen,
+                      &(struct explain_what){p->manifest.counts_exchanges, p->q->app, p->exchanges_seen}, out->text);
     out->manifest = full_manifest(p);
 }
 

@@ -126,7 +126,8 @@ static bool repeats(struct session *s, const struct message_query *q, const stru
                     const struct query_outcome *o)
 {
     bool goes_on = q->kind == QUERY_PULL && q->after && q->after[0] && strcmp(q->after, "0") != 0;
-    bool is_list = q->kind != QUERY_FLOWS && q->kind != QUERY_PULL && q->kind != QUERY_EXPORT;
+    bool is_list =
+        q->kind != QUERY_FLOWS && q->kind != QUERY_EXCHANGES && q->kind != QUERY_PULL && q->kind != QUERY_EXPORT;
     uint64_t hash = hash64(what->data, what->len), before = s->asked;
     s->asked = is_list && !o->code ? hash : 0;
     return (goes_on && (!o->code || o->code == ERROR_INCOMPLETE) && o->packets == 0) ||
@@ -322,7 +323,7 @@ static void on_fresh(void *context)
 
 static bool wants_fresh(const struct message_query *q)
 {
-    return q->fresh_ms && (q->kind == QUERY_FLOWS || q->kind == QUERY_PULL);
+    return q->fresh_ms && (q->kind == QUERY_FLOWS || q->kind == QUERY_EXCHANGES || q->kind == QUERY_PULL);
 }
 
 /* The grant is the task's from then on. */

@@ -293,7 +293,7 @@ int fresh_live(struct fresh *f, const struct message_query *q, uint64_t asked_ns
 {
     struct living x = {.live = out, .q = q};
     *out = (struct query_live){.asked_ns = asked_ns, .ordered = orders_know(f->server->orders, q->capture)};
-    if (q->kind == QUERY_FLOWS || q->kind == QUERY_PULL)
+    if (q->kind == QUERY_FLOWS || q->kind == QUERY_EXCHANGES || q->kind == QUERY_PULL)
         orders_each_reach(f->server->orders, q, add_reach, &x);
     else if (q->kind == QUERY_AGENTS)
         x.failed = !add_agents(f->server, out);

@@ -12,7 +12,7 @@
 
 /* Everything that a client may ask for. What is not here is refused.
  *
- * flows, pull    each row and packet is judged
+ * flows, exchanges, pull    each row and packet is judged; what exchanges say stands behind the first bytes of packets
  * agents, captures, orders   agents are chosen; numbers that count more than may be seen are left out; so is what others
  *                asked for in orders that reach further
  * status         is about all that is stored
@@ -28,6 +28,7 @@ static const struct rights_rule rules[] = {
     {MESSAGE_QUERY, QUERY_CAPTURES, "list captures", RIGHTS_VIEWER, LABELS | FILTER | SNAPLEN | RANGE},
     {MESSAGE_QUERY, QUERY_STATUS, "status", RIGHTS_VIEWER, SNAPLEN | RANGE},
     {MESSAGE_QUERY, QUERY_FLOWS, "flows", RIGHTS_VIEWER, LABELS | FILTER | SNAPLEN | RANGE},
+    {MESSAGE_QUERY, QUERY_EXCHANGES, "exchanges", RIGHTS_VIEWER, LABELS | FILTER | RANGE},
     {MESSAGE_QUERY, QUERY_PULL, "pull", RIGHTS_ANALYST, LABELS | FILTER | SNAPLEN | RANGE},
     {MESSAGE_QUERY, QUERY_CHUNKS, "list chunks", RIGHTS_VIEWER, LABELS | SNAPLEN | RANGE},
     {MESSAGE_QUERY, QUERY_EXPORT, "export", RIGHTS_ANALYST, LABELS},

@@ -166,6 +166,8 @@ void trail_query_text(const struct message_query *q, struct buffer *out)
     const struct rights_rule *rule = rights_rule_of(&m);
     char time[64];
     buffer_printf(out, "%s", rule ? rule->name : "?");
+    if (q->kind == QUERY_EXCHANGES && q->app && q->app[0])
+        buffer_printf(out, " of %.255s", q->app);
     if (q->filter && q->filter[0])
         buffer_printf(out, " '%.2000s'", q->filter);
     if (q->capture && q->capture[0])

@@ -3,6 +3,8 @@
 #include "collector/store/schema.h"
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
+#include "common/rows/block.h"
+#include "common/rows/flow_row.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +212,27 @@ bool head_wants_body(const struct chunk_head *h)
     return h->kind == HEAD_CHUNK && h->body == BODY_ON_AGENT;
 }
 
+/* The first request of the exchanges that ended in the chunk. What cannot be read was refused before, or is found by a
+ * check. */
+static uint64_t first_request(const struct chunk_head *h)
+{
+    struct block *b = NULL;
+    uint64_t first_ns = UINT64_MAX;
+    if (!h->exchanges || block_open(&table_exchange, h->exchanges, h->exchanges_length, &b, NULL))
+        return first_ns;
+    uint32_t count = block_rows(b);
+    uint64_t *times = calloc(count + 1u, sizeof(*times));
+    uint8_t *present = calloc(count / 8 + 1u, 1);
+    if (times && present && block_read_numbers(b, EXCHANGE_TIME, times, present, NULL) == 0)
+        for (uint32_t i = 0; i < count; i++)
+            if (present[i / 8] >> i % 8 & 1)
+                least(&first_ns, times[i]);
+    free(present);
+    free(times);
+    block_close(b);
+    return first_ns;
+}
+
 void head_row_of(const struct chunk_head *h, const void *data, size_t len, uint64_t arrived_ns, struct head_row *row)
 {
     *row = (struct head_row){
@@ -232,7 +255,9 @@ void head_row_of(const struct chunk_head *h, const void *data, size_t len, uint6
         .body_length = h->body_length,
         .body_hash = h->body_hash,
         .totals = h->totals,
+        .request_ns = first_request(h),
     };
+    least(&row->since_ns, row->request_ns);
 }
 
 void head_row_widen(struct head_row *row, uint64_t first_ns, uint64_t last_ns)
@@ -245,6 +270,7 @@ void head_row_widen(struct head_row *row, uint64_t first_ns, uint64_t last_ns)
         least(&row->since_ns, first_ns);
         greatest(&row->until_ns, last_ns);
     }
+    least(&row->since_ns, row->request_ns);
 }
 
 void partition_sums_clear(struct partition_sums *s)

@@ -49,6 +49,7 @@ struct head_row {
     uint8_t kind, seal, gap, body;
     uint64_t arrived_ns, first_ns, last_ns, since_ns, until_ns, open_ns, seal_ns;
     uint64_t rows, length, hash, body_length, body_hash;
+    uint64_t request_ns; /* in memory only: the first of its exchanges; UINT64_MAX: none */
     struct counters totals;
     bool placed; /* pack and offset are known */
     uint64_t pack, offset;
@@ -60,7 +61,8 @@ void head_row_read(const struct sql *q, struct head_row *row);
 /* Binds the values of PARTITION_HEAD_PUT. */
 void head_row_bind(struct sql *q, const struct head_row *row, struct buffer *scratch);
 
-/* The row of an encoded head; the span is set to the packets', for the caller to widen if there are none. */
+/* The row of an encoded head; the span is set to the packets', for the caller to widen if there are none, and reaches back
+ * to the requests of its exchanges. */
 void head_row_of(const struct chunk_head *h, const void *data, size_t len, uint64_t arrived_ns, struct head_row *row);
 
 /* An item without packets is about all that its stream had until then ([first, last] of its packets): a query must hear of its losses. */

@@ -291,6 +291,13 @@ static int give(struct scan *c, const struct head_row *row, const struct portion
     return r;
 }
 
+/* The spans in the table reach back to the requests of exchanges. */
+static bool in_time(const struct store_scan *w, const struct head_row *row)
+{
+    bool has_packets = row->first_ns <= row->last_ns;
+    return w->exchanges || !has_packets || (row->last_ns >= w->since_ns && row->first_ns <= w->until_ns);
+}
+
 static int each_head(struct scan *c, struct error *e)
 {
     uint64_t first = chunk_id(c->view->p, 0);
@@ -304,7 +311,7 @@ static int each_head(struct scan *c, struct error *e)
         struct head_row row;
         head_row_read(&heads, &row);
         const struct scan_stream *stream = stream_of(c, row.stream);
-        r = stream && stream->selected ? give(c, &row, &stream->portion, &data, e) : 0;
+        r = stream && stream->selected && in_time(c->wanted, &row) ? give(c, &row, &stream->portion, &data, e) : 0;
         if (r)
             break;
     }

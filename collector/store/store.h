@@ -199,6 +199,7 @@ struct store_scan {
     const char *const *agents;   /* globs */
     size_t agent_count;
     const struct filter *filter; /* for postings, and its agents and captures; NULL: none */
+    bool exchanges;              /* also chunks of which only exchanges began in that time: their packets are later */
     uint64_t from;               /* only chunks with this id or a greater one: ids grow in order of arrival */
     uint64_t *end;               /* NULL, or out: one more than the greatest id there was, whatever was asked for */
 };

@@ -46,6 +46,13 @@ void make_row(const struct wish *w, uint32_t number, struct flow_row *row)
         column_add(&row->has, key_columns[i]);
 }
 
+uint64_t flow_id_of(const struct wish *w, uint32_t number)
+{
+    struct flow_row row;
+    make_row(w, number, &row);
+    return row.flow_id;
+}
+
 static void make_body(const struct wish *w, struct buffer *body)
 {
     for (uint32_t i = 0; i < BODY_BYTES / 8; i++)
@@ -57,19 +64,24 @@ static void encode_rows(const struct wish *w, uint32_t count, struct buffer *out
     struct flow_row *rows = calloc(count, sizeof(*rows));
     struct error e = ERROR_INIT;
     assert_non_null(rows);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         make_row(w, i, &rows[i]);
+        if (w->exchanges) /* whose client is known */
+            column_add(&rows[i].has, FLOW_ORIGINATOR);
+    }
     if (block_encode(&table_flow, rows, count, out, &e))
         fail_msg("%s", e.text);
     free(rows);
 }
 
 static void fill_chunk(const struct wish *w, struct chunk_head *h, struct head_interface *i, struct head_frame *f,
-                       struct made *m, struct buffer *rows)
+                       struct made *m, struct buffer *rows, struct buffer *exchanges)
 {
     uint32_t count = w->rows ? w->rows : 3;
-    *i = (struct head_interface){
-        .name = (char *)(uintptr_t) "eth0", .description = (char *)(uintptr_t) "", .link_type = 1, .snaplen = 65535};
+    *i = (struct head_interface){.name = (char *)(uintptr_t)(w->interface ? w->interface : "eth0"),
+                                 .description = (char *)(uintptr_t) "",
+                                 .link_type = 1,
+                                 .snaplen = 65535};
     encode_rows(w, count, rows);
     h->seal = SEAL_TIME;
     h->first_ns = first_of(w);
@@ -79,6 +91,11 @@ static void fill_chunk(const struct wish *w, struct chunk_head *h, struct head_i
     h->flows = rows->data;
     h->flows_length = rows->len;
     h->flow_rows = count;
+    if (w->exchanges) {
+        assert_int_equal(block_encode(&table_exchange, w->exchanges, w->exchange_count, exchanges, NULL), 0);
+        h->exchanges = exchanges->data;
+        h->exchanges_length = exchanges->len;
+    }
     h->totals.value[COUNTER_RECEIVED] = 10;
     h->totals.value[COUNTER_KEPT] = 10;
     h->totals.value[COUNTER_KEPT_BYTES] = 1000;
@@ -103,7 +120,7 @@ void make_chunk(const struct wish *w, struct made *m)
 {
     char agent[32];
     struct error e = ERROR_INIT;
-    struct buffer rows = {0};
+    struct buffer rows = {0}, exchanges = {0};
     struct head_interface interface;
     struct head_frame frame;
     snprintf(agent, sizeof(agent), "agent-%u", w->stream);
@@ -123,13 +140,14 @@ void make_chunk(const struct wish *w, struct made *m)
     *m = (struct made){.install = {w->stream}};
     epoch_of(w->stream, h.epoch);
     if (h.kind == HEAD_CHUNK)
-        fill_chunk(w, &h, &interface, &frame, m, &rows);
+        fill_chunk(w, &h, &interface, &frame, m, &rows, &exchanges);
     h.gap = h.kind == HEAD_GAP ? GAP_QUOTA : 0;
     if (h.kind == HEAD_GAP)
         h.totals.value[COUNTER_KEPT] = 7;
     if (head_encode(&h, &m->head, &e) || store_verify_head(m->head.data, m->head.len, &m->decoded, &e))
         fail_msg("%s", e.text);
     buffer_free(&rows);
+    buffer_free(&exchanges);
 }
 
 void made_free(struct made *m)

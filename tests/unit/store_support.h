@@ -23,6 +23,9 @@ struct wish {
     uint64_t first_ns;           /* packets: [first, first + 1 s]; 0: T0 + seq s */
     uint8_t variant;             /* another content under the same id */
     const char *agent, *capture; /* NULL: as above */
+    const char *interface;       /* NULL: eth0 */
+    const struct exchange_row *exchanges;
+    uint32_t exchange_count; /* of flows that flow_id_of names */
 };
 
 struct made {
@@ -37,6 +40,7 @@ void made_free(struct made *m);
 
 /* Row `number` of a chunk: client 10.<stream>.<seq>.<number>, port 1000 + number, server 192.0.2.<number % 8>, port 80 or 443. */
 void make_row(const struct wish *w, uint32_t number, struct flow_row *row);
+uint64_t flow_id_of(const struct wish *w, uint32_t number);
 
 struct store_part head_part(struct made *m, uint64_t arrived_ns);
 /* The body in a scratch file of the store (part_done closes it). */

@@ -86,7 +86,8 @@ static uint32_t draw_addresses(struct net_address *a)
 
 static void draw_query(struct message_query *q)
 {
-    *q = (struct message_query){.kind = (uint8_t)(1 + draw() % QUERY_ORDERS), .filter = draw_text(200), .names = names};
+    *q = (struct message_query){
+        .kind = (uint8_t)(1 + draw() % QUERY_EXCHANGES), .filter = draw_text(200), .names = names};
     q->name_count = (uint32_t)(draw() % 2);
     for (uint32_t i = 0; i < q->name_count; i++) {
         names[i] = (struct net_name){.name = draw_text(HEAD_NAME_MAX), .addresses = addresses[1]};

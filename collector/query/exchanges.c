@@ -1,0 +1,315 @@
+/*
+ * Exchanges: a chunk has them in a block of their own, and the rows of their flows. Both are joined chunk by chunk; what
+ * the filter leaves is sorted or grouped.
+ */
+#include "collector/query/answers.h"
+#include "collector/query/exchange_set.h"
+#include "common/rows/block.h"
+#include "common/rows/field.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_ROWS 8192u
+
+struct exchanges {
+    struct plan *plan;
+    struct exchange_set set;
+};
+
+/* Exchanges of a chunk that may be of the answer, by flow. */
+struct candidates {
+    struct exchanges *x;
+    const struct exchange_row **rows;
+    size_t count, joined;
+};
+
+/* ------------------------------------------------------------------ joining */
+
+static int by_flow(const void *a, const void *b)
+{
+    const struct exchange_row *x = *(const struct exchange_row *const *)a, *y = *(const struct exchange_row *const *)b;
+    if (x->flow_id != y->flow_id)
+        return x->flow_id < y->flow_id ? -1 : 1;
+    return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
+}
+
+static size_t first_of(const struct candidates *c, uint64_t flow_id)
+{
+    size_t low = 0, high = c->count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (c->rows[middle]->flow_id < flow_id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* What an exchange is judged by: what its flow's row in one chunk counted says nothing of it, and both ends spoke as far
+ * as anybody can know. */
+static struct flow_row flow_of(const struct flow_row *row)
+{
+    struct flow_row flow = *row;
+    for (unsigned i = 0; i < table_flow.count; i++) {
+        const struct column *c = &table_flow.columns[i];
+        if (c->merge != MERGE_KEY && c->merge != MERGE_STICKY)
+            column_remove(&flow.has, c->id);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        flow.later_fragments[i] = column_has(&row->has, FLOW_LATER_FRAGMENTS_0 + i) ? row->later_fragments[i] : 0;
+        flow.packets[i] = flow.later_fragments[i] + UINT64_C(1);
+        column_add(&flow.has, FLOW_LATER_FRAGMENTS_0 + i);
+        column_add(&flow.has, FLOW_PACKETS_0 + i);
+    }
+    return flow;
+}
+
+static void forget_counts(struct flow_row *flow)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        column_remove(&flow->has, FLOW_LATER_FRAGMENTS_0 + i);
+        column_remove(&flow->has, FLOW_PACKETS_0 + i);
+    }
+}
+
+static bool may_be_shown(struct plan *p, const struct flow_row *flow)
+{
+    return !p->forced || filter_row_whole(p->forced, flow) == TRUTH_YES;
+}
+
+static int keep(struct exchanges *x, const struct flow_row *flow, const struct exchange_row *row, struct error *e)
+{
+    struct flow_row plain = *flow;
+    plain.exchange = NULL;
+    forget_counts(&plain);
+    int r = flow_set_add(x->plan->flows, &plain, e);
+    return r ? r : exchange_set_add(&x->set, x->plan->flows, row, flow_set_find(x->plan->flows, plain.flow_id), e);
+}
+
+static int join_row(void *context, const struct store_chunk *c, const struct flow_row *row, struct error *e)
+{
+    struct candidates *k = context;
+    struct plan *p = k->x->plan;
+    size_t i = first_of(k, row->flow_id);
+    (void)c;
+    if (i == k->count || k->rows[i]->flow_id != row->flow_id)
+        return 0;
+    struct flow_row flow = flow_of(row);
+    bool shown = may_be_shown(p, &flow);
+    for (; i < k->count && k->rows[i]->flow_id == row->flow_id; i++) {
+        k->joined++;
+        flow.exchange = k->rows[i];
+        if (filter_row_sum(p->asked, &flow) == TRUTH_NO)
+            continue;
+        if (!shown) {
+            p->flows_left_out++;
+            continue;
+        }
+        int r = keep(k->x, &flow, k->rows[i], e);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------ a chunk */
+
+static bool is_wanted(const struct plan *p, const struct exchange_row *x)
+{
+    const char *app = p->q->app ? p->q->app : "";
+    if (!column_has(&x->has, EXCHANGE_FLOW_ID) || !column_has(&x->has, EXCHANGE_TIME) || x->time_ns < p->q->since_ns ||
+        x->time_ns > p->q->until_ns)
+        return false;
+    return !app[0] || (column_has(&x->has, EXCHANGE_APP) && x->app.len == strlen(app) &&
+                       memcmp(x->app.data, app, x->app.len) == 0);
+}
+
+static int join_rows(struct exchanges *x, struct store_chunk *c, const struct exchange_row *rows, uint32_t count,
+                     struct error *e)
+{
+    struct candidates k = {.x = x, .rows = calloc(count + 1u, sizeof *k.rows)};
+    if (!k.rows)
+        return error_set(e, ERROR_MEMORY, "no memory for %u exchanges", count);
+    for (uint32_t i = 0; i < count; i++)
+        if (is_wanted(x->plan, &rows[i]))
+            k.rows[k.count++] = &rows[i];
+    x->plan->exchanges_seen += k.count;
+    qsort(k.rows, k.count, sizeof(struct exchange_row *), by_flow);
+    int r = k.count ? plan_rows(x->plan, c, NULL, join_row, &k, e) : 0;
+    if (r == 0 && k.joined < k.count)
+        r = error_set(e, ERROR_CORRUPT, "%zu exchanges are of flows that the chunk does not have", k.count - k.joined);
+    free(k.rows);
+    return r;
+}
+
+static int read_chunk(void *context, struct store_chunk *c, struct error *e)
+{
+    struct block *block = NULL;
+    void *rows = NULL;
+    if (!c->head.exchanges)
+        return 0;
+    int r = block_open(&table_exchange, c->head.exchanges, c->head.exchanges_length, &block, e);
+    if (r == 0)
+        r = block_read(block, &rows, e);
+    if (r == 0 && rows)
+        r = join_rows(context, c, rows, block_rows(block), e);
+    free(rows);
+    block_close(block);
+    return r;
+}
+
+/* ------------------------------------------------------------------ order */
+
+struct order {
+    const struct field *field;
+    bool descending;
+    struct flow_row a, b; /* that only have exchanges */
+};
+
+static int compare(const void *a, const void *b, void *context)
+{
+    struct order *o = context;
+    const struct exchange_line *x = *(const struct exchange_line *const *)a;
+    const struct exchange_line *y = *(const struct exchange_line *const *)b;
+    o->a.exchange = &x->row;
+    o->b.exchange = &y->row;
+    bool of_exchange = o->field->exchange != NULL;
+    int c = field_compare(o->field, of_exchange ? &o->a : &x->flow->sum, of_exchange ? &o->b : &y->flow->sum);
+    if (c)
+        return o->descending ? -c : c;
+    if (x->row.time_ns != y->row.time_ns)
+        return x->row.time_ns < y->row.time_ns ? -1 : 1;
+    if (x->row.flow_id != y->row.flow_id)
+        return x->row.flow_id < y->row.flow_id ? -1 : 1;
+    return x->row.ordinal < y->row.ordinal ? -1 : x->row.ordinal > y->row.ordinal;
+}
+
+/* ERROR_USAGE: there is no such field, or exchanges do not have it. */
+static int take_field(const char *name, const char *what, const struct field **out, struct error *e)
+{
+    const struct field *f = field_named(name, strlen(name));
+    if (!f || !field_is_of_exchanges(f))
+        return error_set(e, ERROR_USAGE, "cannot %s by '%.60s': %s", what, name,
+                         f ? "it is counted for flows, not for exchanges"
+                           : "no such field (fleetdump http --columns lists them)");
+    *out = f;
+    return 0;
+}
+
+static int take_order(const struct message_query *q, struct order *o, struct error *e)
+{
+    const char *name = q->sort && q->sort[0] ? q->sort : q->by_count ? "-exchanges" : "time";
+    o->descending = name[0] == '-';
+    return take_field(name + o->descending, "sort", &o->field, e);
+}
+
+static int check(const struct plan *p, struct order *o, struct error *e)
+{
+    const struct field *by;
+    const char *what = NULL;
+    int r = take_order(p->q, o, e);
+    for (uint32_t i = 0; r == 0 && i < p->q->by_count; i++)
+        r = take_field(p->q->by[i], "group", &by, e);
+    if (r == 0 && filter_has_flow_measures(p->asked, &what))
+        r = error_set(
+            e, ERROR_USAGE,
+            "'%.80s' is counted for flows, not for exchanges: use `fleetdump flows` with this filter, or words "
+            "such as status, rcode, wait, duration, request_bytes, reply_bytes",
+            what ? what : "a word of the filter");
+    return r;
+}
+
+/* ------------------------------------------------------------------ the answer */
+
+/* A block of flows and one of exchanges, row by row one line. */
+static int write_pair(struct plan *p, const struct flow_row *flows, const struct exchange_row *rows, size_t n,
+                      struct error *e)
+{
+    struct buffer out = {0};
+    int r = block_encode(&table_flow, flows, n, &out, e);
+    if (r == 0)
+        r = plan_cancelled(p, e);
+    if (r == 0)
+        r = plan_write(p, out.data, out.len, true, e);
+    buffer_clear(&out);
+    if (r == 0)
+        r = block_encode(&table_exchange, rows, n, &out, e);
+    if (r == 0)
+        r = plan_write(p, out.data, out.len, true, e);
+    buffer_free(&out);
+    return r;
+}
+
+static int write_lines(struct plan *p, const struct exchange_line *const *lines, size_t count, struct error *e)
+{
+    struct flow_row *flows = calloc(count < BLOCK_ROWS ? count + 1 : BLOCK_ROWS, sizeof *flows);
+    struct exchange_row *rows = calloc(count < BLOCK_ROWS ? count + 1 : BLOCK_ROWS, sizeof *rows);
+    int r = flows && rows ? 0 : error_set(e, ERROR_MEMORY, "no memory for an answer of %zu exchanges", count);
+    for (size_t i = 0; r == 0 && i < count;) {
+        size_t n = 0;
+        for (; n < BLOCK_ROWS && i < count; n++, i++) {
+            flows[n] = lines[i]->flow->sum;
+            rows[n] = lines[i]->row;
+        }
+        r = write_pair(p, flows, rows, n, e);
+    }
+    free(flows);
+    free(rows);
+    return r;
+}
+
+static int account(struct plan *p, const struct exchange_set *s, struct error *e)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct place *place = &p->places.place[s->lines[i].flow->sum.key.interface];
+        struct manifest_agent *a = manifest_agent(&p->manifest, p->places.vantage[place->vantage].agent);
+        if (!a)
+            return error_set(e, ERROR_MEMORY, "no memory for the answer's account");
+        a->exchanges++;
+    }
+    p->selected = s->count;
+    return 0;
+}
+
+static int sort_and_write(struct plan *p, const struct exchange_set *s, struct order *o, struct error *e)
+{
+    uint64_t limit = p->q->limit ? p->q->limit : QUERY_ROWS_DEFAULT;
+    const struct exchange_line **lines = calloc(s->count + 1, sizeof *lines);
+    if (!lines)
+        return error_set(e, ERROR_MEMORY, "no memory for %zu exchanges", s->count);
+    for (size_t i = 0; i < s->count; i++)
+        lines[i] = &s->lines[i];
+    qsort_r(lines, s->count, sizeof(struct exchange_line *), compare, o);
+    p->rows = s->count < limit ? s->count : limit;
+    int r = write_lines(p, lines, (size_t)p->rows, e);
+    free(lines);
+    return r;
+}
+
+int answer_exchanges(struct plan *p, struct error *e)
+{
+    struct exchanges x = {.plan = p};
+    struct exchange_set groups = {0};
+    struct order *order = calloc(1, sizeof *order);
+    int r = order ? answer_refuse_packet_words(p, e) : error_set(e, ERROR_MEMORY, "no memory for a query");
+    p->any_time = true;
+    p->scan.exchanges = true;
+    p->manifest.counts_exchanges = true;
+    if (r == 0)
+        r = check(p, order, e);
+    if (r == 0)
+        r = plan_scan(p, read_chunk, &x, e);
+    if (r == 0)
+        r = exchange_set_leave_one(&x.set, p, e);
+    if (r == 0)
+        r = account(p, &x.set, e);
+    if (r == 0 && p->q->by_count)
+        r = exchange_groups(&x.set, p->q, &groups, e);
+    if (r == 0)
+        r = sort_and_write(p, p->q->by_count ? &groups : &x.set, order, e);
+    exchange_set_free(&groups);
+    exchange_set_free(&x.set);
+    free(order);
+    return r;
+}

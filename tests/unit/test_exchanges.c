@@ -1,0 +1,552 @@
+/* Questions about exchanges: joined with their flows, filtered, grouped, bound; and how the store keeps them. */
+#include "collector/query/query.h"
+#include "common/rows/block.h"
+#include "common/rows/field.h"
+#include "tests/unit/store_support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS    UINT64_C(1000000)
+#define LINES 64u
+
+/* ------------------------------------------------------------------ exchanges */
+
+static void put(struct exchange_row *x, unsigned id, uint64_t value)
+{
+    column_set_uint(table_column(&table_exchange, id), x, value);
+}
+
+static void say(struct exchange_row *x, unsigned id, const char *text)
+{
+    const struct column *c = table_column(&table_exchange, id);
+    *(struct text *)(void *)((char *)x + c->offset) = (struct text){text, (uint32_t)strlen(text)};
+    column_add(&x->has, id);
+}
+
+static struct exchange_row exchange(const struct wish *w, uint32_t flow, uint32_t ordinal, const char *app,
+                                    uint64_t time_ns, uint64_t wait_ns)
+{
+    struct exchange_row x = {.flow_id = flow_id_of(w, flow)};
+    column_add(&x.has, EXCHANGE_FLOW_ID);
+    put(&x, EXCHANGE_ORDINAL, ordinal);
+    put(&x, EXCHANGE_TIME, time_ns);
+    say(&x, EXCHANGE_APP, app);
+    put(&x, EXCHANGE_OUTCOME, wait_ns ? EXCHANGE_COMPLETE : EXCHANGE_UNANSWERED);
+    if (wait_ns)
+        put(&x, EXCHANGE_WAIT, wait_ns);
+    put(&x, EXCHANGE_REQUEST_BYTES, 100);
+    return x;
+}
+
+static struct exchange_row http(const struct wish *w, uint32_t flow, uint32_t ordinal, const char *method,
+                                const char *path, uint64_t status)
+{
+    uint64_t wait_ns = status ? ordinal * 10 * MS : 0;
+    struct exchange_row x = exchange(w, flow, ordinal, "http", T0 + ordinal * MS, wait_ns);
+    say(&x, EXCHANGE_METHOD, method);
+    say(&x, EXCHANGE_PATH, path);
+    say(&x, EXCHANGE_HTTP_HOST, flow ? "www.Example.org" : "api.example.org");
+    if (status)
+        put(&x, EXCHANGE_STATUS, status);
+    return x;
+}
+
+static struct exchange_row dns(const struct wish *w, uint32_t ordinal, const char *name, int rcode)
+{
+    struct exchange_row x = exchange(w, 2, ordinal, "dns", T0 + ordinal * MS, rcode < 0 ? 0 : MS);
+    say(&x, EXCHANGE_DNS_NAME, name);
+    put(&x, EXCHANGE_DNS_TYPE, ordinal % 2 ? 1 : 28);
+    if (rcode >= 0)
+        put(&x, EXCHANGE_DNS_RCODE, (uint64_t)rcode);
+    return x;
+}
+
+/* ------------------------------------------------------------------ a store and its answers */
+
+struct world {
+    char *folder;
+    const char *path;
+    struct store *store;
+};
+
+/* An answer: for each line the fields that are asked for, joined by blanks. */
+struct answer {
+    struct query_outcome outcome;
+    struct buffer bytes;
+    void *flows;
+    struct block *flow_block;
+    struct buffer flow_bytes;
+    const char *fields;
+    char lines[LINES][512];
+    size_t count;
+};
+
+static void take_line(struct answer *a, const struct flow_row *row)
+{
+    char text[FIELD_TEXT_MAX], *line = a->lines[a->count++];
+    assert_in_range(a->count, 1, LINES);
+    size_t at = 0;
+    for (const char *f = a->fields; *f; f += strcspn(f, ",") + (f[strcspn(f, ",")] == ',')) {
+        const struct field *field = field_named(f, strcspn(f, ","));
+        assert_non_null(field);
+        field_text(field, row, true, text, sizeof text);
+        at += (size_t)snprintf(line + at, sizeof a->lines[0] - at, "%s%s", at ? " " : "", text);
+    }
+}
+
+static void take_pair(struct answer *a)
+{
+    struct block *b = NULL;
+    void *rows = NULL;
+    if (!a->flow_block) {
+        a->flow_bytes = a->bytes;
+        a->bytes = (struct buffer){0};
+        assert_int_equal(block_open(&table_flow, a->flow_bytes.data, a->flow_bytes.len, &a->flow_block, NULL), 0);
+        assert_int_equal(block_read(a->flow_block, &a->flows, NULL), 0);
+        return;
+    }
+    assert_int_equal(block_open(&table_exchange, a->bytes.data, a->bytes.len, &b, NULL), 0);
+    assert_int_equal(block_read(b, &rows, NULL), 0);
+    assert_int_equal(block_rows(b), block_rows(a->flow_block));
+    for (uint32_t i = 0; i < block_rows(b); i++) {
+        struct flow_row *row = (struct flow_row *)a->flows + i;
+        row->exchange = (const struct exchange_row *)rows + i;
+        take_line(a, row);
+    }
+    free(rows);
+    block_close(b);
+    block_close(a->flow_block);
+    a->flow_block = NULL;
+    free(a->flows);
+    buffer_free(&a->flow_bytes);
+    buffer_clear(&a->bytes);
+}
+
+static int take(void *context, const void *data, size_t len, bool end_of_block, struct error *e)
+{
+    struct answer *a = context;
+    (void)e;
+    buffer_append(&a->bytes, data, len);
+    if (end_of_block)
+        take_pair(a);
+    return 0;
+}
+
+static void run(struct world *w, const struct message_query *q, const struct query_bounds *bounds, const char *fields,
+                struct answer *a)
+{
+    static const struct query_live live;
+    atomic_bool cancel = false;
+    *a = (struct answer){.fields = fields};
+    const struct query_sink sink = {take, a};
+    query_run(w->store, q, bounds, &live, &sink, &cancel, &a->outcome);
+    assert_null(a->flow_block); /* blocks come in pairs */
+    buffer_free(&a->bytes);
+}
+
+static struct message_query question(const char *app, const char *filter)
+{
+    return (struct message_query){.kind = QUERY_EXCHANGES,
+                                  .app = (char *)(uintptr_t)app,
+                                  .filter = (char *)(uintptr_t)filter,
+                                  .until_ns = UINT64_MAX};
+}
+
+static void assert_lines(const struct answer *a, const char *const *expected)
+{
+    size_t n = 0;
+    if (a->outcome.code && a->outcome.code != ERROR_INCOMPLETE)
+        fail_msg("%s", a->outcome.text);
+    for (; expected[n]; n++)
+        if (n >= a->count || strcmp(a->lines[n], expected[n]) != 0)
+            fail_msg("line %zu is '%s', not '%s'", n, n < a->count ? a->lines[n] : "missing", expected[n]);
+    assert_int_equal(a->count, n);
+}
+
+#define LIST(...)                                                                                                      \
+    (const char *const[])                                                                                              \
+    {                                                                                                                  \
+        __VA_ARGS__, NULL                                                                                              \
+    }
+#define NOTHING                                                                                                        \
+    (const char *const[])                                                                                              \
+    {                                                                                                                  \
+        NULL                                                                                                           \
+    }
+
+static void expect(struct world *w, const struct message_query *q, const struct query_bounds *bounds,
+                   const char *fields, const char *const *lines)
+{
+    struct answer a;
+    run(w, q, bounds, fields, &a);
+    assert_lines(&a, lines);
+    free(a.outcome.manifest);
+}
+
+/* Six requests of two flows and four queries of a third, all in one chunk. */
+static const struct wish busy = {.stream = 1, .rows = 3};
+static void commit_busy(struct world *w)
+{
+    const struct exchange_row all[] = {
+        http(&busy, 0, 1, "GET", "/", 200),
+        http(&busy, 0, 2, "GET", "/api/a", 404),
+        http(&busy, 0, 3, "POST", "/api/b", 500),
+        http(&busy, 1, 4, "GET", "/x", 200),
+        http(&busy, 1, 5, "GET", "/api/slow", 200),
+        http(&busy, 1, 6, "GET", "/never", 0),
+        dns(&busy, 1, "a.corp", 0),
+        dns(&busy, 2, "A.CORP", 3),
+        dns(&busy, 3, "b.example", -1),
+        dns(&busy, 4, "b.example", 0),
+    };
+    struct wish wish = busy;
+    wish.exchanges = all;
+    wish.exchange_count = sizeof all / sizeof all[0];
+    commit_chunk(w->store, &wish, T0 + MINUTE);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->path = w->folder = support_folder();
+    const struct store_config config = {.path = w->path, .partition_ns = HOUR};
+    w->store = open_store(w->path, &config);
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    store_close(w->store);
+    support_folder_remove(w->folder);
+    free(w);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void exchanges_come_with_their_flows(void **state)
+{
+    struct world *w = *state;
+    const struct message_query q = question("http", "");
+    commit_busy(w);
+    expect(w, &q, NULL, "client,server,agent,interface,method,path,status,wait,unanswered",
+           LIST("10.1.0.0:1000 192.0.2.0:80 agent-1 eth0 GET / 200 10000000 ",
+                "10.1.0.0:1000 192.0.2.0:80 agent-1 eth0 GET /api/a 404 20000000 ",
+                "10.1.0.0:1000 192.0.2.0:80 agent-1 eth0 POST /api/b 500 30000000 ",
+                "10.1.0.1:1001 192.0.2.1:443 agent-1 eth0 GET /x 200 40000000 ",
+                "10.1.0.1:1001 192.0.2.1:443 agent-1 eth0 GET /api/slow 200 50000000 ",
+                "10.1.0.1:1001 192.0.2.1:443 agent-1 eth0 GET /never   "));
+}
+
+static void filters_ask_for_exchanges_and_their_flows(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *app, *filter, *ordinals;
+    } list[] = {
+        {"http", "status >= 500", "3"},
+        {"http", "status >= 400 and method GET", "2"},
+        {"http", "status 200", "1 4 5"},
+        {"http", "method post", "3"},
+        {"http", "method != GET", "3"},
+        {"http", "path /api/*", "2 3 5"},
+        {"http", "path '/api/?'", "2 3"},
+        {"http", "http_host www.example.org", "4 5 6"},
+        {"http", "http-host '*.example.org' and not http_host api*", "4 5 6"},
+        {"http", "unanswered", "6"},
+        {"http", "not unanswered and wait > 35ms", "4 5"},
+        {"http", "port 443", "4 5 6"},
+        {"http", "src port 443", "4 5 6"}, /* either end spoke */
+        {"http", "from 10.1.0.0 and to port 80", "1 2 3"},
+        {"http", "to 10.1.0.0", ""},
+        {"http", "agent agent-2", ""},
+        {"http", "not agent agent-2 and interface eth0", "1 2 3 4 5 6"},
+        {"http", "external", "1 2 3 4 5 6"},
+        {"http", "app dns", ""},
+        {"", "app dns and ordinal < 3", "1 2"},
+        {"dns", "", "1 2 3 4"},
+        {"dns", "unanswered or rcode != NOERROR", "2 3"},
+        {"dns", "rcode != NOERROR", "2"}, /* what is missing is not other */
+        {"dns", "dns_name a.corp", "1 2"},
+        {"dns", "name *.corp and qtype aaaa", "2"},
+        {"dns", "rcode 3", "2"},
+        {"tls", "", ""},
+    };
+    commit_busy(w);
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        const struct message_query q = question(list[i].app, list[i].filter);
+        char got[1024] = "";
+        struct answer a;
+        run(w, &q, NULL, "ordinal", &a);
+        for (size_t n = 0; n < a.count; n++)
+            snprintf(got + strlen(got), sizeof got - strlen(got), "%s%.20s", n ? " " : "", a.lines[n]);
+        if (strcmp(got, list[i].ordinals) != 0)
+            fail_msg("'%s' gives '%s', not '%s': %s", list[i].filter, got, list[i].ordinals, a.outcome.text);
+        assert_int_equal(a.outcome.code, 0);
+        free(a.outcome.manifest);
+    }
+}
+
+static void they_are_sorted_and_limited(void **state)
+{
+    struct world *w = *state;
+    struct message_query q = question("http", "");
+    commit_busy(w);
+    q.sort = (char *)(uintptr_t) "-wait";
+    q.limit = 2;
+    expect(w, &q, NULL, "path", LIST("/api/slow", "/x"));
+    q.sort = (char *)(uintptr_t) "path";
+    expect(w, &q, NULL, "path", LIST("/", "/api/a"));
+    q.sort = (char *)(uintptr_t) "-client";
+    expect(w, &q, NULL, "path", LIST("/x", "/api/slow")); /* equal ones by time */
+}
+
+static void groups_have_sums_and_waits(void **state)
+{
+    struct world *w = *state;
+    static char host[] = "http_host", name[] = "dns_name", agent[] = "agent";
+    char *by[] = {host};
+    char *by_name[] = {agent, name};
+    struct message_query q = question("http", "");
+    commit_busy(w);
+    q.by = by;
+    q.by_count = 1;
+    expect(w, &q, NULL, "http_host,exchanges,errors,unanswered,wait,wait_p95,wait_max,request_bytes,path",
+           LIST("api.example.org 3 2 0 20000000 30000000 30000000 300 ",
+                "www.Example.org 3 0 1 45000000 50000000 50000000 300 "));
+    q = question("dns", "");
+    q.by = by_name;
+    q.by_count = 2;
+    q.sort = (char *)(uintptr_t) "dns_name";
+    expect(w, &q, NULL, "agent,dns_name,exchanges,errors,unanswered",
+           LIST("agent-1 A.CORP 1 1 0", "agent-1 a.corp 1 0 0", "agent-1 b.example 2 0 1"));
+}
+
+/* The percentile is one of the values: of 100 the 95th. */
+static void a_percentile_is_exact(void **state)
+{
+    struct world *w = *state;
+    static struct exchange_row all[100];
+    static char app[] = "app";
+    char *by[] = {app};
+    struct wish wish = busy;
+    struct message_query q = question("http", "");
+    for (uint32_t i = 0; i < 100; i++)
+        all[i] = exchange(&busy, 0, i + 1, "http", T0 + i, (i * 37 % 100 + 1) * MS);
+    wish.exchanges = all;
+    wish.exchange_count = 100;
+    commit_chunk(w->store, &wish, T0 + MINUTE);
+    q.by = by;
+    q.by_count = 1;
+    expect(w, &q, NULL, "exchanges,wait,wait_p95,wait_max", LIST("100 50500000 95000000 100000000"));
+}
+
+/* A request that waits is told of by the chunk in which it ended, and belongs to the time in which it began. */
+static void they_belong_to_the_time_of_their_request(void **state)
+{
+    struct world *w = *state;
+    const struct wish later = {.stream = 1, .seq = 0, .first_ns = T0 + 2 * HOUR, .rows = 1};
+    struct exchange_row x = exchange(&later, 0, 1, "http", T0 + SECOND, 2 * HOUR);
+    struct wish wish = later;
+    struct message_query q = question("http", "");
+    wish.exchanges = &x;
+    wish.exchange_count = 1;
+    commit_chunk(w->store, &wish, T0 + 2 * HOUR);
+    q.until_ns = T0 + MINUTE;
+    expect(w, &q, NULL, "ordinal", LIST("1"));
+    q.since_ns = T0 + SECOND;
+    q.until_ns = T0 + SECOND;
+    expect(w, &q, NULL, "ordinal", LIST("1"));
+    q.since_ns++;
+    q.until_ns = UINT64_MAX;
+    expect(w, &q, NULL, "ordinal", NOTHING);
+
+    struct seen seen; /* flows of that time are none */
+    const struct store_scan flows = {.until_ns = T0 + MINUTE};
+    const struct store_scan both = {.until_ns = T0 + MINUTE, .exchanges = true};
+    scan_all(w->store, &flows, &seen);
+    assert_int_equal(seen.count, 0);
+    scan_all(w->store, &both, &seen);
+    assert_int_equal(seen.count, 1);
+}
+
+static void bounds_hold(void **state)
+{
+    struct world *w = *state;
+    const struct query_bounds port = {.filter = "port 80"}, one_way = {.filter = "dst port 80"},
+                              range = {.since_ns = T0 + 3 * MS}, packets = {.filter = "tcp[13] = 2"};
+    struct message_query q = question("http", "not (port 80) or status >= 0 or unanswered");
+    struct answer a;
+    commit_busy(w);
+    expect(w, &q, &port, "ordinal", LIST("1", "2", "3"));
+    expect(w, &q, &one_way, "ordinal", NOTHING); /* replies went the other way */
+    expect(w, &q, &range, "ordinal", LIST("3", "4", "5", "6"));
+    run(w, &q, &packets, "ordinal", &a);
+    assert_int_equal(a.outcome.code, ERROR_REFUSED);
+    assert_int_equal(a.count, 0);
+}
+
+/* Two captures on one interface, and one on `any`: each exchange once, whole rather than cut. */
+static void several_captures_on_one_interface_are_one_place(void **state)
+{
+    struct world *w = *state;
+    const struct message_query q = question("", "");
+    for (uint8_t i = 1; i <= 3; i++) {
+        struct wish wish = {.stream = 1, .rows = 1, .agent = "web-1", .interface = i == 3 ? "any" : "eth0"};
+        struct exchange_row x[2] = {exchange(&wish, 0, 1, "http", T0 + i, i == 1 ? 0 : MS),
+                                    exchange(&wish, 0, 2, "http", T0 + SECOND + i, MS)};
+        wish.exchanges = x;
+        wish.exchange_count = 2;
+        struct made m;
+        make_chunk(&wish, &m);
+        /* another stream of the same traffic */
+        struct chunk_head h = m.decoded;
+        struct flow_row row;
+        struct buffer head = {0}, flows = {0}, exchanges = {0};
+        epoch_of(i, h.epoch);
+        make_row(&wish, 0, &row);
+        row.flow_id += i;
+        column_add(&row.has, FLOW_ORIGINATOR);
+        x[0].flow_id += i;
+        x[1].flow_id += i;
+        assert_int_equal(block_encode(&table_flow, &row, 1, &flows, NULL), 0);
+        assert_int_equal(block_encode(&table_exchange, x, 2, &exchanges, NULL), 0);
+        h.flows = flows.data;
+        h.flows_length = flows.len;
+        h.exchanges = exchanges.data;
+        h.exchanges_length = exchanges.len;
+        h.body = BODY_NEVER;
+        h.frame_count = 0;
+        h.body_length = h.body_raw_length = h.body_hash = 0;
+        assert_int_equal(head_encode(&h, &head, NULL), 0);
+        struct made other = {.head = head, .install = {1}};
+        assert_int_equal(store_verify_head(head.data, head.len, &other.decoded, NULL), 0);
+        struct store_part part = head_part(&other, T0 + MINUTE);
+        assert_int_equal(store_commit(w->store, &part, 1, NULL), 0);
+        assert_int_equal(part.result, 0);
+        made_free(&other);
+        made_free(&m);
+        buffer_free(&flows);
+        buffer_free(&exchanges);
+    }
+    expect(w, &q, NULL, "interface,ordinal,outcome,time",
+           LIST("eth0 1 complete 2025-11-22T02:00:00.000000002Z", "eth0 2 complete 2025-11-22T02:00:01.000000001Z"));
+}
+
+static void what_cannot_be_answered_is_said(void **state)
+{
+    struct world *w = *state;
+    static char bytes[] = "bytes";
+    char *by[] = {bytes};
+    static const struct {
+        const char *filter, *text;
+    } list[] = {{"bytes > 1M", "'bytes > 1M' is counted for flows"},
+                {"state S0", "'state S0' is counted for flows"},
+                {"path /x and refused", "'refused' is counted for flows"},
+                {"tcp[13] = 2", "is judged packet by packet"}};
+    commit_busy(w);
+    struct answer a;
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        const struct message_query q = question("http", list[i].filter);
+        run(w, &q, NULL, "ordinal", &a);
+        assert_int_equal(a.outcome.code, ERROR_USAGE);
+        if (!strstr(a.outcome.text, list[i].text))
+            fail_msg("'%s': %s", list[i].filter, a.outcome.text);
+    }
+    struct message_query q = question("http", "");
+    q.by = by;
+    q.by_count = 1;
+    run(w, &q, NULL, "ordinal", &a);
+    assert_int_equal(a.outcome.code, ERROR_USAGE);
+    q = question("", "path /x or rcode 3");
+    q.kind = QUERY_FLOWS;
+    run(w, &q, NULL, "ordinal", &a);
+    assert_int_equal(a.outcome.code, ERROR_USAGE);
+    assert_non_null(strstr(a.outcome.text, "'path /x' is known of single exchanges"));
+}
+
+static void an_empty_answer_explains_itself(void **state)
+{
+    struct world *w = *state;
+    struct answer a;
+    struct message_query q = question("http", "status 599");
+    commit_busy(w);
+    run(w, &q, NULL, "ordinal", &a);
+    assert_non_null(strstr(a.outcome.text, "1 chunk of that time, and none of the 6 exchanges of http in it matches"));
+    free(a.outcome.manifest);
+    q = question("tls", "");
+    run(w, &q, NULL, "ordinal", &a);
+    assert_non_null(strstr(a.outcome.text, "no exchange of tls was seen in it"));
+    assert_non_null(strstr(a.outcome.manifest, "\"selected_exchanges\":0"));
+    free(a.outcome.manifest);
+}
+
+/* An agent that breaks the rule costs its chunk, and is named. */
+static void without_a_flow_the_chunk_is_damaged(void **state)
+{
+    struct world *w = *state;
+    struct exchange_row x[] = {http(&busy, 0, 1, "GET", "/", 200), http(&busy, 1, 2, "GET", "/", 200)};
+    struct wish wish = busy;
+    struct answer a;
+    const struct message_query q = question("http", "");
+    x[1].flow_id++;
+    wish.exchanges = x;
+    wish.exchange_count = 2;
+    commit_chunk(w->store, &wish, T0 + MINUTE);
+    run(w, &q, NULL, "ordinal", &a);
+    assert_int_equal(a.outcome.code, ERROR_INCOMPLETE);
+    assert_non_null(strstr(a.outcome.text, "1 exchanges are of flows that the chunk does not have"));
+    assert_lines(&a, LIST("1"));
+    free(a.outcome.manifest);
+}
+
+static void hush(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+}
+
+static void they_are_restored_and_expire_with_their_chunk(void **state)
+{
+    struct world *w = *state;
+    const struct message_query q = question("http", "status >= 500");
+    struct store_report report;
+    commit_busy(w);
+    store_close(w->store);
+    assert_int_equal(check_findings(w->path, true), 0);
+    assert_int_equal(store_reindex(w->path, hush, NULL, &report, NULL), 0);
+    const struct store_config config = {.path = w->path, .partition_ns = HOUR, .retain_age_ns = 24 * HOUR};
+    w->store = open_store(w->path, &config);
+    expect(w, &q, NULL, "path", LIST("/api/b"));
+    assert_int_equal(store_maintain(w->store, T0 + 100 * HOUR, NULL), 0);
+    struct answer a;
+    run(w, &q, NULL, "path", &a);
+    assert_int_equal(a.outcome.code, ERROR_INCOMPLETE); /* they were there, and have expired */
+    assert_int_equal(a.count, 0);
+    free(a.outcome.manifest);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(exchanges_come_with_their_flows),
+        TEST(filters_ask_for_exchanges_and_their_flows),
+        TEST(they_are_sorted_and_limited),
+        TEST(groups_have_sums_and_waits),
+        TEST(a_percentile_is_exact),
+        TEST(they_belong_to_the_time_of_their_request),
+        TEST(bounds_hold),
+        TEST(several_captures_on_one_interface_are_one_place),
+        TEST(what_cannot_be_answered_is_said),
+        TEST(an_empty_answer_explains_itself),
+        TEST(without_a_flow_the_chunk_is_damaged),
+        TEST(they_are_restored_and_expire_with_their_chunk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
