@@ -44,9 +44,9 @@ const struct command *command_named(char *const *words, int count, int *used);
 /* The last word of its name. */
 const char *command_word(const struct command *c);
 
-extern const struct command command_agents, command_captures, command_flows, command_pull, command_print, command_show,
-    command_capture, command_admin, command_audit, command_login, command_key, command_status, command_chunks,
-    command_export, command_complete, command_doctor, command_deploy;
+extern const struct command command_agents, command_captures, command_flows, command_http, command_dns, command_tls,
+    command_pull, command_print, command_show, command_capture, command_admin, command_audit, command_login,
+    command_key, command_status, command_chunks, command_export, command_complete, command_doctor, command_deploy;
 
 /* argp_parse, with a suggestion for an option that does not exist, and the columns in --help. Wrong use ends the process with EXIT_USAGE, --help
  * with EXIT_OK. */

@@ -185,6 +185,9 @@ static const struct {
     const char *command, *values;
 } arguments[] = {
     {"flows", "words"},
+    {"http", "words"},
+    {"dns", "words"},
+    {"tls", "words"},
     {"pull", "words"},
     {"print", "words"},
     {"chunks", "words"},

@@ -74,23 +74,11 @@ static const char *choose_address(const char *login, const struct client_config 
 
 /* ------------------------------------------------------------------ commands */
 
-const struct command *const commands[] = {&command_agents,
-                                          &command_captures,
-                                          &command_capture,
-                                          &command_flows,
-                                          &command_pull,
-                                          &command_print,
-                                          &command_show,
-                                          &command_status,
-                                          &command_chunks,
-                                          &command_export,
-                                          &command_login,
-                                          &command_key,
-                                          &command_admin,
-                                          &command_audit,
-                                          &command_doctor,
-                                          &command_deploy,
-                                          NULL};
+const struct command *const commands[] = {&command_agents, &command_captures, &command_capture, &command_flows,
+                                          &command_http,   &command_dns,      &command_tls,     &command_pull,
+                                          &command_print,  &command_show,     &command_status,  &command_chunks,
+                                          &command_export, &command_login,    &command_key,     &command_admin,
+                                          &command_audit,  &command_doctor,   &command_deploy,  NULL};
 
 const char *command_word(const struct command *c)
 {
@@ -155,6 +143,8 @@ static void put_usage(FILE *to)
                 "  fleetdump capture start --on 'web-*' --for 60s 'tcp port 80'\n"
                 "  fleetdump flows 'from 10.0.0.5 and to port 80' --since 15m\n"
                 "  fleetdump flows 'state S0 or state REJ' --by server --top 10\n"
+                "  fleetdump http 'status >= 500' --by host,path\n"
+                "  fleetdump dns 'unanswered or rcode != NOERROR' --by agent,name\n"
                 "  fleetdump pull 'host 10.0.0.5 and port 80' -w out.pcapng\n"
                 "  fleetdump pull 'host 10.0.0.5 and port 80' -w - | wireshark -k -i -\n"
                 "  fleetdump print 'udp port 53' --since 5m\n"

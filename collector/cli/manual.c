@@ -3,6 +3,7 @@
 #include "collector/cli/question.h"
 #include "common/base/manual.h"
 #include "common/filter/filter.h"
+#include "common/rows/field.h"
 #include <stdio.h>
 
 /* Tables of options that stand once in the page, and are referred to. */
@@ -94,13 +95,22 @@ void manual_put_words(const struct cli *cli, const struct command *of)
             manual_line(w->name, stdout);
 }
 
+/* The i-th field that any lines have. */
+static const char *field_of_any(size_t i, const char **help)
+{
+    size_t count;
+    const struct field *fields = field_table(&count);
+    *help = i < count ? fields[i].help : NULL;
+    return i < count ? fields[i].name : NULL;
+}
+
 void manual_put_fields(const struct cli *cli, const struct command *of)
 {
     const char *help, *name;
     (void)cli;
     (void)of;
     printf(".Bl -tag -width 4n\n");
-    for (size_t i = 0; (name = command_flows.column(i, &help)); i++) {
+    for (size_t i = 0; (name = field_of_any(i, &help)); i++) {
         printf(".It Li %s\n", name);
         manual_line(help ? help : "", stdout);
     }

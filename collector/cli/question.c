@@ -123,7 +123,12 @@ int question_help(struct error *e)
         if (w->form[0])
             r = grid_row(grid, (const char *const[]){w->form, w->help}, e);
     if (r == 0)
-        r = grid_row(grid, (const char *const[]){"bytes > 1M", "any number that `fleetdump flows --help` lists"}, e);
+        r = grid_row(grid, (const char *const[]){"bytes > 1M", "any number that `fleetdump flows --columns` lists"}, e);
+    if (r == 0)
+        r = grid_row(grid,
+                     (const char *const[]){"sni *.x.org, rcode != NOERROR",
+                                           "texts and names, also those of `fleetdump http --columns`, dns, tls"},
+                     e);
     if (r == 0)
         r = grid_end(grid, e);
     grid_free(grid);
@@ -195,7 +200,7 @@ int question_prepare(struct question *u, uint8_t kind, struct error *e)
         .agent_count = u->on_count,
         .link_type = UINT32_MAX,
         .deadline_ms = u->deadline_ms,
-        .fresh_ms = kind == QUERY_FLOWS || kind == QUERY_PULL ? u->fresh_ms : 0,
+        .fresh_ms = kind == QUERY_FLOWS || kind == QUERY_EXCHANGES || kind == QUERY_PULL ? u->fresh_ms : 0,
     };
     int r = take_times(u, e);
     if (r == 0)
