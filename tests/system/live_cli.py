@@ -63,16 +63,18 @@ def one_hung_agent_harms_no_other():
     """It is named at once; the rest has all its time; and what it was told it does not do when that time is over."""
     with lab.Lab("web-1", "web-2", "client") as system:
         system.start_agents("web-1", "web-2")
+        up = lambda: open(system.path("web-2.log")).read()
+        fleet.wait_until(lambda: all("%s connection to %s is up" % (kind, system.address) in up() for kind in ("control", "data")), "web-2 to be greeted")
         shipper = int(open("/proc/%d/task/%d/children" % ((system.agents["web-2"].pid,) * 2)).read().split()[0])
         os.kill(shipper, signal.SIGSTOP)
         try:
-            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "all", "--answer-within", "5s", check=(1,))
+            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "all", "--answer-within", "3s", check=(1,))
             assert "nothing was started: web-2 is connected, but did not answer in time" in done.stderr, done.stderr
             assert "--answer-within" in done.stderr, done.stderr
             assert {a["agent"]: a["up"] for a in system.json("agents")} == {"web-1": "yes", "web-2": "silent"}
-            patient = Lines(popen(system, "capture", "start", "-A", "--for", "1s", "--name", "late",
+            patient = Lines(popen(system, "capture", "start", "-A", "--for", "3s", "--name", "late",
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "most", "--partial", "--answer-within", "5s", check=(3,))
+            done = system.run("capture", "start", "-A", "--for", "3s", "--name", "most", "--partial", "--answer-within", "3s", check=(3,))
             web1, web2 = system.order("most")["agents"]
             assert web1["phase"] == "stopped" and "its time is over" in web1["text"], web1
             assert web2["phase"] == "missed" and "web-2: never came" in done.stderr, (web2, done.stderr)
@@ -165,7 +167,7 @@ def who_cannot_says_so():
         assert not system.json("capture", "list")
         done = system.run("capture", "start", "-A", "-i", "extra*", "--dry-run", check=(1,))
         assert re.search(r"^web-1 +yes +extra0", done.stdout, re.M) and re.search(r"^web-2 +refused", done.stdout, re.M), done.stdout
-        done = system.run("capture", "start", "-A", "-i", "extra*", "--partial", "--for", "1s", check=(3,))
+        done = system.run("capture", "start", "-A", "-i", "extra*", "--partial", "--for", "3s", check=(3,))
         assert "web-2: refused" in done.stderr and "web-1: stopped" in done.stderr, done.stderr
         system.run("capture", "start", "-A", "--name", "same", "--for", "1s")
         assert "same" in system.run("capture", "start", "-A", "--name", "same", check=(1, 2)).stderr

@@ -194,6 +194,13 @@ void peer_tell(struct peer *p, const uint8_t id[16], uint8_t phase, const char *
     peer_send(p, &m);
 }
 
+void peer_heard(struct peer *p)
+{
+    unsigned before = p->clocks;
+    peer_send(p, &(struct message){.type = MESSAGE_CLOCK});
+    UNTIL(p->world, p->clocks > before);
+}
+
 /* ------------------------------------------------------------------ clients */
 
 struct capture_request request_of(const char *name, const char *on)

@@ -84,6 +84,9 @@ void peer_send(struct peer *p, const struct message *m);
 int peer_order(const struct peer *p, const char *capture);
 void peer_tell(struct peer *p, const uint8_t id[16], uint8_t phase, const char *text, uint64_t packets);
 
+/* Returns when the collector has done all that this agent said. */
+void peer_heard(struct peer *p);
+
 /* A request of this name for agents of this pattern (NULL: all), for a minute. Texts are static, until the 8th next. */
 struct capture_request request_of(const char *name, const char *on);
 

@@ -42,7 +42,7 @@ static void run_capture(struct world *w, struct peer *client, struct peer *agent
         fail_msg("%s", client->text);
     UNTIL(w, peer_order(agent, name) >= 0);
     peer_tell(agent, r.id, PHASE_RUNNING, "", 1);
-    world_pass_ms(w, 20);
+    peer_heard(agent);
 }
 
 static void flushed(struct peer *agent, uint64_t token, int code)
@@ -147,6 +147,7 @@ static void those_who_come_meanwhile_share_the_next(void **state)
     UNTIL(w, web1->flushes == 1);
     for (size_t i = 1; i < 4; i++)
         ask_only(clients[i], &q);
+    UNTIL(w, w->server.queries == 4);
     world_pass_ms(w, 50);
     assert_int_equal(web1->flushes, 1);
     flushed(web1, web1->token, 0);
@@ -178,7 +179,7 @@ static void different_captures_share_one_of_all(void **state)
     ask_only(clients[1], &q);
     q.capture = TEXT("dns");
     ask_only(clients[2], &q);
-    world_pass_ms(w, 50);
+    UNTIL(w, w->server.queries == 3);
     flushed(web1, web1->token, 0);
     UNTIL(w, web1->flushes == 2);
     assert_string_equal(web1->flush_capture, "");
@@ -249,10 +250,10 @@ static void a_client_that_leaves_is_forgotten(void **state)
     struct message_query q = question(FRESH_MOST_MS);
     ask_only(client, &q);
     UNTIL(w, web1->flushes == 1);
-    peer_leave(client);
     ask_only(other, &q);
-    world_pass_ms(w, 20);
-    assert_int_equal(w->server.queries, 1);
+    UNTIL(w, w->server.queries == 2);
+    peer_leave(client);
+    UNTIL(w, w->server.queries == 1);
     flushed(web1, web1->token, 0);
     UNTIL(w, web1->flushes == 2);
     flushed(web1, web1->token, 0);
@@ -321,7 +322,7 @@ static void one_that_stopped_is_asked_until_all_is_here(void **state)
     memcpy(id, web1->ids[0], sizeof id);
     json_decref(list);
     peer_tell(web1, id, PHASE_STOPPED, "its time is over", 10);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_answer(client, 0, 0, ""); /* its only stream has ended */
     assert_answer(client, 5000, 0, "");
     assert_int_equal(web1->flushes, 1);
@@ -336,7 +337,7 @@ static void one_that_stopped_without_its_end_lacks_something(void **state)
     store_stream(w, "http", false);
     struct peer *web1 = peer_connect(w, "web-1", ""), *client = peer_client(w);
     peer_tell(web1, web1->ids[0], PHASE_STOPPED, "its time is over", 10);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_answer(client, 0, ERROR_INCOMPLETE, "web-1: was not asked");
 }
 

@@ -107,7 +107,8 @@ static void agents_tell_how_they_do(void **state)
     assert_state(client, "http", "pending");
     peer_tell(web1, web1->ids[0], PHASE_RUNNING, "", 7);
     peer_tell(web2, web2->ids[0], PHASE_RUNNING, "", 5);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
+    peer_heard(web2);
     json_t *order = the_order(client, "http");
     assert_string_equal(json_text(order, "state"), "running");
     assert_int_equal(json_integer_value(json_object_get(order, "packets")), 12);
@@ -115,11 +116,11 @@ static void agents_tell_how_they_do(void **state)
     assert_int_equal(json_integer_value(json_object_get(json_agent(order, "web-2"), "packets")), 5);
     json_decref(order);
     peer_tell(web1, web1->ids[0], PHASE_STOPPED, "10 packets", 10);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_state(client, "http", "running");
     assert_agent(client, "http", "web-1", "stopped", "10 packets");
     peer_tell(web2, web2->ids[0], PHASE_STOPPED, "10 packets", 10);
-    world_pass_ms(w, 20);
+    peer_heard(web2);
     assert_state(client, "http", "over"); /* nobody who is meant may yet begin */
 }
 
@@ -437,7 +438,7 @@ static void a_capture_is_stopped_and_removed(void **state)
     uint8_t id[16];
     memcpy(id, web1->ids[peer_order(web1, "http")], sizeof id);
     peer_tell(web1, id, PHASE_RUNNING, "", 1);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_int_equal(peer_name(client, COMMAND_REMOVE, "http"), ERROR_BUSY);
     assert_said(client, "http is running: stop it first");
     assert_int_equal(peer_name(client, COMMAND_STOP, "http"), 0);
@@ -448,7 +449,7 @@ static void a_capture_is_stopped_and_removed(void **state)
     assert_int_equal(peer_order(web1, "http"), -1);
     assert_state(client, "http", "stopping");
     peer_tell(web1, id, PHASE_STOPPED, "stopped by the collector's word", 3);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_state(client, "http", "over");
     assert_agent(client, "http", "web-1", "stopped", "stopped by you@there");
     assert_int_equal(peer_name(client, COMMAND_STOP, "http"), 0);
@@ -491,7 +492,7 @@ static void an_agent_that_stops_while_the_order_stands_can_be_removed(void **sta
     assert_starts(client, "http", NULL);
     UNTIL(w, web1->order_count == 1);
     peer_tell(web1, web1->ids[0], PHASE_STOPPED, "10 packets", 10);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_int_equal(peer_name(client, COMMAND_REMOVE, "http"), 0);
     UNTIL(w, web1->order_count == 0);
 }
@@ -541,7 +542,7 @@ static void orders_and_states_outlive_a_restart(void **state)
     assert_starts(client, "dns", "web-1");
     UNTIL(w, web1->order_count == 2);
     peer_tell(web1, r.id, PHASE_RUNNING, "", 42);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_int_equal(peer_name(client, COMMAND_STOP, "dns"), 0);
     restart(w);
     client = peer_client(w);
@@ -558,7 +559,7 @@ static void orders_and_states_outlive_a_restart(void **state)
     assert_int_equal(web1->order_count, 1);
     assert_memory_equal(web1->ids[0], r.id, 16);
     peer_tell(web1, r.id, PHASE_RUNNING, "", 50);
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_agent(client, "http", "web-1", "running", "");
     assert_int_equal(peer_connect(w, "web-2", "")->order_count, 0); /* left out */
 }
@@ -717,7 +718,7 @@ static void states_of_what_nobody_ordered_are_passed_over(void **state)
     peer_tell(web1, id, PHASE_RUNNING, "", 1);
     peer_send(web1, &(struct message){.type = MESSAGE_CHECKED, .checked = {.token = 77}});
     peer_send(web1, &(struct message){.type = MESSAGE_FLUSHED, .flushed = {.token = 77}});
-    world_pass_ms(w, 20);
+    peer_heard(web1);
     assert_int_equal(listed(client, ""), 0);
     assert_int_equal(web1->closes, 0);
 }

@@ -575,9 +575,10 @@ static void who_says_nothing_is_left(void **state)
         assert_int_equal(w->server[i].why.code, ERROR_UNREACHABLE);
         assert_non_null(strstr(w->server[i].why.text, "did not say who it is"));
     }
+    listener_set_greeting(w->listener, 1000); /* on a machine with much to do it has this, too */
     dial(w);
     RUN_UNTIL(w, w->accepted == 3 && w->server[2].messages == 1);
-    uv_sleep(60);
+    uv_sleep(1010);
     settle(w);
     assert_int_equal(w->server[2].closes, 0); /* who has greeted may be silent */
     stream_close(w->client.stream);
@@ -598,7 +599,7 @@ static void a_frame_may_come_in_single_bytes(void **state)
         raw_send(fd, out.data + i, 1);
         settle(w);
     }
-    assert_int_equal(w->server[0].messages, 1);
+    RUN_UNTIL(w, w->server[0].messages == 1);
     close(fd);
     RUN_UNTIL(w, w->server[0].closes);
     assert_int_equal(w->server[0].why.code, 0);

@@ -598,7 +598,7 @@ static void a_stream_whose_writer_died_is_told_once(void **state)
     add_stream(w, 3, 1, 10);
     w->config.look_ms = 50;
     start(w);
-    RUN_UNTIL(w, all_here(w, 1, 1)); /* what was sealed is shipped */
+    RUN_UNTIL(w, all_here(w, 1, 1) && w->abandoned); /* what was sealed is shipped */
     run_for(w, 300);
     assert_int_equal(w->abandoned, 1);
     uint8_t epoch[EPOCH_SIZE];
