@@ -107,6 +107,7 @@ static int open_builder(struct live *l, struct error *e)
         .own_family = o->collector_family,
         .own_port = o->collector_port,
         .payload = o->payload,
+        .no_apps = o->no_apps,
         .forbid = l->forbid,
         .listeners = l->listeners,
     };

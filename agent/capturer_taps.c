@@ -15,7 +15,8 @@
 static struct ring_options options_of(const struct live *l)
 {
     const struct order *o = l->order;
-    uint32_t least = o->keep == KEEP_PACKETS ? 0 : HEADER_SNAPLEN;
+    bool headers_alone = o->keep == KEEP_HEADERS || (o->keep == KEEP_FLOWS && o->no_apps);
+    uint32_t least = headers_alone ? HEADER_SNAPLEN : 0;
     return (struct ring_options){.filter = o->filter,
                                  .forbid = l->forbid,
                                  .companions = o->companions,

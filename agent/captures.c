@@ -147,7 +147,7 @@ static int no_place(struct error *e)
 static int check_memory(const struct captures *s, size_t count, struct error *e)
 {
     const struct agent_config *a = s->config;
-    uint64_t flows = a->max_flows * FLOW_TABLE_FLOW_BYTES, used = flows + count * a->ring;
+    uint64_t flows = a->max_flows * (FLOW_TABLE_FLOW_BYTES + FLOW_TABLE_APP_BYTES), used = flows + count * a->ring;
     for (size_t i = 0; i < CAPTURES_MAX; i++)
         for (size_t k = 0; k < CAPTURES_CAPTURERS; k++)
             if (s->captures[i].used && s->captures[i].capturers[k].pid)

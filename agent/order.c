@@ -64,7 +64,7 @@ int order_check(const struct order *o, struct error *e)
         field = "name";
     else if (o->snaplen > PACKET_SNAPLEN_MAX)
         field = "snaplen";
-    else if (o->keep > KEEP_FLOWS || o->companions > 1)
+    else if (o->keep > KEEP_FLOWS || o->companions > 1 || o->no_apps > 1)
         field = "keep";
     else if (o->collector_family != 0 && o->collector_family != FAMILY_IP4 && o->collector_family != FAMILY_IP6)
         field = "collector_family";

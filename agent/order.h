@@ -36,7 +36,7 @@ struct order {
     uint8_t keep; /* enum capture_keep */
     uint8_t companions;
     uint8_t collector_family; /* the collector's address as the shipper sees it: its own traffic is left out; 0: none */
-    uint8_t reserved;
+    uint8_t no_apps;          /* what applications say is not looked at: the policy's, or nothing is kept but headers */
     uint8_t collector_address[16];
     uint8_t reserved2; /* no byte without a name: orders are compared as a whole */
     uint16_t collector_port;

@@ -361,10 +361,13 @@ static void narrow_size(const struct policy *p, struct order *o, struct said *s)
         o->keep = p->keep_most;
         say(s, "%s alone", capture_keep_name(o->keep));
     }
-    if (o->keep == KEEP_PACKETS && p->payload_most != UINT32_MAX) {
+    if (o->keep != KEEP_HEADERS && p->payload_most && p->payload_most != UINT32_MAX) {
         o->payload = p->payload_most;
         say(s, "at most %s of payload", units_format(UNIT_BYTES, o->payload, text, sizeof text));
     }
+    o->no_apps = p->keep_most != KEEP_PACKETS; /* also with payload = 0 */
+    if (o->no_apps && o->keep == KEEP_FLOWS)
+        say(s, "nothing of what applications say");
     if (narrow(&o->packets, p->packets))
         say(s, "at most %llu packets", (unsigned long long)o->packets);
     if (narrow(&o->bytes, p->bytes))

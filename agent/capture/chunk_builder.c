@@ -20,6 +20,14 @@ static int copy_texts(struct chunk_builder *b, const struct chunk_builder_option
     return 0;
 }
 
+/* Rows say no more of what was said than packets would. */
+static uint32_t app_payload(const struct chunk_builder_options *o)
+{
+    if (o->no_apps || o->headers_only)
+        return 0;
+    return o->payload ? o->payload : FLOW_TABLE_APP_ALL;
+}
+
 int chunk_builder_new(const struct chunk_builder_options *o, struct sink *sink, struct chunk_builder **out,
                       struct error *e)
 {
@@ -38,7 +46,8 @@ int chunk_builder_new(const struct chunk_builder_options *o, struct sink *sink, 
     b->seq = o->first_seq;
     b->start_wall_ns = clock_wall_ns();
     b->start_mono_ns = clock_mono_ns();
-    struct flow_table_options flows = {.max_flows = o->max_flows, .max_rows = o->max_rows, .listeners = o->listeners};
+    struct flow_table_options flows = {
+        .max_flows = o->max_flows, .max_rows = o->max_rows, .listeners = o->listeners, .app_payload = app_payload(o)};
     memcpy(flows.epoch, o->epoch, EPOCH_SIZE);
     int code = copy_texts(b, o, e);
     if (!code)
@@ -178,6 +187,13 @@ static int take_rows(struct chunk_builder *b, struct draft *d, struct error *e)
     if (code)
         return code;
     d->head.flow_rows = (uint32_t)n;
+    const struct exchange_row *exchanges;
+    size_t m;
+    flow_table_exchanges(b->flows, &exchanges, &m);
+    if (m)
+        code = block_encode(&table_exchange, exchanges, m, &d->exchanges, e);
+    if (code)
+        return code;
     b->stats.rows += n;
     flow_table_next(b->flows);
     return 0;

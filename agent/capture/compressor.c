@@ -67,7 +67,7 @@ struct draft *draft_new(uint32_t interfaces)
     d->head.interfaces = calloc(n, sizeof *d->head.interfaces);
     d->head.interface_count = interfaces;
     d->cumulative = calloc(n, sizeof *d->cumulative);
-    d->rows.limit = HEAD_BYTES_MAX;
+    d->rows.limit = d->exchanges.limit = HEAD_BYTES_MAX;
     if (!d->head.interfaces || !d->cumulative) {
         draft_free(d);
         return NULL;
@@ -82,6 +82,7 @@ void draft_free(struct draft *d)
     free(d->head.interfaces);
     free(d->cumulative);
     buffer_free(&d->rows);
+    buffer_free(&d->exchanges);
     free(d);
 }
 
@@ -355,6 +356,8 @@ static int do_seal(struct compressor *c, struct draft *d, struct error *e)
     int code = d->with_body ? finish_body(c, d, e) : 0;
     d->head.flows = d->rows.data;
     d->head.flows_length = d->rows.len;
+    d->head.exchanges = d->exchanges.data;
+    d->head.exchanges_length = d->exchanges.len;
     buffer_clear(&c->head);
     if (!code)
         code = head_encode(&d->head, &c->head, e);

@@ -21,6 +21,7 @@ struct draft {
     struct counters *cumulative; /* per interface, since the stream's start; at sealing */
     struct counters stream;      /* all interfaces, since the stream's start; at sealing */
     struct buffer rows;          /* encoded: head.flows */
+    struct buffer exchanges;     /* encoded: head.exchanges */
     bool with_body;
 };
 struct draft *draft_new(uint32_t interfaces); /* NULL without memory; head.interfaces is allocated */

@@ -11,6 +11,7 @@
 #ifndef FLEETDUMP_AGENT_CAPTURE_FLOW_STORE_H
 #define FLEETDUMP_AGENT_CAPTURE_FLOW_STORE_H
 
+#include "agent/capture/conversation.h"
 #include "agent/capture/flow_table.h"
 #include "agent/capture/tcp_measures.h"
 #include "agent/capture/tcp_state.h"
@@ -38,6 +39,7 @@ struct flow {
     uint64_t bytes[2];
     uint64_t payload[2];
 
+    struct conversation_place conversation;
     struct tcp_history history;
 
     uint32_t later_fragments[2];

@@ -21,7 +21,12 @@ int flow_table_new(const struct flow_table_options *o, struct flow_table **out, 
     if (t->options.max_rows < 2 * FLOW_TABLE_ROWS_SPARE)
         t->options.max_rows = 2 * FLOW_TABLE_ROWS_SPARE;
     t->seed = hash64(o->epoch, sizeof o->epoch);
+    struct conversations_options c = {.payload = o->app_payload, .memory = o->app_memory};
+    if (!c.memory)
+        c.memory = (uint64_t)t->options.max_flows * FLOW_TABLE_APP_BYTES;
     int code = flow_store_init(&t->store, t->options.max_flows, t->options.max_rows, e);
+    if (!code)
+        code = conversations_new(&c, &t->conversations, e);
     if (code) {
         flow_table_free(t);
         return code;
@@ -36,6 +41,7 @@ void flow_table_free(struct flow_table *t)
         return;
     flow_store_free(&t->store);
     fragments_free(t->fragments);
+    conversations_free(t->conversations);
     free(t->touched);
     free(t->nodes);
     free(t->loss);
@@ -208,6 +214,21 @@ static void judge_spare(struct flow_table *t, uint32_t index)
         flow_store_keep(&t->store, index);
 }
 
+static void hear(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender, uint64_t time_ns)
+{
+    struct flow *f = flow_at(&t->store, index);
+    struct conversation_packet k = {
+        .p = p, .flow_id = f->id, .time_ns = time_ns, .sender = sender, .originator = f->originator};
+    for (int i = 0; p->has_tcp && i < 2; i++) {
+        const struct flow_tcp *tcp = flow_tcp_at(&t->store, index);
+        k.has_first[i] = tcp->measures.syn[i].seen;
+        k.first[i] = tcp->measures.syn[i].seq + 1;
+        k.has_acked[i] = tcp->state.end[!i].state != TCP_END_INACTIVE;
+        k.acked[i] = tcp->state.end[i].acked_seq;
+    }
+    conversation_packet(t->conversations, &f->conversation, &k);
+}
+
 /* What the packet says of the connection; only whole packets and first fragments get here. */
 static void count_transport(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender,
                             uint64_t time_ns)
@@ -229,6 +250,8 @@ static void count_transport(struct flow_table *t, uint32_t index, const struct p
     }
     f->sent |= bit;
     judge_spare(t, index);
+    if (conversation_wants(&f->conversation, p))
+        hear(t, index, p, sender, time_ns);
 }
 
 static void count_packet(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender,
@@ -320,5 +343,8 @@ void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t in
 
 struct flow_table_stats flow_table_stats(const struct flow_table *t)
 {
-    return (struct flow_table_stats){.flows = t->made, .alive = t->store.alive, .resources = t->resources};
+    struct conversations_stats c;
+    conversations_stats(t->conversations, &c);
+    return (struct flow_table_stats){
+        .flows = t->made, .alive = t->store.alive, .resources = t->resources, .unheard = c.unheard};
 }

@@ -5,7 +5,7 @@
  * pushed out because the table is full: first those that nobody has answered (of TCP: whose handshake is not over) and that are over, longest
  * so first, then whichever is nearest to its timeout. So a flood of questions does not push out connections. Packets of the same key after that make another flow, with another id. A flow has one
  * row in each chunk in which it had packets, was quoted by an ICMP error, or ended; what sums of rows say does not depend on
- * where chunks were cut.
+ * where chunks were cut. Exchanges (conversation.h) are in the chunk in which they ended.
  *
  *   each packet:      while (!flow_table_advance(...)) seal the chunk; flow_table_packet
  *   seal the chunk:   flow_table_prepare, flow_table_fill, write the rows, flow_table_next
@@ -28,7 +28,9 @@
 #define FLOW_TABLE_FLOWS_DEFAULT 262144u
 #define FLOW_TABLE_FLOWS_MAX     (1u << 24)
 #define FLOW_TABLE_FLOW_BYTES    1024u /* what a flow alive takes at the most: of TCP, with its places in the table */
-#define FLOW_FRAME_NONE          UINT32_MAX
+#define FLOW_TABLE_APP_BYTES                                                                                           \
+    256u /* for what applications said: so much for each flow that may be alive, shared by all */
+#define FLOW_FRAME_NONE UINT32_MAX
 
 /* How long a flow may be silent before it ends, in packet time. As Zeek's tcp_inactivity_timeout and so on. */
 enum flow_timer {
@@ -47,12 +49,16 @@ struct flow_table_options {
     uint32_t max_flows;                /* alive at once; 0 for FLOW_TABLE_FLOWS_DEFAULT */
     uint32_t max_rows;                 /* in a chunk; 0 for FLOW_TABLE_ROWS_MAX; at least 2 * FLOW_TABLE_ROWS_SPARE */
     const struct listeners *listeners; /* of the host, for the originator; NULL: not known. Outlive the table */
+    uint32_t app_payload; /* bytes of each packet's payload that may be looked at to learn of applications; 0: none */
+    uint64_t app_memory;  /* for what is remembered of them; 0: FLOW_TABLE_APP_BYTES for each of max_flows */
 };
+#define FLOW_TABLE_APP_ALL UINT32_MAX
 
 struct flow_table_stats {
     uint64_t flows; /* made so far */
     uint32_t alive;
     uint64_t resources; /* ended because the table was full, and not over already */
+    uint64_t unheard;   /* whose applications nobody listened to for want of memory */
 };
 
 struct flow_table;
@@ -86,6 +92,9 @@ void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct flow_ro
 
 /* All of them at once, in memory of the table; valid until the next call. ERROR_MEMORY. */
 MUST_CHECK int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e);
+
+/* The exchanges of the open chunk, in the order in which they ended; each one's flow has a row. Valid until the next call. */
+void flow_table_exchanges(const struct flow_table *t, const struct exchange_row **rows, size_t *count);
 
 /* The next chunk: no rows. */
 void flow_table_next(struct flow_table *t);

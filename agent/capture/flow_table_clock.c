@@ -23,6 +23,7 @@ void flow_end(struct flow_table *t, uint32_t index, uint8_t reason)
     flow_touch(t, index);
     f->end_reason = reason;
     f->loss_end = flow_loss_of(t, f->key.interface);
+    conversation_end(t->conversations, &f->conversation, f->id, f->last_ns, reason);
     if (t->last == index)
         t->last = 0;
     flow_store_end(&t->store, index);

@@ -8,6 +8,7 @@
 #ifndef FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_IMPL_H
 #define FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_IMPL_H
 
+#include "agent/capture/conversation.h"
 #include "agent/capture/flow_store.h"
 #include "agent/capture/fragments.h"
 
@@ -20,6 +21,7 @@ struct flow_table {
     struct flow_table_options options;
     struct flow_store store;
     struct fragments *fragments; /* made at the first one */
+    struct conversations *conversations;
     uint64_t seed;
     bool failed; /* no memory: rows would lie */
 

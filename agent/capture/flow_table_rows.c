@@ -67,7 +67,7 @@ void flow_add_frame(struct flow_table *t, struct flow *f, uint32_t frame)
 
 bool flow_rows_full(const struct flow_table *t)
 {
-    return t->touched_count + FLOW_TABLE_ROWS_SPARE > t->options.max_rows;
+    return t->touched_count + FLOW_TABLE_ROWS_SPARE > t->options.max_rows || conversations_full(t->conversations);
 }
 
 bool flow_table_has_rows(const struct flow_table *t)
@@ -272,6 +272,7 @@ static void fill_row(const struct flow_table *t, uint32_t index, struct flow_row
     if (tcp)
         fill_tcp(tcp, r);
     fill_columns(f, tcp != NULL, r);
+    conversation_fill(&f->conversation, r);
 }
 
 static void fill_frames(const struct flow_table *t, const struct flow *f, struct flow_row *r, uint32_t *frames)
@@ -339,6 +340,11 @@ int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count,
     return 0;
 }
 
+void flow_table_exchanges(const struct flow_table *t, const struct exchange_row **rows, size_t *count)
+{
+    *count = conversations_exchanges(t->conversations, rows);
+}
+
 static void next_row(struct flow_table *t, uint32_t index)
 {
     struct flow *f = flow_at(&t->store, index);
@@ -346,6 +352,7 @@ static void next_row(struct flow_table *t, uint32_t index)
     f->prior_bytes += f->bytes[0] + f->bytes[1];
     f->loss_from = flow_loss_of(t, f->key.interface);
     f->row = 0;
+    conversation_next(&f->conversation);
     f->icmp_errors = 0;
     f->frame_count = 0;
     for (int i = 0; i < 2; i++) {
@@ -365,11 +372,14 @@ void flow_table_next(struct flow_table *t)
     for (uint32_t i = 0; i < t->touched_count; i++) {
         uint32_t index = t->touched[i];
         fetch_ahead(t, i);
-        if (flow_at(&t->store, index)->life == FLOW_ENDED)
+        if (flow_at(&t->store, index)->life == FLOW_ENDED) {
+            conversation_forget(t->conversations, &flow_at(&t->store, index)->conversation);
             flow_store_reuse(&t->store, index);
-        else
+        } else {
             next_row(t, index);
+        }
     }
+    conversations_next(t->conversations);
     t->touched_count = 0;
     t->node_count = 0;
     t->frame_count = 0;

@@ -36,7 +36,7 @@ struct recovery {
     struct chunk_head head; /* what the body says of itself; freed by head_free */
     struct counters *found; /* per interface: what is in the body */
     struct counters sealed; /* in earlier items */
-    struct buffer rows;
+    struct buffer rows, exchanges;
     struct body_writer *writer;
 };
 
@@ -87,12 +87,16 @@ static int take_rows(struct recovery *r, struct flow_table *flows, struct error 
     if (!code && count)
         code = block_encode(&table_flow, rows, count, &r->rows, e);
     r->head.flow_rows = (uint32_t)count;
+    const struct exchange_row *exchanges;
+    flow_table_exchanges(flows, &exchanges, &count);
+    if (!code && count)
+        code = block_encode(&table_exchange, exchanges, count, &r->exchanges, e);
     return code;
 }
 
 static int read_packets(struct recovery *r, struct error *e)
 {
-    struct flow_table_options o = {.max_flows = FLOW_TABLE_ROWS_MAX};
+    struct flow_table_options o = {.max_flows = FLOW_TABLE_ROWS_MAX, .app_payload = FLOW_TABLE_APP_ALL};
     memcpy(o.epoch, r->head.epoch, EPOCH_SIZE);
     struct flow_table *flows = NULL;
     struct buffer raw = {.limit = FRAME_RAW_MAX};
@@ -127,6 +131,7 @@ static int drop_body(struct recovery *r, struct error *e)
     head_free(&r->head);
     r->head = (struct chunk_head){0};
     buffer_clear(&r->rows);
+    buffer_clear(&r->exchanges);
     return spool_stream_discard(r->stream, r->seq, e);
 }
 
@@ -280,6 +285,8 @@ static int seal_chunk(struct recovery *r, struct error *e)
     }
     h.flows = r->rows.data;
     h.flows_length = r->rows.len;
+    h.exchanges = r->exchanges.data;
+    h.exchanges_length = r->exchanges.len;
     for (uint32_t i = 0; i < h.interface_count; i++) {
         h.interfaces[i].counters = r->found[i];
         h.snaplen = h.interfaces[i].snaplen > h.snaplen ? h.interfaces[i].snaplen : h.snaplen;
@@ -341,7 +348,7 @@ int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], const s
                    struct recovered *out, struct error *e)
 {
     *out = (struct recovered){0};
-    struct recovery r = {.fd = -1, .rows = {.limit = HEAD_BYTES_MAX}};
+    struct recovery r = {.fd = -1, .rows = {.limit = HEAD_BYTES_MAX}, .exchanges = {.limit = HEAD_BYTES_MAX}};
     int code = spool_stream_adopt(spool, epoch, &r.stream, e);
     if (code)
         return code;
@@ -357,6 +364,7 @@ int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], const s
     head_free(&r.head);
     free(r.found);
     buffer_free(&r.rows);
+    buffer_free(&r.exchanges);
     spool_stream_close(r.stream);
     return code;
 }

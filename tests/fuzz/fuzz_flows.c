@@ -1,5 +1,6 @@
 /*
- * Packets from a stranger, as flows of a chunk: whatever they are, each is counted once, and what rows say of TCP does not contradict itself.
+ * Packets from a stranger, as flows of a chunk: whatever they are, each is counted once, and what rows say of TCP and of applications does not
+ * contradict itself.
  * A byte that says when, and in which direction of time, two of length, then the packet; again and again.
  */
 #include "agent/capture/flow_table.h"
@@ -29,6 +30,23 @@ static void check_end(const struct flow_row *r, unsigned i)
     hold(!column_has(&r->has, FLOW_WINDOW_SCALE_0 + i) || r->window_scale[i] <= 14);
 }
 
+/* Every exchange is one of a flow with a row, which counts it. */
+static void check_exchanges(const struct flow_table *t, const struct flow_row *rows, size_t flows)
+{
+    const struct exchange_row *x;
+    size_t n, counted = 0;
+    flow_table_exchanges(t, &x, &n);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = 0;
+        while (k < flows && rows[k].flow_id != x[i].flow_id)
+            k++;
+        hold(k < flows && x[i].outcome >= EXCHANGE_COMPLETE && x[i].outcome <= EXCHANGE_OPEN && x[i].ordinal > 0);
+    }
+    for (size_t k = 0; k < flows; k++)
+        counted += column_has(&rows[k].has, FLOW_EXCHANGES) ? rows[k].exchanges : 0;
+    hold(counted == n);
+}
+
 /* Returns how many packets there are. */
 static uint64_t seal(struct flow_table *t)
 {
@@ -37,6 +55,7 @@ static uint64_t seal(struct flow_table *t)
     uint64_t packets = 0;
     if (flow_table_rows(t, &rows, &count, NULL))
         abort();
+    check_exchanges(t, rows, count);
     for (size_t i = 0; i < count; i++) {
         packets += (uint64_t)rows[i].packets[0] + rows[i].packets[1];
         if (!column_has(&rows[i].has, FLOW_REPLIES))
@@ -69,7 +88,11 @@ static uint64_t take(struct flow_table *t, uint64_t time_ns, const uint8_t *data
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct flow_table_options o = {.epoch = {1}, .max_flows = 8, .max_rows = 2 * FLOW_TABLE_ROWS_SPARE};
+    struct flow_table_options o = {.epoch = {1},
+                                   .max_flows = 8,
+                                   .max_rows = 2 * FLOW_TABLE_ROWS_SPARE,
+                                   .app_payload = FLOW_TABLE_APP_ALL,
+                                   .app_memory = 1 << 20};
     struct flow_table *t;
     uint64_t time_ns = T0, given = 0, found = 0;
     if (flow_table_new(&o, &t, NULL))

@@ -1,6 +1,6 @@
 /*
- * head_dump HEAD...: what heads say, as JSON lines: one of "item" for each head, then one of "flow" for each of its rows, with every
- * column that the row has, under its own name.
+ * head_dump HEAD...: what heads say, as JSON lines: one of "item" for each head, then one of "flow" for each of its rows, then one of
+ * "exchange" (the flow's id) for each of its exchanges, with every column that the row has, under its own name.
  */
 #include "common/base/fs.h"
 #include "common/chunk/head.h"
@@ -75,7 +75,7 @@ static void put_item(const struct chunk_head *h)
     printf("]}\n");
 }
 
-static void put_column(const struct column *c, const struct flow_row *row)
+static void put_column(const struct column *c, const void *row, uint8_t family)
 {
     const uint8_t *at = (const uint8_t *)row + c->offset;
     uint64_t value;
@@ -90,7 +90,7 @@ static void put_column(const struct column *c, const struct flow_row *row)
             printf("%" PRIu64, value);
         break;
     case COLUMN_ADDRESS:
-        printf("\"%s\"", packet_addr_text(row->key.family, at, buf, sizeof buf));
+        printf("\"%s\"", packet_addr_text(family, at, buf, sizeof buf));
         break;
     case COLUMN_TEXT:
         put_text(((const struct text *)at)->data, ((const struct text *)at)->len);
@@ -112,8 +112,31 @@ static void put_row(const struct chunk_head *h, const struct flow_row *row)
         printf(",\"community_id\":\"%s\"", id);
     for (unsigned i = 0; i < table_flow.count; i++)
         if (table_flow.columns[i].id != FLOW_ID && column_has(&row->has, table_flow.columns[i].id))
-            put_column(&table_flow.columns[i], row);
+            put_column(&table_flow.columns[i], row, row->key.family);
     printf("}\n");
+}
+
+static void put_exchange(const struct chunk_head *h, const struct exchange_row *row)
+{
+    printf("{\"exchange\":\"%016" PRIx64 "\",\"seq\":%" PRIu64, row->flow_id, h->seq);
+    for (unsigned i = 0; i < table_exchange.count; i++)
+        if (table_exchange.columns[i].id != EXCHANGE_FLOW_ID && column_has(&row->has, table_exchange.columns[i].id))
+            put_column(&table_exchange.columns[i], row, 0);
+    printf("}\n");
+}
+
+static int put_exchanges(const struct chunk_head *h, struct error *e)
+{
+    struct block *b = NULL;
+    void *rows = NULL;
+    int code = block_open(&table_exchange, h->exchanges, h->exchanges_length, &b, e);
+    if (!code)
+        code = block_read(b, &rows, e);
+    for (uint32_t i = 0; !code && i < block_rows(b); i++)
+        put_exchange(h, (const struct exchange_row *)rows + i);
+    free(rows);
+    block_close(b);
+    return code;
 }
 
 static int put_rows(const struct chunk_head *h, struct error *e)
@@ -143,6 +166,8 @@ static int dump(const char *path, struct error *e)
         put_item(&h);
         if (h.flows)
             code = put_rows(&h, e);
+        if (!code && h.exchanges)
+            code = put_exchanges(&h, e);
         head_free(&h);
     }
     free(data);

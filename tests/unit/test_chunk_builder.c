@@ -2,12 +2,15 @@
  * What a question is answered does not depend on where chunks were cut: the same random packets go through builders that seal
  * when nothing forces them, at random, and by each limit; then random filters are answered from the heads that came out, as a
  * collector does. The seeds are a fixed one and the clock's, or FLEETDUMP_SEED.
+ *
+ * And heads tell of applications what may be told.
  */
 #include "agent/capture/chunk_builder.h"
 #include "collector/query/flow_set.h"
 #include "common/filter/filter.h"
 #include "common/rows/block.h"
 #include "tests/unit/filter_random.h"
+#include "tests/unit/packet_build.h"
 #include "tests/unit/support.h"
 
 #include <inttypes.h>
@@ -389,9 +392,71 @@ static void answers_do_not_depend_on_chunk_borders(void **state)
     }
 }
 
+/* --- Applications --- */
+
+static void give_http(struct chunk_builder *b, uint32_t interface, unsigned n)
+{
+    static const char *const said[] = {"GET /private HTTP/1.1\r\nHost: web.example\r\n\r\n",
+                                       "HTTP/1.1 204 No Content\r\n\r\n"};
+    static const uint32_t seq[] = {1000, 5000};
+    size_t len = strlen(said[n]);
+    struct build p = build_new();
+    memcpy(build_zero(&p, len), said[n], len);
+    uint8_t *h = build_tcp(&p, n ? 80 : 40000, n ? 40000 : 80, TCP_ACK | TCP_PSH);
+    build_put32(h + 4, seq[n]);
+    build_put32(h + 8, n ? seq[0] + (uint32_t)strlen(said[0]) : seq[1]);
+    build_ip4(&p, PROTO_TCP, n ? "10.0.0.2" : "10.0.0.1", n ? "10.0.0.1" : "10.0.0.2");
+    build_ethernet(&p, ETHERTYPE_IP4);
+    struct pcapng_packet k = {.interface = interface,
+                              .time_ns = START_NS + n,
+                              .captured = build_length(&p),
+                              .wire = build_length(&p),
+                              .data = build_data(&p)};
+    assert_int_equal(chunk_builder_packet(b, &k, NULL), 0);
+}
+
+/* What the head of a chunk with one exchange has: exchanges, and the flow's application. */
+static void check_told(struct chunk_builder_options o, bool exchanges, bool app)
+{
+    struct shelf *shelf = calloc(1, sizeof *shelf);
+    struct chunk_builder *b;
+    struct pcapng_interface i = {.name = "eth0", .link_type = 1, .snaplen = 65535};
+    uint32_t index;
+    assert_non_null(shelf);
+    shelf->sink = (struct sink){.open_body = open_body, .seal = keep_head, .room = room};
+    o.agent = o.capture = o.software = "test";
+    o.level = 1;
+    assert_int_equal(chunk_builder_new(&o, &shelf->sink, &b, NULL), 0);
+    assert_int_equal(chunk_builder_interface(b, &i, &index, NULL), 0);
+    give_http(b, index, 0);
+    give_http(b, index, 1);
+    assert_int_equal(chunk_builder_finish(b, NULL), 0);
+    chunk_builder_free(b);
+    read_chunks(shelf);
+    const struct chunk *c = &shelf->chunk[0];
+    assert_int_equal(c->head.exchanges != NULL, exchanges);
+    assert_int_equal(column_has(&c->rows[0].has, FLOW_APP), app);
+    assert_int_equal(column_has(&c->rows[0].has, FLOW_HTTP_HOST), exchanges);
+    assert_int_equal(column_has(&c->rows[0].has, FLOW_EXCHANGES), app);
+    shelf_free(shelf);
+}
+
+static void rows_tell_no_more_than_packets(void **state)
+{
+    (void)state;
+    check_told((struct chunk_builder_options){.keep_packets = true}, true, true);
+    check_told((struct chunk_builder_options){.keep_packets = false}, true, true);
+    check_told((struct chunk_builder_options){.keep_packets = true, .headers_only = true}, false, false);
+    check_told((struct chunk_builder_options){.keep_packets = false, .no_apps = true}, false, false);
+    check_told((struct chunk_builder_options){.keep_packets = true, .payload = 8}, false, true);
+    check_told((struct chunk_builder_options){.keep_packets = true, .payload = 1000}, true, true);
+    check_told((struct chunk_builder_options){.keep_packets = true, .snaplen = 60}, false, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_tell_no_more_than_packets),
         cmocka_unit_test(answers_do_not_depend_on_chunk_borders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

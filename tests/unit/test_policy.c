@@ -139,11 +139,18 @@ static void what_is_kept(void **state)
     assert_int_equal(narrowed("keep = headers", asked(), "headers alone").keep, KEEP_HEADERS);
     assert_int_equal(narrowed("keep = flows", asked(), "flows alone").keep, KEEP_FLOWS);
     assert_int_equal(narrowed("payload = 0", asked(), "headers alone").keep, KEEP_HEADERS);
-    assert_int_equal(narrowed("keep = headers", flows, NULL).keep, KEEP_FLOWS);
+    assert_int_equal(narrowed("keep = headers", flows, "nothing of what applications say").keep, KEEP_FLOWS);
     struct order o = narrowed("payload = 64", asked(), "of payload");
     assert_int_equal(o.payload, 64);
     assert_int_equal(o.keep, KEEP_PACKETS);
     assert_int_equal(narrowed("payload = all", asked(), NULL).payload, 0);
+    /* Rows tell no more than packets would */
+    assert_int_equal(narrowed("payload = all", flows, NULL).no_apps, 0);
+    assert_int_equal(narrowed("payload = 64", flows, "of payload").no_apps, 0);
+    assert_int_equal(narrowed("payload = 64", flows, "of payload").payload, 64);
+    assert_int_equal(narrowed("payload = 0", flows, "nothing of what applications say").no_apps, 1);
+    assert_int_equal(narrowed("keep = flows", flows, "nothing of what applications say").no_apps, 1);
+    assert_int_equal(narrowed("keep = headers", asked(), "headers alone").no_apps, 1);
 }
 
 static void hours(void **state)

@@ -1,0 +1,316 @@
+/* conversation: flows, from the first payload until nothing more is to be learned. */
+#include "agent/capture/conversation_impl.h"
+#include "common/app/http.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- applications */
+
+enum app { APP_NONE, APP_HTTP, APP_COUNT };
+
+static const struct {
+    const char *name;
+    const struct app_reader *reader; /* NULL: the name is all */
+} apps[APP_COUNT] = {
+    [APP_HTTP] = {"http", &app_http_reader},
+};
+
+static enum looked look_at(const uint8_t *data, size_t len, uint8_t *app)
+{
+    *app = APP_HTTP;
+    if (http_begins(HTTP_REQUEST, data, len) || http_begins(HTTP_REPLY, data, len))
+        return LOOK_FOUND;
+    return http_may_begin(data, len) && len < CONVERSATION_LOOK_MAX ? LOOK_MORE : LOOK_STRANGE;
+}
+
+/* ---------------------------------------------------------------- memory */
+
+/* What was asked for stands in front of each piece. */
+#define PIECE_HEADER 16u
+
+void *conversation_alloc(struct conversations *all, size_t size)
+{
+    if (size > all->options.memory - all->stats.memory)
+        return NULL;
+    uint8_t *piece = calloc(1, size + PIECE_HEADER);
+    if (!piece)
+        return NULL;
+    memcpy(piece, &size, sizeof size);
+    all->stats.memory += size;
+    return piece + PIECE_HEADER;
+}
+
+void conversation_release(struct conversations *all, void *memory)
+{
+    if (!memory)
+        return;
+    uint8_t *piece = (uint8_t *)memory - PIECE_HEADER;
+    size_t size;
+    memcpy(&size, piece, sizeof size);
+    all->stats.memory -= size;
+    free(piece);
+}
+
+/* ---------------------------------------------------------------- beginning and end */
+
+static struct conversation *add(struct conversations *all, struct conversation_place *place)
+{
+    struct conversation *v = conversation_alloc(all, sizeof *v);
+    if (!v) {
+        all->stats.unheard++;
+        place->phase = CONVERSATION_OVER;
+        return NULL;
+    }
+    v->next = all->first;
+    if (v->next)
+        v->next->previous = v;
+    all->first = v;
+    place->it = v;
+    return v;
+}
+
+/* No reader, no bytes any more; what was said stays. */
+static void stop(struct conversations *all, struct conversation *v)
+{
+    stream_free(all, v);
+    conversation_release(all, v->state);
+    v->state = NULL;
+    v->reader = NULL;
+}
+
+void conversation_forget(struct conversations *all, struct conversation_place *place)
+{
+    struct conversation *v = place->it;
+    if (!v)
+        return;
+    stop(all, v);
+    char *texts[] = {v->sni, v->alpn, v->ja4, v->http_host, v->dns_name, v->software[0], v->software[1]};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        conversation_release(all, texts[i]);
+    if (v->previous)
+        v->previous->next = v->next;
+    else
+        all->first = v->next;
+    if (v->next)
+        v->next->previous = v->previous;
+    conversation_release(all, v);
+    place->it = NULL;
+}
+
+/* Ends the reader's exchanges; the conversation is over. */
+static void finish(struct hearing *h, uint8_t reason)
+{
+    struct conversation *v = h->v;
+    v->place->phase = CONVERSATION_OVER;
+    if (v->reader && v->reader->end)
+        v->reader->end(h, reason);
+    stop(h->all, v);
+}
+
+void conversation_end(struct conversations *all, struct conversation_place *place, uint64_t flow_id, uint64_t last_ns,
+                      uint8_t reason)
+{
+    struct conversation *v = place->it;
+    if (v && place->phase != CONVERSATION_OVER) {
+        v->place = place;
+        if (v->direction)
+            stream_end(all, v, flow_id);
+        struct hearing h = {.all = all, .v = v, .flow_id = flow_id, .time_ns = last_ns, .first_ns = last_ns};
+        if (place->phase != CONVERSATION_OVER)
+            finish(&h, reason);
+    }
+    place->phase = CONVERSATION_OVER;
+}
+
+void conversation_deafen(struct hearing *h, unsigned side)
+{
+    struct direction *d = h->v->direction;
+    if (d)
+        d[side].deaf = true;
+    if (!d || d[!side].deaf)
+        h->v->place->phase = CONVERSATION_OVER;
+}
+
+void conversation_give_up(struct hearing *h)
+{
+    h->all->stats.unheard++;
+    h->v->place->phase = CONVERSATION_OVER;
+}
+
+void conversation_broken(struct hearing *h, unsigned side)
+{
+    h->all->stats.broken++;
+    conversation_deafen(h, side);
+}
+
+/* ---------------------------------------------------------------- looking */
+
+static void name_app(struct conversation_place *place, uint8_t app)
+{
+    place->app = app;
+    place->phase = apps[app].reader ? CONVERSATION_READING : CONVERSATION_OVER;
+}
+
+static void begin_reader(struct hearing *h, uint8_t app)
+{
+    struct conversation *v = h->v;
+    name_app(v->place, app);
+    v->reader = apps[app].reader;
+    if (!v->reader)
+        return;
+    v->state = conversation_alloc(h->all, v->reader->state_size);
+    if (!v->state) {
+        v->reader = NULL;
+        conversation_give_up(h);
+        return;
+    }
+    for (int i = 0; v->direction && i < 2; i++)
+        v->direction[i].deaf = false;
+    if (v->reader->begin)
+        v->reader->begin(h);
+}
+
+static void note_strange(struct conversation_place *place, unsigned side)
+{
+    place->strange |= (uint8_t)(1u << side);
+    if (place->strange == 3)
+        place->phase = CONVERSATION_OVER;
+}
+
+enum looked conversation_look(struct hearing *h, const uint8_t *data, size_t len)
+{
+    uint8_t app;
+    enum looked r = look_at(data, len, &app);
+    if (r == LOOK_FOUND)
+        begin_reader(h, app);
+    else if (r == LOOK_STRANGE) {
+        note_strange(h->v->place, h->side);
+        if (h->v->direction)
+            h->v->direction[h->side].deaf = true;
+    }
+    return r;
+}
+
+/* ---------------------------------------------------------------- packets */
+
+/* The first payloads, while nothing needs to be remembered: whether from now on something does. */
+static bool first_look(struct conversation_place *place, const struct conversation_packet *k, const uint8_t *data,
+                       size_t len)
+{
+    unsigned side = k->sender;
+    uint8_t app;
+    if (place->strange >> side & 1 || !k->p->payload_length)
+        return false;
+    uint32_t seq = k->p->tcp_seq + ((k->p->tcp_flags & TCP_SYN) != 0);
+    if (k->has_first[side] && seq != k->first[side])
+        return true;
+    enum looked r = look_at(data, len < CONVERSATION_LOOK_MAX ? len : CONVERSATION_LOOK_MAX, &app);
+    if (r == LOOK_STRANGE)
+        note_strange(place, side);
+    else if (r == LOOK_FOUND && !apps[app].reader)
+        name_app(place, app);
+    else
+        return true;
+    return false;
+}
+
+static bool add_directions(struct conversations *all, struct conversation *v, const struct conversation_packet *k)
+{
+    v->direction = conversation_alloc(all, 2 * sizeof *v->direction);
+    if (!v->direction) {
+        all->stats.unheard++;
+        v->place->phase = CONVERSATION_OVER;
+        return false;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        struct direction *d = &v->direction[i];
+        d->deaf = v->place->strange >> i & 1;
+        d->known = k->has_first[i] && !d->deaf;
+        d->next = k->first[i];
+    }
+    return true;
+}
+
+static void hear_tcp(struct conversations *all, struct conversation_place *place, const struct conversation_packet *k,
+                     const uint8_t *data, size_t len)
+{
+    struct conversation *v = place->it;
+    if (!v) {
+        if (!first_look(place, k, data, len))
+            return;
+        v = add(all, place);
+        if (!v)
+            return;
+        v->place = place;
+        if (!add_directions(all, v, k))
+            return;
+    }
+    v->place = place;
+    stream_packet(all, v, k, data, len);
+    if (place->phase == CONVERSATION_OVER) {
+        struct hearing h = {.all = all,
+                            .v = v,
+                            .flow_id = k->flow_id,
+                            .time_ns = k->time_ns,
+                            .first_ns = k->time_ns,
+                            .side = k->sender};
+        finish(&h, FLOW_GOES_ON);
+    }
+}
+
+void conversation_packet(struct conversations *all, struct conversation_place *place,
+                         const struct conversation_packet *k)
+{
+    const struct packet *p = k->p;
+    uint32_t have = p->payload_offset && p->captured > p->payload_offset ? p->captured - p->payload_offset : 0;
+    if (!all->options.payload) {
+        place->phase = CONVERSATION_OVER;
+        return;
+    }
+    if (have > p->payload_length)
+        have = p->payload_length;
+    if (have > all->options.payload)
+        have = all->options.payload;
+    if (p->has_tcp)
+        hear_tcp(all, place, k, p->data + p->payload_offset, have);
+    else
+        place->phase = CONVERSATION_OVER;
+}
+
+/* ---------------------------------------------------------------- all */
+
+int conversations_new(const struct conversations_options *o, struct conversations **out, struct error *e)
+{
+    struct conversations *all = *out = calloc(1, sizeof *all);
+    if (!all)
+        return error_set(e, ERROR_MEMORY, "no memory for what applications say");
+    all->options = *o;
+    if (!all->options.exchanges || all->options.exchanges > CONVERSATION_EXCHANGES_MAX)
+        all->options.exchanges = CONVERSATION_EXCHANGES_MAX;
+    return 0;
+}
+
+void conversations_free(struct conversations *all)
+{
+    if (!all)
+        return;
+    while (all->first) {
+        struct conversation_place place = {.it = all->first};
+        struct hearing h = {.all = all, .v = all->first};
+        all->first->place = &place;
+        finish(&h, FLOW_END_FORCED);
+        conversation_forget(all, &place);
+    }
+    exchanges_free(&all->exchanges);
+    free(all);
+}
+
+void conversations_stats(const struct conversations *all, struct conversations_stats *s)
+{
+    *s = all->stats;
+}
+
+const char *conversation_app(const struct conversation_place *place)
+{
+    return apps[place->app].name;
+}

@@ -1,0 +1,99 @@
+/*
+ * conversation: what the applications at both ends of a flow say to each other: the flow's application, names and numbers that stay with it,
+ * and its exchanges (a request and its reply), which become rows of the open chunk.
+ *
+ * Payload is looked at only as long as that tells something: until the application is known, and then where its reader wants content.
+ * A flow of which nothing is to be learned costs its packets one comparison.
+ *
+ * TCP: each direction's bytes come to readers in order and once. Bytes seen before are passed over; a segment ahead of others waits for them,
+ * with up to CONVERSATION_HELD_MAX others. What was not seen is given up as missing when the other end acknowledged it and the sender went on,
+ * when no more can wait, and at the flow's end. What a reader would only count need not be seen at all. Bytes cut off by the snaplen
+ * are missing where content is wanted.
+ *
+ * Memory: what is remembered of all flows together has a limit; a flow that would pass it is not listened to any more, which is counted.
+ * Exchanges of a chunk have one, too (conversations_full).
+ *
+ * Pure: packets and their times are the arguments.
+ */
+#ifndef FLEETDUMP_AGENT_CAPTURE_CONVERSATION_H
+#define FLEETDUMP_AGENT_CAPTURE_CONVERSATION_H
+
+#include "common/base/error.h"
+#include "common/packet/packet.h"
+#include "common/rows/flow_row.h"
+
+#define CONVERSATION_HELD_MAX      16u         /* segments of a direction that wait for those before them */
+#define CONVERSATION_EXCHANGES_MAX 65536u      /* of a chunk: then it is to be sealed */
+#define CONVERSATION_TEXT_MAX      (16u << 20) /* bytes of text in the exchanges of a chunk: likewise */
+
+struct conversations_options {
+    uint64_t memory; /* for what is remembered of flows */
+    uint32_t
+        payload; /* bytes of each packet's payload that may be looked at; 0: none, nothing is known of applications */
+    uint32_t exchanges; /* 0 for CONVERSATION_EXCHANGES_MAX */
+};
+
+struct conversations_stats {
+    uint64_t unheard; /* flows that were not listened to for want of memory */
+    uint64_t broken;  /* directions in which an application's rules were broken */
+    uint64_t lost;    /* exchanges without a row for want of memory */
+    uint64_t memory;  /* in use */
+};
+
+struct conversations; /* of all flows of a table */
+struct conversation;  /* of one */
+
+enum conversation_phase {
+    CONVERSATION_LOOKING, /* the application is not known yet */
+    CONVERSATION_READING,
+    CONVERSATION_OVER /* nothing more is to be learned */
+};
+
+/* What a flow has of it; all 0 at its beginning. */
+struct conversation_place {
+    struct conversation *it; /* NULL: nothing is remembered, yet or for good */
+    uint8_t phase;           /* enum conversation_phase */
+    uint8_t app;             /* enum app; APP_NONE: not known */
+    uint8_t strange;         /* bit 0, 1: what endpoint 0, 1 said is of no application that we know */
+    uint8_t looked;          /* payloads looked at in vain */
+};
+
+struct conversation_packet {
+    const struct packet *p; /* with a transport, no later fragment */
+    uint64_t flow_id;
+    uint64_t time_ns;
+    unsigned sender;
+    unsigned originator; /* the endpoint that is taken for the client */
+    /* TCP: of each end the next number that the other one waits for, as far as its acks tell, and the first one of its data; if known */
+    uint32_t acked[2], first[2];
+    bool has_acked[2], has_first[2];
+};
+
+MUST_CHECK int conversations_new(const struct conversations_options *o, struct conversations **out, struct error *e);
+void conversations_free(struct conversations *all); /* all flows' as well */
+
+/* Whether the packet needs to be given. */
+static inline bool conversation_wants(const struct conversation_place *place, const struct packet *p)
+{
+    return place->phase != CONVERSATION_OVER && (p->payload_length || (p->tcp_flags & (TCP_FIN | TCP_RST)));
+}
+void conversation_packet(struct conversations *all, struct conversation_place *place,
+                         const struct conversation_packet *k);
+
+/* The flow ends, for this reason (enum flow_end): its exchanges end. What it said stays until conversation_forget. */
+void conversation_end(struct conversations *all, struct conversation_place *place, uint64_t flow_id, uint64_t last_ns,
+                      uint8_t reason);
+void conversation_forget(struct conversations *all, struct conversation_place *place);
+
+/* Fills in what is known of the flow, since the last conversation_next where it is a count; texts are good until the next packet. */
+void conversation_fill(const struct conversation_place *place, struct flow_row *r);
+void conversation_next(struct conversation_place *place);
+
+/* Exchanges of the open chunk, in the order in which they ended; good until the next call. */
+bool conversations_full(const struct conversations *all);
+size_t conversations_exchanges(const struct conversations *all, const struct exchange_row **rows);
+void conversations_next(struct conversations *all);
+
+void conversations_stats(const struct conversations *all, struct conversations_stats *s);
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * conversation_impl: what the parts of conversations share.
+ *
+ *   conversation.c          flows: whose application is looked for, read, over
+ *   conversation_stream.c   TCP: segments to bytes in order
+ *   conversation_rows.c     exchanges and what stays with a flow
+ *   app_*.c                 one application each
+ */
+#ifndef FLEETDUMP_AGENT_CAPTURE_CONVERSATION_IMPL_H
+#define FLEETDUMP_AGENT_CAPTURE_CONVERSATION_IMPL_H
+
+#include "agent/capture/conversation.h"
+
+#define CONVERSATION_LOOK_MAX                                                                                          \
+    64u /* bytes from the beginning of a direction that tell its application, or nothing does */
+
+/* Bytes of one packet on their way to a reader. */
+struct hearing {
+    struct conversations *all;
+    struct conversation *v;
+    uint64_t flow_id;
+    uint64_t time_ns;
+    uint64_t first_ns; /* when the first `old` bytes were seen */
+    size_t old;
+    unsigned side;  /* endpoint that sent them */
+    bool at_start;  /* they begin a segment */
+    uint32_t acked; /* TCP: what the segment acknowledges */
+};
+
+/* An application. Functions that it does not need are NULL. */
+struct app_reader {
+    size_t state_size;
+    size_t window; /* most bytes that `take` may leave for another time */
+    void (*begin)(struct hearing *h);
+    /* TCP: takes bytes from the front; what it leaves is given again with more behind it. */
+    size_t (*take)(struct hearing *h, const uint8_t *data, size_t len);
+    /* How many of the bytes that come next it would only count; UINT64_MAX: all. */
+    uint64_t (*ahead)(const struct conversation *v, unsigned side);
+    /* n bytes that follow were not seen. */
+    void (*missed)(struct hearing *h, uint64_t n);
+    /* The side has sent its last byte. */
+    void (*closed)(struct hearing *h);
+    /* UDP: `wire` bytes, of which len are there. */
+    void (*datagram)(struct hearing *h, const uint8_t *data, size_t len, size_t wire);
+    /* The flow ends: so do its exchanges. Frees what hangs on the state, which itself is freed by the caller. */
+    void (*end)(struct hearing *h, uint8_t reason);
+};
+
+/* A segment that waits. */
+struct held {
+    struct held *next;
+    uint64_t time_ns;
+    uint32_t seq, length; /* as claimed */
+    uint32_t from, have;  /* of it are here: `have` bytes from offset `from` on; what stands before is only counted */
+    uint32_t acked;
+    uint8_t data[];
+};
+
+struct direction {
+    uint32_t next; /* number of the next byte */
+    bool known;    /* `next` is */
+    bool deaf;     /* nothing more is read */
+    bool has_fin, closed;
+    uint32_t fin;
+    struct held *held; /* ascending */
+    uint8_t held_count;
+    uint8_t *pending; /* bytes that a reader left, or that tell no application yet */
+    uint32_t pending_len, pending_room;
+    uint64_t pending_ns;
+};
+
+struct conversation {
+    struct conversation *next, *previous;
+    struct conversation_place *place; /* during a call */
+    const struct app_reader *reader;  /* NULL: not known yet */
+    void *state;
+    struct direction *direction; /* [2], of TCP while somebody reads */
+
+    /* What stays with the flow */
+    const char *app;
+    char *sni, *alpn, *ja4, *http_host, *dns_name, *software[2];
+    uint16_t tls_version, tls_cipher;
+    uint8_t tls_alert;
+    bool has_tls_version, has_tls_cipher, has_tls_alert;
+    bool counts;              /* exchanges, ... */
+    bool answers_have_status; /* ... and statuses */
+    uint32_t ordinal;
+    uint16_t status; /* since the row began, like what follows */
+    uint32_t exchanges, status_class[EXCHANGE_STATUS_CLASSES];
+};
+
+/* ---------------------------------------------------------------- conversation.c */
+
+/* Memory within the limit; NULL if there is none. */
+void *conversation_alloc(struct conversations *all, size_t size);
+void conversation_release(struct conversations *all, void *memory); /* NULL is fine */
+
+/* A reader's: nothing more of this side is worth reading; of both: the conversation is over. */
+void conversation_deafen(struct hearing *h, unsigned side);
+/* Without memory: the flow is not listened to any more. */
+void conversation_give_up(struct hearing *h);
+/* The side broke the rules. */
+void conversation_broken(struct hearing *h, unsigned side);
+/* Bytes of an application that is not known yet; whether they tell it, or that nothing will. */
+enum looked { LOOK_MORE, LOOK_FOUND, LOOK_STRANGE };
+enum looked conversation_look(struct hearing *h, const uint8_t *data, size_t len);
+
+const char *conversation_app(const struct conversation_place *place); /* its name, or NULL */
+
+static inline bool conversation_is_over(const struct hearing *h)
+{
+    return h->v->place->phase == CONVERSATION_OVER;
+}
+
+/* ---------------------------------------------------------------- conversation_stream.c */
+
+void stream_packet(struct conversations *all, struct conversation *v, const struct conversation_packet *k,
+                   const uint8_t *data, size_t len);
+/* What waits is given to readers, across what is missing. */
+void stream_end(struct conversations *all, struct conversation *v, uint64_t flow_id);
+void stream_free(struct conversations *all, struct conversation *v);
+
+/* ---------------------------------------------------------------- conversation_rows.c */
+
+/* Remembers a text, if it is another than that before and not empty. */
+void conversation_say(struct conversations *all, char **where, const char *text, size_t len);
+void conversation_status(struct conversation *v, unsigned status);
+
+/* A row for an exchange that ended, with flow, ordinal and application; NULL without memory. Fill it in before anything else is called; texts are
+ * copied by exchange_text, which adds the column. */
+struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns);
+void exchange_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text,
+                   size_t len);
+
+/* How an exchange ended that had no reply, or not all of it, when its flow ended for that reason. */
+uint8_t exchange_left(uint8_t reason, uint8_t otherwise);
+
+struct exchanges {
+    struct exchange_row *rows;
+    size_t count, room;
+    struct text_block *texts; /* newest first */
+    size_t text_bytes;
+};
+
+void exchanges_free(struct exchanges *x);
+
+struct conversations {
+    struct conversations_options options;
+    struct conversations_stats stats;
+    struct conversation *first;
+    struct exchanges exchanges;
+};
+
+extern const struct app_reader app_http_reader;
+
+#endif

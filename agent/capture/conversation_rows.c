@@ -1,0 +1,197 @@
+/* conversation_rows: the exchanges of the open chunk, and what stays with a flow. */
+#include "agent/capture/conversation_impl.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_BLOCK 65536u
+
+/* Texts of exchanges: they do not move until the next chunk. */
+struct text_block {
+    struct text_block *next;
+    size_t used;
+    char data[TEXT_BLOCK];
+};
+_Static_assert(COLUMN_TEXT_MAX <= TEXT_BLOCK, "a block takes any text");
+
+/* ---------------------------------------------------------------- exchanges */
+
+struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns)
+{
+    struct exchanges *x = &h->all->exchanges;
+    h->v->exchanges++;
+    if (x->count == x->room) {
+        size_t room = x->room ? x->room * 2 : 256;
+        struct exchange_row *grown = realloc(x->rows, room * sizeof *grown);
+        if (!grown) {
+            h->all->stats.lost++;
+            return NULL;
+        }
+        x->rows = grown;
+        x->room = room;
+    }
+    struct exchange_row *r = &x->rows[x->count++];
+    *r = (struct exchange_row){
+        .flow_id = h->flow_id, .ordinal = ordinal, .outcome = outcome, .time_ns = time_ns, .app = {h->v->app, 0}};
+    r->app.len = (uint32_t)strlen(h->v->app);
+    static const uint8_t always[] = {EXCHANGE_FLOW_ID, EXCHANGE_ORDINAL, EXCHANGE_OUTCOME, EXCHANGE_TIME, EXCHANGE_APP};
+    for (size_t i = 0; i < sizeof always; i++)
+        column_add(&r->has, always[i]);
+    return r;
+}
+
+void exchange_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text,
+                   size_t len)
+{
+    struct exchanges *x = &h->all->exchanges;
+    if (!len)
+        return;
+    if (len > COLUMN_TEXT_MAX)
+        len = COLUMN_TEXT_MAX;
+    if (!x->texts || len > TEXT_BLOCK - x->texts->used) {
+        struct text_block *b = malloc(sizeof *b);
+        if (!b)
+            return;
+        b->next = x->texts;
+        b->used = 0;
+        x->texts = b;
+    }
+    char *at = x->texts->data + x->texts->used;
+    memcpy(at, text, len);
+    x->texts->used += len;
+    x->text_bytes += len;
+    *where = (struct text){at, (uint32_t)len};
+    column_add(&r->has, column);
+}
+
+uint8_t exchange_left(uint8_t reason, uint8_t otherwise)
+{
+    return reason == FLOW_END_FORCED || reason == FLOW_END_RESOURCES ? EXCHANGE_OPEN : otherwise;
+}
+
+bool conversations_full(const struct conversations *all)
+{
+    return all->exchanges.count >= all->options.exchanges || all->exchanges.text_bytes >= CONVERSATION_TEXT_MAX;
+}
+
+size_t conversations_exchanges(const struct conversations *all, const struct exchange_row **rows)
+{
+    *rows = all->exchanges.rows;
+    return all->exchanges.count;
+}
+
+/* One block stays, so that quiet captures allocate nothing. */
+void conversations_next(struct conversations *all)
+{
+    struct exchanges *x = &all->exchanges;
+    x->count = x->text_bytes = 0;
+    while (x->texts && x->texts->next) {
+        struct text_block *b = x->texts;
+        x->texts = b->next;
+        free(b);
+    }
+    if (x->texts)
+        x->texts->used = 0;
+}
+
+void exchanges_free(struct exchanges *x)
+{
+    while (x->texts) {
+        struct text_block *b = x->texts;
+        x->texts = b->next;
+        free(b);
+    }
+    free(x->rows);
+}
+
+/* ---------------------------------------------------------------- what stays */
+
+void conversation_say(struct conversations *all, char **where, const char *text, size_t len)
+{
+    if (len > COLUMN_TEXT_MAX)
+        len = COLUMN_TEXT_MAX;
+    if (!len || (*where && strlen(*where) == len && memcmp(*where, text, len) == 0))
+        return;
+    char *copy = conversation_alloc(all, len + 1);
+    if (!copy)
+        return;
+    memcpy(copy, text, len);
+    conversation_release(all, *where);
+    *where = copy;
+}
+
+void conversation_status(struct conversation *v, unsigned status)
+{
+    if (status > v->status)
+        v->status = (uint16_t)status;
+    if (status >= 100 && status / 100 <= EXCHANGE_STATUS_CLASSES)
+        v->status_class[status / 100 - 1]++;
+}
+
+static void put_text(struct flow_row *r, unsigned column, struct text *where, const char *text)
+{
+    if (!text)
+        return;
+    *where = (struct text){text, (uint32_t)strlen(text)};
+    column_add(&r->has, column);
+}
+
+static void put_texts(const struct conversation *v, struct flow_row *r)
+{
+    put_text(r, FLOW_SNI, &r->sni, v->sni);
+    put_text(r, FLOW_ALPN, &r->alpn, v->alpn);
+    put_text(r, FLOW_JA4, &r->ja4, v->ja4);
+    put_text(r, FLOW_HTTP_HOST, &r->http_host, v->http_host);
+    put_text(r, FLOW_DNS_NAME, &r->dns_name, v->dns_name);
+    put_text(r, FLOW_SOFTWARE_0, &r->software[0], v->software[0]);
+    put_text(r, FLOW_SOFTWARE_1, &r->software[1], v->software[1]);
+}
+
+static void put_numbers(const struct conversation *v, struct flow_row *r)
+{
+    r->tls_version = v->tls_version;
+    r->tls_cipher = v->tls_cipher;
+    r->tls_alert = v->tls_alert;
+    if (v->has_tls_version)
+        column_add(&r->has, FLOW_TLS_VERSION);
+    if (v->has_tls_cipher)
+        column_add(&r->has, FLOW_TLS_CIPHER);
+    if (v->has_tls_alert)
+        column_add(&r->has, FLOW_TLS_ALERT);
+}
+
+static void put_counts(const struct conversation *v, struct flow_row *r)
+{
+    r->exchanges = v->exchanges;
+    column_add(&r->has, FLOW_EXCHANGES);
+    if (!v->answers_have_status)
+        return;
+    for (unsigned i = 0; i < EXCHANGE_STATUS_CLASSES; i++) {
+        r->status_class[i] = v->status_class[i];
+        column_add(&r->has, FLOW_STATUS_1XX + i);
+    }
+    r->status = v->status;
+    if (v->status)
+        column_add(&r->has, FLOW_STATUS);
+}
+
+void conversation_fill(const struct conversation_place *place, struct flow_row *r)
+{
+    const struct conversation *v = place->it;
+    put_text(r, FLOW_APP, &r->app, conversation_app(place));
+    if (!v)
+        return;
+    put_texts(v, r);
+    put_numbers(v, r);
+    if (v->counts)
+        put_counts(v, r);
+}
+
+void conversation_next(struct conversation_place *place)
+{
+    struct conversation *v = place->it;
+    if (!v)
+        return;
+    v->exchanges = 0;
+    v->status = 0;
+    memset(v->status_class, 0, sizeof v->status_class);
+}

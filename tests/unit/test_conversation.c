@@ -1,0 +1,468 @@
+/*
+ * conversation: what flows and exchanges say of applications, however segments came: cut anywhere, twice, out of order, in any chunks, or
+ * not at all.
+ *
+ * A scene is a list of messages; each is sent in pieces, all of the message's at the same time, 10 ms after the message before.
+ */
+#include "agent/capture/flow_table.h"
+#include "common/base/clock.h"
+#include "common/rows/column.h"
+#include "tests/unit/packet_build.h"
+#include "tests/unit/support.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ETHERNET 1
+#define T0       (UINT64_C(1700000000) * NS_PER_S)
+#define STEP_NS  UINT64_C(10000000)
+#define CLIENT   "10.0.0.1"
+#define SERVER   "10.0.0.2"
+#define TEXT_MAX 65536u
+
+enum { C, S }; /* who says it: client, server */
+
+struct message {
+    int from;
+    const char *bytes;
+    size_t len; /* 0: that of the text */
+};
+
+/* How a scene is played. */
+struct play {
+    size_t piece;     /* bytes of each; 0: whole messages */
+    bool twice;       /* each piece comes again */
+    bool swapped;     /* each two pieces of a message change places */
+    bool sealed;      /* a chunk ends behind each packet */
+    bool no_syn;      /* the capture began later */
+    bool mute[2];     /* what this end sends is not seen */
+    int lost;         /* this message is not seen (-1: none) */
+    size_t cut;       /* bytes of each packet's payload that are captured; 0: all */
+    bool no_fin;      /* the capture ends before the connection */
+    uint32_t payload; /* what may be looked at; 0: all */
+    uint64_t memory;
+};
+#define PLAY ((struct play){.lost = -1})
+
+struct told {
+    char exchanges[TEXT_MAX];
+    size_t len;
+    char flow[4096];  /* the last row's columns of applications, counts summed */
+    uint64_t sums[8]; /* exchanges, statuses by class */
+    unsigned packets;
+};
+
+static void add(struct told *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct told *t, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    t->len += (size_t)vsnprintf(t->exchanges + t->len, TEXT_MAX - t->len, fmt, ap);
+    va_end(ap);
+    assert_true(t->len < TEXT_MAX);
+}
+
+static void add_column(struct told *t, const struct column *c, const void *row)
+{
+    const struct text *text = (const void *)((const char *)row + c->offset);
+    uint64_t value = 0;
+    (void)column_uint(c, row, &value);
+    if (c->unit == UNIT_TIME_NS)
+        value = (value - T0) / 1000000;
+    if (c->unit == UNIT_NS)
+        value /= 1000000;
+    if (c->type == COLUMN_TEXT)
+        add(t, " %s=%.*s", c->name, (int)text->len, text->data);
+    else if (c->value_name && c->value_name(value))
+        add(t, " %s=%s", c->name, c->value_name(value));
+    else
+        add(t, " %s=%" PRIu64, c->name, value);
+}
+
+static void take_exchanges(struct told *t, struct flow_table *table, const struct flow_row *rows, size_t flows)
+{
+    const struct exchange_row *x;
+    size_t n;
+    flow_table_exchanges(table, &x, &n);
+    for (size_t i = 0; i < n; i++) {
+        bool has_flow = false;
+        for (size_t k = 0; k < flows; k++)
+            has_flow |= rows[k].flow_id == x[i].flow_id;
+        assert_true(has_flow);
+        for (unsigned k = 0; k < table_exchange.count; k++)
+            if (table_exchange.columns[k].id != EXCHANGE_FLOW_ID && column_has(&x[i].has, table_exchange.columns[k].id))
+                add_column(t, &table_exchange.columns[k], &x[i]);
+        add(t, "\n");
+    }
+}
+
+static void take_flow(struct told *t, const struct flow_row *r)
+{
+    static const struct {
+        unsigned column;
+        size_t offset;
+    } texts[] = {{FLOW_APP, offsetof(struct flow_row, app)},
+                 {FLOW_SNI, offsetof(struct flow_row, sni)},
+                 {FLOW_ALPN, offsetof(struct flow_row, alpn)},
+                 {FLOW_HTTP_HOST, offsetof(struct flow_row, http_host)},
+                 {FLOW_DNS_NAME, offsetof(struct flow_row, dns_name)},
+                 {FLOW_SOFTWARE_0, offsetof(struct flow_row, software[0])},
+                 {FLOW_SOFTWARE_1, offsetof(struct flow_row, software[1])}};
+    size_t len = 0;
+    t->flow[0] = 0;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const struct text *text = (const void *)((const char *)r + texts[i].offset);
+        if (column_has(&r->has, texts[i].column))
+            len += (size_t)snprintf(t->flow + len, sizeof t->flow - len, "%s%.*s", i ? " " : "", (int)text->len,
+                                    text->data);
+    }
+    if (column_has(&r->has, FLOW_EXCHANGES))
+        t->sums[0] += r->exchanges;
+    for (unsigned i = 0; i < EXCHANGE_STATUS_CLASSES; i++)
+        if (column_has(&r->has, FLOW_STATUS_1XX + i))
+            t->sums[1 + i] += r->status_class[i];
+    if (column_has(&r->has, FLOW_STATUS) && r->status > t->sums[6])
+        t->sums[6] = r->status;
+}
+
+static void seal(struct told *t, struct flow_table *table)
+{
+    struct flow_row *rows;
+    size_t n;
+    assert_int_equal(flow_table_rows(table, &rows, &n, NULL), 0);
+    take_exchanges(t, table, rows, n);
+    for (size_t i = 0; i < n; i++)
+        take_flow(t, &rows[i]);
+    flow_table_next(table);
+}
+
+/* ---------------------------------------------------------------- packets */
+
+struct stage {
+    struct flow_table *table;
+    const struct play *play;
+    struct told *told;
+    uint32_t seq[2];
+    uint64_t now;
+    bool udp;
+    unsigned ports[2];
+};
+
+static void give(struct stage *g, int from, unsigned flags, uint32_t seq, const uint8_t *bytes, size_t len)
+{
+    struct build b = build_new();
+    struct packet p;
+    if (g->play->mute[from])
+        return;
+    uint8_t *payload = build_zero(&b, len);
+    if (len)
+        memcpy(payload, bytes, len);
+    if (g->udp) {
+        build_udp(&b, g->ports[from], g->ports[!from]);
+    } else {
+        uint8_t *h = build_tcp(&b, g->ports[from], g->ports[!from], flags);
+        build_put32(h + 4, seq);
+        build_put32(h + 8, g->seq[!from]);
+    }
+    build_ip4(&b, g->udp ? PROTO_UDP : PROTO_TCP, from == C ? CLIENT : SERVER, from == C ? SERVER : CLIENT);
+    build_ethernet(&b, ETHERTYPE_IP4);
+    uint32_t wire = build_length(&b), captured = wire;
+    if (g->play->cut && len > g->play->cut)
+        captured = wire - (uint32_t)(len - g->play->cut);
+    uint8_t *copy = malloc(captured); /* of this size, so that a sanitizer sees what is read beyond */
+    assert_non_null(copy);
+    memcpy(copy, build_data(&b), captured);
+    packet_decode(ETHERNET, copy, captured, wire, &p);
+    while (!flow_table_advance(g->table, g->now))
+        seal(g->told, g->table);
+    flow_table_packet(g->table, &p, 0, g->now, FLOW_FRAME_NONE);
+    free(copy);
+    g->told->packets++;
+    if (g->play->sealed)
+        seal(g->told, g->table);
+}
+
+static void piece(struct stage *g, int from, const uint8_t *bytes, size_t at, size_t len)
+{
+    for (int i = 0; i < (g->play->twice ? 2 : 1); i++)
+        give(g, from, TCP_ACK | TCP_PSH, g->seq[from] + (uint32_t)at, bytes + at, len);
+}
+
+static void say(struct stage *g, const struct message *m, bool is_lost)
+{
+    size_t len = m->len ? m->len : strlen(m->bytes), most = g->play->piece ? g->play->piece : 1400;
+    const uint8_t *bytes = (const uint8_t *)m->bytes;
+    g->now += STEP_NS;
+    if (g->udp && !is_lost)
+        piece(g, m->from, bytes, 0, len);
+    for (size_t at = 0; at < len && !is_lost && !g->udp; at += 2 * most) {
+        size_t first = len - at < most ? len - at : most, rest = len - at - first;
+        size_t second = rest < most ? rest : most;
+        if (second && g->play->swapped) {
+            piece(g, m->from, bytes, at + first, second);
+            piece(g, m->from, bytes, at, first);
+        } else {
+            piece(g, m->from, bytes, at, first);
+            if (second)
+                piece(g, m->from, bytes, at + first, second);
+        }
+    }
+    g->seq[m->from] += (uint32_t)len;
+}
+
+static void play(const struct message *m, size_t n, const struct play *p, struct told *t)
+{
+    struct flow_table_options o = {
+        .epoch = {1}, .app_payload = p->payload ? p->payload : FLOW_TABLE_APP_ALL, .app_memory = p->memory};
+    struct stage g = {.play = p, .told = t, .seq = {UINT32_MAX - 20, 7000}, .now = T0, .ports = {40000, 80}};
+    *t = (struct told){0};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    if (!p->no_syn) {
+        give(&g, C, TCP_SYN, g.seq[C] - 1, NULL, 0);
+        give(&g, S, TCP_SYN | TCP_ACK, g.seq[S] - 1, NULL, 0);
+        give(&g, C, TCP_ACK, g.seq[C], NULL, 0);
+    }
+    for (size_t i = 0; i < n; i++)
+        say(&g, &m[i], (int)i == p->lost);
+    if (!p->no_fin) {
+        give(&g, S, TCP_FIN | TCP_ACK, g.seq[S]++, NULL, 0);
+        give(&g, C, TCP_FIN | TCP_ACK, g.seq[C]++, NULL, 0);
+        give(&g, S, TCP_ACK, g.seq[S], NULL, 0);
+    }
+    while (!flow_table_end(g.table, FLOW_END_FORCED))
+        seal(t, g.table);
+    seal(t, g.table);
+    struct flow_table_stats stats = flow_table_stats(g.table);
+    assert_true(p->memory || !stats.unheard);
+    flow_table_free(g.table);
+}
+
+#define PLAY_SCENE(scene, p, t) play(scene, sizeof(scene) / sizeof *(scene), p, t)
+
+static void expect(const struct told *t, const char *want)
+{
+    if (strcmp(t->exchanges, want) != 0)
+        fail_msg("is\n%s\nnot\n%s", t->exchanges, want);
+}
+
+/* However it is played, what is told stays. */
+static void check_all_ways(const struct message *m, size_t n, const struct told *want)
+{
+    struct told *t = malloc(sizeof *t);
+    assert_non_null(t);
+    for (unsigned way = 0; way < 8; way++)
+        for (size_t size = 0; size < 40; size++) {
+            struct play p = PLAY;
+            p.piece = size;
+            p.twice = way & 1;
+            p.swapped = way & 2;
+            p.sealed = way & 4;
+            play(m, n, &p, t);
+            if (strcmp(t->exchanges, want->exchanges) != 0 || memcmp(t->sums, want->sums, sizeof t->sums) != 0 ||
+                strcmp(t->flow, want->flow) != 0)
+                fail_msg("pieces of %zu, way %u: is\n%s%s\nnot\n%s%s", size, way, t->exchanges, t->flow,
+                         want->exchanges, want->flow);
+        }
+    free(t);
+}
+
+/* ---------------------------------------------------------------- HTTP */
+
+static const struct message pages[] = {
+    {C, "GET /a?secret HTTP/1.1\r\nHost: web.example\r\nUser-Agent: curl/8\r\n\r\n", 0},
+    {S, "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello", 0},
+    {C, "POST /b HTTP/1.1\r\nHost: web.example\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", 0},
+    {S, "HTTP/1.1 100 Continue\r\n\r\n", 0},
+    {C, "abc", 0},
+    {S, "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", 0},
+    /* pipelined */
+    {C, "HEAD /c HTTP/1.1\r\nHost: h\r\n\r\nGET /d HTTP/1.1\r\nHost: h\r\n\r\nGET /e HTTP/1.1\r\nHost: h\r\n\r\n", 0},
+    {S, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nHTTP/1.1 304 Not Modified\r\n\r\n", 0},
+    {S, "HTTP/1.1 500 Oh\r\n\r\nuntil the end", 0},
+};
+static const char pages_told[] =
+    " time=10 wait=10 duration=10 request_bytes=65 reply_bytes=83 method=GET http_host=web.example path=/a "
+    "content_type=text/html status=200 app=http ordinal=1 send=0 request_body=0 reply_body=5 outcome=complete "
+    "version=HTTP/1.1\n"
+    " time=30 wait=10 duration=30 request_bytes=83 reply_bytes=66 method=POST http_host=web.example path=/b status=404 "
+    "app=http ordinal=2 send=20 request_body=3 reply_body=2 outcome=complete version=HTTP/1.1\n"
+    " time=70 wait=10 duration=10 request_bytes=29 reply_bytes=40 method=HEAD http_host=h path=/c status=200 app=http "
+    "ordinal=3 send=0 request_body=0 reply_body=0 outcome=complete version=HTTP/1.1\n"
+    " time=70 wait=10 duration=10 request_bytes=28 reply_bytes=29 method=GET http_host=h path=/d status=304 app=http "
+    "ordinal=4 send=0 request_body=0 reply_body=0 outcome=complete version=HTTP/1.1\n"
+    " time=70 wait=20 duration=20 request_bytes=28 reply_bytes=32 method=GET http_host=h path=/e status=500 app=http "
+    "ordinal=5 send=0 request_body=0 reply_body=13 outcome=complete version=HTTP/1.1\n";
+
+static void test_http(void **state)
+{
+    (void)state;
+    struct told t;
+    PLAY_SCENE(pages, &PLAY, &t);
+    expect(&t, pages_told);
+    assert_string_equal(t.flow, "http h curl/8 nginx");
+    static const uint64_t sums[8] = {5, 1, 2, 1, 1, 1, 500, 0};
+    assert_memory_equal(t.sums, sums, sizeof sums);
+    check_all_ways(pages, sizeof pages / sizeof *pages, &t);
+}
+
+/* Only how each exchange ended, in order. */
+static const char *outcomes(const struct message *m, size_t n, const struct play *p)
+{
+    static char out[512];
+    struct told *t = malloc(sizeof *t);
+    size_t len = 0;
+    assert_non_null(t);
+    play(m, n, p, t);
+    out[0] = 0;
+    for (const char *at = t->exchanges; (at = strstr(at, "outcome=")); at++) {
+        const char *word = at + strlen("outcome=");
+        len += (size_t)snprintf(out + len, sizeof out - len, "%s%.*s", len ? " " : "", (int)strcspn(word, " \n"), word);
+    }
+    free(t);
+    return out;
+}
+#define OUTCOMES(scene, p) outcomes(scene, sizeof(scene) / sizeof *(scene), p)
+
+static void test_http_ends(void **state)
+{
+    (void)state;
+    static const struct message unanswered[] = {{C, "GET / HTTP/1.1\r\n\r\n", 0}};
+    static const struct message cut_request[] = {{C, "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0}};
+    static const struct message cut_reply[] = {{C, "GET / HTTP/1.1\r\n\r\n", 0},
+                                               {S, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", 0}};
+    static const struct message early[] = {{C, "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0},
+                                           {S, "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", 0}};
+    static const struct message upgraded[] = {{C, "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", 0},
+                                              {S, "HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n", 0},
+                                              {C, "GET / HTTP/1.1\r\n\r\n", 0}};
+    static const struct message tunnel[] = {
+        {C, "CONNECT x:1 HTTP/1.1\r\n\r\n", 0}, {S, "HTTP/1.1 200 OK\r\n\r\n", 0}, {C, "GET / HTTP/1.1\r\n\r\n", 0}};
+    static const struct message broken[] = {{C, "GET / HTTP/1.1\r\n\r\n", 0}, {S, "HTTP/1.1 x\r\n\r\n", 0}};
+    struct play open = PLAY;
+    open.no_fin = true;
+    assert_string_equal(OUTCOMES(unanswered, &PLAY), "unanswered");
+    assert_string_equal(OUTCOMES(unanswered, &open), "open");
+    assert_string_equal(OUTCOMES(cut_request, &PLAY), "cut");
+    assert_string_equal(OUTCOMES(cut_request, &open), "open");
+    assert_string_equal(OUTCOMES(cut_reply, &PLAY), "cut");
+    assert_string_equal(OUTCOMES(cut_reply, &open), "open");
+    assert_string_equal(OUTCOMES(early, &PLAY), "complete");
+    assert_string_equal(OUTCOMES(upgraded, &PLAY), "complete");
+    assert_string_equal(OUTCOMES(tunnel, &PLAY), "complete");
+    assert_string_equal(OUTCOMES(broken, &PLAY), "unseen");
+}
+
+static void test_what_is_missing(void **state)
+{
+    (void)state;
+    struct play p = PLAY;
+    p.lost = 0; /* the first request */
+    assert_string_equal(OUTCOMES(pages, &p), "unseen complete complete complete complete");
+    p.lost = 1; /* the first reply */
+    assert_string_equal(OUTCOMES(pages, &p), "unseen complete complete complete complete");
+    p.lost = 4; /* a body needs not be seen */
+    assert_string_equal(OUTCOMES(pages, &p), "complete complete complete complete complete");
+    p.lost = 5;
+    assert_string_equal(OUTCOMES(pages, &p), "complete unseen complete complete complete");
+    p.lost = 7; /* two replies, and the next one answers the last request */
+    assert_string_equal(OUTCOMES(pages, &p), "complete complete unseen unseen complete");
+    p.lost = -1;
+    p.mute[S] = true; /* requests alone; replies alone */
+    assert_string_equal(OUTCOMES(pages, &p), "unseen unseen unseen unseen unseen");
+    p.mute[S] = false;
+    p.mute[C] = true;
+    p.no_fin = true;
+    assert_string_equal(OUTCOMES(pages, &p), "unseen unseen unseen"); /* the one for HEAD seems to have a body */
+}
+
+static void test_a_capture_that_begins_later(void **state)
+{
+    (void)state;
+    struct play p = PLAY;
+    p.no_syn = true;
+    struct told t;
+    PLAY_SCENE(pages, &p, &t);
+    expect(&t, pages_told);
+    static const struct message late[] = {
+        {S, "the rest of a page", 0}, {C, "GET / HTTP/1.1\r\n\r\n", 0}, {S, "HTTP/1.1 204 No\r\n\r\n", 0}};
+    assert_string_equal(OUTCOMES(late, &p), "complete");
+}
+
+static void test_packets_that_are_cut(void **state)
+{
+    (void)state;
+    static const struct message long_body[] = {
+        {C, "GET / HTTP/1.1\r\n\r\n", 0},
+        {S,
+         "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+         "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+         0},
+        {C, "GET /2 HTTP/1.1\r\n\r\n", 0},
+        {S, "HTTP/1.1 204 No\r\n\r\n", 0}};
+    struct play p = PLAY;
+    p.cut = 50;
+    assert_string_equal(OUTCOMES(long_body, &p), "complete complete");
+    p.cut = 10; /* not even the heads */
+    assert_string_equal(OUTCOMES(long_body, &p), "");
+}
+
+static void test_what_may_not_be_looked_at(void **state)
+{
+    (void)state;
+    struct flow_table_options o = {.epoch = {1}};
+    struct told t = {0};
+    struct play p = PLAY;
+    struct stage g = {.play = &p, .told = &t, .seq = {1, 1}, .now = T0, .ports = {40000, 80}};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
+        say(&g, &pages[i], false);
+    seal(&t, g.table);
+    flow_table_free(g.table);
+    assert_string_equal(t.exchanges, "");
+    assert_string_equal(t.flow, "");
+    /* so many bytes: as if no more had been captured */
+    p.payload = 10;
+    assert_string_equal(OUTCOMES(pages, &p), "");
+}
+
+static void test_memory_has_a_limit(void **state)
+{
+    (void)state;
+    struct told t;
+    struct play p = PLAY;
+    for (p.memory = 1; p.memory < 8000; p.memory += 61) {
+        p.piece = p.memory % 50;
+        PLAY_SCENE(pages, &p, &t); /* must not fall over */
+        assert_true(t.packets > 0);
+    }
+}
+
+static void test_other_things(void **state)
+{
+    (void)state;
+    static const struct message strange[] = {
+        {C, "\x01\x02\x03\x04 what is this, and why is it so long that nobody can say", 0},
+        {S, "\xff\xfe\xfd\xfc neither is this anything that anybody ever knew of, no", 0},
+        {C, "GET / HTTP/1.1\r\n\r\n", 0}};
+    struct told t;
+    PLAY_SCENE(strange, &PLAY, &t);
+    assert_string_equal(t.exchanges, "");
+    assert_string_equal(t.flow, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_http),
+        cmocka_unit_test(test_http_ends),
+        cmocka_unit_test(test_what_is_missing),
+        cmocka_unit_test(test_a_capture_that_begins_later),
+        cmocka_unit_test(test_packets_that_are_cut),
+        cmocka_unit_test(test_what_may_not_be_looked_at),
+        cmocka_unit_test(test_memory_has_a_limit),
+        cmocka_unit_test(test_other_things),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
