@@ -323,7 +323,7 @@ static void happened(struct hearing *h, struct http_end *end, enum http_event ev
 static void begin_ends(struct hearing *h, struct http_state *s, const uint8_t *data, size_t len)
 {
     s->known = true;
-    s->client = (uint8_t)(http_begins(HTTP_REQUEST, data, len) ? h->side : !h->side);
+    s->client = (uint8_t)(http_begins(HTTP_REPLY, data, len) ? !h->side : h->side);
     for (unsigned i = 0; i < 2; i++)
         http_begin(&s->end[i].reader, i == s->client ? HTTP_REQUEST : HTTP_REPLY, NULL);
     s->end[h->side].lost = false;

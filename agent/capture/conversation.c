@@ -1,26 +1,43 @@
 /* conversation: flows, from the first payload until nothing more is to be learned. */
 #include "agent/capture/conversation_impl.h"
-#include "common/app/http.h"
+#include "common/app/detect.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- applications */
 
-enum app { APP_NONE, APP_HTTP, APP_COUNT };
+#define LOOKED_MAX 4u /* datagrams of a flow; then it is of no application that we know */
 
-static const struct {
-    const char *name;
-    const struct app_reader *reader; /* NULL: the name is all */
-} apps[APP_COUNT] = {
-    [APP_HTTP] = {"http", &app_http_reader},
+/* Of which more is read than the name. */
+static const struct app_reader *const readers[APP_COUNT] = {
+    [APP_HTTP] = &app_http_reader,
 };
 
-static enum looked look_at(const uint8_t *data, size_t len, uint8_t *app)
+static enum app look_as(const struct conversation_packet *k, unsigned side, bool from_originator, const uint8_t *data,
+                        size_t len, bool *more)
 {
-    *app = APP_HTTP;
-    if (http_begins(HTTP_REQUEST, data, len) || http_begins(HTTP_REPLY, data, len))
-        return LOOK_FOUND;
-    return http_may_begin(data, len) && len < CONVERSATION_LOOK_MAX ? LOOK_MORE : LOOK_STRANGE;
+    const struct packet *p = k->p;
+    unsigned originator = from_originator ? side : !side;
+    struct detect_input in = {.proto = p->net.proto,
+                              .originator_port = p->net.port[originator != k->sender],
+                              .responder_port = p->net.port[originator == k->sender],
+                              .from_originator = from_originator,
+                              .data = data,
+                              .len = len,
+                              .wire_len = p->payload_length};
+    return detect(&in, more);
+}
+
+/* The application by these bytes from the beginning of what the side says, or of a datagram. */
+static enum app look_at(const struct conversation_packet *k, unsigned side, const uint8_t *data, size_t len, bool *more)
+{
+    bool is_originator = side == k->originator, other = false;
+    enum app app = look_as(k, side, is_originator, data, len, more);
+    if (app == APP_UNKNOWN && !k->originator_is_sure) {
+        app = look_as(k, side, !is_originator, data, len, &other);
+        *more |= other;
+    }
+    return app;
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -145,17 +162,17 @@ void conversation_broken(struct hearing *h, unsigned side)
 
 /* ---------------------------------------------------------------- looking */
 
-static void name_app(struct conversation_place *place, uint8_t app)
+static void name_app(struct conversation_place *place, enum app app)
 {
-    place->app = app;
-    place->phase = apps[app].reader ? CONVERSATION_READING : CONVERSATION_OVER;
+    place->app = (uint8_t)app;
+    place->phase = readers[app] ? CONVERSATION_READING : CONVERSATION_OVER;
 }
 
-static void begin_reader(struct hearing *h, uint8_t app)
+static void begin_reader(struct hearing *h, enum app app)
 {
     struct conversation *v = h->v;
     name_app(v->place, app);
-    v->reader = apps[app].reader;
+    v->reader = readers[app];
     if (!v->reader)
         return;
     v->state = conversation_alloc(h->all, v->reader->state_size);
@@ -179,16 +196,17 @@ static void note_strange(struct conversation_place *place, unsigned side)
 
 enum looked conversation_look(struct hearing *h, const uint8_t *data, size_t len)
 {
-    uint8_t app;
-    enum looked r = look_at(data, len, &app);
-    if (r == LOOK_FOUND)
+    bool more = false;
+    enum app app = h->packet ? look_at(h->packet, h->side, data, len, &more) : APP_UNKNOWN;
+    if (app != APP_UNKNOWN) {
         begin_reader(h, app);
-    else if (r == LOOK_STRANGE) {
-        note_strange(h->v->place, h->side);
-        if (h->v->direction)
-            h->v->direction[h->side].deaf = true;
+        return LOOK_FOUND;
     }
-    return r;
+    if (more && len < CONVERSATION_LOOK_MAX)
+        return LOOK_MORE;
+    note_strange(h->v->place, h->side);
+    h->v->direction[h->side].deaf = true;
+    return LOOK_STRANGE;
 }
 
 /* ---------------------------------------------------------------- packets */
@@ -198,16 +216,16 @@ static bool first_look(struct conversation_place *place, const struct conversati
                        size_t len)
 {
     unsigned side = k->sender;
-    uint8_t app;
+    bool more = false;
     if (place->strange >> side & 1 || !k->p->payload_length)
         return false;
     uint32_t seq = k->p->tcp_seq + ((k->p->tcp_flags & TCP_SYN) != 0);
     if (k->has_first[side] && seq != k->first[side])
         return true;
-    enum looked r = look_at(data, len < CONVERSATION_LOOK_MAX ? len : CONVERSATION_LOOK_MAX, &app);
-    if (r == LOOK_STRANGE)
+    enum app app = look_at(k, side, data, len < CONVERSATION_LOOK_MAX ? len : CONVERSATION_LOOK_MAX, &more);
+    if (app == APP_UNKNOWN && !more)
         note_strange(place, side);
-    else if (r == LOOK_FOUND && !apps[app].reader)
+    else if (app != APP_UNKNOWN && !readers[app])
         name_app(place, app);
     else
         return true;
@@ -258,6 +276,45 @@ static void hear_tcp(struct conversations *all, struct conversation_place *place
     }
 }
 
+/* The application of a flow of datagrams that is not known yet. */
+static void look_at_datagram(struct conversation_place *place, const struct conversation_packet *k, const uint8_t *data,
+                             size_t len)
+{
+    bool more;
+    enum app app = look_at(k, k->sender, data, len, &more);
+    if (app != APP_UNKNOWN)
+        name_app(place, app);
+    else if (++place->looked >= LOOKED_MAX)
+        place->phase = CONVERSATION_OVER;
+}
+
+static void hear_datagram(struct conversations *all, struct conversation_place *place,
+                          const struct conversation_packet *k, const uint8_t *data, size_t len)
+{
+    if (place->phase == CONVERSATION_LOOKING)
+        look_at_datagram(place, k, data, len);
+    if (place->phase == CONVERSATION_LOOKING || place->phase == CONVERSATION_OVER)
+        return;
+    if (!place->it && !add(all, place))
+        return;
+    struct conversation *v = place->it;
+    struct hearing h = {.all = all,
+                        .v = v,
+                        .packet = k,
+                        .flow_id = k->flow_id,
+                        .time_ns = k->time_ns,
+                        .first_ns = k->time_ns,
+                        .side = k->sender,
+                        .at_start = true};
+    v->place = place;
+    if (!v->reader)
+        begin_reader(&h, (enum app)place->app);
+    if (v->reader && v->reader->datagram)
+        v->reader->datagram(&h, data, len, k->p->payload_length);
+    if (place->phase == CONVERSATION_OVER || !v->reader || !v->reader->datagram)
+        finish(&h, FLOW_GOES_ON);
+}
+
 void conversation_packet(struct conversations *all, struct conversation_place *place,
                          const struct conversation_packet *k)
 {
@@ -273,6 +330,8 @@ void conversation_packet(struct conversations *all, struct conversation_place *p
         have = all->options.payload;
     if (p->has_tcp)
         hear_tcp(all, place, k, p->data + p->payload_offset, have);
+    else if (p->net.proto == PROTO_UDP && p->net.has_ports)
+        hear_datagram(all, place, k, p->data + p->payload_offset, have);
     else
         place->phase = CONVERSATION_OVER;
 }
@@ -312,5 +371,5 @@ void conversations_stats(const struct conversations *all, struct conversations_s
 
 const char *conversation_app(const struct conversation_place *place)
 {
-    return apps[place->app].name;
+    return app_name((enum app)place->app);
 }

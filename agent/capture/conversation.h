@@ -53,7 +53,7 @@ enum conversation_phase {
 struct conversation_place {
     struct conversation *it; /* NULL: nothing is remembered, yet or for good */
     uint8_t phase;           /* enum conversation_phase */
-    uint8_t app;             /* enum app; APP_NONE: not known */
+    uint8_t app;             /* enum app; APP_UNKNOWN: not known yet, or for good */
     uint8_t strange;         /* bit 0, 1: what endpoint 0, 1 said is of no application that we know */
     uint8_t looked;          /* payloads looked at in vain */
 };
@@ -64,6 +64,7 @@ struct conversation_packet {
     uint64_t time_ns;
     unsigned sender;
     unsigned originator; /* the endpoint that is taken for the client */
+    bool originator_is_sure;
     /* TCP: of each end the next number that the other one waits for, as far as its acks tell, and the first one of its data; if known */
     uint32_t acked[2], first[2];
     bool has_acked[2], has_first[2];

@@ -10,6 +10,7 @@
 #define FLEETDUMP_AGENT_CAPTURE_CONVERSATION_IMPL_H
 
 #include "agent/capture/conversation.h"
+#include "common/app/detect.h"
 
 #define CONVERSATION_LOOK_MAX                                                                                          \
     64u /* bytes from the beginning of a direction that tell its application, or nothing does */
@@ -18,6 +19,7 @@
 struct hearing {
     struct conversations *all;
     struct conversation *v;
+    const struct conversation_packet *packet; /* NULL at the flow's end */
     uint64_t flow_id;
     uint64_t time_ns;
     uint64_t first_ns; /* when the first `old` bytes were seen */
@@ -151,6 +153,6 @@ struct conversations {
     struct exchanges exchanges;
 };
 
-extern const struct app_reader app_http_reader;
+extern const struct app_reader app_http_reader, app_dns_reader, app_tls_reader;
 
 #endif

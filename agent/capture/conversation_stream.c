@@ -360,6 +360,7 @@ void stream_packet(struct conversations *all, struct conversation *v, const stru
     struct direction *d = &v->direction[k->sender];
     struct hearing h = {.all = all,
                         .v = v,
+                        .packet = k,
                         .flow_id = k->flow_id,
                         .time_ns = k->time_ns,
                         .first_ns = k->time_ns,

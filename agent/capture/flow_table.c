@@ -217,8 +217,12 @@ static void judge_spare(struct flow_table *t, uint32_t index)
 static void hear(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender, uint64_t time_ns)
 {
     struct flow *f = flow_at(&t->store, index);
-    struct conversation_packet k = {
-        .p = p, .flow_id = f->id, .time_ns = time_ns, .sender = sender, .originator = f->originator};
+    struct conversation_packet k = {.p = p,
+                                    .flow_id = f->id,
+                                    .time_ns = time_ns,
+                                    .sender = sender,
+                                    .originator = f->originator,
+                                    .originator_is_sure = f->originator_by == ORIGINATOR_SYN};
     for (int i = 0; p->has_tcp && i < 2; i++) {
         const struct flow_tcp *tcp = flow_tcp_at(&t->store, index);
         k.has_first[i] = tcp->measures.syn[i].seen;
