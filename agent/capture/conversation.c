@@ -10,7 +10,8 @@
 
 /* Of which more is read than the name. */
 static const struct app_reader *const readers[APP_COUNT] = {
-    [APP_HTTP] = &app_http_reader,
+    [APP_HTTP] = &app_http_reader, [APP_DNS] = &app_dns_reader, [APP_MDNS] = &app_dns_reader,
+    [APP_LLMNR] = &app_dns_reader, [APP_TLS] = &app_tls_reader,
 };
 
 static enum app look_as(const struct conversation_packet *k, unsigned side, bool from_originator, const uint8_t *data,

@@ -12,8 +12,7 @@
 #include "agent/capture/conversation.h"
 #include "common/app/detect.h"
 
-#define CONVERSATION_LOOK_MAX                                                                                          \
-    64u /* bytes from the beginning of a direction that tell its application, or nothing does */
+#define CONVERSATION_LOOK_MAX DETECT_BYTES /* from the beginning of a direction; they tell its application, or nothing does */
 
 /* Bytes of one packet on their way to a reader. */
 struct hearing {

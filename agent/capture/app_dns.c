@@ -1,0 +1,296 @@
+/*
+ * app_dns: DNS over UDP and TCP: a query and its response are one exchange, told by id and question, whatever comes between.
+ *
+ * A query that is sent again while it waits, with the same id and question, is still the same one. It stays unanswered if nothing
+ * has come DNS_WAIT_NS later, when the flow's next packet passes or the flow ends; so also an answer after that much time counts if it is
+ * the next packet. A response that is said again counts once. A response to a query that was not seen is an exchange of its own.
+ *
+ * mDNS and LLMNR are asked of all and answered by anybody, in other flows or never: of these only names are noted, no exchanges.
+ */
+#include "agent/capture/conversation_impl.h"
+#include "common/app/dns.h"
+#include "common/base/clock.h"
+#include "common/base/hash.h"
+#include <string.h>
+
+#define DNS_WAIT_NS    (10 * NS_PER_S) /* as Zeek's dns_session_timeout */
+#define DNS_WAITING    256u            /* queries of a flow at once; then the oldest counts as unanswered */
+#define DNS_ANSWERED   8u              /* responses that are known again */
+#define DNS_TCP_LENGTH 2u              /* in front of each message (RFC 1035, 4.2.2) */
+#define DNS_TCP_MAX    (DNS_TCP_LENGTH + 65535u)
+
+struct query {
+    struct query *next;
+    uint64_t first_ns, last_ns;
+    uint64_t bytes;
+    uint64_t question; /* hash of it */
+    uint32_t ordinal;
+    uint16_t id, type;
+    uint16_t name_len;
+    char name[];
+};
+
+struct dns_state {
+    struct query *first, *last; /* oldest and newest that wait */
+    uint32_t waiting;
+    uint64_t answered[DNS_ANSWERED]; /* hashes of id and question */
+    unsigned answered_next;
+    bool lost[2]; /* TCP: until a segment begins with a message */
+    bool unseen;  /* some of what was said is missing */
+};
+
+/* A message, and when and how it came. */
+struct said {
+    const struct dns_message *m;
+    uint64_t first_ns, last_ns;
+    uint64_t bytes;
+    uint64_t question;
+};
+
+static struct dns_state *state_of(const struct hearing *h)
+{
+    return h->v->state;
+}
+
+static uint64_t since(uint64_t later, uint64_t earlier)
+{
+    return later > earlier ? later - earlier : 0;
+}
+
+/* ---------------------------------------------------------------- rows */
+
+#define PUT(r, column, member, value)                                                                                  \
+    do {                                                                                                               \
+        (r)->member = (value);                                                                                         \
+        column_add(&(r)->has, (column));                                                                               \
+    } while (0)
+
+static void fill_question(struct hearing *h, struct exchange_row *r, const char *name, size_t len, uint16_t type)
+{
+    exchange_text(h, r, EXCHANGE_DNS_NAME, &r->dns_name, name, len);
+    if (type)
+        PUT(r, EXCHANGE_DNS_TYPE, dns_type, type);
+}
+
+static void fill_query(struct hearing *h, struct exchange_row *r, const struct query *q)
+{
+    fill_question(h, r, q->name, q->name_len, q->type);
+    PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, q->bytes);
+    PUT(r, EXCHANGE_SEND, send_ns, since(q->last_ns, q->first_ns));
+}
+
+static void fill_response(struct hearing *h, struct exchange_row *r, const struct said *said)
+{
+    const struct dns_message *m = said->m;
+    PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, said->bytes);
+    if (m->rcode <= UINT8_MAX)
+        PUT(r, EXCHANGE_DNS_RCODE, dns_rcode, (uint8_t)m->rcode);
+    exchange_text(h, r, EXCHANGE_DNS_ANSWERS, &r->dns_answers, m->answers_text, m->answers_len);
+}
+
+/* ---------------------------------------------------------------- queries that wait */
+
+static struct query *unlink_query(struct dns_state *s, struct query **at)
+{
+    struct query *q = *at;
+    *at = q->next;
+    s->waiting--;
+    if (s->last != q)
+        return q;
+    s->last = s->first;
+    while (s->last && s->last->next)
+        s->last = s->last->next;
+    return q;
+}
+
+static void end_first(struct hearing *h, uint8_t outcome)
+{
+    struct dns_state *s = state_of(h);
+    struct query *q = unlink_query(s, &s->first);
+    struct exchange_row *r = exchange_add(h, q->ordinal, outcome, q->first_ns);
+    if (r)
+        fill_query(h, r, q);
+    conversation_release(h->all, q);
+}
+
+static struct query **find(struct dns_state *s, const struct said *said)
+{
+    struct query **at = &s->first;
+    while (*at && ((*at)->id != said->m->id || ((*at)->question != said->question && said->m->questions)))
+        at = &(*at)->next;
+    return at;
+}
+
+/* Those that have waited for too long. */
+static void end_old(struct hearing *h)
+{
+    struct dns_state *s = state_of(h);
+    while (s->first && since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS)
+        end_first(h, s->unseen ? EXCHANGE_UNSEEN : EXCHANGE_UNANSWERED);
+}
+
+/* ---------------------------------------------------------------- messages */
+
+static void take_query(struct hearing *h, const struct said *said)
+{
+    struct dns_state *s = state_of(h);
+    const struct dns_message *m = said->m;
+    if (*find(s, said))
+        return;
+    end_old(h);
+    while (s->waiting >= DNS_WAITING)
+        end_first(h, EXCHANGE_UNANSWERED);
+    struct query *q = conversation_alloc(h->all, sizeof *q + m->name_len);
+    if (!q) {
+        conversation_give_up(h);
+        return;
+    }
+    *q = (struct query){.first_ns = said->first_ns,
+                        .last_ns = said->last_ns,
+                        .bytes = said->bytes,
+                        .question = said->question,
+                        .ordinal = ++h->v->ordinal,
+                        .id = m->id,
+                        .type = m->type,
+                        .name_len = m->name_len};
+    memcpy(q->name, m->name, m->name_len);
+    if (s->last)
+        s->last->next = q;
+    else
+        s->first = q;
+    s->last = q;
+    s->waiting++;
+}
+
+/* Whether the response was told already; it is from now on. */
+static bool is_told(struct dns_state *s, const struct said *said, bool is_wanted)
+{
+    uint64_t mark = (said->question ^ said->m->id) | 1; /* 0 is none */
+    for (unsigned i = 0; i < DNS_ANSWERED && !is_wanted; i++)
+        if (s->answered[i] == mark)
+            return true;
+    s->answered[s->answered_next++ % DNS_ANSWERED] = mark;
+    return false;
+}
+
+static void take_response(struct hearing *h, const struct said *said)
+{
+    struct dns_state *s = state_of(h);
+    struct query **at = find(s, said), *q = *at;
+    if (is_told(s, said, q != NULL))
+        return;
+    if (q)
+        (void)unlink_query(s, at);
+    struct exchange_row *r = exchange_add(h, q ? q->ordinal : ++h->v->ordinal, q ? EXCHANGE_COMPLETE : EXCHANGE_UNSEEN,
+                                          q ? q->first_ns : said->first_ns);
+    if (r && q) {
+        fill_query(h, r, q);
+        PUT(r, EXCHANGE_WAIT, wait_ns, since(said->first_ns, q->last_ns));
+        PUT(r, EXCHANGE_DURATION, duration_ns, since(said->last_ns, q->first_ns));
+    } else if (r) {
+        fill_question(h, r, said->m->name, said->m->name_len, said->m->type);
+    }
+    if (r)
+        fill_response(h, r, said);
+    conversation_release(h->all, q);
+    end_old(h);
+}
+
+static uint64_t question_of(const struct dns_message *m)
+{
+    return hash64_seed(m->name, m->name_len, (uint64_t)m->class << 16 | m->type);
+}
+
+static void take_message(struct hearing *h, const uint8_t *data, size_t len, struct said *said)
+{
+    struct dns_message m;
+    if (dns_read(data, len, &m) == APP_READ_INVALID) {
+        h->all->stats.broken++;
+        return;
+    }
+    said->m = &m;
+    said->question = question_of(&m);
+    conversation_say(h->all, &h->v->dns_name, m.name, m.name_len);
+    if (!h->v->counts)
+        return;
+    if (m.response)
+        take_response(h, said);
+    else
+        take_query(h, said);
+}
+
+static void begin(struct hearing *h)
+{
+    h->v->app = conversation_app(h->v->place);
+    h->v->counts = h->v->place->app == APP_DNS;
+    for (unsigned i = 0; h->v->direction && i < 2; i++)
+        state_of(h)->lost[i] = (h->v->place->strange >> i & 1) || !h->v->direction[i].known;
+    if (h->v->direction)
+        state_of(h)->lost[h->side] = false;
+}
+
+static void datagram(struct hearing *h, const uint8_t *data, size_t len, size_t wire)
+{
+    struct said said = {.first_ns = h->time_ns, .last_ns = h->time_ns, .bytes = wire};
+    take_message(h, data, len, &said);
+}
+
+/* ---------------------------------------------------------------- TCP */
+
+static bool found_again(struct hearing *h, const uint8_t *data, size_t len)
+{
+    size_t length = len < DNS_TCP_LENGTH ? 0 : (size_t)data[0] << 8 | data[1];
+    bool begins =
+        h->at_start && length && length <= len - DNS_TCP_LENGTH && dns_plausible(data + DNS_TCP_LENGTH, length);
+    state_of(h)->lost[h->side] = !begins;
+    return begins;
+}
+
+static size_t take(struct hearing *h, const uint8_t *data, size_t len)
+{
+    size_t taken = 0;
+    if (state_of(h)->lost[h->side] && !found_again(h, data, len))
+        return len;
+    while (len - taken >= DNS_TCP_LENGTH && !conversation_is_over(h)) {
+        size_t length = (size_t)data[taken] << 8 | data[taken + 1];
+        if (length < DNS_HEADER) {
+            conversation_broken(h, h->side);
+            break;
+        }
+        if (length > len - taken - DNS_TCP_LENGTH)
+            break;
+        struct said said = {.first_ns = taken < h->old ? h->first_ns : h->time_ns,
+                            .last_ns = h->time_ns,
+                            .bytes = DNS_TCP_LENGTH + length};
+        take_message(h, data + taken + DNS_TCP_LENGTH, length, &said);
+        taken += said.bytes;
+    }
+    return taken;
+}
+
+static void missed(struct hearing *h, uint64_t n)
+{
+    (void)n;
+    state_of(h)->lost[h->side] = true;
+    state_of(h)->unseen = true;
+}
+
+static void end(struct hearing *h, uint8_t reason)
+{
+    struct dns_state *s = state_of(h);
+    while (s->first) {
+        bool waited = since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS;
+        uint8_t outcome = waited ? EXCHANGE_UNANSWERED : exchange_left(reason, EXCHANGE_UNANSWERED);
+        end_first(h, s->unseen ? EXCHANGE_UNSEEN : outcome);
+    }
+}
+
+const struct app_reader app_dns_reader = {
+    .state_size = sizeof(struct dns_state),
+    .window = DNS_TCP_MAX,
+    .begin = begin,
+    .take = take,
+    .missed = missed,
+    .datagram = datagram,
+    .end = end,
+};

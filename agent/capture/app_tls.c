@@ -1,0 +1,295 @@
+/*
+ * app_tls: the handshake of TLS is one exchange: the client's hello is the request, the server's first bytes begin the reply, and it ends when both
+ * have shown that it is over: by ChangeCipherSpec, behind which comes Finished, or, in TLS 1.3, by their first encrypted record. A fatal
+ * alert in the clear ends it as well (cut). After that nothing can be read, and nothing is.
+ */
+#include "agent/capture/conversation_impl.h"
+#include "common/app/names.h"
+#include "common/app/tls.h"
+#include <stdio.h>
+#include <string.h>
+
+#define WINDOW_MAX  65536u /* of a hello; of longer ones the beginning is read */
+#define LEVEL_FATAL 2u
+#define TEXT_SIZE   256u
+
+struct tls_end {
+    struct tls_reader reader;
+    uint64_t first_ns, last_ns, bytes; /* of all that it said */
+    bool said, hello, done, unseen, closed;
+};
+
+struct tls_state {
+    struct tls_end end[2];
+    uint8_t client; /* by whose hello it is */
+    bool known;     /* the client is */
+    bool asked;     /* its hello was read */
+    bool is_13, ended;
+    uint64_t asked_ns; /* the hello's last byte */
+    uint16_t version, cipher;
+    bool has_server; /* the server's hello was read: version, cipher */
+};
+
+static struct tls_state *state_of(const struct hearing *h)
+{
+    return h->v->state;
+}
+
+static uint64_t since(uint64_t later, uint64_t earlier)
+{
+    return later > earlier ? later - earlier : 0;
+}
+
+/* ---------------------------------------------------------------- the row */
+
+#define PUT(r, column, member, value)                                                                                  \
+    do {                                                                                                               \
+        (r)->member = (value);                                                                                         \
+        column_add(&(r)->has, (column));                                                                               \
+    } while (0)
+
+static void fill_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text)
+{
+    if (text)
+        exchange_text(h, r, column, where, text, strlen(text));
+}
+
+static void fill_server(struct hearing *h, const struct tls_state *s, struct exchange_row *r)
+{
+    char number[16];
+    const char *version = name_of(app_tls_versions, s->version);
+    snprintf(number, sizeof number, "0x%04x", s->version);
+    fill_text(h, r, EXCHANGE_VERSION, &r->version, version ? version : number);
+    PUT(r, EXCHANGE_TLS_CIPHER, tls_cipher, s->cipher);
+}
+
+static void fill(struct hearing *h, const struct tls_state *s, struct exchange_row *r, uint8_t outcome)
+{
+    const struct tls_end *client = &s->end[s->client], *server = &s->end[!s->client];
+    const struct conversation *v = h->v;
+    if (client->said)
+        PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, client->bytes);
+    if (server->said)
+        PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, server->bytes);
+    if (s->asked)
+        PUT(r, EXCHANGE_SEND, send_ns, since(s->asked_ns, client->first_ns));
+    if (s->asked && server->said)
+        PUT(r, EXCHANGE_WAIT, wait_ns, since(server->first_ns, s->asked_ns));
+    if (s->asked && outcome == EXCHANGE_COMPLETE) {
+        uint64_t last = client->last_ns > server->last_ns ? client->last_ns : server->last_ns;
+        PUT(r, EXCHANGE_DURATION, duration_ns, since(last, client->first_ns));
+    }
+    if (s->has_server)
+        fill_server(h, s, r);
+    fill_text(h, r, EXCHANGE_SNI, &r->sni, v->sni);
+    fill_text(h, r, EXCHANGE_ALPN, &r->alpn, v->alpn);
+    fill_text(h, r, EXCHANGE_JA4, &r->ja4, v->ja4);
+    if (v->has_tls_alert)
+        PUT(r, EXCHANGE_TLS_ALERT, tls_alert, v->tls_alert);
+}
+
+static void end_exchange(struct hearing *h, uint8_t outcome)
+{
+    struct tls_state *s = state_of(h);
+    if (s->ended || !s->known)
+        return;
+    s->ended = true;
+    const struct tls_end *first = s->end[s->client].said ? &s->end[s->client] : &s->end[!s->client];
+    struct exchange_row *r = exchange_add(h, ++h->v->ordinal, outcome, first->first_ns);
+    if (r)
+        fill(h, s, r, outcome);
+}
+
+static void over(struct hearing *h, uint8_t outcome)
+{
+    end_exchange(h, outcome);
+    conversation_deafen(h, 0);
+    conversation_deafen(h, 1);
+}
+
+/* ---------------------------------------------------------------- what is said */
+
+static void know_client(struct tls_state *s, unsigned side)
+{
+    if (!s->known)
+        s->client = (uint8_t)side;
+    s->known = true;
+}
+
+static void client_hello(struct hearing *h, const struct tls_reader *r)
+{
+    struct tls_state *s = state_of(h);
+    struct tls_client_hello hello;
+    char text[TEXT_SIZE], ja4[JA4_SIZE];
+    know_client(s, h->side);
+    if (s->asked || tls_client_hello_read(r->body, r->len, &hello) == APP_READ_INVALID)
+        return; /* the second one repeats the first */
+    s->asked = true;
+    s->asked_ns = h->time_ns;
+    conversation_say(h->all, &h->v->sni, text, tls_name_text(&hello.server_name, text, sizeof text));
+    conversation_say(h->all, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
+    if (r->len == r->wire && tls_ja4(&hello, JA4_TCP, ja4))
+        conversation_say(h->all, &h->v->ja4, ja4, strlen(ja4));
+}
+
+static void server_hello(struct hearing *h, const struct tls_reader *r)
+{
+    struct tls_state *s = state_of(h);
+    struct tls_server_hello hello;
+    char text[TEXT_SIZE];
+    know_client(s, !h->side);
+    if (tls_server_hello_read(r->body, r->len, &hello) == APP_READ_INVALID || !hello.has_cipher)
+        return;
+    s->has_server = true;
+    s->is_13 = tls_is_13(&hello);
+    s->version = h->v->tls_version = hello.version;
+    s->cipher = h->v->tls_cipher = hello.cipher;
+    h->v->has_tls_version = h->v->has_tls_cipher = true;
+    conversation_say(h->all, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
+}
+
+static void message(struct hearing *h, struct tls_reader *r)
+{
+    if (r->type == TLS_CLIENT_HELLO)
+        client_hello(h, r);
+    else if (r->type == TLS_SERVER_HELLO)
+        server_hello(h, r);
+    conversation_release(h->all, tls_reader_take_back(r));
+}
+
+static void alert(struct hearing *h, const struct tls_reader *r)
+{
+    h->v->tls_alert = r->alert.code;
+    h->v->has_tls_alert = true;
+    if (r->alert.level == LEVEL_FATAL)
+        over(h, EXCHANGE_CUT);
+}
+
+static void lend(struct hearing *h, struct tls_reader *r)
+{
+    size_t size = (size_t)r->wire + TLS_HANDSHAKE_HEADER;
+    if (size > WINDOW_MAX)
+        size = WINDOW_MAX;
+    void *window = conversation_alloc(h->all, size);
+    if (window)
+        tls_reader_lend(r, window, size);
+}
+
+static void done(struct hearing *h)
+{
+    struct tls_state *s = state_of(h);
+    s->end[h->side].done = true;
+    if (s->end[0].done && s->end[1].done)
+        over(h, EXCHANGE_COMPLETE);
+}
+
+static void happened(struct hearing *h, enum tls_event event, struct tls_reader *r)
+{
+    switch (event) {
+    case TLS_WINDOW:
+        lend(h, r);
+        break;
+    case TLS_MESSAGE:
+        message(h, r);
+        break;
+    case TLS_ALERTED:
+        alert(h, r);
+        break;
+    case TLS_CIPHER_CHANGED:
+        if (!state_of(h)->is_13)
+            done(h);
+        break;
+    case TLS_DATA_BEGINS:
+        done(h);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---------------------------------------------------------------- bytes */
+
+static void begin(struct hearing *h)
+{
+    struct tls_state *s = state_of(h);
+    h->v->app = conversation_app(h->v->place);
+    h->v->counts = true;
+    for (unsigned i = 0; i < 2; i++)
+        tls_reader_begin(&s->end[i].reader);
+}
+
+static void note_bytes(struct hearing *h, struct tls_end *end, size_t len)
+{
+    uint64_t first = h->old ? h->first_ns : h->time_ns;
+    if (!end->said || first < end->first_ns)
+        end->first_ns = first;
+    if (!end->said || h->time_ns > end->last_ns)
+        end->last_ns = h->time_ns;
+    end->said = true;
+    end->bytes += len;
+}
+
+static size_t take(struct hearing *h, const uint8_t *data, size_t len)
+{
+    struct tls_state *s = state_of(h);
+    struct tls_end *end = &s->end[h->side];
+    const uint8_t *at = data;
+    size_t left = len;
+    note_bytes(h, end, len);
+    while (!conversation_is_over(h)) {
+        enum tls_event event = tls_reader_next(&end->reader, &at, &left);
+        if (event == TLS_MORE)
+            break;
+        if (event == TLS_NONE) {
+            end->unseen = true;
+            conversation_broken(h, h->side);
+            break;
+        }
+        happened(h, event, &end->reader);
+    }
+    return len;
+}
+
+static void missed(struct hearing *h, uint64_t n)
+{
+    struct tls_end *end = &state_of(h)->end[h->side];
+    if (n <= UINT32_MAX && tls_reader_skip(&end->reader, (uint32_t)n)) {
+        end->bytes += n;
+        return;
+    }
+    end->unseen = true;
+    conversation_deafen(h, h->side);
+}
+
+static void closed(struct hearing *h)
+{
+    state_of(h)->end[h->side].closed = true;
+}
+
+static uint8_t outcome_of(const struct tls_state *s, uint8_t reason)
+{
+    const struct tls_end *client = &s->end[s->client], *server = &s->end[!s->client];
+    if (client->unseen || server->unseen || !client->said)
+        return EXCHANGE_UNSEEN;
+    if (client->closed || server->closed)
+        return server->said ? EXCHANGE_CUT : EXCHANGE_UNANSWERED;
+    return exchange_left(reason, server->said ? EXCHANGE_CUT : EXCHANGE_UNANSWERED);
+}
+
+static void end(struct hearing *h, uint8_t reason)
+{
+    struct tls_state *s = state_of(h);
+    end_exchange(h, outcome_of(s, reason));
+    for (unsigned i = 0; i < 2; i++)
+        conversation_release(h->all, tls_reader_take_back(&s->end[i].reader));
+}
+
+const struct app_reader app_tls_reader = {
+    .state_size = sizeof(struct tls_state),
+    .window = 1, /* nothing is left */
+    .begin = begin,
+    .take = take,
+    .missed = missed,
+    .closed = closed,
+    .end = end,
+};
