@@ -5,6 +5,7 @@
  * The time that the builder is told is that of a moment in which the rings were empty, less what packets need to get there; so flows end by the
  * times of packets alone.
  */
+#include "agent/capture/conversation.h"
 #include "agent/capturer_impl.h"
 
 #include "agent/confine.h"
@@ -389,6 +390,7 @@ static int begin(struct live *l, struct error *e)
     int code = privileges_drop(l->config->capture_user, l->config->ship_user, e);
     if (!code)
         code = open_stream(l, e);
+    conversations_prepare();
     if (!code)
         code = confine_capturer(l->config, l->epoch, l->fd, taps_first_fd(l), e);
     return code ? code : open_builder(l, e);

@@ -1,5 +1,6 @@
 /* recovery: what its processes do, and when they are started. */
 #include "agent/recovery.h"
+#include "agent/capture/conversation.h"
 #include "agent/capture/recover.h"
 #include "agent/confine.h"
 #include "agent/privileges.h"
@@ -69,6 +70,7 @@ static int give_up(const struct agent_config *c, enum sandbox_kind kind, struct 
     limit(RLIMIT_CPU, RECOVERY_CPU_S);
     limit(RLIMIT_CORE, 0);
     int code = privileges_drop(c->capture_user, c->ship_user, e);
+    conversations_prepare();
     return code ? code : confine_recovery(c, kind, e);
 }
 

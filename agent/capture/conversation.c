@@ -1,6 +1,8 @@
 /* conversation: flows, from the first payload until nothing more is to be learned. */
 #include "agent/capture/conversation_impl.h"
 #include "common/app/detect.h"
+#include "common/app/quic.h"
+#include "common/base/hash.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +13,8 @@
 /* Of which more is read than the name. */
 static const struct app_reader *const readers[APP_COUNT] = {
     [APP_HTTP] = &app_http_reader, [APP_DNS] = &app_dns_reader, [APP_MDNS] = &app_dns_reader,
-    [APP_LLMNR] = &app_dns_reader, [APP_TLS] = &app_tls_reader,
+    [APP_LLMNR] = &app_dns_reader, [APP_TLS] = &app_tls_reader, [APP_SSH] = &app_ssh_reader,
+    [APP_QUIC] = &app_quic_reader,
 };
 
 static enum app look_as(const struct conversation_packet *k, unsigned side, bool from_originator, const uint8_t *data,
@@ -176,8 +179,9 @@ static void begin_reader(struct hearing *h, enum app app)
     v->reader = readers[app];
     if (!v->reader)
         return;
-    v->state = conversation_alloc(h->all, v->reader->state_size);
-    if (!v->state) {
+    if (v->reader->state_size)
+        v->state = conversation_alloc(h->all, v->reader->state_size);
+    if (v->reader->state_size && !v->state) {
         v->reader = NULL;
         conversation_give_up(h);
         return;
@@ -339,12 +343,23 @@ void conversation_packet(struct conversations *all, struct conversation_place *p
 
 /* ---------------------------------------------------------------- all */
 
+void conversations_prepare(void)
+{
+    uint8_t sum[HASH_SHA256_SIZE];
+    struct quic *q = NULL;
+    (void)hash_sha256("", 0, "", 0, sum);
+    if (quic_new(&q, NULL) == 0)
+        quic_free(q);
+}
+
 int conversations_new(const struct conversations_options *o, struct conversations **out, struct error *e)
 {
     struct conversations *all = *out = calloc(1, sizeof *all);
     if (!all)
         return error_set(e, ERROR_MEMORY, "no memory for what applications say");
     all->options = *o;
+    if (o->payload && quic_new(&all->quic, NULL))
+        all->quic = NULL;
     if (!all->options.exchanges || all->options.exchanges > CONVERSATION_EXCHANGES_MAX)
         all->options.exchanges = CONVERSATION_EXCHANGES_MAX;
     return 0;
@@ -362,6 +377,7 @@ void conversations_free(struct conversations *all)
         conversation_forget(all, &place);
     }
     exchanges_free(&all->exchanges);
+    quic_free(all->quic);
     free(all);
 }
 

@@ -70,6 +70,9 @@ struct conversation_packet {
     bool has_acked[2], has_first[2];
 };
 
+/* Once in a process that will not be allowed to open files any more: readers of what is encrypted fetch their ciphers. */
+void conversations_prepare(void);
+
 MUST_CHECK int conversations_new(const struct conversations_options *o, struct conversations **out, struct error *e);
 void conversations_free(struct conversations *all); /* all flows' as well */
 

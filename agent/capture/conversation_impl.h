@@ -12,7 +12,8 @@
 #include "agent/capture/conversation.h"
 #include "common/app/detect.h"
 
-#define CONVERSATION_LOOK_MAX DETECT_BYTES /* from the beginning of a direction; they tell its application, or nothing does */
+#define CONVERSATION_LOOK_MAX                                                                                          \
+    DETECT_BYTES /* from the beginning of a direction; they tell its application, or nothing does */
 
 /* Bytes of one packet on their way to a reader. */
 struct hearing {
@@ -150,8 +151,9 @@ struct conversations {
     struct conversations_stats stats;
     struct conversation *first;
     struct exchanges exchanges;
+    struct quic *quic; /* NULL: what QUIC says cannot be read */
 };
 
-extern const struct app_reader app_http_reader, app_dns_reader, app_tls_reader;
+extern const struct app_reader app_http_reader, app_dns_reader, app_tls_reader, app_ssh_reader, app_quic_reader;
 
 #endif
