@@ -269,7 +269,7 @@ def without_a_way(machines):
     with open(machines.path("home", "tunnel-far-1")) as file:
         pid = int(file.read().split()[0])
     machines.spawn("far-1", "ping", "-i", "0.2", machines.ip("web-1"))
-    machines.user("fleetdump", "capture", "start", "--on", "far-1", "--for", "2s", "-w", machines.path("far.pcapng"), "icmp or tcp")
+    machines.user("fleetdump", "capture", "start", "--on", "far-1", "--for", "3s", "-w", machines.path("far.pcapng"), "icmp or tcp")
     ports = subprocess.run(["tshark", "-r", machines.path("far.pcapng"), "-T", "fields", "-e", "icmp.type", "-e", "tcp.port"], stdout=subprocess.PIPE,
                            stderr=subprocess.DEVNULL, text=True, check=True).stdout
     assert "8" in ports.split() and "22," not in ports and ",22" not in ports, ports  # else each packet shipped would be one more

@@ -63,12 +63,12 @@ def wait_until(condition, what, seconds=WAIT_S):
         time.sleep(0.01)
 
 
-def patient(arguments, nothing_missing=False):
-    """A command line, as a machine with much to do wants it: agents may take their time until they say whether they can capture, and, where nothing
-    is to be missing, until they have handed over what they captured."""
+def patient(arguments, answered=False):
+    """A command line, as a machine with much to do wants it: agents may take their time until they say whether they can capture, and, where the
+    question is to be answered, until they have handed over what they captured."""
     if arguments[:2] == ("capture", "start") and "--answer-within" not in arguments:
         return (*arguments[:2], "--answer-within", "60s", *arguments[2:])
-    if arguments[0] in ("flows", "pull") and nothing_missing and "--fresh" not in arguments:
+    if arguments[0] in ("flows", "pull") and answered and "--fresh" not in arguments:
         return (arguments[0], "--fresh", "10s", *arguments[1:])
     return arguments
 
@@ -235,7 +235,7 @@ class Fleet:
     # ------------------------------------------------------------- command line
     def run(self, *arguments, check=(0,), binary=False, environment=None, **more):
         """fleetdump ARGUMENTS; returns the finished process; its exit status must be one of `check` (None: any)."""
-        arguments = patient(arguments, nothing_missing=check == (0,))
+        arguments = patient(arguments, answered=check and set(check) & {0, 3})
         done = subprocess.run(self.inside("client") + [os.path.join(BIN, "fleetdump"), *arguments],
                               env=dict(self.environment, FLEETDUMP_COLLECTOR=self.address or "127.0.0.1:1", **(environment or {})),
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=600, **more)

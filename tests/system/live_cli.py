@@ -63,8 +63,10 @@ def one_hung_agent_harms_no_other():
     """It is named at once; the rest has all its time; and what it was told it does not do when that time is over."""
     with lab.Lab("web-1", "web-2", "client") as system:
         system.start_agents("web-1", "web-2")
-        up = lambda: open(system.path("web-2.log")).read()
-        fleet.wait_until(lambda: all("%s connection to %s is up" % (kind, system.address) in up() for kind in ("control", "data")), "web-2 to be greeted")
+        clocks = lambda: system.json("agents", "--columns", "agent,clock_offset")
+        fleet.wait_until(lambda: all(a.get("clock_offset") is not None for a in clocks()), "all to know the collector's clock")
+        greeted = lambda: "data connection to %s is up" % system.address in open(system.path("web-2.log")).read()
+        fleet.wait_until(greeted, "web-2 to wait for nothing else from the collector")
         shipper = int(open("/proc/%d/task/%d/children" % ((system.agents["web-2"].pid,) * 2)).read().split()[0])
         os.kill(shipper, signal.SIGSTOP)
         try:
@@ -169,7 +171,7 @@ def who_cannot_says_so():
         assert re.search(r"^web-1 +yes +extra0", done.stdout, re.M) and re.search(r"^web-2 +refused", done.stdout, re.M), done.stdout
         done = system.run("capture", "start", "-A", "-i", "extra*", "--partial", "--for", "3s", check=(3,))
         assert "web-2: refused" in done.stderr and "web-1: stopped" in done.stderr, done.stderr
-        system.run("capture", "start", "-A", "--name", "same", "--for", "1s")
+        system.run("capture", "start", "-A", "--name", "same", "--for", "3s")
         assert "same" in system.run("capture", "start", "-A", "--name", "same", check=(1, 2)).stderr
 
 

@@ -66,7 +66,7 @@ def limits_end_it():
         fleet.wait_until(lambda: system.phases("few") == ["stopped"], "the limit to end it")
         packets, _ = pulled(system, "few")
         assert len(packets) == 7, len(packets)
-        start(system, "short", "--all", "--for", "2s")
+        start(system, "short", "--all", "--for", "2s", wait=False)
         fleet.wait_until(lambda: system.phases("short") == ["stopped"], "its time to end it")
         assert "time" in system.order("short")["agents"][0]["text"], system.order("short")
 

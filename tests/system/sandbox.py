@@ -80,7 +80,7 @@ def phase(system, name):
 
 
 def connected(system, name):
-    fleet.wait_until(lambda: name in {a["agent"] for a in system.json("agents")}, name + " to connect")
+    fleet.wait_until(lambda: name in {a["agent"] for a in system.json("agents") if a["connected"]}, name + " to connect")
 
 
 def the_agents_processes_are_refused_files_and_connections(system):

@@ -122,7 +122,7 @@ def works_behind(system, name, relay, capture):
     rows = system.flows("tcp", "--capture", "day-" + name)
     assert rows and {r["agent"] for r in rows} == {name}, rows
     system.pull("tcp", "--capture", "day-" + name)
-    done = system.run("capture", "start", "--on", name, "-i", "lo", "--for", "1s", "udp port 9", check=None)
+    done = system.run("capture", "start", "--on", name, "-i", "lo", "--for", "3s", "udp port 9", check=None)
     if os.geteuid() == 0:
         assert done.returncode == 0 and "%s: stopped: its time is over" % name in done.stderr + done.stdout, (done.stdout, done.stderr)
         assert {"Check", "Checked", "Orders", "CaptureState"} <= relay.seen, relay.seen
