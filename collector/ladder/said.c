@@ -1,14 +1,12 @@
 /* Which protocol a payload belongs to, and following TCP to where messages begin. */
 #include "collector/ladder/said_inside.h"
+#include "common/app/dns.h"
 #include "common/base/buffer.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PORT_DNS    53
-#define PORT_MDNS   5353
-#define PORT_LLMNR  5355
 #define HOLES_MAX   8u
 #define HELD_MAX    (66u << 10) /* a whole DNS message or TLS record */
 #define DNS_PREFIX  2u
@@ -111,9 +109,9 @@ static uint32_t message_length(const struct stream *t)
     const uint8_t *p = t->held.data;
     if (t->protocol == SAID_DNS)
         return t->held.len < DNS_PREFIX ? 0 : DNS_PREFIX + (uint32_t)(p[0] << 8 | p[1]);
-    if (t->held.len < TLS_HEADER)
+    if (t->held.len < TLS_RECORD_HEADER)
         return 0;
-    uint32_t length = said_tls_record(p);
+    uint32_t length = tls_record_length(p);
     return length ? length : UINT32_MAX;
 }
 
@@ -153,9 +151,9 @@ static enum said_protocol recognize(struct said *s, bool dns, const uint8_t *dat
 {
     if (dns)
         return SAID_DNS;
-    if (said_tls_begins(data, len))
+    if (tls_begins(data, len))
         s->is_tls = true;
-    else if (said_http(data, len, w) || !s->is_tls || len < TLS_HEADER || !said_tls_record(data))
+    else if (said_http(data, len, w) || !s->is_tls || len < TLS_RECORD_HEADER || !tls_record_length(data))
         return SAID_NOTHING;
     return SAID_TLS;
 }
@@ -183,7 +181,7 @@ static int read_bytes(struct said *s, struct stream *t, bool dns, const uint8_t 
         t->skip -= missing;
         return 0;
     }
-    if (t->held.len > (t->protocol == SAID_TLS ? TLS_HEADER : DNS_PREFIX)) /* what there is of it */
+    if (t->held.len > (t->protocol == SAID_TLS ? TLS_RECORD_HEADER : DNS_PREFIX)) /* what there is of it */
         read_message(t, t->held.len, w);
     lose(t);
     return 0;
@@ -270,7 +268,8 @@ void said_free(struct said *s)
 static bool is_dns(const struct packet_net *net)
 {
     for (unsigned i = 0; i < 2; i++)
-        if (net->has_ports && (net->port[i] == PORT_DNS || net->port[i] == PORT_MDNS || net->port[i] == PORT_LLMNR))
+        if (net->has_ports &&
+            (net->port[i] == DNS_PORT || net->port[i] == DNS_PORT_MDNS || net->port[i] == DNS_PORT_LLMNR))
             return true;
     return false;
 }

@@ -4,6 +4,7 @@
 
 #include "collector/ladder/said.h"
 #include "common/app/names.h"
+#include "common/app/tls.h"
 #include "common/base/bytes.h"
 
 /* Adds text of ours. */
@@ -24,16 +25,10 @@ void said_icmp(const struct packet *p, struct words *w);
 void said_arp(const struct packet *p, struct words *w);
 
 /* tls: one direction of a connection. */
-#define TLS_HEADER     5u
-#define TLS_RECORD_MAX (16384u + 2048u) /* RFC 5246, 6.2.3 */
 struct said_tls {
     bool encrypted; /* handshake messages but hellos cannot be read any more */
     uint32_t left;  /* of a handshake message that goes on in the next record */
 };
-/* Whether data begins with the record of a client's or server's hello; 6 bytes tell. */
-bool said_tls_begins(const uint8_t *data, size_t len);
-/* Length of the record that begins here, header included (at least TLS_HEADER bytes are there); 0 if it is none. */
-uint32_t said_tls_record(const uint8_t *header);
 /* Whether there is something to read in a record of this type. */
 bool said_tls_readable(uint8_t type);
 /* Reads a record, as much of it as there is. */
