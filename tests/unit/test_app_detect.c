@@ -260,6 +260,7 @@ static const struct sample samples[] = {
     U(ORIGINATOR, 1900, "ssdp", "M-SEARCH * HTTP/1.1\r\n"),
     U(RESPONDER, 1900, "ssdp", "HTTP/1.1 200 OK\r\n"),
     U(ORIGINATOR, 69, "tftp", "\0\1boot.img\0OCTET\0"),
+    U(ORIGINATOR, 69, "tftp", "\0\2boot.img\0netascii\0"),
     U(ORIGINATOR, 69, NULL, "\0\1boot.img\0octal\0"),
     U(ORIGINATOR, 69, NULL, "\0\3boot.img\0octet\0"),
     U(ORIGINATOR, ANY, NULL, "\1\0\0\0" Z40), /* of another length than WireGuard's */

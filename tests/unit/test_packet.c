@@ -458,6 +458,44 @@ static void icmp_queries(void **state)
     assert_int_equal(p.net.port[1], 5);
 }
 
+/* --- Where headers end --- */
+
+static void headers_end_behind_transport(void **state)
+{
+    (void)state;
+    struct build b = datagram();
+    struct packet p = decode(&b, 101);
+    assert_int_equal(packet_headers(&p), 28);
+    packet_decode(101, build_data(&b), 22, build_length(&b), &p); /* within UDP: as far as TCP could reach */
+    assert_int_equal(p.transport_offset, 20);
+    assert_int_equal(packet_headers(&p), 40);
+    b = build_new();
+    build_payload(&b, 50);
+    build_ethernet(&b, 0x88cc);
+    p = decode(&b, 1);
+    assert_int_equal(packet_headers(&p), PACKET_HEADERS_OTHER);
+}
+
+/* Of the packet that an ICMP error quotes its headers, too. */
+static void headers_end_behind_quotes(void **state)
+{
+    (void)state;
+    struct build b = datagram();
+    build_icmp(&b, 3, 1);
+    build_ip4(&b, PROTO_ICMP, B4, A4);
+    struct packet p = decode(&b, 101);
+    assert_int_equal(p.quoted.family, FAMILY_IP4);
+    uint32_t of_ip4 = packet_headers(&p) - p.payload_offset;
+    assert_true(of_ip4 >= 20 + 8);
+    b = datagram6();
+    build_ip6(&b, PROTO_UDP, A6, B6);
+    build_icmp(&b, 1, 0);
+    build_ip6(&b, PROTO_ICMP6, B6, A6);
+    p = decode(&b, 101);
+    assert_int_equal(p.quoted.family, FAMILY_IP6);
+    assert_int_equal(packet_headers(&p) - p.payload_offset, of_ip4 + 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +518,8 @@ int main(void)
         cmocka_unit_test(too_many_headers),
         cmocka_unit_test(other_transports),
         cmocka_unit_test(icmp_queries),
+        cmocka_unit_test(headers_end_behind_transport),
+        cmocka_unit_test(headers_end_behind_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,6 +38,28 @@ static void link_types_with_fixed_headers(void **state)
     }
 }
 
+static void ppp_carries_more_than_ip4(void **state)
+{
+    (void)state;
+    struct build b = datagram6();
+    build_ip6(&b, PROTO_UDP, A6, B6);
+    build_hex(&b, "ff03 0057");
+    struct packet p = decode(&b, 9);
+    assert_addresses(&p.net, FAMILY_IP6, A6, B6);
+    for (unsigned multicast = 0; multicast < 2; multicast++) {
+        b = datagram();
+        build_mpls(&b, 20, 1);
+        build_hex(&b, multicast ? "ff03 0283" : "ff03 0281");
+        p = decode(&b, 9);
+        assert_datagram(&p);
+        assert_int_equal(p.mpls, 1);
+    }
+    b = datagram();
+    build_hex(&b, "ff03 c021"); /* LCP */
+    p = decode(&b, 9);
+    assert_int_equal(p.net.family, FAMILY_NONE);
+}
+
 static void ip6_on_null_has_a_number_for_each_system(void **state)
 {
     (void)state;
@@ -280,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(link_types_with_fixed_headers),
+        cmocka_unit_test(ppp_carries_more_than_ip4),
         cmocka_unit_test(ip6_on_null_has_a_number_for_each_system),
         cmocka_unit_test(cooked_knows_the_sender),
         cmocka_unit_test(unknown_link_type),
