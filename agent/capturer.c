@@ -109,6 +109,7 @@ static int open_builder(struct live *l, struct error *e)
         .own_port = o->collector_port,
         .payload = o->payload,
         .no_apps = o->no_apps,
+        .cutoff = o->cutoff,
         .forbid = l->forbid,
         .listeners = l->listeners,
     };

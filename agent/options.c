@@ -4,6 +4,7 @@
 #include "agent/policy.h"
 #include "common/base/error.h"
 #include "common/base/manual.h"
+#include "common/base/units.h"
 #include "common/chunk/head.h"
 #include "common/packet/packet.h"
 #include <argp.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_CAPTURE = 256, KEY_FILTER, KEY_KEEP, KEY_OUT, KEY_NO_WAIT, KEY_CHECK };
+enum { KEY_CAPTURE = 256, KEY_FILTER, KEY_CUTOFF, KEY_KEEP, KEY_OUT, KEY_NO_WAIT, KEY_CHECK };
 
 static const struct argp_option table[] = {
     {"config", 'c', "FILE", 0, "Configuration (" AGENT_CONFIG_PATH ")", 0},
@@ -22,6 +23,8 @@ static const struct argp_option table[] = {
     {"capture", KEY_CAPTURE, "NAME", 0, "Call it NAME (after the first file)", 1},
     {"filter", KEY_FILTER, "EXPRESSION", 0, "Only packets that match, as tcpdump -r FILE EXPRESSION does", 1},
     {"snaplen", 's', "BYTES", 0, "Keep at most so much of each packet", 1},
+    {"cutoff", KEY_CUTOFF, "BYTES", 0,
+     "Of the payload of each direction of a flow keep only the first; headers are kept, and all is counted", 1},
     {"keep", KEY_KEEP, "packets|flows", 0, "Keep the packets and their flows, or the flows alone (packets)", 1},
     {"out", KEY_OUT, "DIR", 0, "Only write chunk files into DIR, for no collector", 1},
     {"no-wait", KEY_NO_WAIT, NULL, 0, "Do not wait until the collector has everything", 1},
@@ -52,6 +55,17 @@ static void parse_snaplen(struct argp_state *state, const char *text, uint32_t *
     *snaplen = (uint32_t)value;
 }
 
+static void parse_cutoff(struct argp_state *state, const char *text, uint32_t *cutoff)
+{
+    struct error e = ERROR_INIT;
+    uint64_t value = 0;
+    if (units_parse(UNIT_BYTES, text, &value, &e))
+        argp_error(state, "--cutoff: %s", e.text);
+    if (value == 0 || value > UINT32_MAX)
+        argp_error(state, "--cutoff %s: 1 to 4G - 1 bytes (for none, --snaplen or --keep flows)", text);
+    *cutoff = (uint32_t)value;
+}
+
 static void parse_keep(struct argp_state *state, const char *text, bool *keep_packets)
 {
     *keep_packets = strcmp(text, "packets") == 0;
@@ -73,7 +87,7 @@ static void check_together(struct argp_state *state, const struct agent_options 
     if (o->mode != AGENT_READ && o->file_count)
         argp_error(state, "'%s': to take in a capture file say --read", o->files[0]);
     if (o->mode != AGENT_READ && read_option)
-        argp_error(state, "--capture, --filter, --snaplen, --keep, --out and --no-wait go with --read");
+        argp_error(state, "--capture, --filter, --snaplen, --cutoff, --keep, --out and --no-wait go with --read");
 }
 
 struct parsing {
@@ -96,6 +110,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case 's':
         parse_snaplen(state, arg, &o->snaplen);
+        return 0;
+    case KEY_CUTOFF:
+        parse_cutoff(state, arg, &o->cutoff);
         return 0;
     case KEY_CAPTURE:
         parse_name(state, arg, &o->capture);

@@ -20,6 +20,7 @@ struct agent_options {
     const char *filter;  /* "" if none */
     const char *out;     /* folder, or NULL for the spool */
     uint32_t snaplen;    /* 0: whole packets */
+    uint32_t cutoff;     /* payload of each direction of a flow; 0: all */
     bool keep_packets;
     bool wait;
 };

@@ -113,6 +113,7 @@ int order_from_request(const struct capture_request *r, uint64_t wait_ns, uint64
         left_ns = later(wait_ns, r->for_ns);
     *o = (struct order){.magic = ORDER_MAGIC,
                         .snaplen = r->snaplen,
+                        .cutoff = r->cutoff,
                         .keep = r->keep,
                         .companions = r->companions,
                         .packets = r->packets,

@@ -40,14 +40,14 @@ struct order {
     uint8_t collector_address[16];
     uint8_t reserved2; /* no byte without a name: orders are compared as a whole */
     uint16_t collector_port;
-    uint8_t reserved3[4];
+    uint32_t cutoff;                   /* payload kept of each direction of a flow; 0: all */
     uint32_t payload;                  /* most bytes kept behind a packet's headers; 0: all (none: KEEP_HEADERS) */
     uint64_t packets, bytes, rate;     /* limits; 0: none */
     uint64_t start_ns;                 /* this host's wall clock; 0: at once */
     uint64_t end_ns;                   /* 0: never */
     uint64_t used_packets, used_bytes; /* by streams that are over; the monitor's */
 };
-_Static_assert(offsetof(struct order, payload) == offsetof(struct order, reserved3) + 4, "no byte without a name");
+_Static_assert(offsetof(struct order, payload) == offsetof(struct order, cutoff) + 4, "no byte without a name");
 
 /* Checks every field: texts terminated and clean, values within their ranges. ERROR_INVALID names the field. */
 MUST_CHECK int order_check(const struct order *o, struct error *e);

@@ -188,6 +188,7 @@ static int start(struct reading *r, struct error *e)
         .filter = o->filter,
         .filter_here = true,
         .snaplen = o->snaplen,
+        .cutoff = o->cutoff,
         .keep_packets = o->keep_packets,
         .level = (int)r->config->compression_level,
         .max_flows = (uint32_t)r->config->max_flows,

@@ -128,6 +128,16 @@ static void cut_payload(struct pcapng_packet *k, uint32_t headers, uint32_t payl
     cut(k, payload < PACKET_SNAPLEN_MAX ? headers + payload : PACKET_SNAPLEN_MAX);
 }
 
+/* What is left of the flow's share in this direction. */
+static void cut_off(struct chunk_builder *b, struct interface *n, const struct packet *p, struct pcapng_packet *k)
+{
+    uint64_t sent = flow_table_sent(b->flows, p, k->interface, k->time_ns);
+    uint32_t before = k->captured;
+    cut_payload(k, packet_headers(p), sent < b->options.cutoff ? b->options.cutoff - (uint32_t)sent : 0);
+    if (b->options.keep_packets)
+        chunk_count(b, n, COUNTER_CUTOFF_BYTES, before - k->captured);
+}
+
 /* ---------------------------------------------------------------- packets */
 
 static void count_kept(struct chunk_builder *b, struct interface *n, const struct packet *p,
@@ -155,6 +165,8 @@ static int keep(struct chunk_builder *b, struct interface *n, const struct packe
         cut(k, packet_headers(p));
     else if (b->options.payload)
         cut_payload(k, packet_headers(p), b->options.payload);
+    if (b->options.cutoff)
+        cut_off(b, n, p, k);
     count_kept(b, n, p, k);
     uint32_t frame = FLOW_FRAME_NONE;
     if (b->options.keep_packets)

@@ -58,6 +58,7 @@ struct flow {
     uint64_t start_ns;
     uint64_t row_last_ns; /* of this row */
     uint64_t prior_packets, prior_bytes;
+    uint64_t prior_payload[2];
     uint64_t loss_from; /* the interface's loss that rows have told already, or that was before the flow */
     uint64_t loss_end;  /* the interface's loss when the flow ended */
 

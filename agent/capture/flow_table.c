@@ -314,6 +314,21 @@ bool flow_table_knows(struct flow_table *t, const struct packet *p, uint32_t int
     }
 }
 
+uint64_t flow_table_sent(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns)
+{
+    struct flow_key key;
+    unsigned sender;
+    uint32_t index = 0;
+    if (p->net.fragment == FRAGMENT_LATER)
+        index = fragment_flow(t, p, interface, time_ns, &sender);
+    if (!index) {
+        sender = packet_key(p, interface, &key);
+        index = alive_flow(t, &key, time_ns);
+    }
+    const struct flow *f = flow_at(&t->store, index);
+    return index ? f->prior_payload[sender] + f->payload[sender] : 0;
+}
+
 /* An ICMP error is counted in the flow that it quotes, too. That flow does not live longer by it. */
 static void count_quoted(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns)
 {

@@ -77,6 +77,9 @@ void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t in
  * fragment of one of its packets. */
 bool flow_table_knows(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns);
 
+/* Payload that the sender of the packet has sent before it in its flow; 0 if none is alive. */
+uint64_t flow_table_sent(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns);
+
 /* n packets of the interface did not reach us. Returns false without memory. */
 bool flow_table_loss(struct flow_table *t, uint32_t interface, uint64_t n);
 

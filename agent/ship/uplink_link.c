@@ -66,7 +66,8 @@ static void on_open(void *context, struct stream *s)
     struct message m = {.type = MESSAGE_HELLO};
     struct message_hello *h = &m.hello;
     struct error e = ERROR_INIT;
-    *h = (struct message_hello){.protocol = NET_PROTOCOL, .role = l->role, .label_count = c->label_count};
+    *h = (struct message_hello){
+        .protocol = NET_PROTOCOL, .role = l->role, .features = FEATURE_CUTOFF, .label_count = c->label_count};
     h->software = (char *)(uintptr_t)c->software;
     h->agent = (char *)(uintptr_t)c->agent;
     h->labels = (char **)(uintptr_t)c->labels;

@@ -26,6 +26,7 @@ static const struct list_column orders_columns[] = {
     {"interfaces", "INTERFACES", LOOK_WORDS, NULL},
     {"keep", "KEEP", LOOK_NAME, NULL},
     {"snaplen", "SNAPLEN", LOOK_COUNT, NULL},
+    {"cutoff", "CUTOFF", LOOK_BYTES, NULL},
     {"start", "START", LOOK_TIME, NULL},
     {"end", "END", LOOK_TIME, NULL},
     {"why", "ENDED BY", LOOK_TEXT, NULL},
@@ -76,11 +77,12 @@ static const struct list_column check_columns[] = {
 static const struct listing list_orders = {
     .kind = QUERY_ORDERS,
     .columns = orders_columns,
-    .choice = {.narrow = "capture,state,on,packets,bytes,drops,left_ns,filter",
-               .table = "capture,id,state,on,packets,bytes,drops,left_ns,filter",
-               .wide =
-                   "capture,id,state,on,packets,bytes,bytes_per_s,drops,left_ns,start,end,keep,snaplen,limit_packets,"
-                   "limit_bytes,limit_rate,who,why,selector,interfaces,filter"},
+    .choice =
+        {.narrow = "capture,state,on,packets,bytes,drops,left_ns,filter",
+         .table = "capture,id,state,on,packets,bytes,drops,left_ns,filter",
+         .wide =
+             "capture,id,state,on,packets,bytes,bytes_per_s,drops,left_ns,start,end,keep,snaplen,cutoff,limit_packets,"
+             "limit_bytes,limit_rate,who,why,selector,interfaces,filter"},
     .nothing = "no captures were started: `fleetdump capture start --help` (those that files were read into stand in "
                "`fleetdump captures`)",
 };

@@ -6,7 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPTION_FOR = 0x600, OPTION_BYTES, OPTION_RATE, OPTION_KEEP, OPTION_NAME, OPTION_START_AT, OPTION_NO_ICMP };
+enum {
+    OPTION_FOR = 0x600,
+    OPTION_BYTES,
+    OPTION_RATE,
+    OPTION_KEEP,
+    OPTION_NAME,
+    OPTION_START_AT,
+    OPTION_NO_ICMP,
+    OPTION_CUTOFF
+};
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Where (one of --on, -l, -A is needed):", 10},
@@ -20,6 +29,8 @@ static const struct argp_option options[] = {
      10},
     {NULL, 0, NULL, 0, "What:", 11},
     {"snaplen", 's', "BYTES", 0, "of each packet (default: 262144)", 11},
+    {"cutoff", OPTION_CUTOFF, "BYTES", 0,
+     "of the payload of each direction of a flow only the first; headers are kept, and all is counted", 11},
     {"keep", OPTION_KEEP, "WHAT", 0, "packets, headers, or flows alone (default: packets)", 11},
     {"no-icmp-errors", OPTION_NO_ICMP, NULL, 0,
      "without the ICMP errors that quote a captured connection and without later fragments, which come along else", 11},
@@ -46,6 +57,7 @@ static const struct number_option {
     const char *none; /* the word for no limit, or NULL */
 } numbers[] = {
     {'s', "-s", UNIT_BYTES, AT(snaplen), NULL},
+    {OPTION_CUTOFF, "--cutoff", UNIT_BYTES, AT(cutoff), NULL},
     {'c', "-c", UNIT_COUNT, AT(packets), NULL},
     {OPTION_FOR, "--for", UNIT_NS, AT(for_ns), "ever"},
     {OPTION_BYTES, "--bytes", UNIT_BYTES, AT(bytes), "none"},
@@ -135,6 +147,8 @@ static void check(const struct order_options *o, struct argp_state *state)
         argp_error(state, "more than %u names of agents: use a glob or labels", NET_STRINGS_MAX);
     if (o->snaplen > ORDER_SNAPLEN_DEFAULT)
         argp_error(state, "-s: at most %u bytes", ORDER_SNAPLEN_DEFAULT);
+    if (o->cutoff > UINT32_MAX)
+        argp_error(state, "--cutoff: at most 4G - 1 bytes");
     if (o->name && (!o->name[0] || strlen(o->name) > HEAD_NAME_MAX || strpbrk(o->name, " \t\r\n/*?'\"")))
         argp_error(state, "--name: 1 to %u characters, no spaces, quotes, slashes, '*' or '?'", HEAD_NAME_MAX);
 }

@@ -18,7 +18,7 @@ struct order_options {
     char **on, **labels, **interfaces;
     uint32_t on_count, label_count, interface_count;
     bool all;
-    uint64_t snaplen, packets, bytes, rate, for_ns; /* 0: no limit */
+    uint64_t snaplen, cutoff, packets, bytes, rate, for_ns; /* 0: no limit */
     bool bytes_said;
     bool partial; /* of the command that starts it */
     const char *start_at, *name;
@@ -32,7 +32,7 @@ struct order_options {
         .snaplen = ORDER_SNAPLEN_DEFAULT, .bytes = ORDER_BYTES_DEFAULT, .for_ns = ORDER_FOR_DEFAULT_NS                 \
     }
 
-/* --on, -l, -A, -i, -s, -c, --for, --bytes, --rate, --keep, --name, --start-at, --no-icmp-errors and the filter's words;
+/* --on, -l, -A, -i, -s, --cutoff, -c, --for, --bytes, --rate, --keep, --name, --start-at, --no-icmp-errors and the filter's words;
  * input is the struct order_options. */
 extern const struct argp order_argp;
 void order_options_free(struct order_options *o);

@@ -128,6 +128,7 @@ static struct capture_request request_of(const struct order_options *o)
         .interfaces = o->interfaces,
         .interface_count = o->interface_count,
         .snaplen = (uint32_t)o->snaplen,
+        .cutoff = (uint32_t)o->cutoff,
         .keep = o->keep,
         .companions = !o->no_companions,
         .packets = o->packets,

@@ -181,7 +181,10 @@ static void send_orders(struct orders *o, struct fleet_agent *a)
     uint64_t now = clock_wall_ns();
     for (size_t i = 0; a->control && i < o->count; i++) {
         struct order_agent *entry = entry_for(o->items[i], a, now);
-        if (entry && m.orders.order_count < NET_ORDERS_MAX) {
+        const char *beyond = entry ? order_beyond(o->items[i], a) : NULL;
+        if (beyond)
+            order_say(entry, PHASE_REFUSED, beyond);
+        else if (entry && m.orders.order_count < NET_ORDERS_MAX) {
             list[m.orders.order_count++] = net_order_of(o->items[i], now);
             o->items[i]->changed = o->items[i]->changed || !entry->sent;
             entry->sent = true;

@@ -27,7 +27,7 @@
  *
  * JSON of DONE.manifest (CHECK, START) and of QUERY_ORDERS (an array of these, the newest first):
  *   {"id": hex, "capture": name, "state": "checked" | "pending" | "running" | "stopping" | "over" | "refused", "filter",
- *    "selector", "interfaces", "keep", "snaplen", "limits": {"packets", "bytes", "rate"}, "start", "end" (RFC 3339;
+ *    "selector", "interfaces", "keep", "snaplen", "cutoff", "limits": {"packets", "bytes", "rate"}, "start", "end" (RFC 3339;
  *    null: never), "issued", "who", "ended" (null: it is not), "why" (it ended; ""), "left_ns",
  *    "packets", "bytes", "packets_per_s", "bytes_per_s", "kernel_drops", "other_drops",
  *    "agents": [{"agent", "connected": bool, "phase", "text", "interfaces": [...], "left_ns", "packets", "bytes",

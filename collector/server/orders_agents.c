@@ -9,6 +9,13 @@
 
 #define STOPPING_NS (30 * NS_PER_S) /* who has not told of the end by then is not waited for */
 
+const char *order_beyond(const struct order *o, const struct fleet_agent *a)
+{
+    if (o->request->cutoff && a->control && !(a->control->features & FEATURE_CUTOFF))
+        return "its release does not know --cutoff: upgrade it, or leave that out";
+    return NULL;
+}
+
 bool order_means(const struct order *o, const struct fleet_agent *a)
 {
     return selector_means(o->request, a->name, (const char *const *)a->label, a->label_count);

@@ -95,6 +95,8 @@ void orders_tick(uv_timer_t *timer);
 
 /* ---------------------------------------------------------------- orders_agents.c */
 bool order_means(const struct order *o, const struct fleet_agent *a);
+/* Of an agent that is connected: why its release cannot do it, or NULL. */
+const char *order_beyond(const struct order *o, const struct fleet_agent *a);
 struct order_agent *order_agent(const struct order *o, const char *name); /* NULL: none */
 MUST_CHECK int order_add_agent(struct order *o, struct fleet_agent *a, struct order_agent **out, struct error *e);
 void order_drop_agent(struct order *o, struct order_agent *a);

@@ -161,6 +161,7 @@ static void set_request(json_t *j, const struct order *o)
     json_object_set_new(j, "capture", string_json(r->name));
     json_object_set_new(j, "keep", json_string(capture_keep_name(r->keep)));
     json_object_set_new(j, "snaplen", unless(0, r->snaplen));
+    json_object_set_new(j, "cutoff", unless(0, r->cutoff));
     json_object_set_new(j, "companions", json_boolean(r->companions));
     json_object_set_new(j, "limits", limits);
     json_object_set_new(j, "start", time_json(r->start_ns));

@@ -196,8 +196,13 @@ static void say_no(struct order_agent *a, int code, const char *text)
     order_say(a, PHASE_REFUSED, text);
 }
 
-static bool has_no_place(struct order_agent *a)
+static bool cannot(const struct order *o, struct order_agent *a)
 {
+    const char *beyond = order_beyond(o, a->is);
+    if (beyond) {
+        say_no(a, ERROR_UNSUPPORTED, beyond);
+        return true;
+    }
     if (a->is->orders < NET_ORDERS_MAX)
         return false;
     say_no(a, ERROR_LIMIT, "it has 64 captures already, which is the most: stop one");
@@ -209,7 +214,7 @@ static void conclude(struct command *c)
     uv_timer_stop(&c->timer);
     for (uint32_t i = 0; i < c->order->agent_count; i++) /* others may have been faster */
         if (c->order->agents[i].answer != ANSWER_NO)
-            has_no_place(&c->order->agents[i]);
+            (void)cannot(c->order, &c->order->agents[i]);
     struct tally t = count(c->order);
     if (t.no && (!c->m->partial || t.yes == 0)) {
         refused_by(c, &t);
@@ -245,7 +250,7 @@ static void ask_agents(struct command *c)
     uint64_t wait_ms = c->m->wait_ms ? c->m->wait_ms : ORDERS_CHECK_MS;
     for (uint32_t i = 0; i < c->order->agent_count; i++) {
         struct order_agent *a = &c->order->agents[i];
-        if (has_no_place(a) || !a->is->control)
+        if (cannot(c->order, a) || !a->is->control)
             continue;
         a->answer = ANSWER_AWAITED;
         c->waiting++;

@@ -123,6 +123,7 @@ static bool take_agent(struct session *s, const struct message_hello *h)
     for (uint32_t i = 0; i < h->label_count; i++)
         len += strlen(h->labels[i]) + 1;
     s->agent = copy(h->agent);
+    s->features = h->features;
     s->software = copy(h->software);
     s->labels = calloc(1, len);
     s->addresses = calloc(h->address_count + 1u, sizeof *s->addresses);

@@ -58,6 +58,7 @@ struct session {
     bool paused;
     uint8_t role;
     uint8_t install[16];
+    uint64_t features; /* of its HELLO */
     char *agent, *software, *labels, *peer;
     struct identity is;     /* by its certificate; known from its first message on */
     uint64_t good_until_ns; /* its certificate, or the one that renewed it meanwhile; 0: it has none */

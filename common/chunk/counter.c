@@ -33,6 +33,8 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
     [COUNTER_FORBIDDEN] =
         {"forbidden", UNIT_COUNT, 0, NULL,
          "packets of networks or ports that the host's policy forbids, or whose addresses cannot be read"},
+    [COUNTER_CUTOFF_BYTES] = {"cutoff_bytes", UNIT_BYTES, 0, NULL,
+                              "payload behind the first bytes of a flow that the capture keeps (--cutoff), not stored"},
 };
 
 char *counter_say_lost(enum counter c, uint64_t n, char *buf, size_t len)

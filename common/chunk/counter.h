@@ -33,6 +33,7 @@ enum counter {
     COUNTER_OWN = 17,            /* of fleetdump's own connections, left out */
     COUNTER_FORBIDDEN =
         18, /* of networks and ports that the host's policy forbids, or of whose addresses too little is readable */
+    COUNTER_CUTOFF_BYTES = 19, /* captured, but behind the first bytes of a flow that the capture wants: not stored */
     COUNTER_COUNT
 };
 

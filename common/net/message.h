@@ -129,11 +129,14 @@ struct net_name { /* a name in a filter and what it stands for; see struct filte
     uint32_t address_count;
 };
 
+/* What releases before did not do, and who asks for it must know. */
+#define FEATURE_CUTOFF UINT64_C(1) /* agent: keeps to capture_request.cutoff */
+
 struct message_hello {
     uint32_t protocol;   /* NET_PROTOCOL */
     uint8_t role;        /* enum net_role */
     char *software;      /* "fleetdump 0.1" */
-    uint64_t features;   /* bits both sides know are used */
+    uint64_t features;   /* FEATURE_: bits both sides know are used */
     char *agent;         /* agents: name */
     uint8_t install[16]; /* agents: random, made once and kept beside the spool; tells two hosts of one name apart */
     char **labels;       /* "role=web" */
@@ -277,6 +280,8 @@ struct capture_request {
     uint32_t snaplen;
     uint8_t keep;       /* enum capture_keep */
     uint8_t companions; /* ICMP errors that quote a captured connection and later fragments come along */
+    uint32_t cutoff;    /* payload kept of each direction of a flow, its first bytes; 0: all. Of agents with
+                           FEATURE_CUTOFF alone: others would not keep to it */
     uint64_t packets;   /* most per agent; 0: no limit; likewise below */
     uint64_t bytes;     /* on the wire, kept */
     uint64_t rate;      /* bytes per second; more is dropped and counted */

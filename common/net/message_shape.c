@@ -79,6 +79,7 @@ static const struct message_field request_fields[] = {
     FIELD(capture_request, CaptureRequest, FIELD_NAME, who, 0, MESSAGE_NAME_MAX),
     BYTES(capture_request, CaptureRequest, signature, signature_length, 0, REQUEST_SIGNATURE_MAX),
     FIELD(capture_request, CaptureRequest, FIELD_U64, for_ns, 0, 0),
+    FIELD(capture_request, CaptureRequest, FIELD_U32, cutoff, 0, UINT32_MAX),
     END,
 };
 static const struct message_shape request_shape = {"request", &fleetdump__capture_request__descriptor,

@@ -130,6 +130,16 @@ def works_behind(system, name, relay, capture):
     return agent
 
 
+def knows_no_cutoff(system, name, older_than_it):
+    """What it would not keep to it is not asked to do."""
+    if os.geteuid() != 0:
+        return
+    limited = ("capture", "start", "--on", name, "-i", "lo", "--for", "1s", "--cutoff", "100", "udp port 9")
+    done = system.run(*limited, check=(1,) if older_than_it else (0,))
+    assert ("its release does not know --cutoff: upgrade it" in done.stderr) == older_than_it, done.stderr
+    assert not older_than_it or "nothing was started" in done.stderr, done.stderr
+
+
 def agents_of_other_releases(system, capture):
     for name, change, version, word in (("old", older, "0.0.1", "older"), ("new", newer, "99.0.0", "newer")):
         relay = Relay(system.address, change, ("up",))
@@ -139,6 +149,7 @@ def agents_of_other_releases(system, capture):
         found, = [f for f in system.json("doctor", "--on", name, check=(0, 1)) if f["check"] == "version" and name in f["found"]]
         assert found["verdict"] == "warning" and "fleetdump %s, which is %s than" % (version, word) in found["found"], found
         assert ("deploy " + name in found["mend"]) == (change is older), found
+        knows_no_cutoff(system, name, change is older)
         system.stop_agent(name)
         relay.close()
     said = log_of(system, "collector")

@@ -151,6 +151,7 @@ static struct capture_request *draw_request(void)
     r->interfaces = lists[2];
     r->interface_count = draw_list(lists[2]);
     r->snaplen = (uint32_t)(draw() % 262145);
+    r->cutoff = (uint32_t)draw_u64();
     r->keep = (uint8_t)(draw() % 3);
     r->companions = (uint8_t)(draw() % 2);
     r->packets = draw_u64();
@@ -374,6 +375,7 @@ static void same_request(const struct capture_request *a, const struct capture_r
     same_list(a->labels, a->label_count, b->labels, b->label_count);
     same_list(a->interfaces, a->interface_count, b->interfaces, b->interface_count);
     SAME(snaplen);
+    SAME(cutoff);
     SAME(keep);
     SAME(companions);
     SAME(packets);
