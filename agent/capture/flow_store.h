@@ -46,6 +46,7 @@ struct flow {
     uint32_t syn[2], fin[2], rst[2];
     uint8_t tcp_flags[2];
     uint8_t end_reason;
+    bool spare;   /* it is in the queue of those that can be spared */
     uint8_t sent; /* bit 0, 1: endpoint 0, 1 sent a packet that was no later fragment */
     uint32_t icmp_errors;
     uint8_t icmp_error_type, icmp_error_code;
@@ -58,9 +59,9 @@ struct flow {
     uint64_t start_ns;
     uint64_t row_last_ns; /* of this row */
     uint64_t prior_packets, prior_bytes;
-    uint64_t prior_payload[2];
-    uint64_t loss_from; /* the interface's loss that rows have told already, or that was before the flow */
-    uint64_t loss_end;  /* the interface's loss when the flow ended */
+    uint32_t prior_payload[2]; /* up to UINT32_MAX */
+    uint64_t loss_from;        /* the interface's loss that rows have told already, or that was before the flow */
+    uint64_t loss_end;         /* the interface's loss when the flow ended */
 
     /* Bucket */
     uint32_t bucket;
@@ -69,7 +70,6 @@ struct flow {
     /* Queue of those that can be spared */
     uint32_t spare_next, spare_previous;
     uint64_t spare_ns; /* last_ns when it came to the end of the queue */
-    bool spare;        /* it is there */
 };
 
 /* What only flows of TCP have. */

@@ -357,7 +357,8 @@ static void next_row(struct flow_table *t, uint32_t index)
     f->frame_count = 0;
     for (int i = 0; i < 2; i++) {
         f->packets[i] = f->later_fragments[i] = f->syn[i] = f->fin[i] = f->rst[i] = 0;
-        f->prior_payload[i] += f->payload[i];
+        uint64_t payload = f->prior_payload[i] + f->payload[i];
+        f->prior_payload[i] = payload < UINT32_MAX ? (uint32_t)payload : UINT32_MAX;
         f->bytes[i] = f->payload[i] = 0;
         f->tcp_flags[i] = 0;
     }
