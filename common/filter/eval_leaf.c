@@ -248,7 +248,7 @@ static bool is_refused(const struct flow_row *flow)
     return is_unreachable(flow) && column_has(&flow->has, FLOW_ORIGINATOR) && !sent(flow, 1 - (flow->originator & 1));
 }
 
-/* Not of IANA's special-purpose registries: what is not for everybody, or for nobody. */
+/* Not private, shared, loopback, link-local, for benchmarks, multicast or reserved. */
 static bool is_public(uint8_t family, const uint8_t addr[16])
 {
     static const struct {

@@ -17,8 +17,8 @@
  * id HEX
  *                     (a prefix of the flow id); community-id ID; state S0[,REJ...]; unanswered, refused, external;
  *                     FIELD OP VALUE for every numeric field of field.h with units (bytes > 1M, duration >= 1.5s); OP is
- *                     = == != < <= > >=; for those with names (rcode != NOERROR) and texts (sni = *.x.org, with * and ?,
- *                     upper and lower case alike) = and !=; FIELD VALUE is FIELD = VALUE
+ *                     = == != < <= > >=; also for those with names (rcode != NOERROR); for texts (sni = *.x.org, with * and
+ *                     ?, upper and lower case alike) = and !=; FIELD VALUE is FIELD = VALUE
  *   packet words      everything else of pcap-filter (tcp[13] & 2 != 0, less 100, ether host, broadcast, llc ...), by
  *                     libpcap's own compiler and interpreter; mpls, outer ( expr )
  *

@@ -298,7 +298,7 @@ static struct node *text_compared(struct parser *p, const struct field *f)
     return n;
 }
 
-/* By = and != alone. */
+/* Which texts do not have. */
 static bool is_order(int kind)
 {
     return kind == '<' || kind == '>' || kind == TOKEN_LEQ || kind == TOKEN_GEQ;
@@ -316,7 +316,7 @@ static struct node *compared(struct parser *p)
                         (int)len, name);
     if (f && f->kind == FIELD_NUMBER)
         return field_compared(p, f);
-    if (f && !token_is_word(&t) && !is_order(parser_peek(p).kind))
+    if (f && !token_is_word(&t) && (named_numbers(f) || !is_order(parser_peek(p).kind)))
         return (named_numbers(f) ? field_compared : text_compared)(p, f);
     if (f && token_is_word(&t))
         return complain(p, t.at, ERROR_USAGE, "'%.*s' is text, not a number: write '%.*s VALUE' without a sign",

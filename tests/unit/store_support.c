@@ -66,6 +66,10 @@ static void encode_rows(const struct wish *w, uint32_t count, struct buffer *out
     assert_non_null(rows);
     for (uint32_t i = 0; i < count; i++) {
         make_row(w, i, &rows[i]);
+        if (w->says) {
+            rows[i].dns_name = (struct text){w->says, (uint32_t)strlen(w->says)};
+            column_add(&rows[i].has, FLOW_DNS_NAME);
+        }
         if (w->exchanges) /* whose client is known */
             column_add(&rows[i].has, FLOW_ORIGINATOR);
     }

@@ -24,6 +24,7 @@ struct wish {
     uint8_t variant;             /* another content under the same id */
     const char *agent, *capture; /* NULL: as above */
     const char *interface;       /* NULL: eth0 */
+    const char *says;            /* the DNS name of its flows; NULL: none */
     const struct exchange_row *exchanges;
     uint32_t exchange_count; /* of flows that flow_id_of names */
 };

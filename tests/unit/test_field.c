@@ -227,6 +227,46 @@ static void test_needs_are_enough(void **state)
     }
 }
 
+/* Of a name that both have it is the exchange's value, also that it has none. */
+static void test_a_row_about_an_exchange(void **state)
+{
+    (void)state;
+    struct flow_row row = http_flow();
+    struct exchange_row x = {.status = 404, .method = {"G\033T", 3}, .dns_rcode = 3, .time_ns = 1};
+    set(&row, FLOW_STATUS, 500);
+    set(&row, FLOW_START, 7);
+    assert_number(&row, "status", 500);
+    assert_missing(&row, "method");
+    row.exchange = &x;
+    assert_missing(&row, "status");
+    assert_missing(&row, "time");
+    column_add(&x.has, EXCHANGE_STATUS);
+    column_add(&x.has, EXCHANGE_METHOD);
+    column_add(&x.has, EXCHANGE_DNS_RCODE);
+    column_add(&x.has, EXCHANGE_TIME);
+    assert_number(&row, "status", 404);
+    assert_number(&row, "time", 1);
+    assert_text(&row, "method", true, "G\\x1bT");
+    assert_text(&row, "dns_rcode", true, "NXDOMAIN");
+    assert_number(&row, "rcode", 3);
+    assert_text(&row, "client", true, "10.0.0.9:40000");
+    assert_number(&row, "packets", 12);
+
+    struct flow_row other = row;
+    struct exchange_row y = x;
+    other.exchange = &y;
+    y.status = 405;
+    y.method = (struct text){"GET", 3};
+    assert_true(field_compare(named("status"), &row, &other) < 0);
+    assert_true(field_compare(named("method"), &row, &other) < 0);
+    column_remove(&y.has, EXCHANGE_STATUS);
+    assert_true(field_compare(named("status"), &row, &other) > 0);
+    assert_ptr_equal(named("http-host"), named("http_host"));
+    assert_ptr_equal(named("name"), named("dns_name"));
+    assert_true(field_is_of_flows(named("status")) && !field_is_of_flows(named("method")));
+    assert_true(field_is_of_exchanges(named("client")) && !field_is_of_exchanges(named("bytes")));
+}
+
 /* --- Values ------------------------------------------------------------------------------------------------------ */
 
 static void test_both_ends(void **state)
@@ -537,6 +577,7 @@ int main(void)
         cmocka_unit_test(test_text_is_made_harmless),
         cmocka_unit_test(test_small_buffers),
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_a_row_about_an_exchange),
     };
     return cmocka_run_group_tests_name("field", tests, NULL, NULL);
 }

@@ -246,6 +246,9 @@ static void connection_words(void **state)
         {"duration >= 1us and duration < 1.5us and arp", "g"},
         {"agent web-1", ""},
         {"state S0", ""},
+        {"unanswered", ALL},
+        {"external", "dr"},
+        {"ip and not external", "abceijklmnoq"},
     };
     CHECK(list);
 }
@@ -295,6 +298,83 @@ static void the_whole_expression_per_class_of_packets(void **state)
     check_row("udp and not port 53", &fragments, TRUTH_YES, TRUTH_YES);
     check_row("tcp and not port 53", &fragments, TRUTH_NO, TRUTH_NO);
     check_row("from 10.0.0.5 and to port 53", &fragments, TRUTH_YES, TRUTH_MAYBE);
+}
+
+static void facts(void **state)
+{
+    (void)state;
+    struct flow_row both = two_way(), one = sample('a')->row, udp = sample('d')->row;
+    check_row("unanswered", &both, TRUTH_NO, TRUTH_MAYBE);
+    check_row("unanswered", &one, TRUTH_YES, TRUTH_MAYBE);
+    check_row("not unanswered", &one, TRUTH_NO, TRUTH_MAYBE);
+    one.originator = 1 - one.originator; /* what the server says alone is no question */
+    check_row("unanswered", &one, TRUTH_NO, TRUTH_MAYBE);
+    one.originator = 1 - one.originator;
+    column_remove(&one.has, FLOW_ORIGINATOR);
+    check_row("unanswered or refused", &one, TRUTH_NO, TRUTH_MAYBE);
+
+    check_row("refused", &both, TRUTH_NO, TRUTH_MAYBE);
+    both.state = FLOW_STATE_REJ;
+    column_add(&both.has, FLOW_STATE);
+    check_row("refused", &both, TRUTH_YES, TRUTH_MAYBE);
+    column_add(&udp.has, FLOW_ICMP_ERROR_TYPE); /* IPv6: 1, no matter which code */
+    column_add(&udp.has, FLOW_ICMP_ERROR_CODE);
+    udp.icmp_error_type = 3; /* there: time exceeded */
+    check_row("refused", &udp, TRUTH_NO, TRUTH_MAYBE);
+    udp.icmp_error_type = 1;
+    check_row("refused", &udp, TRUTH_YES, TRUTH_MAYBE);
+    udp.packets[1 - udp.originator] = 1; /* it had answered before */
+    check_row("refused", &udp, TRUTH_NO, TRUTH_MAYBE);
+    struct flow_row ip4 = sample('i')->row;
+    column_add(&ip4.has, FLOW_ICMP_ERROR_TYPE);
+    column_add(&ip4.has, FLOW_ICMP_ERROR_CODE);
+    ip4.icmp_error_type = 3;
+    ip4.icmp_error_code = 3;
+    check_row("refused", &ip4, TRUTH_YES, TRUTH_MAYBE);
+    ip4.icmp_error_code = 4; /* too long is not refused */
+    check_row("refused", &ip4, TRUTH_NO, TRUTH_MAYBE);
+}
+
+static void texts_and_names_of_numbers(void **state)
+{
+    (void)state;
+    struct flow_row row = two_way();
+    row.sni = (struct text){"WWW.Example.org", 15};
+    row.tls_version = 0x0304;
+    column_add(&row.has, FLOW_SNI);
+    column_add(&row.has, FLOW_TLS_VERSION);
+    check_row("sni www.example.org", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("sni = *.EXAMPLE.org", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("sni *.example", &row, TRUTH_NO, TRUTH_MAYBE);
+    check_row("sni != *.example.org", &row, TRUTH_NO, TRUTH_MAYBE);
+    check_row("sni != a and port 80", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("alpn != a", &row, TRUTH_NO, TRUTH_MAYBE); /* missing compares false */
+    check_row("tls_version = 'tls 1.3'", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("tls_version < 'TLS 1.3'", &row, TRUTH_NO, TRUTH_MAYBE);
+    check_row("tls_version 772", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("client 10.0.0.5:*", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("method GET", &row, TRUTH_NO, TRUTH_MAYBE); /* of exchanges */
+}
+
+/* Fields that exchanges have are the exchange's, all others the flow's. */
+static void a_row_about_an_exchange(void **state)
+{
+    (void)state;
+    struct flow_row row = two_way();
+    struct exchange_row x = {.status = 404, .method = {"GET", 3}, .outcome = EXCHANGE_UNANSWERED};
+    row.status = 500;
+    column_add(&row.has, FLOW_STATUS);
+    column_add(&x.has, EXCHANGE_METHOD);
+    column_add(&x.has, EXCHANGE_OUTCOME);
+    check_row("status 500", &row, TRUTH_YES, TRUTH_MAYBE);
+    row.exchange = &x;
+    check_row("status 500", &row, TRUTH_NO, TRUTH_MAYBE); /* not known of this one */
+    column_add(&x.has, EXCHANGE_STATUS);
+    check_row("status 404 and method get and port 80 and unanswered", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("outcome unanswered and outcome != cut", &row, TRUTH_YES, TRUTH_MAYBE);
+    x.outcome = EXCHANGE_CUT;
+    check_row("unanswered", &row, TRUTH_NO, TRUTH_MAYBE);
+    check_row("outcome > unanswered", &row, TRUTH_YES, TRUTH_MAYBE);
 }
 
 static void parts_leave_open_what_other_rows_know(void **state)
@@ -660,6 +740,15 @@ static void kinds_of_words(void **state)
     check_kind("from 10.0.0.1 and id 7f3a and vlan = 5", filter_has_measures, NULL);
     check_kind("from 10.0.0.1 and resp_packets=0", filter_has_measures, "resp_packets=0");
     check_kind("arp or state S0", filter_has_measures, "state S0");
+    check_kind("external and sni a", filter_has_measures, NULL);
+    check_kind("external or refused", filter_has_measures, "refused");
+    check_kind("port 80 and external", filter_has_connection_words, NULL);
+    check_kind("port 80 and sni = a", filter_has_connection_words, "sni = a");
+    check_kind("status 500 and sni a and unanswered", filter_has_exchange_words, NULL);
+    check_kind("sni a or path /x*", filter_has_exchange_words, "path /x*");
+    check_kind("status 500 and wait > 1s and unanswered and rcode 3", filter_has_flow_measures, NULL);
+    check_kind("status 500 and refused", filter_has_flow_measures, "refused");
+    check_kind("from 10.0.0.1 and bytes > 1", filter_has_flow_measures, "bytes > 1");
 }
 
 /* --- Places --- */
@@ -789,7 +878,10 @@ static void words_have_help(void **state)
     }
     /* Every numeric field can be compared, also those that share their name with a word */
     for (size_t i = 0; i < fields; i++) {
+        const struct column *c = field[i].exchange ? field[i].exchange : field[i].column[0];
         char text[128];
+        if (c && c->value_name)
+            continue;
         snprintf(text, sizeof text, "%s > %s", field[i].name, field[i].unit == UNIT_TIME_NS ? "@5" : "0");
         struct filter *f;
         assert_int_equal(filter_compile(text, NULL, &f, NULL), field[i].kind == FIELD_NUMBER ? 0 : ERROR_USAGE);
@@ -956,6 +1048,9 @@ int main(void)
         cmocka_unit_test(kinds_of_words),
         cmocka_unit_test(places_are_judged_alone),
         cmocka_unit_test(folding_for_indexes),
+        cmocka_unit_test(facts),
+        cmocka_unit_test(texts_and_names_of_numbers),
+        cmocka_unit_test(a_row_about_an_exchange),
         cmocka_unit_test(words_have_help),
         cmocka_unit_test(a_packet_without_its_flow),
         cmocka_unit_test(link_types_that_a_word_does_not_know),
