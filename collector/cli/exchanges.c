@@ -1,7 +1,10 @@
 /*
  * fleetdump http, dns, tls: requests with their replies, one line each, or sums over groups of them.
  */
+#include "collector/cli/har.h"
+#include "collector/cli/output_file.h"
 #include "collector/cli/rows.h"
+#include <stdlib.h>
 #include <string.h>
 
 /* Fields that exchanges of one application have, and the others do not. */
@@ -42,10 +45,6 @@ static const struct rows_name short_names[] = {{"host", "http_host"}, {"type", "
         return has(f, #app_);                                                                                          \
     }                                                                                                                  \
     static const struct rows_kind kind_##app_;                                                                         \
-    static int run_##app_(int argc, char **argv, struct cli *cli, struct error *e)                                     \
-    {                                                                                                                  \
-        return rows_run(&kind_##app_, argc, argv, cli, e);                                                             \
-    }                                                                                                                  \
     static const char *column_##app_(size_t i, const char **help)                                                      \
     {                                                                                                                  \
         return rows_column(&kind_##app_, i, help);                                                                     \
@@ -82,7 +81,139 @@ static const struct rows_kind kind_tls = {
                        "tls_alert,outcome"},
 };
 
+/* ------------------------------------------------------------------ an HTTP archive */
+
+struct http {
+    struct rows r;
+    const char *har; /* where it goes; NULL: none is asked for */
+};
+
+struct archive {
+    struct output_file file;
+    struct har_names names;
+    struct buffer out;
+    uint64_t entries;
+};
+
+static int take_name(void *context, const struct flow_row *row, struct error *e)
+{
+    return har_names_add(context, row, e);
+}
+
+/* Names are an addition: without them the archive is as good as packets without DNS would make it. */
+static void ask_for_names(const struct rows *r, struct har_names *names)
+{
+    struct rows dns;
+    struct client_answer answer;
+    struct error e = ERROR_INIT;
+    rows_of_other(&dns, r, "dns", HAR_DNS_NS);
+    if (rows_ask(&dns, take_name, names, &answer, &e) || (answer.code && answer.code != ERROR_INCOMPLETE))
+        note(r->u.cli, "dns of the archive's entries is left out: %s", e.text[0] ? e.text : answer.text);
+    client_answer_free(&answer);
+    rows_free(&dns);
+}
+
+static int write_out(struct archive *a, struct error *e)
+{
+    int code = a->out.failed ? error_set(e, ERROR_MEMORY, "no memory for an HTTP archive")
+                             : output_file_write(&a->file, a->out.data, a->out.len, e);
+    buffer_clear(&a->out);
+    return code;
+}
+
+static int take_entry(void *context, const struct flow_row *row, struct error *e)
+{
+    struct archive *a = context;
+    int code = har_entry(row, &a->names, a->entries++ == 0, &a->out, e);
+    return code ? code : write_out(a, e);
+}
+
+static int ask_and_archive(struct rows *r, struct archive *a, struct error *e)
+{
+    struct client_answer answer;
+    har_begin(&a->out);
+    int code = rows_ask(r, take_entry, a, &answer, e);
+    har_end(&a->out);
+    if (code == 0 && (answer.code == 0 || answer.code == ERROR_INCOMPLETE)) {
+        code = write_out(a, e);
+        if (code == 0)
+            code = output_file_keep(&a->file, e);
+    }
+    if (code == 0) {
+        rows_say_limit(r, &answer);
+        code = client_conclude(r->u.cli, &answer, "the archive is", e);
+    }
+    client_answer_free(&answer);
+    return code;
+}
+
+static int archive(struct http *h, struct error *e)
+{
+    struct archive a = {.file = OUTPUT_FILE_NONE};
+    if (h->r.by_count)
+        return error_set(e, ERROR_USAGE, "--har is about single requests: leave --by out");
+    int code = rows_prepare(&h->r, e);
+    if (code == 0)
+        code = output_file_open(h->har, false, &a.file, e);
+    if (code == 0) {
+        ask_for_names(&h->r, &a.names);
+        code = ask_and_archive(&h->r, &a, e);
+    }
+    if (code == 0 || code == ERROR_INCOMPLETE)
+        note(h->r.u.cli, "%llu entr%s", (unsigned long long)a.entries, a.entries == 1 ? "y" : "ies");
+    output_file_close(&a.file);
+    har_names_free(&a.names);
+    buffer_free(&a.out);
+    return code;
+}
+
 /* ------------------------------------------------------------------ the commands */
+
+static int run_http(int argc, char **argv, struct cli *cli, struct error *e)
+{
+    struct http h = {.har = NULL};
+    char **all = rows_arguments(&argc, argv);
+    if (!all)
+        return error_set(e, ERROR_MEMORY, "no memory for a question");
+    rows_init(&h.r, &kind_http, cli);
+    cli_parse(&command_http, argc, all, &h);
+    int code = h.har ? archive(&h, e) : rows_show(&h.r, e);
+    rows_free(&h.r);
+    free(all);
+    return code;
+}
+
+static int run_dns(int argc, char **argv, struct cli *cli, struct error *e)
+{
+    return rows_run(&kind_dns, argc, argv, cli, e);
+}
+
+static int run_tls(int argc, char **argv, struct cli *cli, struct error *e)
+{
+    return rows_run(&kind_tls, argc, argv, cli, e);
+}
+
+enum { OPTION_HAR = 0x500 };
+
+static const struct argp_option options_http[] = {
+    {"har", OPTION_HAR, "FILE", 0,
+     "write an HTTP archive (HAR 1.2) for browsers' tools instead, - to standard output: timings as far as packets "
+     "tell",
+     25},
+    {0},
+};
+
+static error_t parse_http(int key, char *arg, struct argp_state *state)
+{
+    struct http *h = state->input;
+    if (key == ARGP_KEY_INIT)
+        state->child_inputs[0] = &h->r;
+    else if (key == OPTION_HAR)
+        h->har = arg;
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -99,14 +230,15 @@ static const struct argp_child children[] = {{&rows_argp, 0, NULL, 0}, {0}};
     "\nA line belongs to the time in which its request began. `fleetdump help filter` lists the words of filters, "    \
     "--columns all fields.\n"
 
-static const struct argp argp_http = {NULL,
-                                      parse,
+static const struct argp argp_http = {options_http,
+                                      parse_http,
                                       "[FILTER]",
                                       "HTTP requests with their replies, one line each, or sums over groups of them.\v"
                                       "Examples:\n"
                                       "  fleetdump http 'status >= 500' --since 15m\n"
                                       "  fleetdump http 'method POST and path /api/* and wait > 200ms'\n"
-                                      "  fleetdump http 'to 10.0.0.5' --by host,status\n" MORE,
+                                      "  fleetdump http 'to 10.0.0.5' --by host,status\n"
+                                      "  fleetdump http 'host 10.0.0.5' --since 15m --har out.har\n" MORE,
                                       children,
                                       NULL,
                                       NULL};

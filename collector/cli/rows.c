@@ -339,8 +339,21 @@ int rows_ask(struct rows *r, rows_each_fn *each, void *context, struct client_an
     return client_ask(r->u.cli, &r->u.q, r->kind->what, take, &a, answer, e);
 }
 
+void rows_of_other(struct rows *r, const struct rows *of, const char *app, uint64_t earlier_ns)
+{
+    rows_init(r, of->kind, of->u.cli);
+    r->u.q = of->u.q;
+    r->u.q.app = (char *)(uintptr_t)app;
+    r->u.q.filter = NULL;
+    r->u.q.names = NULL;
+    r->u.q.name_count = 0;
+    r->u.q.sort = NULL;
+    r->u.q.limit = 0;
+    r->u.q.since_ns = of->u.q.since_ns > earlier_ns ? of->u.q.since_ns - earlier_ns : 0;
+}
+
 /* A limit is not an answer that lacks something, but it should not be forgotten either. */
-static void say_limit(const struct rows *r, const struct client_answer *answer)
+void rows_say_limit(const struct rows *r, const struct client_answer *answer)
 {
     json_int_t all = json_integer_value(json_object_get(answer->manifest, r->kind->selected));
     if (r->by_count == 0 && all > 0 && r->given < (uint64_t)all)
@@ -365,7 +378,7 @@ static int ask_and_print(struct rows *r, struct error *e)
     if (code == 0 && (answer.code == 0 || answer.code == ERROR_INCOMPLETE))
         code = sheet_end(sheet, e);
     if (code == 0) {
-        say_limit(r, &answer);
+        rows_say_limit(r, &answer);
         code = client_conclude(r->u.cli, &answer, "the answer is", e);
     }
     client_answer_free(&answer);

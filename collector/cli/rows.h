@@ -58,10 +58,17 @@ void rows_free(struct rows *r);
 /* Checks all fields, and makes the question. */
 MUST_CHECK int rows_prepare(struct rows *r, struct error *e);
 
-/* Asks, and calls `each` for every row of the answer; of exchanges with row->exchange. Notes of what the limit left out. */
+/* Asks, and calls `each` for every row of the answer; of exchanges with row->exchange. */
 typedef int rows_each_fn(void *context, const struct flow_row *row, struct error *e);
 MUST_CHECK int rows_ask(struct rows *r, rows_each_fn *each, void *context, struct client_answer *answer,
                         struct error *e);
+
+/* A note of what the limit left out, behind an answer. */
+void rows_say_limit(const struct rows *r, const struct client_answer *answer);
+
+/* A question about exchanges of another application at the same places, from `earlier_ns` before until the same end, without a filter; it
+ * refers to the first one, and is for rows_ask alone. */
+void rows_of_other(struct rows *r, const struct rows *of, const char *app, uint64_t earlier_ns);
 
 /* A whole command: options, question, table. Or, with --columns and nothing behind it (or `help`): the list of columns. */
 MUST_CHECK int rows_run(const struct rows_kind *kind, int argc, char **argv, struct cli *cli, struct error *e);

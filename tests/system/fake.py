@@ -17,7 +17,7 @@ import time
 
 from fleet import BIN, WAIT_S, wait_until
 
-AGENTS, CAPTURES, STATUS, FLOWS, PULL, CHUNKS, EXPORT, ORDERS = range(1, 9)  # kinds of questions
+AGENTS, CAPTURES, STATUS, FLOWS, PULL, CHUNKS, EXPORT, ORDERS, EXCHANGES = range(1, 10)  # kinds of questions
 CHECK, START, STOP, REMOVE = ("c%d" % n for n in range(1, 5))  # and of commands
 
 

@@ -7,7 +7,8 @@
  * FOLDER/questions as a line of text. The answer to a question of kind K is made of files, looked at anew each time (to a
  * command of kind K: "cK" for "K"):
  *
- *   K.data     the bytes of the answer; flows (kind 4) instead: a number, of rows made here (see make_row)
+ *   K.data     the bytes of the answer; flows (kind 4) instead: a number, of rows made here (see make_row); exchanges (kind 9): JSON,
+ *              an array of [COLUMNS, COLUMNS], of a row of its flow (else as make_row has it) and of the exchange, by name
  *   K.code     a number: the answer's code (0 if there is no file)
  *   K.text     the sentence for the user
  *   K.manifest its manifest
@@ -24,6 +25,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,7 +118,7 @@ static void note_question(const struct message_query *q)
             q->limit);
     fprintf(to, "|vantage=%u|packets_only=%u|link_type=%u|seq=%" PRIu64 "|epoch0=%02x|deadline=%" PRIu64, q->vantage,
             q->packets_only, q->link_type, q->seq, q->epoch[0], q->deadline_ms);
-    fprintf(to, "|fresh=%" PRIu64 "|after=%s", q->fresh_ms, q->after ? q->after : "");
+    fprintf(to, "|fresh=%" PRIu64 "|after=%s|app=%s", q->fresh_ms, q->after ? q->after : "", q->app ? q->app : "");
     for (uint32_t i = 0; i < q->agent_count; i++)
         fprintf(to, "|on=%s", q->agents[i]);
     for (uint32_t i = 0; i < q->by_count; i++)
@@ -223,6 +225,55 @@ static void send_flows(struct session *s, uint64_t count)
     free(rows);
 }
 
+/* Texts belong to the JSON. */
+static void set_columns(const struct table *t, const json_t *values, void *row)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)values, name, value)
+    {
+        const struct column *c = table_column_named(t, name);
+        if (!c) {
+            fprintf(stderr, "no column %s\n", name);
+            exit(1);
+        }
+        if (c->type == COLUMN_TEXT) {
+            *(struct text *)(void *)((char *)row + c->offset) =
+                (struct text){json_string_value(value), (uint32_t)json_string_length(value)};
+            column_add(row, c->id);
+        } else if (c->type == COLUMN_ADDRESS) {
+            memset((char *)row + c->offset, 0, 16);
+            inet_pton(AF_INET, json_string_value(value), (char *)row + c->offset);
+            column_add(row, c->id);
+        } else
+            column_set_uint(c, row, (uint64_t)json_integer_value(value));
+    }
+}
+
+static void send_exchanges(struct session *s, const char *data)
+{
+    json_t *list = data ? json_loads(data, 0, NULL) : NULL, *pair;
+    size_t n = json_array_size(list), i;
+    struct flow_row *flows = calloc(n + 1, sizeof(*flows));
+    struct exchange_row *rows = calloc(n + 1, sizeof(*rows));
+    struct buffer block = {0};
+    json_array_foreach(list, i, pair)
+    {
+        make_row(0, &flows[i]);
+        set_columns(&table_flow, json_array_get(pair, 0), &flows[i]);
+        set_columns(&table_exchange, json_array_get(pair, 1), &rows[i]);
+    }
+    if (n && block_encode(&table_flow, flows, n, &block, NULL) == 0)
+        send_result(s, block.data, block.len, true);
+    buffer_clear(&block);
+    if (n && block_encode(&table_exchange, rows, n, &block, NULL) == 0)
+        send_result(s, block.data, block.len, true);
+    buffer_free(&block);
+    free(rows);
+    free(flows);
+    json_decref(list);
+}
+
 /* ------------------------------------------------------------------ a session */
 
 static void send_done(struct session *s)
@@ -267,7 +318,7 @@ static bool is_away(void)
     return faccessat(folder, name, F_OK, 0) == 0;
 }
 
-static void answer(struct session *s, unsigned number, const char *kind, bool flows)
+static void answer(struct session *s, unsigned number, const char *kind, uint8_t query)
 {
     size_t len;
     char *data = read_part(number, kind, "data", &len), *code = read_part(number, kind, "code", NULL);
@@ -279,7 +330,9 @@ static void answer(struct session *s, unsigned number, const char *kind, bool fl
     if (is_away())
         stream_close(s->stream);
     else if (!unusual(s)) {
-        if (flows)
+        if (query == QUERY_EXCHANGES)
+            send_exchanges(s, data);
+        else if (query == QUERY_FLOWS)
             send_flows(s, data ? strtoull(data, NULL, 10) : 0);
         else if (data)
             send_result(s, data, len, true);
@@ -295,7 +348,7 @@ static void on_query(struct session *s, const struct message_query *q)
     char kind[16];
     note_question(q);
     snprintf(kind, sizeof(kind), "%u", q->kind);
-    answer(s, ++asked[q->kind], kind, q->kind == QUERY_FLOWS);
+    answer(s, ++asked[q->kind], kind, q->kind);
 }
 
 static void on_command(struct session *s, const struct message_command *c)
@@ -304,7 +357,7 @@ static void on_command(struct session *s, const struct message_command *c)
     char kind[16];
     note_command(c);
     snprintf(kind, sizeof(kind), "c%u", c->kind);
-    answer(s, ++given[c->kind], kind, false);
+    answer(s, ++given[c->kind], kind, 0);
 }
 
 static void on_message(void *context, struct stream *stream, const struct message *m)
