@@ -218,7 +218,7 @@ static void begin(struct hearing *h)
         tls_reader_begin(&s->end[i].reader);
 }
 
-static void note_bytes(struct hearing *h, struct tls_end *end, size_t len)
+static void note_time(const struct hearing *h, struct tls_end *end)
 {
     uint64_t first = h->old ? h->first_ns : h->time_ns;
     if (!end->said || first < end->first_ns)
@@ -226,7 +226,6 @@ static void note_bytes(struct hearing *h, struct tls_end *end, size_t len)
     if (!end->said || h->time_ns > end->last_ns)
         end->last_ns = h->time_ns;
     end->said = true;
-    end->bytes += len;
 }
 
 static size_t take(struct hearing *h, const uint8_t *data, size_t len)
@@ -235,9 +234,11 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
     struct tls_end *end = &s->end[h->side];
     const uint8_t *at = data;
     size_t left = len;
-    note_bytes(h, end, len);
+    note_time(h, end);
     while (!conversation_is_over(h)) {
+        size_t before = left;
         enum tls_event event = tls_reader_next(&end->reader, &at, &left);
+        end->bytes += before - left;
         if (event == TLS_MORE)
             break;
         if (event == TLS_NONE) {

@@ -161,7 +161,7 @@ static bool take_first_line(struct http_reader *r, struct line l)
     struct http_head *h = r->head;
     h->minor = 0;
     h->status = 0;
-    h->chunked = h->encoded = h->close = h->upgrade = false;
+    h->chunked = h->encoded = h->close = h->upgrade = h->confused = false;
     h->length = HTTP_LENGTH_NONE;
     h->method_len = h->path_len = h->host_len = h->type_len = h->software_len = 0;
     h->method[0] = h->path[0] = h->host[0] = h->type[0] = h->software[0] = 0;
@@ -192,7 +192,7 @@ static bool take_software(struct http_head *h, struct line value)
 }
 
 /* One number, or the same one several times (RFC 9112, 6.3). */
-static bool take_length(struct http_head *h, struct line value)
+static bool read_length(struct http_head *h, struct line value)
 {
     struct line word;
     if (!value.len)
@@ -210,6 +210,12 @@ static bool take_length(struct http_head *h, struct line value)
             return false;
         h->length = n;
     }
+    return true;
+}
+
+static bool take_length(struct http_head *h, struct line value)
+{
+    h->confused |= !read_length(h, value);
     return true;
 }
 
@@ -280,6 +286,8 @@ static void expect_body(struct http_reader *r)
         r->state = STATE_SIZE;
     else if (h->encoded)
         expect(r, r->kind == HTTP_REPLY ? UINT64_MAX : 0);
+    else if (h->confused)
+        r->state = STATE_BROKEN;
     else if (h->length != HTTP_LENGTH_NONE)
         expect(r, h->length);
     else
@@ -426,6 +434,8 @@ size_t http_read(struct http_reader *r, const uint8_t *data, size_t len, enum ht
         if (r->state == STATE_END) {
             r->state = STATE_START;
             *event = HTTP_END;
+        } else if (r->state == STATE_BROKEN || r->state == STATE_DECIDE) {
+            (void)broken(r, event);
         } else if (taken == len) {
             break;
         } else if (is_line_state(r->state)) {
@@ -433,12 +443,10 @@ size_t http_read(struct http_reader *r, const uint8_t *data, size_t len, enum ht
             if (!n)
                 break;
             taken += n;
-        } else if (r->state == STATE_BODY || r->state == STATE_CHUNK) {
+        } else {
             uint64_t n = r->left < len - taken ? r->left : len - taken;
             body_counted(r, n);
             taken += (size_t)n;
-        } else {
-            (void)broken(r, event);
         }
     }
     return taken;

@@ -12,7 +12,7 @@
  *     }
  *
  * Leniently read: empty lines before a message, lines that end in LF alone, folded lines (which are passed over). Broken: what is no request or
- * status line, lengths that contradict each other, chunk sizes that are none, a first line beyond HTTP_LINE_MAX, a head beyond
+ * status line, what follows a head whose lengths contradict each other, chunk sizes that are none, a first line beyond HTTP_LINE_MAX, a head beyond
  * HTTP_HEAD_MAX. A header line beyond HTTP_LINE_MAX is passed over.
  *
  * Pure: no memory but the caller's.
@@ -41,6 +41,7 @@ struct http_head {
     bool encoded;                                                    /* there was a Transfer-Encoding */
     bool close;                                                      /* Connection: close */
     bool upgrade;                                                    /* Upgrade was there */
+    bool confused;                                                   /* Content-Length is no number, or several */
     uint64_t length;                                                 /* Content-Length, or HTTP_LENGTH_NONE */
     uint16_t method_len, path_len, host_len, type_len, software_len; /* 0: not said */
     char method[HTTP_METHOD_MAX + 1];

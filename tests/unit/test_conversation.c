@@ -7,6 +7,7 @@
 #include "agent/capture/flow_table.h"
 #include "common/base/clock.h"
 #include "common/rows/column.h"
+#include "tests/unit/hello_build.h"
 #include "tests/unit/packet_build.h"
 #include "tests/unit/support.h"
 
@@ -32,6 +33,8 @@ struct message {
 
 /* How a scene is played. */
 struct play {
+    bool udp;
+    unsigned port;    /* the server's; 0: 80 */
     size_t piece;     /* bytes of each; 0: whole messages */
     bool twice;       /* each piece comes again */
     bool swapped;     /* each two pieces of a message change places */
@@ -216,17 +219,22 @@ static void play(const struct message *m, size_t n, const struct play *p, struct
 {
     struct flow_table_options o = {
         .epoch = {1}, .app_payload = p->payload ? p->payload : FLOW_TABLE_APP_ALL, .app_memory = p->memory};
-    struct stage g = {.play = p, .told = t, .seq = {UINT32_MAX - 20, 7000}, .now = T0, .ports = {40000, 80}};
+    struct stage g = {.play = p,
+                      .told = t,
+                      .seq = {UINT32_MAX - 20, 7000},
+                      .now = T0,
+                      .udp = p->udp,
+                      .ports = {40000, p->port ? p->port : 80}};
     *t = (struct told){0};
     assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
-    if (!p->no_syn) {
+    if (!p->no_syn && !p->udp) {
         give(&g, C, TCP_SYN, g.seq[C] - 1, NULL, 0);
         give(&g, S, TCP_SYN | TCP_ACK, g.seq[S] - 1, NULL, 0);
         give(&g, C, TCP_ACK, g.seq[C], NULL, 0);
     }
     for (size_t i = 0; i < n; i++)
         say(&g, &m[i], (int)i == p->lost);
-    if (!p->no_fin) {
+    if (!p->no_fin && !p->udp) {
         give(&g, S, TCP_FIN | TCP_ACK, g.seq[S]++, NULL, 0);
         give(&g, C, TCP_FIN | TCP_ACK, g.seq[C]++, NULL, 0);
         give(&g, S, TCP_ACK, g.seq[S], NULL, 0);
@@ -248,13 +256,13 @@ static void expect(const struct told *t, const char *want)
 }
 
 /* However it is played, what is told stays. */
-static void check_all_ways(const struct message *m, size_t n, const struct told *want)
+static void check_all_ways(const struct message *m, size_t n, const struct play *as, const struct told *want)
 {
     struct told *t = malloc(sizeof *t);
     assert_non_null(t);
     for (unsigned way = 0; way < 8; way++)
         for (size_t size = 0; size < 40; size++) {
-            struct play p = PLAY;
+            struct play p = *as;
             p.piece = size;
             p.twice = way & 1;
             p.swapped = way & 2;
@@ -304,7 +312,7 @@ static void test_http(void **state)
     assert_string_equal(t.flow, "http h curl/8 nginx");
     static const uint64_t sums[8] = {5, 1, 2, 1, 1, 1, 500, 0};
     assert_memory_equal(t.sums, sums, sizeof sums);
-    check_all_ways(pages, sizeof pages / sizeof *pages, &t);
+    check_all_ways(pages, sizeof pages / sizeof *pages, &PLAY, &t);
 }
 
 /* Only how each exchange ended, in order. */
@@ -408,6 +416,202 @@ static void test_packets_that_are_cut(void **state)
     assert_string_equal(OUTCOMES(long_body, &p), "");
 }
 
+/* ---------------------------------------------------------------- DNS */
+
+#define BYTES(text)                text, sizeof(text) - 1
+#define HEADER(id, flags, answers) id flags "\0\1\0" answers "\0\0\0\0"
+#define NAME(letter)               letter "\7example\0"
+#define QUERY(id, letter)          HEADER(id, "\1\0", "\0") NAME("\1" letter) "\0\1\0\1"
+#define ANSWER(id, letter, rcode)                                                                                      \
+    HEADER(id, "\x81" rcode, "\1") NAME("\1" letter) "\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x0a\0\0\1"
+
+static const struct message names_udp[] = {
+    {C, BYTES(QUERY("\0\1", "A"))},          {C, BYTES(QUERY("\0\2", "b"))}, {C, BYTES(QUERY("\0\1", "A"))}, /* again */
+    {S, BYTES(ANSWER("\0\2", "b", "\x80"))}, {C, BYTES(QUERY("\0\2", "b"))}, {S, BYTES(ANSWER("\0\1", "A", "\x83"))},
+    {S, BYTES(ANSWER("\0\1", "A", "\x83"))}, /* told already */
+    {S, BYTES(ANSWER("\0\7", "z", "\x80"))}, /* not asked */
+};
+static const char names_told[] =
+    " time=20 wait=20 duration=20 request_bytes=27 reply_bytes=43 dns_name=b.example dns_answers=10.0.0.1 dns_type=A "
+    "dns_rcode=NOERROR app=dns ordinal=2 send=0 outcome=complete\n"
+    " time=10 wait=50 duration=50 request_bytes=27 reply_bytes=43 dns_name=a.example dns_answers=10.0.0.1 dns_type=A "
+    "dns_rcode=NXDOMAIN app=dns ordinal=1 send=0 outcome=complete\n"
+    " time=80 reply_bytes=43 dns_name=z.example dns_answers=10.0.0.1 dns_type=A dns_rcode=NOERROR app=dns ordinal=4 "
+    "outcome=unseen\n"
+    " time=50 request_bytes=27 dns_name=b.example dns_type=A app=dns ordinal=3 send=0 outcome=open\n";
+
+static void test_dns(void **state)
+{
+    (void)state;
+    struct told t;
+    struct play p = PLAY;
+    p.udp = true;
+    p.port = 53;
+    PLAY_SCENE(names_udp, &p, &t);
+    expect(&t, names_told);
+    assert_string_equal(t.flow, "dns z.example");
+    assert_int_equal(t.sums[0], 4);
+    check_all_ways(names_udp, sizeof names_udp / sizeof *names_udp, &p, &t);
+}
+
+static void test_dns_without_an_answer(void **state)
+{
+    (void)state;
+    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL};
+    static const struct message asked = {C, BYTES(QUERY("\0\1", "a"))}, other = {C, BYTES(QUERY("\0\2", "b"))};
+    struct told t = {0};
+    struct play p = PLAY;
+    struct stage g = {.play = &p, .told = &t, .now = T0, .udp = true, .ports = {40000, 53}};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    say(&g, &asked, false);
+    g.now += 11 * NS_PER_S;
+    say(&g, &other, false); /* so much later, that nobody waits any more */
+    seal(&t, g.table);
+    expect(&t, " time=10 request_bytes=27 dns_name=a.example dns_type=A app=dns ordinal=1 send=0 outcome=unanswered\n");
+    g.now += 100 * NS_PER_S;
+    assert_true(flow_table_advance(g.table, g.now)); /* the flow ends, and with it the other one */
+    seal(&t, g.table);
+    assert_non_null(strstr(t.exchanges, "b.example dns_type=A app=dns ordinal=2 send=0 outcome=unanswered"));
+    flow_table_free(g.table);
+}
+
+static void test_dns_over_tcp(void **state)
+{
+    (void)state;
+    static const struct message names_tcp[] = {{C, BYTES("\0\x1b" QUERY("\0\1", "a") "\0\x1b" QUERY("\0\2", "b"))},
+                                               {S, BYTES("\0\x2b" ANSWER("\0\2", "b", "\x80"))},
+                                               {S, BYTES("\0\x2b" ANSWER("\0\1", "a", "\x80"))}};
+    struct told t;
+    struct play p = PLAY;
+    p.port = 53;
+    PLAY_SCENE(names_tcp, &p, &t);
+    expect(&t, " time=10 wait=10 duration=10 request_bytes=29 reply_bytes=45 dns_name=b.example dns_answers=10.0.0.1 "
+               "dns_type=A dns_rcode=NOERROR app=dns ordinal=2 send=0 outcome=complete\n"
+               " time=10 wait=20 duration=20 request_bytes=29 reply_bytes=45 dns_name=a.example dns_answers=10.0.0.1 "
+               "dns_type=A dns_rcode=NOERROR app=dns ordinal=1 send=0 outcome=complete\n");
+    check_all_ways(names_tcp, sizeof names_tcp / sizeof *names_tcp, &p, &t);
+    p.lost = 1;
+    assert_string_equal(OUTCOMES(names_tcp, &p), "complete unseen");
+}
+
+static void test_mdns_has_no_exchanges(void **state)
+{
+    (void)state;
+    static const struct message asked[] = {{C, BYTES(QUERY("\0\0", "a"))}};
+    struct told t;
+    struct play p = PLAY;
+    p.udp = true;
+    p.port = 5353;
+    PLAY_SCENE(asked, &p, &t);
+    assert_string_equal(t.exchanges, "");
+    assert_string_equal(t.flow, "mdns a.example");
+}
+
+/* ---------------------------------------------------------------- TLS, SSH */
+
+static const uint16_t suites[] = {0x1301, 0xc02f, 0}, versions[] = {0x0304, 0}, signatures[] = {0x0403, 0};
+static const char *const protocols[] = {"h2", "http/1.1", NULL};
+
+static struct message record(int from, uint8_t type, const void *data, size_t len, struct hello_build *room)
+{
+    *room = hello_records(type, data, len, 16384);
+    return (struct message){from, (const char *)room->at, room->len};
+}
+
+static void play_tls(bool is_13, const struct play *p, struct told *t, bool all_ways)
+{
+    static struct hello_build room[8];
+    struct hello_parts client = {.version = 0x0303,
+                                 .ciphers = suites,
+                                 .server_name = "Web.Example",
+                                 .alpn = protocols,
+                                 .versions = versions,
+                                 .signatures = signatures,
+                                 .padding = 700};
+    struct hello_parts server = {
+        .version = 0x0303, .ciphers = is_13 ? suites : suites + 1, .versions = is_13 ? versions : NULL};
+    struct hello_build c = hello_client(&client), s = hello_server(&server, 0);
+    struct message scene[] = {record(C, 22, c.at, c.len, &room[0]),
+                              record(S, 22, s.at, s.len, &room[1]),
+                              record(S, 20, "\1", 1, &room[2]),
+                              record(S, is_13 ? 23 : 22, "finished....", 12, &room[3]),
+                              record(C, 20, "\1", 1, &room[4]),
+                              record(C, is_13 ? 23 : 22, "finished....", 12, &room[5]),
+                              record(C, 23, "GET / HTTP/1.1", 14, &room[6]),
+                              record(S, 23, "HTTP/1.1 200 OK", 15, &room[7])};
+    play(scene, sizeof scene / sizeof *scene, p, t);
+    if (all_ways)
+        check_all_ways(scene, sizeof scene / sizeof *scene, p, t);
+}
+
+static void test_tls(void **state)
+{
+    (void)state;
+    struct told t;
+    struct play p = PLAY;
+    p.port = 443;
+    play_tls(true, &p, &t, true);
+    assert_non_null(strstr(t.exchanges, " time=10 wait=10 duration=50 "));
+    assert_non_null(strstr(
+        t.exchanges, " app=tls ordinal=1 send=0 outcome=complete version=TLS 1.3 sni=web.example alpn=h2 ja4=t13d"));
+    assert_non_null(strstr(t.exchanges, " tls_cipher=TLS_AES_128_GCM_SHA256\n"));
+    assert_string_equal(t.flow, "tls web.example h2");
+    assert_int_equal(t.sums[0], 1);
+    play_tls(false, &p, &t, true);
+    assert_non_null(strstr(t.exchanges, " duration=40 ")); /* to the client's ChangeCipherSpec */
+    assert_non_null(strstr(t.exchanges, "version=TLS 1.2"));
+    p.mute[S] = true;
+    play_tls(true, &p, &t, false);
+    assert_non_null(strstr(t.exchanges, "outcome=unseen"));
+    p.mute[S] = false;
+    p.mute[C] = true;
+    p.no_fin = true;
+    play_tls(true, &p, &t, false);
+    assert_non_null(strstr(t.exchanges, "outcome=unseen version=TLS 1.3"));
+}
+
+static void test_tls_that_fails(void **state)
+{
+    (void)state;
+    static struct hello_build room[2];
+    struct hello_parts client = {.version = 0x0303, .ciphers = suites, .server_name = "x.example"};
+    struct hello_build c = hello_client(&client);
+    struct message scene[] = {record(C, 22, c.at, c.len, &room[0]), record(S, 21, "\2\x28", 2, &room[1])};
+    struct told t;
+    PLAY_SCENE(scene, &PLAY, &t);
+    assert_non_null(strstr(t.exchanges, "outcome=cut sni=x.example"));
+    assert_non_null(strstr(t.exchanges, "tls_alert=handshake_failure"));
+    assert_string_equal(outcomes(scene, 1, &PLAY), "unanswered");
+}
+
+static void test_ssh(void **state)
+{
+    (void)state;
+    static const struct message lines[] = {
+        {S, "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", 0}, {C, "SSH-2.0-PuTTY\r\n", 0}, {C, "\x00\x01\x02 whatever", 12}};
+    struct told t;
+    struct play p = PLAY;
+    p.port = 22;
+    PLAY_SCENE(lines, &p, &t);
+    assert_string_equal(t.exchanges, "");
+    assert_string_equal(t.flow, "ssh SSH-2.0-PuTTY SSH-2.0-OpenSSH_9.2p1 Debian-2");
+    check_all_ways(lines, sizeof lines / sizeof *lines, &p, &t);
+}
+
+static void test_names_alone(void **state)
+{
+    (void)state;
+    static const struct message mail[] = {{S, "220 mx.example ESMTP Postfix\r\n", 0}, {C, "EHLO me\r\n", 0}};
+    struct told t;
+    struct play p = PLAY;
+    p.port = 25;
+    PLAY_SCENE(mail, &p, &t);
+    assert_string_equal(t.exchanges, "");
+    assert_string_equal(t.flow, "smtp");
+}
+
+/* ---------------------------------------------------------------- bounds */
+
 static void test_what_may_not_be_looked_at(void **state)
 {
     (void)state;
@@ -463,6 +667,14 @@ int main(void)
         cmocka_unit_test(test_what_may_not_be_looked_at),
         cmocka_unit_test(test_memory_has_a_limit),
         cmocka_unit_test(test_other_things),
+        cmocka_unit_test(test_dns),
+        cmocka_unit_test(test_dns_without_an_answer),
+        cmocka_unit_test(test_dns_over_tcp),
+        cmocka_unit_test(test_mdns_has_no_exchanges),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_tls_that_fails),
+        cmocka_unit_test(test_ssh),
+        cmocka_unit_test(test_names_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
