@@ -428,5 +428,6 @@ STORIES = (everything_that_passed, companions, own_traffic_and_rate, headers_and
            without_privileges, idle, refused)
 
 
-need("tcpdump", "tshark", "zstd")
-tell(STORIES)
+if __name__ == "__main__":
+    need("tcpdump", "tshark", "zstd")
+    tell(STORIES)
