@@ -57,7 +57,7 @@ const char *flow_end_name(uint64_t value); /* "idle-timeout", ...; "ongoing" for
 enum exchange_outcome {
     EXCHANGE_COMPLETE = 1,   /* the reply was seen to its end */
     EXCHANGE_UNANSWERED = 2, /* no reply came: the flow ended, or the time for one */
-    EXCHANGE_CUT = 3,        /* the connection was closed or reset within the request or the reply */
+    EXCHANGE_CUT = 3,        /* the connection was closed or reset, or fell silent, within the request or the reply */
     EXCHANGE_UNSEEN = 4,     /* bytes of it are missing in the capture */
     EXCHANGE_OPEN = 5,       /* the capture ended before it */
 };
