@@ -133,7 +133,6 @@ static void put_drops(struct visit *v, const struct counter_page *page)
         {COUNTER_INTERFACE_DROPS, "the interface or its driver had no room", "none; ethtool -G INTERFACE rx 4096"},
         {COUNTER_AGENT_DROPS, "the agent did not keep up", "compression_level = 1    (or a narrower filter)"},
         {COUNTER_EVICTED, "the spool was full", "quota = 20G"},
-        {COUNTER_OVERFLOWED, "more flows at once than max_flows", "max_flows = 1000000"},
     };
     char capture[HEAD_NAME_MAX + 1];
     uint64_t received = counter_page_total(page, COUNTER_RECEIVED);
@@ -146,6 +145,13 @@ static void put_drops(struct visit *v, const struct counter_page *page)
                    (unsigned long long)n, (unsigned long long)received, counter_table[kinds[i].counter].name,
                    kinds[i].why);
         doctor_mend(v->d, "say in %s: %s", v->config, kinds[i].mend);
+    }
+    uint64_t flows = counter_page_total(page, COUNTER_FLOWS_EVICTED);
+    if (flows) {
+        doctor_say(v->d, DOCTOR_WARNING, "drops",
+                   "capture %s: %llu flow%s ended early (%s): more at once than max_flows", capture,
+                   (unsigned long long)flows, units_plural(flows), counter_table[COUNTER_FLOWS_EVICTED].name);
+        doctor_mend(v->d, "say in %s: max_flows = 1000000", v->config);
     }
 }
 

@@ -19,7 +19,10 @@ static int frame_close(struct chunk_builder *b, struct interface *n, struct erro
     b->open_bytes -= raw->len;
     b->stats.raw_bytes += raw->len;
     n->frame.raw_length = (uint32_t)raw->len;
-    return compressor_frame(b->compressor, n->frame_number, &n->frame, raw, e);
+    unsigned pressure = compressor_pressure(b->compressor);
+    if (pressure)
+        chunk_count(b, n, COUNTER_FRAMES_FASTER, 1);
+    return compressor_frame(b->compressor, n->frame_number, &n->frame, pressure, raw, e);
 }
 
 int chunk_close_frames(struct chunk_builder *b, struct error *e)
@@ -153,6 +156,14 @@ static void count_kept(struct chunk_builder *b, struct interface *n, const struc
         chunk_count(b, n, p->end == PACKET_TRUNCATED ? COUNTER_TRUNCATED : COUNTER_INVALID, 1);
 }
 
+/* The packet's flow may have found its place only by the end of another one. */
+static void count_evicted(struct chunk_builder *b, struct interface *n)
+{
+    uint64_t evicted = flow_table_stats(b->flows).resources, counted = b->stats.counters.value[COUNTER_FLOWS_EVICTED];
+    if (evicted > counted)
+        chunk_count(b, n, COUNTER_FLOWS_EVICTED, evicted - counted);
+}
+
 static int keep(struct chunk_builder *b, struct interface *n, const struct packet *p, struct pcapng_packet *k,
                 struct error *e)
 {
@@ -179,6 +190,7 @@ static int keep(struct chunk_builder *b, struct interface *n, const struct packe
     if (k->time_ns > h->last_ns)
         h->last_ns = k->time_ns;
     flow_table_packet(b->flows, p, k->interface, k->time_ns, frame);
+    count_evicted(b, n);
     return limit_reached(b);
 }
 

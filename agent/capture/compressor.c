@@ -3,6 +3,7 @@
  * share the queue, the pool of buffers and the error, under one mutex; and two numbers, which are atomic.
  */
 #include "agent/capture/compressor.h"
+#include "agent/capture/frame_effort.h"
 #include "common/base/clock.h"
 #include "common/base/fs.h"
 #include "common/chunk/body.h"
@@ -21,16 +22,20 @@ struct job {
     struct buffer *raw;
     struct head_frame frame;
     uint32_t number;
+    unsigned pressure; /* frame_effort.h */
 };
 
-#define POOL    (COMPRESSOR_QUEUE + 8u) /* buffers kept for later */
-#define JOBS    64u                     /* room for so many to begin with */
-#define WAITING (COMPRESSOR_QUEUE + 8u) /* jobs that may wait, where the giver does */
+#define POOL         (COMPRESSOR_QUEUE + 8u) /* buffers kept for later */
+#define JOBS         64u                     /* room for so many to begin with */
+#define WAITING      (COMPRESSOR_QUEUE + 8u) /* jobs that may wait, where the giver does */
+#define PIECES       3u                      /* of a frame that is stored as it is */
+#define SLOW_DISK_NS (50 * NS_PER_MS)        /* who writes for longer waits for the disk */
 
 struct compressor {
     struct sink *sink;
     int level;
     bool live;
+    bool slow_disk; /* the giver's: frames wait for the disk, which has to write more if they are compressed less */
     pthread_t thread;
     bool running;
 
@@ -48,6 +53,7 @@ struct compressor {
     _Atomic uint64_t body_bytes, all_bytes, sealed;
     _Atomic uint64_t open_seq;   /* whose body_bytes are */
     _Atomic uint32_t unfinished; /* jobs given and not done */
+    _Atomic uint64_t disk_ns;    /* since when the thread writes, or waits for room; 0: it does not */
 
     /* The thread's own */
     struct draft *open; /* the item that is being made */
@@ -174,10 +180,23 @@ int compressor_open(struct compressor *c, struct draft *d, struct error *e)
     return put(c, &(struct job){.kind = JOB_OPEN, .draft = d}, e);
 }
 
-int compressor_frame(struct compressor *c, uint32_t number, const struct head_frame *f, struct buffer *raw,
-                     struct error *e)
+unsigned compressor_pressure(struct compressor *c)
 {
-    return put(c, &(struct job){.kind = JOB_FRAME, .number = number, .frame = *f, .raw = raw}, e);
+    unsigned pressure = frame_pressure(atomic_load_explicit(&c->unfinished, memory_order_relaxed));
+    if (!c->live || !pressure) {
+        c->slow_disk = false;
+        return 0;
+    }
+    uint64_t since = atomic_load_explicit(&c->disk_ns, memory_order_relaxed);
+    c->slow_disk = c->slow_disk || (since && clock_mono_ns() - since > SLOW_DISK_NS);
+    return c->slow_disk ? 0 : pressure;
+}
+
+int compressor_frame(struct compressor *c, uint32_t number, const struct head_frame *f, unsigned pressure,
+                     struct buffer *raw, struct error *e)
+{
+    const struct job job = {.kind = JOB_FRAME, .number = number, .frame = *f, .pressure = pressure, .raw = raw};
+    return put(c, &job, e);
 }
 
 int compressor_seal(struct compressor *c, struct draft *d, struct error *e)
@@ -249,23 +268,63 @@ uint64_t compressor_all_bytes(struct compressor *c)
 
 /* ---------------------------------------------------------------- the thread */
 
-/* Appends c->out to the body. A full disk is waited for, if the sink waits. */
-static int write_out(struct compressor *c, struct error *e)
+/* sink->room, or what else may wait for the disk, is about to be called; it is over. */
+static void disk_begins(struct compressor *c)
+{
+    if (c->live)
+        atomic_store_explicit(&c->disk_ns, clock_mono_ns(), memory_order_relaxed);
+}
+
+static void disk_ends(struct compressor *c)
+{
+    atomic_store_explicit(&c->disk_ns, 0, memory_order_relaxed);
+}
+
+/* Writes the pieces behind the body's end. A full disk is waited for, if the sink waits. */
+static int write_waiting(struct compressor *c, const struct iovec *pieces, size_t count, struct error *e)
 {
     struct error why = ERROR_INIT;
-    int code = c->sink->room(c->sink, c->out.len, e);
+    struct iovec left[PIECES];
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += pieces[i].iov_len;
+    int code = c->sink->room(c->sink, len, e);
     if (code)
         return code;
-    while ((code = fs_pwrite(c->body_fd, c->out.data, c->out.len, c->offset, "capture.write", &why))) {
+    memcpy(left, pieces, count * sizeof *pieces);
+    while ((code = fs_pwrite_pieces(c->body_fd, left, count, c->offset, "capture.write", &why))) {
         code = code == ERROR_FULL ? c->sink->full(c->sink, &why, e) : error_set(e, code, "%s", why.text);
         if (code)
             return code;
+        memcpy(left, pieces, count * sizeof *pieces);
     }
-    c->offset += c->out.len;
+    c->offset += len;
     atomic_store_explicit(&c->body_bytes, c->offset, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->all_bytes, c->out.len, memory_order_relaxed);
-    buffer_clear(&c->out);
+    atomic_fetch_add_explicit(&c->all_bytes, len, memory_order_relaxed);
     return 0;
+}
+
+static int write_pieces(struct compressor *c, const struct iovec *pieces, size_t count, struct error *e)
+{
+    disk_begins(c);
+    int code = write_waiting(c, pieces, count, e);
+    disk_ends(c);
+    return code;
+}
+
+/* Appends c->out to the body. */
+static int write_out(struct compressor *c, struct error *e)
+{
+    struct iovec all = {.iov_base = c->out.data, .iov_len = c->out.len};
+    int code = write_pieces(c, &all, 1, e);
+    buffer_clear(&c->out);
+    return code;
+}
+
+static int write_frame(struct compressor *c, struct job *job, const struct iovec *pieces, size_t count, struct error *e)
+{
+    int code = body_writer_take(c->writer, job->number, &job->frame, pieces, count, e);
+    return code ? code : write_pieces(c, pieces, count, e);
 }
 
 static int do_open(struct compressor *c, struct draft *d, struct error *e)
@@ -275,7 +334,9 @@ static int do_open(struct compressor *c, struct draft *d, struct error *e)
     atomic_store_explicit(&c->open_seq, d->head.seq, memory_order_release);
     if (!d->with_body)
         return 0;
+    disk_begins(c);
     int code = c->sink->room(c->sink, FRAME_RAW_TARGET, e);
+    disk_ends(c);
     if (code)
         return code;
     c->offset = 0;
@@ -286,14 +347,25 @@ static int do_open(struct compressor *c, struct draft *d, struct error *e)
     return code ? code : write_out(c, e);
 }
 
+static int store_frame(struct compressor *c, struct job *job, struct error *e)
+{
+    struct frame_stored stored;
+    frame_store(job->raw->data, job->raw->len, &stored);
+    const struct iovec pieces[PIECES] = {{.iov_base = stored.before, .iov_len = sizeof stored.before},
+                                         {.iov_base = job->raw->data, .iov_len = job->raw->len},
+                                         {.iov_base = stored.behind, .iov_len = sizeof stored.behind}};
+    return write_frame(c, job, pieces, PIECES, e);
+}
+
 static int do_frame(struct compressor *c, struct job *job, struct error *e)
 {
+    struct frame_effort effort = frame_effort(c->level, job->pressure, job->raw->data, job->raw->len);
+    if (effort.store)
+        return store_frame(c, job, e);
     buffer_clear(&c->compressed);
-    int code = frame_compress(c->codec, c->level, job->raw->data, job->raw->len, &c->compressed, e);
-    if (!code)
-        code =
-            body_writer_frame(c->writer, job->number, &job->frame, c->compressed.data, c->compressed.len, &c->out, e);
-    return code ? code : write_out(c, e);
+    int code = frame_compress_at(c->codec, effort.level, job->raw->data, job->raw->len, &c->compressed, e);
+    const struct iovec whole = {.iov_base = c->compressed.data, .iov_len = c->compressed.len};
+    return code ? code : write_frame(c, job, &whole, 1, e);
 }
 
 /* The page says what the sealed items hold, also if the process dies in between: the values that hold after this seal are
@@ -443,7 +515,7 @@ int compressor_new(struct sink *sink, int level, bool live, struct compressor **
     if (!c)
         return error_set(e, ERROR_MEMORY, "no memory to compress in");
     c->sink = sink;
-    c->level = level;
+    c->level = level == 1 ? FRAME_EFFORT_FASTEST : level;
     c->live = live;
     c->body_fd = -1;
     atomic_store_explicit(&c->open_seq, UINT64_MAX, memory_order_relaxed);

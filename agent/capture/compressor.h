@@ -39,8 +39,10 @@ struct buffer *compressor_buffer(struct compressor *c, uint32_t open);
 
 /* Begins the item: a body is opened if it is to have one. Items come one after the other. */
 MUST_CHECK int compressor_open(struct compressor *c, struct draft *d, struct error *e);
-MUST_CHECK int compressor_frame(struct compressor *c, uint32_t number, const struct head_frame *f, struct buffer *raw,
-                                struct error *e);
+/* `pressure`: that of the moment (frame_effort.h). It is 0 unless live, and while frames wait for the disk and not for the compression. */
+unsigned compressor_pressure(struct compressor *c);
+MUST_CHECK int compressor_frame(struct compressor *c, uint32_t number, const struct head_frame *f, unsigned pressure,
+                                struct buffer *raw, struct error *e);
 MUST_CHECK int compressor_seal(struct compressor *c, struct draft *d, struct error *e);
 
 /* Whether another frame may be given without making the queue longer than it should be; costs one load. */

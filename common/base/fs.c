@@ -113,6 +113,46 @@ int fs_pwrite(int fd, const void *data, size_t len, uint64_t offset, const char 
     return sys ? fail_fd(e, sys, "write", fd) : 0;
 }
 
+/* Skips pieces that are written, and the beginning of the one that is in part. */
+static void skip_pieces(struct iovec **pieces, size_t *count, size_t n)
+{
+    while (*count && n >= (*pieces)->iov_len) {
+        n -= (*pieces)->iov_len;
+        ++*pieces;
+        --*count;
+    }
+    if (*count) {
+        (*pieces)->iov_base = (uint8_t *)(*pieces)->iov_base + n;
+        (*pieces)->iov_len -= n;
+    }
+}
+
+int fs_pwrite_pieces(int fd, struct iovec *pieces, size_t count, uint64_t offset, const char *point, struct error *e)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += pieces[i].iov_len;
+    int r = check_offset(fd, offset, len, e);
+    if (r)
+        return r;
+    int sys = FAULT(point);
+    skip_pieces(&pieces, &count, 0);
+    while (!sys && count) {
+        ssize_t n = pwritev(fd, pieces, (int)count, (off_t)offset);
+        if (n > 0) {
+            offset += (uint64_t)n;
+            skip_pieces(&pieces, &count, (size_t)n);
+        } else if (n == 0) {
+            sys = EIO;
+        } else if (errno != EINTR) {
+            sys = errno;
+        }
+    }
+    if (!sys)
+        sys = pass_done(point);
+    return sys ? fail_fd(e, sys, "write", fd) : 0;
+}
+
 int fs_pread(int fd, void *data, size_t len, uint64_t offset, struct error *e)
 {
     int r = check_offset(fd, offset, len, e);

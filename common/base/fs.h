@@ -16,10 +16,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Writes all bytes at the fd's position, going on after short writes and EINTR. */
 MUST_CHECK int fs_write(int fd, const void *data, size_t len, const char *point, struct error *e);
 MUST_CHECK int fs_pwrite(int fd, const void *data, size_t len, uint64_t offset, const char *point, struct error *e);
+/* The pieces one behind the other, in one system call if it goes well; `pieces` is changed. */
+MUST_CHECK int fs_pwrite_pieces(int fd, struct iovec *pieces, size_t count, uint64_t offset, const char *point,
+                                struct error *e);
 
 /* Reads exactly len bytes at the offset; ERROR_TRUNCATED if the file ends before. */
 MUST_CHECK int fs_pread(int fd, void *data, size_t len, uint64_t offset, struct error *e);

@@ -13,6 +13,11 @@ uint64_t hash64_seed(const void *data, size_t len, uint64_t seed)
     return XXH3_64bits_withSeed(data, len, seed);
 }
 
+uint32_t hash_of_zstd(const void *data, size_t len)
+{
+    return (uint32_t)XXH64(data, len, 0);
+}
+
 /* struct hash_stream is never defined: the pointer is xxHash's own state, which it allocates aligned. */
 struct hash_stream *hash_stream_new(void)
 {

@@ -11,6 +11,9 @@
 uint64_t hash64(const void *data, size_t len);
 uint64_t hash64_seed(const void *data, size_t len, uint64_t seed);
 
+/* The checksum that a zstd frame ends with: the low half of XXH64. */
+uint32_t hash_of_zstd(const void *data, size_t len);
+
 /* Hashing in pieces; the result equals hash64 over all of them. hash_stream_new returns NULL without memory. */
 struct hash_stream;
 struct hash_stream *hash_stream_new(void);

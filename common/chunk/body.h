@@ -16,6 +16,7 @@
 #include "common/chunk/frame.h"
 #include "common/chunk/head.h"
 #include "common/chunk/pcapng.h"
+#include <sys/uio.h>
 
 /* ------------------------------------------------------------------ writing
  * The writer makes bytes; where they go (a file, with its faults and syncs) is the caller's: it takes `out` after each call and clears it. */
@@ -30,6 +31,10 @@ MUST_CHECK int body_writer_new(const struct chunk_head *h, struct buffer *out, s
  * in any order; each 0..n-1 must have come by body_writer_finish. */
 MUST_CHECK int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data,
                                  size_t len, struct buffer *out, struct error *e);
+
+/* The same for a frame in pieces that the caller writes: `out` is not needed. The last piece has at least 4 bytes. */
+MUST_CHECK int body_writer_take(struct body_writer *w, uint32_t number, struct head_frame *f,
+                                const struct iovec *pieces, size_t count, struct error *e);
 
 /* Appends statistics (cumulative counters per interface) and the seek table; fills h->frames, frame_count (memory owned by the writer until it is freed),
  * body_length, body_raw_length, body_hash, body = BODY_ON_AGENT. */

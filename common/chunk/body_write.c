@@ -59,23 +59,36 @@ static int no_memory(struct error *e)
     return error_set(e, ERROR_MEMORY, "no memory to write a body");
 }
 
-/* Accounts for the part of `out` from `start` on: the frame just appended. */
-static int part_done(struct body_writer *w, const struct buffer *out, size_t start, size_t raw_length, bool is_frame,
-                     struct error *e)
+/* Accounts for the next part of the body, in pieces; the last one has the whole checksum of a frame. */
+static int part_in_pieces(struct body_writer *w, const struct iovec *pieces, size_t count, size_t raw_length,
+                          bool is_frame, struct error *e)
 {
-    if (out->failed || make_room((void **)&w->entries, sizeof(w->entries[0]), &w->entry_room, w->entry_count + 1))
+    size_t length = 0;
+    if (make_room((void **)&w->entries, sizeof(w->entries[0]), &w->entry_room, w->entry_count + 1))
         return no_memory(e);
-    const uint8_t *part = out->data + start;
-    size_t length = out->len - start;
-    hash_stream_add(w->hash, part, length);
+    for (size_t i = 0; i < count; i++) {
+        hash_stream_add(w->hash, pieces[i].iov_base, pieces[i].iov_len);
+        length += pieces[i].iov_len;
+    }
+    const struct iovec *last = &pieces[count - 1];
     w->entries[w->entry_count++] = (struct seek_entry){
         .length = (uint32_t)length,
         .raw_length = (uint32_t)raw_length,
-        .checksum = is_frame ? body_frame_checksum(part, length) : SEEK_EMPTY_CHECKSUM,
+        .checksum = is_frame ? body_frame_checksum(last->iov_base, last->iov_len) : SEEK_EMPTY_CHECKSUM,
     };
     w->length += length;
     w->raw_length += raw_length;
     return 0;
+}
+
+/* Accounts for the part of `out` from `start` on: the frame just appended. */
+static int part_done(struct body_writer *w, const struct buffer *out, size_t start, size_t raw_length, bool is_frame,
+                     struct error *e)
+{
+    if (out->failed)
+        return no_memory(e);
+    struct iovec part = {.iov_base = out->data + start, .iov_len = out->len - start};
+    return part_in_pieces(w, &part, 1, raw_length, is_frame, e);
 }
 
 /* Compresses w->raw into a frame of its own. */
@@ -199,20 +212,21 @@ static int frame_check_new(const struct body_writer *w, uint32_t number, const s
     return 0;
 }
 
-int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data, size_t len,
-                      struct buffer *out, struct error *e)
+int body_writer_take(struct body_writer *w, uint32_t number, struct head_frame *f, const struct iovec *pieces,
+                     size_t count, struct error *e)
 {
+    size_t len = 0, room = w->frame_room;
+    for (size_t i = 0; i < count; i++)
+        len += pieces[i].iov_len;
     int r = frame_check_new(w, number, f, len, e);
     if (r)
         return r;
-    size_t room = w->frame_room, start = out->len;
     if (make_room((void **)&w->frames, sizeof(w->frames[0]), &room, (size_t)number + 1))
         return no_memory(e);
     w->frame_room = (uint32_t)room;
     f->offset = w->length;
     f->length = (uint32_t)len;
-    buffer_append(out, data, len);
-    r = part_done(w, out, start, f->raw_length, true, e);
+    r = part_in_pieces(w, pieces, count, f->raw_length, true, e);
     if (r)
         return r;
     w->frames[number] = *f;
@@ -220,6 +234,19 @@ int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame 
     if (number >= w->frame_count)
         w->frame_count = number + 1;
     return 0;
+}
+
+int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data, size_t len,
+                      struct buffer *out, struct error *e)
+{
+    if (!buffer_reserve(out, len ? len : 1))
+        return no_memory(e);
+    struct iovec whole = {.iov_base = out->data + out->len, .iov_len = len};
+    buffer_append(out, data, len);
+    int r = body_writer_take(w, number, f, &whole, 1, e);
+    if (r)
+        out->len -= len;
+    return r;
 }
 
 static int write_statistics(struct body_writer *w, const struct counters *cumulative, uint64_t now_ns,

@@ -35,6 +35,10 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
          "packets of networks or ports that the host's policy forbids, or whose addresses cannot be read"},
     [COUNTER_CUTOFF_BYTES] = {"cutoff_bytes", UNIT_BYTES, 0, NULL,
                               "payload behind the first bytes of a flow that the capture keeps (--cutoff), not stored"},
+    [COUNTER_FRAMES_FASTER] = {"frames_faster", UNIT_COUNT, 0, NULL,
+                               "stretches of packets compressed less than they could be, so that none is lost"},
+    [COUNTER_FLOWS_EVICTED] = {"flows_evicted", UNIT_COUNT, 0, NULL,
+                               "flows ended early because the flow table was full"},
 };
 
 char *counter_say_lost(enum counter c, uint64_t n, char *buf, size_t len)

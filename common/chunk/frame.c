@@ -4,15 +4,13 @@
  */
 #include "common/chunk/frame.h"
 #include "common/base/bytes.h"
+#include "common/base/hash.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
-
-/* Data that looks encrypted or compressed is given this level: zstd then looks for repeats (headers, retransmissions)
- * in great steps only, and stores what has none as raw blocks at the speed of memory. Real TLS traffic, level 1:
- * ratio 1.37 instead of 1.42 in three quarters of the time; bulk data pass at more than 8 GB/s. */
-#define LEVEL_STORE (-20)
 
 struct frame_codec {
     ZSTD_CCtx *compressor;
@@ -45,13 +43,11 @@ struct frame_codec *frame_codec_new(void)
 #define SAMPLES      8u
 #define SAMPLE_BYTES 512u
 
-/* Whether the bytes look random, by how often two bytes of a sample are equal: n bytes that are uniformly random have
- * about n * n / 256 ordered pairs of equal ones besides the n of each with itself; text has four times that and more.
- */
-static bool looks_random(const uint8_t *data, size_t len)
+/* How far the bytes are from noise, by how often two bytes of a sample are equal: n bytes that are uniformly random have
+ * about n * n / 256 ordered pairs of equal ones besides the n of each with itself; text has six times that and more. In tenths
+ * of what noise has. */
+static unsigned pairs_in_tenths(const uint8_t *data, size_t len)
 {
-    if (len < 2 * SAMPLES * SAMPLE_BYTES)
-        return false;
     uint32_t count[256] = {0};
     size_t stride = (len - SAMPLE_BYTES) / (SAMPLES - 1);
     for (size_t s = 0; s < SAMPLES; s++) {
@@ -63,15 +59,37 @@ static bool looks_random(const uint8_t *data, size_t len)
     for (unsigned v = 0; v < 256; v++)
         pairs += (uint64_t)count[v] * count[v];
     const uint64_t n = (uint64_t)SAMPLES * SAMPLE_BYTES;
-    return pairs < n + n * n / 256 * 2;
+    return (unsigned)((pairs - n) * 10 / (n * n / 256));
+}
+
+/* Measured on real traffic, level 1 against the one here: noise 1.07 at 0.5 GB/s, 1.03 at 1.4; up to the second limit 1.20 at 0.3, 1.14
+ * at 0.9. */
+static const struct {
+    unsigned below; /* pairs in tenths */
+    int level;
+} worth[] = {{13, FRAME_LEVEL_NOISE}, {40, FRAME_LEVEL_FAST}};
+
+int frame_level(int level, const void *raw, size_t len)
+{
+    if (len < 2 * SAMPLES * SAMPLE_BYTES)
+        return level;
+    unsigned pairs = pairs_in_tenths(raw, len);
+    for (size_t i = 0; i < sizeof(worth) / sizeof(worth[0]); i++)
+        if (pairs < worth[i].below)
+            return level < worth[i].level ? level : worth[i].level;
+    return level;
 }
 
 int frame_compress(struct frame_codec *c, int level, const void *raw, size_t len, struct buffer *out, struct error *e)
 {
+    return frame_compress_at(c, frame_level(level, raw, len), raw, len, out, e);
+}
+
+int frame_compress_at(struct frame_codec *c, int level, const void *raw, size_t len, struct buffer *out,
+                      struct error *e)
+{
     if (len > FRAME_RAW_MAX)
         return error_set(e, ERROR_LIMIT, "a frame of %zu bytes is larger than %u", len, FRAME_RAW_MAX);
-    if (level > LEVEL_STORE && looks_random(raw, len))
-        level = LEVEL_STORE;
     size_t room = ZSTD_compressBound(len);
     void *to = buffer_reserve(out, room);
     if (!to)
@@ -83,6 +101,21 @@ int frame_compress(struct frame_codec *c, int level, const void *raw, size_t len
         return error_set(e, ERROR_MEMORY, "compressing a frame of %zu bytes: %s", len, ZSTD_getErrorName(n));
     (void)buffer_grow(out, n);
     return 0;
+}
+
+/* RFC 8878, 3.1.1: a header with a content size of 4 bytes, one segment (so no window) and a checksum; one raw block, the last. */
+#define DESCRIPTOR 0xa4u
+#define LAST_RAW   1u
+
+void frame_store(const void *raw, size_t len, struct frame_stored *out)
+{
+    uint32_t magic = htole32(ZSTD_MAGICNUMBER), size = htole32((uint32_t)len), check = htole32(hash_of_zstd(raw, len)),
+             block = htole32((uint32_t)len << 3 | LAST_RAW); /* 3 bytes of it */
+    memcpy(out->before, &magic, 4);
+    out->before[4] = DESCRIPTOR;
+    memcpy(out->before + 5, &size, 4);
+    memcpy(out->before + 9, &block, 3);
+    memcpy(out->behind, &check, 4);
 }
 
 /* A zstd frame, not a skippable one, with bit 2 (checksum) of the frame header descriptor set, which follows the magic.

@@ -17,10 +17,27 @@ struct frame_codec;                        /* zstd contexts, reused; one per thr
 struct frame_codec *frame_codec_new(void); /* NULL without memory */
 void frame_codec_free(struct frame_codec *c);
 
-/* Appends `raw` as exactly one zstd frame with content size and checksum. Data that does not compress is stored (zstd
- * raw blocks), found out cheaply. level as zstd's (negative is faster). */
+/* Appends `raw` as exactly one zstd frame with content size and checksum, at frame_level of this level. */
 MUST_CHECK int frame_compress(struct frame_codec *c, int level, const void *raw, size_t len, struct buffer *out,
                               struct error *e);
+
+/* The level (zstd's; negative is faster) that `raw` is worth: at most this one, and less the more a sample of it looks like noise, as what is
+ * encrypted or compressed already does: down to FRAME_LEVEL_NOISE, where there is next to nothing to gain but by repeats. */
+int frame_level(int level, const void *raw, size_t len);
+#define FRAME_LEVEL_FAST  (-7)
+#define FRAME_LEVEL_NOISE (-20)
+
+/* frame_compress at exactly this level. */
+MUST_CHECK int frame_compress_at(struct frame_codec *c, int level, const void *raw, size_t len, struct buffer *out,
+                                 struct error *e);
+
+/* What makes a frame of `raw` as it is, which stands between the two: nothing is copied. */
+#define FRAME_STORED_MAX (128u << 10) /* of raw bytes: one block of zstd's */
+struct frame_stored {
+    uint8_t before[12];
+    uint8_t behind[4];
+};
+void frame_store(const void *raw, size_t len, struct frame_stored *out);
 
 /* Expands exactly one frame of `len` bytes to exactly raw_len bytes into out (cleared first). Window and size are
  * capped by FRAME_RAW_MAX. */

@@ -629,6 +629,63 @@ static void nothing_waits_for_a_disk_that_is_full(void **state)
     memory_free(m);
 }
 
+/* Gives all that is taken while nothing is written; returns how many frames were compressed less. */
+static uint64_t frames_faster(struct memory *m)
+{
+    struct chunk_builder *b = start(m, whole);
+    m->shut = true;
+    for (unsigned given = 0; chunk_builder_ready(b); given++)
+        assert_int_equal(give(b, tcp(1000 + given % 5000, 1400), given * 1e-5), 0);
+    m->shut = false;
+    end(b);
+    return totals(m).value[COUNTER_FRAMES_FASTER];
+}
+
+static void frames_that_come_too_fast_are_compressed_less(void **state)
+{
+    (void)state;
+    static struct kept k[4 * PACKETS];
+    uint64_t faster = 0;
+    for (unsigned tries = 0; !faster && tries < 200; tries++) { /* whoever gives slowly finds that it is the disk */
+        struct memory *m = memory_new();
+        faster = frames_faster(m);
+        assert_int_equal(packets(m, k), totals(m).value[COUNTER_KEPT]);
+        check_sums(m);
+        memory_free(m);
+    }
+    assert_in_range(faster, 1, 64);
+}
+
+static void frames_of_a_quiet_capture_are_compressed_as_asked(void **state)
+{
+    (void)state;
+    struct memory *m = memory_new();
+    struct chunk_builder *b = start(m, whole);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_int_equal(give(b, tcp(1000 + i, 1400), i * 1e-3), 0);
+        assert_int_equal(chunk_builder_wait(b, 60000, NULL), 0);
+    }
+    end(b);
+    assert_int_equal(totals(m).value[COUNTER_FRAMES_FASTER], 0);
+    check_sums(m);
+    memory_free(m);
+}
+
+static void flows_that_a_full_table_ends_are_counted(void **state)
+{
+    (void)state;
+    struct memory *m = memory_new();
+    struct chunk_builder_options o = whole;
+    o.max_flows = 100;
+    struct chunk_builder *b = start(m, o);
+    for (unsigned i = 0; i < 150; i++)
+        assert_int_equal(give(b, udp(1000 + i, 20), i * 1e-3), 0);
+    end(b);
+    assert_int_equal(totals(m).value[COUNTER_FLOWS_EVICTED], 50);
+    check_sums(m);
+    memory_free(m);
+}
+
 static void who_is_told_to_stop_gives_up_a_full_disk(void **state)
 {
     (void)state;
@@ -703,6 +760,9 @@ int main(void)
         cmocka_unit_test(a_limit_ends_with_its_packet),
         cmocka_unit_test(of_headers_alone_the_payload_is_missing_and_its_length_known),
         cmocka_unit_test(nothing_waits_for_a_disk_that_is_full),
+        cmocka_unit_test(frames_that_come_too_fast_are_compressed_less),
+        cmocka_unit_test(frames_of_a_quiet_capture_are_compressed_as_asked),
+        cmocka_unit_test(flows_that_a_full_table_ends_are_counted),
         cmocka_unit_test(who_is_told_to_stop_gives_up_a_full_disk),
         cmocka_unit_test(a_flush_of_nothing_seals_nothing),
         cmocka_unit_test(a_chunk_is_not_sealed_by_the_bytes_of_the_one_before),

@@ -222,12 +222,56 @@ static void an_unfinished_frame_asks_for_more(void **state)
     free(noise);
 }
 
+static void what_is_stored_as_it_is_is_a_frame_like_others(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 2, 255, 256, 65535, 65536, FRAME_STORED_MAX - 1, FRAME_STORED_MAX};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct error e = ERROR_INIT;
+        struct buffer all = {0}, raw = {0};
+        struct frame_stored stored;
+        uint8_t *noise = random_bytes(sizes[i]);
+        size_t length = 0, raw_length = 0;
+        frame_store(noise, sizes[i], &stored);
+        buffer_append(&all, stored.before, sizeof(stored.before));
+        buffer_append(&all, noise, sizes[i]);
+        buffer_append(&all, stored.behind, sizeof(stored.behind));
+        assert_int_equal(frame_find(all.data, all.len, &length, &raw_length, &e), 0);
+        assert_int_equal(length, all.len);
+        assert_int_equal(raw_length, sizes[i]);
+        assert_int_equal(frame_expand(codec, all.data, all.len, sizes[i], &raw, &e), 0);
+        assert_memory_equal(raw.data, noise, sizes[i]);
+        all.data[all.len - 1] ^= 1;
+        assert_int_equal(frame_expand(codec, all.data, all.len, sizes[i], &raw, &e), ERROR_CORRUPT);
+        buffer_free(&all);
+        buffer_free(&raw);
+        free(noise);
+    }
+}
+
+static void noise_is_worth_less_than_text(void **state)
+{
+    (void)state;
+    uint8_t *noise = random_bytes(FRAME_RAW_TARGET), *text = text_bytes(FRAME_RAW_TARGET);
+    assert_int_equal(frame_level(3, noise, FRAME_RAW_TARGET), FRAME_LEVEL_NOISE);
+    assert_int_equal(frame_level(-30, noise, FRAME_RAW_TARGET), -30);
+    assert_int_equal(frame_level(3, text, FRAME_RAW_TARGET), 3);
+    assert_int_equal(frame_level(3, noise, 1000), 3); /* too few to tell */
+    for (size_t i = 0; i < FRAME_RAW_TARGET; i++)
+        noise[i] &= i % 4 ? 0xff : 0x0f; /* some of it is */
+    assert_int_equal(frame_level(3, noise, FRAME_RAW_TARGET), FRAME_LEVEL_FAST);
+    free(noise);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_comes_out),
         cmocka_unit_test(noise_grows_by_a_few_bytes_and_text_shrinks),
         cmocka_unit_test(repeated_noise_shrinks),
+        cmocka_unit_test(what_is_stored_as_it_is_is_a_frame_like_others),
+        cmocka_unit_test(noise_is_worth_less_than_text),
         cmocka_unit_test(a_frame_is_appended),
         cmocka_unit_test(larger_than_the_limit_is_refused),
         cmocka_unit_test(only_exactly_one_frame_of_the_length_said_is_taken),

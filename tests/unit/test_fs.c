@@ -68,6 +68,24 @@ static void written_bytes_are_read_back(void **state)
     assert_content(p, "f", "hello World");
 }
 
+static void pieces_are_written_one_behind_the_other(void **state)
+{
+    struct place *p = *state;
+    struct error e = ERROR_INIT;
+    char one[] = "one", two[] = "two", three[] = "three";
+    struct iovec pieces[] = {{one, 3}, {two, 0}, {two, 3}, {three, 5}};
+    int fd = openat(p->dir, "pieces", O_RDWR | O_CREAT, 0600);
+    assert_int_equal(fs_write(fd, "01", 2, NULL, &e), 0);
+    assert_int_equal(fs_pwrite_pieces(fd, pieces, 4, 2, "t.write", &e), 0);
+    assert_int_equal(fs_pwrite_pieces(fd, pieces, 0, 13, "t.write", &e), 0);
+    close(fd);
+    assert_content(p, "pieces", "01onetwothree");
+    fd = openat(p->dir, "pieces", O_RDONLY);
+    struct iovec again[] = {{one, 3}};
+    assert_int_equal(fs_pwrite_pieces(fd, again, 1, 0, NULL, &e), ERROR_SYSTEM);
+    close(fd);
+}
+
 static void a_short_file_is_truncated_not_unreadable(void **state)
 {
     struct place *p = *state;
@@ -459,6 +477,7 @@ int main(void)
         IN_PLACE(replace_failing_anywhere_says_so_and_leaves_no_rest),
 #endif
         IN_PLACE(written_bytes_are_read_back),
+        IN_PLACE(pieces_are_written_one_behind_the_other),
         IN_PLACE(a_short_file_is_truncated_not_unreadable),
         IN_PLACE(errors_name_the_file),
         IN_PLACE(a_full_disk_is_an_own_code),
