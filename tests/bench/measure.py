@@ -61,9 +61,20 @@ def tree(pid):
     return found
 
 
-def cpu_of_tree(pid):
-    """User and system seconds of the process, of all that descend from it, and of those of them that have ended and were waited for."""
-    return sum(int(ticks) for fields in tree(pid).values() for ticks in fields[UTIME:CSTIME + 1]) / TICKS
+def cpu_of_tree(pid, without=None):
+    """User and system seconds of the process, of all that descend from it, and of those of them that have ended and were waited for; but
+    not of those that have this name."""
+    return sum(int(ticks) for p, fields in tree(pid).items() if not without or name_of(p) != without
+               for ticks in fields[UTIME:CSTIME + 1]) / TICKS
+
+
+def name_of(pid):
+    """As the kernel has it, at most 15 characters; "" if it is gone."""
+    try:
+        with open("/proc/%d/comm" % pid) as file:
+            return file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def cpu_clock(pid):

@@ -23,12 +23,12 @@ START_NS = 1_700_000_000 * 10**9
 HOSTS = 4
 
 
-def read_captures(corpus):
-    """Lists of packets, one for each capture."""
+def read_captures(corpus, kinds=frozenset(KINDS)):
+    """Lists of packets, one for each capture of these kinds."""
     with open(os.path.join(corpus, "MANIFEST.tsv"), newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     for row in rows:
-        if row["kind"] in KINDS and row["opens"] == "ok" and row["linktype"] == "ether" and int(row["bytes"]) >= SMALLEST:
+        if row["kind"] in kinds and row["opens"] == "ok" and row["linktype"] == "ether" and int(row["bytes"]) >= SMALLEST:
             yield pcapfile.read(os.path.join(corpus, row["path"]))[1][:EACH_PACKETS]
 
 
@@ -113,3 +113,29 @@ def make(corpus, folder, megabytes):
     subprocess.run(["mergecap", "-F", "nsecpcap", "-w", together + ".part", *hosts], check=True)
     os.rename(together + ".part", together)
     return hosts, together
+
+
+def make_of(corpus, path, megabytes, kinds):
+    """The file at the path, of about so many MB, of captures of these kinds, made unless it is there."""
+    wanted = megabytes * 10**6
+    captures = [] if os.path.exists(path) else choose(list(read_captures(corpus, kinds)), wanted)
+    if captures:
+        write_file(path, [lay_out(captures, n) for n in range(max(1, round(wanted / sum(map(size_of, captures)))))])
+    return path
+
+
+def make_flows(path, flows):
+    """The file at the path, made unless it is there: three packets of 60 bytes for each of so many flows, of UDP, each packet of a flow
+    a third of the file away from the one before."""
+    if os.path.exists(path):
+        return path
+    ip = struct.pack(">BBHHHBBH", 0x45, 0, 46, 1, 0, 64, 17, 0)
+    front, behind = b"\2\0\0\0\0\2\2\0\0\0\0\1\x08\0" + ip, struct.pack(">HHHH", 5000, 53, 26, 0) + b"\x42" * 18
+    with open(path + ".part", "wb") as out:
+        out.write(struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1))
+        for n in range(3 * flows):
+            seconds, ns = divmod(START_NS + n * 700, 10**9)
+            ends = struct.pack(">II", 0x0A000000 + n % flows, 0x0AFF0001)
+            out.write(struct.pack("<IIII", seconds, ns, 60, 60) + front + ends + behind)
+    os.rename(path + ".part", path)
+    return path
