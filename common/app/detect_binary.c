@@ -77,13 +77,13 @@ enum detect_verdict look_ssl2(const struct detect_input *in)
                   length == 9 + ciphers + session + challenge);
 }
 
-/* RFC 9000, 17.2; RFC 9369; drafts, and Google's before. A connection's id has at most 20 bytes. */
+/* RFC 9000, 17.2; RFC 9369; drafts, Facebook's, and Google's before. A connection's id has at most 20 bytes. */
 enum detect_verdict look_quic(const struct detect_input *in)
 {
     NEED(in, 7);
     uint32_t version = be32(in, 1);
     unsigned type = in->data[0] >> 4 & 3;
-    bool draft = version >= 0xff000016 && version <= 0xff000022;
+    bool draft = (version >= 0xff000016 && version <= 0xff000022) || version >> 8 == 0xfaceb0;
     bool google = (version >> 8 == 0x513034 || version >> 8 == 0x513035 || version >> 8 == 0x543035) &&
                   (version & 0xff) >= '0' && (version & 0xff) <= '9'; /* "Q04x", "Q05x", "T05x" */
     if (google)
@@ -321,12 +321,12 @@ enum detect_verdict look_postgresql(const struct detect_input *in)
     return yes_if(printable(in, 8, 4));
 }
 
-/* OP_MSG, OP_QUERY, OP_COMPRESSED; a client's answers to nothing. */
+/* OP_MSG, OP_QUERY, OP_COMPRESSED; a client's answers nothing, which some say with -1. */
 enum detect_verdict look_mongodb(const struct detect_input *in)
 {
     NEED(in, 16);
-    uint32_t length = le32(in, 0), operation = le32(in, 12);
-    return yes_if(length >= 16 && length <= 48u << 20 && le32(in, 8) == 0 &&
+    uint32_t length = le32(in, 0), answers = le32(in, 8), operation = le32(in, 12);
+    return yes_if(length >= 16 && length <= 48u << 20 && (answers == 0 || answers == UINT32_MAX) &&
                   (operation == 2013 || operation == 2004 || operation == 2012));
 }
 

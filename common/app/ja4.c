@@ -89,13 +89,16 @@ static void alpn_of(struct bytes list, char out[2])
 {
     static const char digits[] = "0123456789abcdef";
     struct bytes protocol;
-    out[0] = out[1] = '0';
+    memset(out, '0', 2);
     if (!tls_alpn_next(&list, &protocol) || bytes_left(&protocol) == 0)
         return;
-    uint8_t first = protocol.p[0], last = protocol.end[-1];
-    bool plain = is_alphanumeric(first) && is_alphanumeric(last);
-    out[0] = plain ? (char)first : digits[first >> 4];
-    out[1] = plain ? (char)last : digits[last & 0xf];
+    uint8_t letters[2] = {protocol.p[0], protocol.end[-1]};
+    if (is_alphanumeric(letters[0]) && is_alphanumeric(letters[1])) {
+        memcpy(out, letters, 2);
+        return;
+    }
+    out[0] = digits[letters[0] >> 4];
+    out[1] = digits[letters[1] & 0xf];
 }
 
 /* All but GREASE; `hashed` lacks the two that have places of their own. */

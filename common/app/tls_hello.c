@@ -66,16 +66,18 @@ static uint16_t best_of(const struct tls_list *versions)
 
 static struct bytes first_host(struct bytes data)
 {
+    static const struct bytes none;
     bool cut = false;
-    struct bytes list = vector(&data, &cut), name = {0};
+    struct bytes list = vector(&data, &cut);
     while (bytes_left(&list)) {
         uint8_t type = bytes_u8(&list);
-        name = vector(&list, &cut);
-        if (cut || type == HOST_NAME)
+        struct bytes name = vector(&list, &cut);
+        if (cut)
             break;
-        name = (struct bytes){0};
+        if (type == HOST_NAME)
+            return name;
     }
-    return cut ? (struct bytes){0} : name;
+    return none;
 }
 
 static void client_extension(uint16_t type, struct bytes data, struct tls_client_hello *out)

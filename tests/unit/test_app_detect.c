@@ -88,6 +88,7 @@ static const struct sample samples[] = {
     U(ORIGINATOR, ANY, "quic", "\xd3\x6b\x33\x43\xcf\x08" Z8),
     U(ORIGINATOR, ANY, "quic", "\xcf\xff\0\0\x1d\x08" Z8),
     U(ORIGINATOR, ANY, "quic", "\xc3Q046\x50" Z8),
+    U(ORIGINATOR, ANY, "quic", "\xc3\xfa\xce\xb0\1\x08" Z8),
     U(ORIGINATOR, ANY, NULL, "\xd3\0\0\0\1\x08" Z8), /* 0-RTT */
     U(ORIGINATOR, ANY, NULL, "\xc3\0\0\0\1\x15" Z8),
     U(ORIGINATOR, ANY, NULL, "\x83\0\0\0\1\x08" Z8),
@@ -152,6 +153,7 @@ static const struct sample samples[] = {
     T(ORIGINATOR, ANY, "mongodb", "\x3a\0\0\0\1\0\0\0\0\0\0\0\xd4\7\0\0"),
     T(ORIGINATOR, ANY, "mongodb", "\x3a\0\0\0\1\0\0\0\0\0\0\0\xdd\7\0\0"),
     T(ORIGINATOR, ANY, NULL, "\x3a\0\0\0\1\0\0\0\1\0\0\0\xdd\7\0\0"),
+    T(ORIGINATOR, ANY, "mongodb", "\x49\0\0\0\1\0\0\0\xff\xff\xff\xff\xd4\7\0\0"),
     T(ORIGINATOR, ANY, NULL, "\x3a\0\0\0\1\0\0\0\0\0\0\0\xde\7\0\0"),
     T(ORIGINATOR, ANY, "mqtt", "\x10\x10\0\4MQTT\4\2"),
     T(ORIGINATOR, ANY, "mqtt", "\x10\x90\1\0\6MQIsdp\3\2"),
