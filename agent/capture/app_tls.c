@@ -15,6 +15,7 @@
 
 struct tls_end {
     struct tls_reader reader;
+    void *window;                      /* lent to it, or NULL */
     uint64_t first_ns, last_ns, bytes; /* of all that it said */
     bool said, hello, done, unseen, closed;
 };
@@ -148,13 +149,20 @@ static void server_hello(struct hearing *h, const struct tls_reader *r)
     conversation_say(h->all, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
 }
 
+static void take_back(struct hearing *h, struct tls_end *end)
+{
+    (void)tls_reader_take_back(&end->reader);
+    conversation_release(h->all, end->window);
+    end->window = NULL;
+}
+
 static void message(struct hearing *h, struct tls_reader *r)
 {
     if (r->type == TLS_CLIENT_HELLO)
         client_hello(h, r);
     else if (r->type == TLS_SERVER_HELLO)
         server_hello(h, r);
-    conversation_release(h->all, tls_reader_take_back(r));
+    take_back(h, &state_of(h)->end[h->side]);
 }
 
 static void alert(struct hearing *h, const struct tls_reader *r)
@@ -173,6 +181,7 @@ static void lend(struct hearing *h, struct tls_reader *r)
     void *window = conversation_alloc(h->all, size);
     if (window)
         tls_reader_lend(r, window, size);
+    state_of(h)->end[h->side].window = window;
 }
 
 static void done(struct hearing *h)
@@ -282,7 +291,7 @@ static void end(struct hearing *h, uint8_t reason)
     struct tls_state *s = state_of(h);
     end_exchange(h, outcome_of(s, reason));
     for (unsigned i = 0; i < 2; i++)
-        conversation_release(h->all, tls_reader_take_back(&s->end[i].reader));
+        take_back(h, &s->end[i]);
 }
 
 const struct app_reader app_tls_reader = {

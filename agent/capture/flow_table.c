@@ -364,6 +364,9 @@ struct flow_table_stats flow_table_stats(const struct flow_table *t)
 {
     struct conversations_stats c;
     conversations_stats(t->conversations, &c);
-    return (struct flow_table_stats){
-        .flows = t->made, .alive = t->store.alive, .resources = t->resources, .unheard = c.unheard};
+    return (struct flow_table_stats){.flows = t->made,
+                                     .alive = t->store.alive,
+                                     .resources = t->resources,
+                                     .unheard = c.unheard,
+                                     .app_memory = c.memory};
 }

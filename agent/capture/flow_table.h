@@ -57,8 +57,9 @@ struct flow_table_options {
 struct flow_table_stats {
     uint64_t flows; /* made so far */
     uint32_t alive;
-    uint64_t resources; /* ended because the table was full, and not over already */
-    uint64_t unheard;   /* whose applications nobody listened to for want of memory */
+    uint64_t resources;  /* ended because the table was full, and not over already */
+    uint64_t unheard;    /* whose applications nobody listened to for want of memory */
+    uint64_t app_memory; /* bytes in use for what applications said */
 };
 
 struct flow_table;

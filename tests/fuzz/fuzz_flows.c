@@ -113,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         found += seal(t);
     found += seal(t);
     hold(found == given);
+    hold(flow_table_stats(t).app_memory == 0);
     flow_table_free(t);
     return 0;
 }

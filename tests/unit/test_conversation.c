@@ -244,6 +244,7 @@ static void play(const struct message *m, size_t n, const struct play *p, struct
     seal(t, g.table);
     struct flow_table_stats stats = flow_table_stats(g.table);
     assert_true(p->memory || !stats.unheard);
+    assert_int_equal(stats.app_memory, 0); /* all of it came back */
     flow_table_free(g.table);
 }
 
