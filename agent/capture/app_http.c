@@ -383,12 +383,11 @@ static void note_bytes(struct hearing *h, struct http_end *end, bool was_between
 static size_t read_all(struct hearing *h, struct http_end *end, const uint8_t *data, size_t len)
 {
     struct http_reader *r = &end->reader;
-    struct http_head head;
     size_t taken = 0;
     enum http_event event = HTTP_HEAD;
     while (event != HTTP_MORE && !conversation_is_over(h) && !h->v->direction[h->side].deaf) {
         bool was_between = http_between(r);
-        r->head = end->saved ? end->saved : &head;
+        r->head = end->saved ? end->saved : &h->all->http_head;
         size_t n = http_read(r, data ? data + taken : NULL, len - taken, &event);
         if (event == HTTP_BROKEN) {
             end->broken = true;
@@ -416,6 +415,11 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
         begin_ends(h, s, data, len);
     if (end->lost && !found_again(h, end, data, len, &taken))
         return taken;
+    if (len < http_ahead(&end->reader)) { /* most packets: the middle of a body */
+        http_missed(&end->reader, len);
+        note_bytes(h, end, false, false);
+        return len;
+    }
     return read_all(h, end, data, len);
 }
 

@@ -11,6 +11,7 @@
 
 #include "agent/capture/conversation.h"
 #include "common/app/detect.h"
+#include "common/app/http.h"
 
 #define CONVERSATION_LOOK_MAX                                                                                          \
     DETECT_BYTES /* from the beginning of a direction; they tell its application, or nothing does */
@@ -151,7 +152,8 @@ struct conversations {
     struct conversations_stats stats;
     struct conversation *first;
     struct exchanges exchanges;
-    struct quic *quic; /* NULL: what QUIC says cannot be read */
+    struct quic *quic;          /* NULL: what QUIC says cannot be read */
+    struct http_head http_head; /* the one that is being read */
 };
 
 extern const struct app_reader app_http_reader, app_dns_reader, app_tls_reader, app_ssh_reader, app_quic_reader;
