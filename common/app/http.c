@@ -199,6 +199,10 @@ static bool read_length(struct http_head *h, struct line value)
         return false;
     while (next_word(&value, &word)) {
         uint64_t n = 0;
+        while (word.len > 1 && word.at[0] == '0') {
+            word.at++;
+            word.len--;
+        }
         if (!word.len || word.len > 18)
             return false;
         for (size_t i = 0; i < word.len; i++) {

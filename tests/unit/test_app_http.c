@@ -101,6 +101,7 @@ static void test_requests(void **state)
          "POST /a 1.1|end 5|PUT /b 1.1|end 0|"},
         {"POST /a HTTP/1.1\r\nContent-Length: 5, 5\r\nContent-Length: 5\r\n\r\nhello", "POST /a 1.1|end 5|"},
         {"POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nhello", "POST /a 1.1|within 5|"},
+        {"POST /a HTTP/1.1\r\nContent-Length: 00000000000000000000005\r\n\r\nhello", "POST /a 1.1|end 5|"},
         {"POST /c HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nT: "
          "v\r\n\r\nGET /d HTTP/1.1\r\n\r\n",
          "POST /c 1.1|end 15|GET /d 1.1|end 0|"},
