@@ -135,6 +135,19 @@ static uint32_t choose_nearest(struct flow_table *t)
     return 0;
 }
 
+/* While the table is full, the next ones are soon to end, too: long untouched, they are fetched in two steps, the flow first and then, when its hash is
+ * there, its place in the table. */
+static void fetch_spares(const struct flow_table *t)
+{
+    uint32_t next = flow_store_first_spare(&t->store);
+    if (!next)
+        return;
+    const struct flow *f = flow_at(&t->store, next);
+    flow_store_prefetch(&t->store, f->hash);
+    if (f->spare_next)
+        flow_prefetch(flow_at(&t->store, f->spare_next));
+}
+
 void flow_end_one(struct flow_table *t)
 {
     uint32_t index = choose_spare(t);
@@ -145,6 +158,7 @@ void flow_end_one(struct flow_table *t)
     bool over = flow_at(&t->store, index)->timer == FLOW_TIMER_TCP_CLOSED;
     flow_end(t, index, over ? FLOW_END_DETECTED : FLOW_END_RESOURCES);
     t->resources += !over;
+    fetch_spares(t);
 }
 
 bool flow_table_end(struct flow_table *t, uint8_t reason)

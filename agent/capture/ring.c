@@ -336,6 +336,7 @@ static void take(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
 {
     struct ring *r = (void *)user;
     const struct tpacket3_hdr *t = ring_frame(h, data, &r->frame_back);
+    ring_frame_fetch_next(t);
     struct ring_packet p = {
         .packet = {.time_ns = (uint64_t)h->ts.tv_sec * NS_PER_S + (uint64_t)h->ts.tv_usec,
                    .captured = h->caplen,

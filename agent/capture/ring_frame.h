@@ -49,6 +49,18 @@ static inline uint32_t ring_frame_added(const struct pcap_pkthdr *h, const struc
     return h->len - t->tp_len;
 }
 
+#define RING_FRAME_AHEAD 256u /* of the next packet: what stands in front of it, and its headers */
+
+/* Has the next packet of the block fetched into the cache while this one is worked on: the kernel wrote it on another processor. */
+static inline void ring_frame_fetch_next(const struct tpacket3_hdr *t)
+{
+    if (!t || !t->tp_next_offset)
+        return;
+    const uint8_t *next = (const uint8_t *)t + t->tp_next_offset;
+    for (uint32_t at = 0; at < RING_FRAME_AHEAD; at += 64)
+        __builtin_prefetch(next + at);
+}
+
 static inline const struct sockaddr_ll *ring_frame_address(const struct tpacket3_hdr *t)
 {
     return (const void *)(t + 1);

@@ -99,6 +99,12 @@ static enum detect_verdict match(const struct detector *d, const struct detect_i
     return d->look ? d->look(in) : DETECT_YES;
 }
 
+/* Whether its first byte is another one: said at once of most rows. */
+static bool begins_otherwise(const struct detector *d, uint8_t first)
+{
+    return d->len && !d->at && ((first ^ (uint8_t)d->bytes[0]) & (d->mask ? (uint8_t)d->mask[0] : 0xff));
+}
+
 enum app detect(const struct detect_input *in, bool *more)
 {
     const struct detector *d = in->proto == PROTO_TCP ? detect_tcp : detect_udp;
@@ -108,7 +114,7 @@ enum app detect(const struct detect_input *in, bool *more)
     if (in->len == 0 || (in->proto != PROTO_TCP && in->proto != PROTO_UDP))
         return APP_UNKNOWN;
     for (; d->app != APP_UNKNOWN; d++) {
-        if (!(d->side & side) || !on_port(d, in))
+        if (begins_otherwise(d, in->data[0]) || !(d->side & side) || !on_port(d, in))
             continue;
         enum detect_verdict verdict = match(d, in);
         if (verdict == DETECT_YES) {

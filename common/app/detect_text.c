@@ -5,6 +5,8 @@
 /* How the beginning of what is here compares with a word: MORE if it is shorter and goes on alike. */
 static enum detect_verdict begins(const uint8_t *at, size_t left, const char *word)
 {
+    if (left && *word && *at != (uint8_t)*word) /* most words, most times */
+        return DETECT_NO;
     size_t len = strlen(word), n = left < len ? left : len;
     if (memcmp(at, word, n) != 0)
         return DETECT_NO;
@@ -52,7 +54,7 @@ static enum detect_verdict request(const struct detect_input *in, const char *co
         return DETECT_NO;
     for (; *methods; methods++) {
         enum detect_verdict v = begins(in->data, in->len, *methods);
-        size_t at = strlen(*methods);
+        size_t at = v == DETECT_YES ? strlen(*methods) : 0;
         if (v == DETECT_YES && in->len == at)
             v = DETECT_MORE;
         else if (v == DETECT_YES && in->data[at] != ' ')
