@@ -20,6 +20,7 @@ struct exchanges {
 struct candidates {
     struct exchanges *x;
     const struct exchange_row **rows;
+    uint8_t *found; /* of each whether its flow was: it counts once, whatever the chunk says */
     size_t count, joined;
 };
 
@@ -97,7 +98,8 @@ static int join_row(void *context, const struct store_chunk *c, const struct flo
         return 0;
     struct flow_row flow = flow_of(row);
     bool shown = may_be_shown(p, &flow);
-    for (; i < k->count && k->rows[i]->flow_id == row->flow_id; i++) {
+    for (; i < k->count && k->rows[i]->flow_id == row->flow_id && !k->found[i]; i++) {
+        k->found[i] = 1;
         k->joined++;
         flow.exchange = k->rows[i];
         if (filter_row_sum(p->asked, &flow) == TRUTH_NO)
@@ -128,17 +130,19 @@ static bool is_wanted(const struct plan *p, const struct exchange_row *x)
 static int join_rows(struct exchanges *x, struct store_chunk *c, const struct exchange_row *rows, uint32_t count,
                      struct error *e)
 {
-    struct candidates k = {.x = x, .rows = calloc(count + 1u, sizeof *k.rows)};
-    if (!k.rows)
-        return error_set(e, ERROR_MEMORY, "no memory for %u exchanges", count);
-    for (uint32_t i = 0; i < count; i++)
+    struct candidates k = {.x = x, .rows = calloc(count + 1u, sizeof *k.rows), .found = calloc(count + 1u, 1)};
+    int r = k.rows && k.found ? 0 : error_set(e, ERROR_MEMORY, "no memory for %u exchanges", count);
+    for (uint32_t i = 0; r == 0 && i < count; i++)
         if (is_wanted(x->plan, &rows[i]))
             k.rows[k.count++] = &rows[i];
     x->plan->exchanges_seen += k.count;
-    qsort(k.rows, k.count, sizeof(struct exchange_row *), by_flow);
-    int r = k.count ? plan_rows(x->plan, c, NULL, join_row, &k, e) : 0;
+    if (k.count)
+        qsort(k.rows, k.count, sizeof(struct exchange_row *), by_flow);
+    if (r == 0 && k.count)
+        r = plan_rows(x->plan, c, NULL, join_row, &k, e);
     if (r == 0 && k.joined < k.count)
         r = error_set(e, ERROR_CORRUPT, "%zu exchanges are of flows that the chunk does not have", k.count - k.joined);
+    free(k.found);
     free(k.rows);
     return r;
 }
