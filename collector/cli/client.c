@@ -131,6 +131,10 @@ static void say_bounds(const struct cli *cli, const json_t *bounds)
     if (left_out)
         buffer_printf(&text, ". %lld connection%s left out, of which only a part may be seen", left_out,
                       left_out == 1 ? " is" : "s are");
+    left_out = json_integer_value(json_object_get(bounds, "exchanges_left_out"));
+    if (left_out)
+        buffer_printf(&text, ". %lld exchange%s left out, of whose connection only a part may be seen", left_out,
+                      left_out == 1 ? " is" : "s are");
     buffer_u8(&text, 0);
     bound |= text.len > 1;
     if (!text.failed && text.len > 2 && strcmp(said, (const char *)text.data) != 0) {

@@ -106,7 +106,7 @@ static void ask_for_names(const struct rows *r, struct har_names *names)
     struct rows dns;
     struct client_answer answer;
     struct error e = ERROR_INIT;
-    rows_of_other(&dns, r, "dns", HAR_DNS_NS);
+    rows_of_other(&dns, r, "dns", HAR_EARLIER_NS);
     if (rows_ask(&dns, take_name, names, &answer, &e) || (answer.code && answer.code != ERROR_INCOMPLETE))
         note(r->u.cli, "dns of the archive's entries is left out: %s", e.text[0] ? e.text : answer.text);
     client_answer_free(&answer);

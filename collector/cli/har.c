@@ -138,20 +138,19 @@ static json_t *time_text(uint64_t ns)
     return json_string(buf);
 }
 
-/* The host that the request named, else the server's address, in brackets if it has colons; and its port if it is not named and not
- * HTTP's own. */
+/* By RFC 9112, 3.3: the host as the request named it, else the server's address and, if it is not HTTP's own, port. */
 static void put_authority(const struct flow_row *row, struct buffer *out)
 {
     char host[FIELD_TEXT_MAX];
     uint64_t port = HTTP_PORT;
-    bool is_named = field_text(named("http_host"), row, true, host, sizeof host) > 0;
-    if (!is_named)
-        field_text(named("resp_addr"), row, true, host, sizeof host);
-    bool brackets = strchr(host, ':') && !is_named;
-    const char *end = strchr(host, ']');
+    if (field_text(named("http_host"), row, true, host, sizeof host)) {
+        buffer_printf(out, "%s", host);
+        return;
+    }
+    field_text(named("resp_addr"), row, true, host, sizeof host);
+    bool brackets = strchr(host, ':') != NULL;
     buffer_printf(out, "%s%s%s", brackets ? "[" : "", host, brackets ? "]" : "");
-    (void)field_number(named("resp_port"), row, &port);
-    if (port != HTTP_PORT && (brackets || !strchr(end ? end : host, ':')))
+    if (field_number(named("resp_port"), row, &port) && port != HTTP_PORT)
         buffer_printf(out, ":%u", (unsigned)port);
 }
 

@@ -17,7 +17,8 @@
 #include "common/base/error.h"
 #include "common/rows/flow_row.h"
 
-#define HAR_DNS_NS UINT64_C(10000000000) /* a connection that begins later after an answer is not there because of it */
+#define HAR_DNS_NS     UINT64_C(1000000000) /* a connection that begins later after an answer is not there because of it */
+#define HAR_EARLIER_NS UINT64_C(10000000000) /* a name is asked for at most so long before a request */
 
 /* Answers of DNS, to be looked up by client and name. */
 struct har_names {

@@ -105,7 +105,7 @@ static int join_row(void *context, const struct store_chunk *c, const struct flo
         if (filter_row_sum(p->asked, &flow) == TRUTH_NO)
             continue;
         if (!shown) {
-            p->flows_left_out++;
+            p->exchanges_left_out++;
             continue;
         }
         int r = keep(k->x, &flow, k->rows[i], e);

@@ -37,7 +37,7 @@ struct plan {
     bool any_time;                   /* plan_rows gives rows of any time */
     uint64_t packets, duplicates; /* of a pull: written; left out because another capture on the interface has them */
     uint64_t several_vantages;    /* of a pull: connections taken from one of several vantages */
-    uint64_t flows_left_out, rows_left_out, packets_cut; /* for the bounds' sake */
+    uint64_t flows_left_out, exchanges_left_out, rows_left_out, packets_cut; /* for the bounds' sake */
     uint64_t rows, bytes;                                /* written: rows of flows; bytes */
 };
 

@@ -73,6 +73,7 @@ static void put_bounds(const struct plan *p, json_t *manifest)
     json_t *o = bounds_json(p->bounds);
     if (json_object_size(o)) {
         json_object_set_new(o, "flows_left_out", json_integer((json_int_t)p->flows_left_out));
+        json_object_set_new(o, "exchanges_left_out", json_integer((json_int_t)p->exchanges_left_out));
         json_object_set_new(o, "rows_left_out", json_integer((json_int_t)p->rows_left_out));
         json_object_set_new(o, "packets_cut", json_integer((json_int_t)p->packets_cut));
         json_object_set(manifest, "bounds", o);

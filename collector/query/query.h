@@ -70,7 +70,7 @@ struct query_capture {
  *   snaplen   packets are cut to it; so is what the question's filter is judged on
  *   since_ns  no packet is older, and no row holds an older one
  *
- * What that left out is in the manifest, as "bounds": {"labels", "filter", "snaplen", "since", "flows_left_out", "rows_left_out", "packets_cut"}. */
+ * What that left out is in the manifest, as "bounds": {"labels", "filter", "snaplen", "since", "flows_left_out", "exchanges_left_out", "rows_left_out", "packets_cut"}. */
 struct query_bounds {
     bool hides_filters; /* what captures were told to capture is null and not in files, but of these: */
     const struct query_capture *shown;

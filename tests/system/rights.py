@@ -55,7 +55,19 @@ def connection(client, sport, server, dport):
     yield tcp(server, dport, client, sport, 1341, 317, 17)
 
 
+def requests(client, sport, server, dport):
+    """A connection whose first request is answered; the reply to the second never comes."""
+    asked, said = b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+    yield tcp(client, sport, server, dport, 100, 0, 2)
+    yield tcp(server, dport, client, sport, 500, 101, 18)
+    yield tcp(client, sport, server, dport, 101, 501, 24, asked % b"one")
+    yield tcp(server, dport, client, sport, 501, 101 + len(asked % b"one"), 24, said)
+    yield tcp(client, sport, server, dport, 101 + len(asked % b"one"), 501 + len(said), 24, asked % b"two")
+    yield tcp(server, dport, client, sport, 501 + len(said), 101 + len(asked % b"one" + asked % b"two"), 20)
+
+
 def frames():
+    yield from requests("10.0.0.1", 41000, "10.0.9.10", 8080)
     for port in (80, 443):
         for i in range(3):
             yield from connection("10.0.0.%d" % (1 + i), 40000 + i, "10.0.9.9", port)
@@ -141,6 +153,7 @@ def roles(system):
     chunk, flow = system.json("chunks")[0]["chunk"], system.json("flows", "tcp", "--since", "1h")[0]["id"]
     for user in (viewer, analyst, operator):
         assert user.json("flows", "--since", "1h") and user.json("agents") and user.json("captures")
+        assert [r["path"] for r in user.json("http", "port 8080", "--since", "1h", "--on", "web-1")] == ["/one", "/two"]
         user.refused("admin", "user", "list", says="takes the role admin")
         user.refused("admin", "user", "add", user.name, "--role", "admin", says="takes the role admin")
         user.refused("admin", "list", says="takes the role admin")
@@ -182,6 +195,7 @@ def bound_to_labels(system):
     user = User(system, "lea", "--role", "operator", "--label", "role=web")
     assert [a["agent"] for a in user.json("agents")] == ["web-1"]
     assert {f["agent"] for f in user.json("flows", "--since", "1h")} == {"web-1"}
+    assert {r["agent"] for r in user.json("http", "--since", "1h")} == {"web-1"}
     assert {c["agents"] for c in user.json("captures")} == {"web-1"}
     assert {c["agent"] for c in user.json("chunks")} == {"web-1"}
     assert {i.name.split("/")[0] for i in user.pull("", "--link-type", "1")[0]} == {"web-1"}
@@ -261,6 +275,11 @@ def flows_that_only_partly_fit(system):
     # the UDP flow from port 80 has a later fragment, which shows no port
     assert len(all80) == 3 and sorted(f["id"] for f in seen) == sorted(f["id"] for f in all80)
     assert "1 connection is left out" in user.run("flows", "--since", "1h", "--on", "web-1").stderr
+    user.become("--role", "viewer", "--filter", "port 8080")
+    assert {r["path"] for r in user.json("http", "port 8080 or not port 8080", "--since", "1h", "--on", "web-1")} == {"/one", "/two"}
+    user.become("--role", "viewer", "--filter", "dst port 8080")
+    done = user.run("http", "--since", "1h", "--on", "web-1", "-o", "json")
+    assert json.loads(done.stdout) == [] and "2 exchanges are left out" in done.stderr, done.stderr
     user.become("--role", "viewer", "--filter", "src port 80")
     done = user.run("flows", "tcp", "--since", "1h", "--on", "web-1", "-o", "json")
     assert json.loads(done.stdout) == [] and "3 connections are left out" in done.stderr, done.stderr
@@ -276,6 +295,8 @@ def what_is_cut_off_cannot_be_asked_for(system):
     user.become("--role", "analyst", "--snaplen", "80")
     assert not user.pull(deep)[1]
     assert user.pull("tcp[13] & 2 != 0")[1]
+    user.refused("http", "--since", "1h", says="cannot be held to the snaplen")
+    assert not any({"http_host", "status", "status_2xx"} & set(f) for f in user.json("flows", "--since", "1h"))
 
 
 def no_older_than(system):
@@ -285,6 +306,7 @@ def no_older_than(system):
     assert "30m" in shown, shown
     assert system.json("flows", "--capture", "old")
     assert user.json("flows", "--capture", "old", "--since", "1d") == []
+    assert system.json("http", "--capture", "old") and user.json("http", "--capture", "old", "--since", "1d") == []
     assert not user.pull("", "--capture", "old", "--since", "1d")[1]
     assert user.pull("tcp", "--capture", "now")[1]
     assert "nothing before" in user.run("flows", "--since", "1d").stderr

@@ -22,7 +22,7 @@ UNTIL_EVER = (1 << 64) - 1
 ROLES = {"control": 1, "data": 2, "client": 3}
 COMMANDS = {"check": 1, "start": 2, "stop": 3, "remove": 4}
 PHASES = {"pending": 1, "refused": 2, "waiting": 3, "running": 4, "stopped": 5, "failed": 6, "missed": 7}
-QUERIES = {"agents": 1, "captures": 2, "status": 3, "flows": 4, "pull": 5, "orders": 8}
+QUERIES = {"agents": 1, "captures": 2, "status": 3, "flows": 4, "pull": 5, "orders": 8, "exchanges": 9}
 
 
 def read_schema():
