@@ -222,7 +222,7 @@ static bool read_answers(struct bytes *b, struct dns_message *m)
         struct app_text before = t;
         app_text_add(&t, i ? ", " : "");
         sound = add_data(&r, &t);
-        if (!sound) {
+        if (!sound && !t.cut) { /* dots may stand in what was there before */
             t = before;
             t.at[t.len] = '\0';
         }

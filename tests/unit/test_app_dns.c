@@ -288,6 +288,26 @@ static void test_many_answers(void **state)
     assert_string_equal(d.answers_text + d.answers_len - 3, "...");
 }
 
+/* An answer that is broken behind where the text is full takes nothing away. */
+static void test_broken_beyond_room(void **state)
+{
+    (void)state;
+    for (unsigned spare = 0; spare < 24; spare++) {
+        struct message m = message(0x8180, 0, 102, 0, 0);
+        char first[33] = "\037bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+        first[0] = (char)(1 + spare);
+        first[2 + spare] = '\0';
+        record(&m, "", DNS_CNAME, first, 3u + spare);
+        for (unsigned i = 0; i < 100; i++)
+            record(&m, "", DNS_A, "\x0a\0\0\1", 4);
+        record(&m, "", DNS_CNAME, "\1a\5b", 4);
+        struct dns_message d = read_of(&m, APP_READ_CUT);
+        assert_int_equal(d.answers_text[0], 'b');
+        assert_true(strcmp(d.answers_text + d.answers_len - 8, "10.0.0.1") == 0 ||
+                    strcmp(d.answers_text + d.answers_len - 3, "...") == 0);
+    }
+}
+
 static void test_text_is_cut_whole(void **state)
 {
     (void)state;
@@ -349,12 +369,19 @@ static void test_plausible(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_query),        cmocka_unit_test(test_root),
-        cmocka_unit_test(test_answers),      cmocka_unit_test(test_edns),
-        cmocka_unit_test(test_flags),        cmocka_unit_test(test_odd_names),
-        cmocka_unit_test(test_longest_name), cmocka_unit_test(test_pointers),
-        cmocka_unit_test(test_cut),          cmocka_unit_test(test_broken_answers),
-        cmocka_unit_test(test_many_answers), cmocka_unit_test(test_text_is_cut_whole),
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_root),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_edns),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_odd_names),
+        cmocka_unit_test(test_longest_name),
+        cmocka_unit_test(test_pointers),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_broken_answers),
+        cmocka_unit_test(test_many_answers),
+        cmocka_unit_test(test_broken_beyond_room),
+        cmocka_unit_test(test_text_is_cut_whole),
         cmocka_unit_test(test_plausible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
