@@ -184,16 +184,13 @@ static void account(struct plan *p, const struct flow_row *row)
     a->bytes += row->bytes[0] + row->bytes[1];
 }
 
-static int refuse_exchange_words(struct plan *p, struct error *e)
+int answer_refuse_exchange_words(struct plan *p, const char *instead, struct error *e)
 {
     const char *what = NULL;
     if (!filter_has_exchange_words(p->asked, &what))
         return 0;
-    return error_set(
-        e, ERROR_USAGE,
-        "'%.80s' is known of single exchanges, not of flows: use `fleetdump http`, `dns` or `tls` with this "
-        "filter",
-        what ? what : "a word of the filter");
+    return error_set(e, ERROR_USAGE, "'%.80s' is known of single exchanges, not of flows: %s",
+                     what ? what : "a word of the filter", instead);
 }
 
 int answer_refuse_packet_words(struct plan *p, struct error *e)
@@ -267,7 +264,7 @@ int answer_flows(struct plan *p, struct error *e)
     struct order order;
     int r = answer_refuse_packet_words(p, e);
     if (r == 0)
-        r = refuse_exchange_words(p, e);
+        r = answer_refuse_exchange_words(p, "use `fleetdump http`, `dns` or `tls` with this filter", e);
     if (r == 0)
         r = take_order(p->q, &order, e);
     if (r == 0)

@@ -402,7 +402,12 @@ static int prepare(struct pull *u, struct error *e)
     u->codec = frame_codec_new();
     if (!u->codec)
         return error_set(e, ERROR_MEMORY, "no memory for a query");
-    int r = plan_sum(p, e);
+    int r = answer_refuse_exchange_words(
+        p,
+        "find them by `fleetdump http`, `dns` or `tls`, and pull their connections by `id` or `from`, `to` and `port`",
+        e);
+    if (r == 0)
+        r = plan_sum(p, e);
     if (r == 0) {
         leave_other_links(p);
         r = covered_unselect(p, true, e);

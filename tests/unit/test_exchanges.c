@@ -497,6 +497,10 @@ static void what_cannot_be_answered_is_said(void **state)
     run(w, &q, NULL, "ordinal", &a);
     assert_int_equal(a.outcome.code, ERROR_USAGE);
     assert_non_null(strstr(a.outcome.text, "'path /x' is known of single exchanges"));
+    q.kind = QUERY_PULL;
+    run(w, &q, NULL, "ordinal", &a);
+    assert_int_equal(a.outcome.code, ERROR_USAGE);
+    assert_non_null(strstr(a.outcome.text, "pull their connections by `id`"));
 }
 
 static void an_empty_answer_explains_itself(void **state)
