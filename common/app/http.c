@@ -288,11 +288,9 @@ static void expect_body(struct http_reader *r)
     const struct http_head *h = r->head;
     if (h->chunked)
         r->state = STATE_SIZE;
-    else if (h->encoded)
-        expect(r, r->kind == HTTP_REPLY ? UINT64_MAX : 0);
-    else if (h->confused)
+    else if (!h->encoded && h->confused)
         r->state = STATE_BROKEN;
-    else if (h->length != HTTP_LENGTH_NONE)
+    else if (!h->encoded && h->length != HTTP_LENGTH_NONE)
         expect(r, h->length);
     else
         expect(r, r->kind == HTTP_REPLY ? UINT64_MAX : 0);
