@@ -153,6 +153,13 @@ static void put_drops(struct visit *v, const struct counter_page *page)
                    (unsigned long long)flows, units_plural(flows), counter_table[COUNTER_FLOWS_EVICTED].name);
         doctor_mend(v->d, "say in %s: max_flows = 1000000", v->config);
     }
+    uint64_t unread = counter_page_total(page, COUNTER_APPS_UNREAD);
+    if (unread) {
+        doctor_say(v->d, DOCTOR_WARNING, "drops",
+                   "capture %s: of %llu flow%s the application was not read to its end (%s): no memory for it", capture,
+                   (unsigned long long)unread, units_plural(unread), counter_table[COUNTER_APPS_UNREAD].name);
+        doctor_mend(v->d, "say in %s: max_flows = 1000000", v->config);
+    }
 }
 
 static void check_drops(struct visit *v, struct spool *s)

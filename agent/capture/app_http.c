@@ -193,6 +193,18 @@ static void doubt(struct http_state *s)
 
 /* ---------------------------------------------------------------- messages */
 
+static void note_request(struct http_state *s, const struct http_end *end, bool is_over)
+{
+    struct exchange *x = s->asking;
+    if (!x)
+        return;
+    x->first_ns = end->first_ns;
+    x->last_ns = end->last_ns;
+    x->request_bytes = end->reader.bytes;
+    x->request_body = end->reader.body;
+    x->asked = is_over;
+}
+
 static void request_head(struct hearing *h, struct http_end *end)
 {
     struct http_state *s = state_of(h);
@@ -204,18 +216,7 @@ static void request_head(struct hearing *h, struct http_end *end)
     conversation_say(h->all, &h->v->http_host, head->host, head->host_len);
     conversation_say(h->all, &h->v->software[h->side], head->software, head->software_len);
     s->asking = add_request(h, head);
-}
-
-static void note_request(struct http_state *s, const struct http_end *end, bool is_over)
-{
-    struct exchange *x = s->asking;
-    if (!x)
-        return;
-    x->first_ns = end->first_ns;
-    x->last_ns = end->last_ns;
-    x->request_bytes = end->reader.bytes;
-    x->request_body = end->reader.body;
-    x->asked = is_over;
+    note_request(s, end, false);
 }
 
 static void request_end(struct hearing *h, struct http_end *end)
@@ -281,6 +282,7 @@ static void reply_head(struct hearing *h, struct http_end *end)
     x->has_reply = true;
     x->status = head->status;
     x->minor = head->minor;
+    note_reply(s, end, false);
     if (head->type_len) {
         x->type = conversation_alloc(h->all, head->type_len);
         x->type_len = x->type ? head->type_len : 0;

@@ -156,12 +156,19 @@ static void count_kept(struct chunk_builder *b, struct interface *n, const struc
         chunk_count(b, n, p->end == PACKET_TRUNCATED ? COUNTER_TRUNCATED : COUNTER_INVALID, 1);
 }
 
-/* The packet's flow may have found its place only by the end of another one. */
+static void count_up_to(struct chunk_builder *b, struct interface *n, enum counter which, uint64_t sum)
+{
+    uint64_t counted = b->stats.counters.value[which];
+    if (sum > counted)
+        chunk_count(b, n, which, sum - counted);
+}
+
+/* The packet's flow may have found its place only by the end of another one, and no memory for what was said. */
 static void count_evicted(struct chunk_builder *b, struct interface *n)
 {
-    uint64_t evicted = flow_table_stats(b->flows).resources, counted = b->stats.counters.value[COUNTER_FLOWS_EVICTED];
-    if (evicted > counted)
-        chunk_count(b, n, COUNTER_FLOWS_EVICTED, evicted - counted);
+    struct flow_table_stats s = flow_table_stats(b->flows);
+    count_up_to(b, n, COUNTER_FLOWS_EVICTED, s.resources);
+    count_up_to(b, n, COUNTER_APPS_UNREAD, s.unheard);
 }
 
 static int keep(struct chunk_builder *b, struct interface *n, const struct packet *p, struct pcapng_packet *k,

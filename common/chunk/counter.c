@@ -39,6 +39,8 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
                                "stretches of packets compressed less than they could be, so that none is lost"},
     [COUNTER_FLOWS_EVICTED] = {"flows_evicted", UNIT_COUNT, 0, NULL,
                                "flows ended early because the flow table was full"},
+    [COUNTER_APPS_UNREAD] = {"apps_unread", UNIT_COUNT, 0, NULL,
+                             "flows whose applications were not read, or not to their end, for want of memory"},
 };
 
 char *counter_say_lost(enum counter c, uint64_t n, char *buf, size_t len)
