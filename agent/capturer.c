@@ -102,6 +102,7 @@ static int open_builder(struct live *l, struct error *e)
         .live = true,
         .level = (int)l->config->compression_level,
         .max_flows = (uint32_t)l->config->max_flows,
+        .timeouts = l->config->timeouts,
         .most_packets = left_of(o->packets, o->used_packets),
         .most_bytes = left_of(o->bytes, o->used_bytes),
         .rate = o->rate,

@@ -1,7 +1,7 @@
 /* config: the table of keys, and what a table cannot check. */
 #include "agent/config.h"
-#include "agent/capture/flow_table.h"
 #include "agent/policy.h"
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/stream.h"
 #include "common/net/tls.h"
@@ -10,7 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define AT(member) offsetof(struct agent_config, member)
+#define AT(member)    offsetof(struct agent_config, member)
+#define TEXT_(number) #number
+#define TEXT(number)  TEXT_(number)
+#define DAY_NS        (86400 * NS_PER_S)
+/* Flows of the kind end when they were silent for so long. */
+#define TIMEOUT(name, KIND, help)                                                                                      \
+    {                                                                                                                  \
+        "timeout_" name, CONFIG_NUMBER, UNIT_NS, AT(timeouts.ns[FLOW_TIMER_##KIND]), TEXT(FLOW_TIMEOUT_##KIND) "s",    \
+            NS_PER_S, DAY_NS, help                                                                                     \
+    }
 
 const struct config_key agent_config_keys[] = {
     {"name", CONFIG_STRING, UNIT_NONE, AT(name), NULL, 0, 0, "the agent's name; the host's name if not given"},
@@ -28,6 +37,13 @@ const struct config_key agent_config_keys[] = {
     {"compression_level", CONFIG_NUMBER, UNIT_COUNT, AT(compression_level), "1", 1, 19, "of zstd"},
     {"max_flows", CONFIG_NUMBER, UNIT_COUNT, AT(max_flows), "262144", 1024, FLOW_TABLE_FLOWS_MAX,
      "flows followed at once in a capture"},
+    TIMEOUT("tcp", TCP,
+            "how long a TCP connection may be silent before it counts as over; what comes then is another flow"),
+    TIMEOUT("tcp_attempt", TCP_ATTEMPT, "the same of one whose handshake is not over"),
+    TIMEOUT("tcp_closed", TCP_CLOSED, "the same of one that both sides have closed"),
+    TIMEOUT("udp", UDP, "the same of UDP"),
+    TIMEOUT("icmp", ICMP, "the same of ICMP"),
+    TIMEOUT("other", OTHER, "the same of all else"),
     {"ring", CONFIG_NUMBER, UNIT_BYTES, AT(ring), "16M", 1u << 20, 1u << 30,
      "kernel's buffer of each interface that a capture listens on"},
     {"memory", CONFIG_NUMBER, UNIT_BYTES, AT(memory), "2G", 64u << 20, UINT64_MAX,

@@ -4,6 +4,7 @@
 #ifndef FLEETDUMP_AGENT_CONFIG_H
 #define FLEETDUMP_AGENT_CONFIG_H
 
+#include "agent/capture/flow_table.h"
 #include "common/base/config.h"
 
 #define AGENT_CONFIG_PATH "/etc/fleetdump/agent.conf"
@@ -19,6 +20,7 @@ struct agent_config {
     struct config_strings labels;
     uint64_t compression_level;
     uint64_t max_flows;
+    struct flow_timeouts timeouts;
     uint64_t ring, memory;
     char *ship_user, *capture_user; /* names or numbers */
     char *policy, *operators;       /* files of the host's owner: policy.h, common/net/signature.h */

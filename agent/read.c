@@ -192,6 +192,7 @@ static int start(struct reading *r, struct error *e)
         .keep_packets = o->keep_packets,
         .level = (int)r->config->compression_level,
         .max_flows = (uint32_t)r->config->max_flows,
+        .timeouts = r->config->timeouts,
     };
     memcpy(b.epoch, r->epoch, EPOCH_SIZE);
     code = chunk_builder_new(&b, r->sink, &r->builder, e);

@@ -46,7 +46,7 @@ static int open_spool(const struct agent_config *c, struct spool **spool, struct
 static int recover(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], bool without_body,
                    struct recovered *r, struct error *e)
 {
-    struct recover_options o = {.agent = c->name, .without_body = without_body};
+    struct recover_options o = {.agent = c->name, .without_body = without_body, .timeouts = c->timeouts};
     struct spool *spool;
     int code = open_spool(c, &spool, e);
     if (code)

@@ -46,8 +46,11 @@ int chunk_builder_new(const struct chunk_builder_options *o, struct sink *sink, 
     b->seq = o->first_seq;
     b->start_wall_ns = clock_wall_ns();
     b->start_mono_ns = clock_mono_ns();
-    struct flow_table_options flows = {
-        .max_flows = o->max_flows, .max_rows = o->max_rows, .listeners = o->listeners, .app_payload = app_payload(o)};
+    struct flow_table_options flows = {.max_flows = o->max_flows,
+                                       .max_rows = o->max_rows,
+                                       .timeouts = o->timeouts,
+                                       .listeners = o->listeners,
+                                       .app_payload = app_payload(o)};
     memcpy(flows.epoch, o->epoch, EPOCH_SIZE);
     int code = copy_texts(b, o, e);
     if (!code)

@@ -40,6 +40,7 @@ struct chunk_builder_options {
     int level;          /* of zstd */
     uint32_t max_flows; /* 0 for the default; likewise below */
     uint32_t max_rows;
+    struct flow_timeouts timeouts;
     uint64_t chunk_bytes;
     uint64_t chunk_ns;
     uint8_t seal;       /* enum head_seal for every chunk instead of what sealed it; 0 for none */

@@ -16,7 +16,7 @@
 #include "agent/capture/tcp_measures.h"
 #include "agent/capture/tcp_state.h"
 
-#define FLOW_BUCKETS    512u /* seconds, more than the longest timeout */
+#define FLOW_BUCKETS    512u /* seconds */
 #define FRAME_NODE_SIZE 7u
 
 enum flow_life { FLOW_UNUSED, FLOW_ALIVE, FLOW_ENDED };

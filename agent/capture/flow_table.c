@@ -12,6 +12,7 @@ int flow_table_new(const struct flow_table_options *o, struct flow_table **out, 
     if (!t)
         return error_set(e, ERROR_MEMORY, "no memory for the flow table");
     t->options = *o;
+    flow_timeouts_fill(&t->options.timeouts);
     if (!t->options.max_flows)
         t->options.max_flows = FLOW_TABLE_FLOWS_DEFAULT;
     if (t->options.max_flows > FLOW_TABLE_FLOWS_MAX)
@@ -116,7 +117,7 @@ static uint32_t find_flow(struct flow_table *t, const struct packet *p, const st
     if (!index)
         return 0;
     struct flow *f = flow_at(&t->store, index);
-    if (flow_is_over(f, time_ns)) {
+    if (flow_is_over(t, f, time_ns)) {
         flow_end(t, index, flow_end_reason(f));
         return 0;
     }
@@ -142,7 +143,7 @@ static uint32_t own_flow(struct flow_table *t, const struct packet *p, uint32_t 
     *sender = packet_key(p, interface, &key);
     if (t->last && !(p->tcp_flags & TCP_SYN)) {
         const struct flow *f = flow_at(&t->store, t->last);
-        if (memcmp(&f->key, &key, sizeof key) == 0 && !flow_is_over(f, time_ns))
+        if (memcmp(&f->key, &key, sizeof key) == 0 && !flow_is_over(t, f, time_ns))
             return t->last;
     }
     uint32_t hash = hash_key(t, &key);
@@ -163,7 +164,8 @@ static uint32_t fragment_flow(struct flow_table *t, const struct packet *p, uint
         return 0;
     uint32_t index = (uint32_t)(name % (FLOW_TABLE_FLOWS_MAX * UINT64_C(2)));
     struct flow *f = flow_at(&t->store, index);
-    if (f->life != FLOW_ALIVE || f->ordinal != name / (FLOW_TABLE_FLOWS_MAX * UINT64_C(2)) || flow_is_over(f, time_ns))
+    if (f->life != FLOW_ALIVE || f->ordinal != name / (FLOW_TABLE_FLOWS_MAX * UINT64_C(2)) ||
+        flow_is_over(t, f, time_ns))
         return 0;
     *sender = memcmp(f->key.addr[0], p->net.addr[0], sizeof f->key.addr[0]) != 0;
     return index;
@@ -244,7 +246,8 @@ static void count_transport(struct flow_table *t, uint32_t index, const struct p
         count_tcp(f, tcp, p, sender, time_ns);
         uint8_t timer = tcp_timer(&tcp->state);
         if (timer != f->timer) {
-            bool sooner = flow_timeout_ns[timer] < flow_timeout_ns[f->timer];
+            const uint64_t *ns = t->options.timeouts.ns;
+            bool sooner = ns[timer] < ns[f->timer];
             f->timer = timer;
             if (sooner)
                 flow_schedule(t, index);
@@ -287,7 +290,7 @@ static void count_packet(struct flow_table *t, uint32_t index, const struct pack
 static uint32_t alive_flow(const struct flow_table *t, const struct flow_key *key, uint64_t time_ns)
 {
     uint32_t index = flow_store_find(&t->store, key, hash_key(t, key));
-    return index && !flow_is_over(flow_at(&t->store, index), time_ns) ? index : 0;
+    return index && !flow_is_over(t, flow_at(&t->store, index), time_ns) ? index : 0;
 }
 
 /* The flow that an ICMP error quotes, if it is alive. */

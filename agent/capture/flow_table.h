@@ -32,7 +32,7 @@
     256u /* for what applications said: so much for each flow that may be alive, shared by all */
 #define FLOW_FRAME_NONE UINT32_MAX
 
-/* How long a flow may be silent before it ends, in packet time. As Zeek's tcp_inactivity_timeout and so on. */
+/* How long a flow may be silent before it ends, in packet time. */
 enum flow_timer {
     FLOW_TIMER_TCP_ATTEMPT, /* no handshake yet */
     FLOW_TIMER_TCP,
@@ -42,12 +42,24 @@ enum flow_timer {
     FLOW_TIMER_OTHER,
     FLOW_TIMER_COUNT
 };
-extern const uint64_t flow_timeout_ns[FLOW_TIMER_COUNT];
+
+/* Seconds, unless said otherwise; Zeek's values of those that it has. */
+#define FLOW_TIMEOUT_TCP_ATTEMPT 60
+#define FLOW_TIMEOUT_TCP         300 /* tcp_inactivity_timeout */
+#define FLOW_TIMEOUT_TCP_CLOSED  5   /* tcp_close_delay */
+#define FLOW_TIMEOUT_UDP         60  /* udp_inactivity_timeout */
+#define FLOW_TIMEOUT_ICMP        60  /* icmp_inactivity_timeout */
+#define FLOW_TIMEOUT_OTHER       60  /* unknown_ip_inactivity_timeout */
+
+struct flow_timeouts {
+    uint64_t ns[FLOW_TIMER_COUNT]; /* 0 for these */
+};
 
 struct flow_table_options {
-    uint8_t epoch[EPOCH_SIZE];         /* of the stream: part of each flow id */
-    uint32_t max_flows;                /* alive at once; 0 for FLOW_TABLE_FLOWS_DEFAULT */
-    uint32_t max_rows;                 /* in a chunk; 0 for FLOW_TABLE_ROWS_MAX; at least 2 * FLOW_TABLE_ROWS_SPARE */
+    uint8_t epoch[EPOCH_SIZE]; /* of the stream: part of each flow id */
+    uint32_t max_flows;        /* alive at once; 0 for FLOW_TABLE_FLOWS_DEFAULT */
+    uint32_t max_rows;         /* in a chunk; 0 for FLOW_TABLE_ROWS_MAX; at least 2 * FLOW_TABLE_ROWS_SPARE */
+    struct flow_timeouts timeouts;
     const struct listeners *listeners; /* of the host, for the originator; NULL: not known. Outlive the table */
     uint32_t app_payload; /* bytes of each packet's payload that may be looked at to learn of applications; 0: none */
     uint64_t app_memory;  /* for what is remembered of them; 0: FLOW_TABLE_APP_BYTES for each of max_flows */

@@ -12,10 +12,20 @@
 #define BEHIND_SECONDS 300u
 #define SPARE_LOOKS    8u
 
-const uint64_t flow_timeout_ns[FLOW_TIMER_COUNT] = {
-    [FLOW_TIMER_TCP_ATTEMPT] = 60 * NS_PER_S, [FLOW_TIMER_TCP] = 300 * NS_PER_S, [FLOW_TIMER_TCP_CLOSED] = 5 * NS_PER_S,
-    [FLOW_TIMER_UDP] = 60 * NS_PER_S,         [FLOW_TIMER_ICMP] = 60 * NS_PER_S, [FLOW_TIMER_OTHER] = 60 * NS_PER_S,
-};
+void flow_timeouts_fill(struct flow_timeouts *t)
+{
+    static const uint64_t seconds[FLOW_TIMER_COUNT] = {
+        [FLOW_TIMER_TCP_ATTEMPT] = FLOW_TIMEOUT_TCP_ATTEMPT,
+        [FLOW_TIMER_TCP] = FLOW_TIMEOUT_TCP,
+        [FLOW_TIMER_TCP_CLOSED] = FLOW_TIMEOUT_TCP_CLOSED,
+        [FLOW_TIMER_UDP] = FLOW_TIMEOUT_UDP,
+        [FLOW_TIMER_ICMP] = FLOW_TIMEOUT_ICMP,
+        [FLOW_TIMER_OTHER] = FLOW_TIMEOUT_OTHER,
+    };
+    for (size_t i = 0; i < FLOW_TIMER_COUNT; i++)
+        if (!t->ns[i])
+            t->ns[i] = seconds[i] * NS_PER_S;
+}
 
 void flow_end(struct flow_table *t, uint32_t index, uint8_t reason)
 {
@@ -34,12 +44,19 @@ uint8_t flow_end_reason(const struct flow *f)
     return f->timer == FLOW_TIMER_TCP_CLOSED ? FLOW_END_DETECTED : FLOW_END_IDLE;
 }
 
+/* The second after which it ends if it stays silent. */
+static uint64_t due_second(const struct flow_table *t, const struct flow *f)
+{
+    return (f->last_ns + t->options.timeouts.ns[f->timer]) / NS_PER_S + 1;
+}
+
 void flow_schedule(struct flow_table *t, uint32_t index)
 {
-    const struct flow *f = flow_at(&t->store, index);
-    uint64_t second = (f->last_ns + flow_timeout_ns[f->timer]) / NS_PER_S + 1;
-    if (second <= t->second || second > t->second + FLOW_BUCKETS - 1)
+    uint64_t second = due_second(t, flow_at(&t->store, index));
+    if (second <= t->second)
         second = t->second + 1;
+    if (second > t->second + FLOW_BUCKETS - 1)
+        second = t->second + FLOW_BUCKETS - 1; /* from there it moves on */
     flow_store_schedule(&t->store, index, second);
 }
 
@@ -50,7 +67,7 @@ static bool bucket_done(struct flow_table *t, uint64_t second, uint64_t now_ns)
     for (uint32_t i = t->store.buckets[second % FLOW_BUCKETS]; i; i = next) {
         struct flow *f = flow_at(&t->store, i);
         next = f->next;
-        if (!flow_is_over(f, now_ns)) {
+        if (!flow_is_over(t, f, now_ns)) {
             flow_schedule(t, i);
             continue;
         }
@@ -126,10 +143,9 @@ static uint32_t choose_nearest(struct flow_table *t)
         for (uint32_t i = t->store.buckets[second % FLOW_BUCKETS]; i; i = next) {
             struct flow *f = flow_at(&t->store, i);
             next = f->next;
-            uint64_t due = (f->last_ns + flow_timeout_ns[f->timer]) / NS_PER_S + 1;
-            if (due <= second || due >= t->second + FLOW_BUCKETS)
+            if (due_second(t, f) <= second || second + 1 >= t->second + FLOW_BUCKETS)
                 return i;
-            flow_schedule(t, i); /* it had packets since */
+            flow_schedule(t, i); /* it had packets since, or is due behind all buckets */
         }
     }
     return 0;

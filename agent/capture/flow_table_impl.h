@@ -70,10 +70,10 @@ static inline uint64_t flow_loss_of(const struct flow_table *t, uint32_t interfa
 }
 
 /* Silent for longer than its timer allows, in either direction of time. */
-static inline bool flow_is_over(const struct flow *f, uint64_t now_ns)
+static inline bool flow_is_over(const struct flow_table *t, const struct flow *f, uint64_t now_ns)
 {
     uint64_t silent = now_ns > f->last_ns ? now_ns - f->last_ns : f->last_ns - now_ns;
-    return silent > flow_timeout_ns[f->timer];
+    return silent > t->options.timeouts.ns[f->timer];
 }
 
 /* A group of letters that only transports with a direction have. */
@@ -83,10 +83,11 @@ static inline bool flow_has_history(const struct flow_key *key)
 }
 
 /* flow_table_clock.c */
+void flow_timeouts_fill(struct flow_timeouts *t);
 void flow_end(struct flow_table *t, uint32_t index, uint8_t reason);
 /* Of a flow that is over (flow_is_over). */
 uint8_t flow_end_reason(const struct flow *f);
-/* The second after which the flow ends if it stays silent, but not one that is done already. */
+/* The second after which the flow ends if it stays silent, but not one that is done already; if that is too far away, as far as buckets reach. */
 void flow_schedule(struct flow_table *t, uint32_t index);
 /* Makes room for one more flow: one that can be spared ends, else the one nearest to its timeout. */
 void flow_end_one(struct flow_table *t);

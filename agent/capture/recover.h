@@ -9,6 +9,7 @@
 #ifndef FLEETDUMP_AGENT_CAPTURE_RECOVER_H
 #define FLEETDUMP_AGENT_CAPTURE_RECOVER_H
 
+#include "agent/capture/flow_table.h"
 #include "agent/ship/spool.h"
 
 struct recovered {
@@ -19,6 +20,7 @@ struct recovered {
 struct recover_options {
     const char *agent; /* whose the stream is, if nothing of it says so any more */
     bool without_body; /* the cut body is not read: a process died of it */
+    struct flow_timeouts timeouts;
 };
 
 /* ERROR_BUSY: the writer lives. A stream that has its END is left as it is. A body that cannot be read is given up, and what it

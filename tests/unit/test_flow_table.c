@@ -345,6 +345,50 @@ static void test_timeouts_are_exact(void **state)
     }
 }
 
+static void test_timeouts_are_what_was_asked_for(void **state)
+{
+    (void)state;
+    struct flow_table_options o = {.timeouts.ns = {[FLOW_TIMER_UDP] = 2 * NS_PER_S}};
+    struct build u = udp(A, 5000, B, 53, 10), icmp = build_new();
+    build_icmp(&icmp, 8, 0);
+    build_ip4(&icmp, PROTO_ICMP, A, B);
+    build_ethernet(&icmp, ETHERTYPE_IP4);
+    struct flow_table *t = table_with(&o);
+    give(t, &u, 0);
+    give(t, &icmp, 0);
+    give(t, &u, 2);
+    assert_int_equal(flow_table_stats(t).flows, 2);
+    give(t, &u, 4.001);
+    assert_int_equal(flow_table_stats(t).flows, 3);
+    give(t, &icmp, FLOW_TIMEOUT_ICMP); /* not said: as always */
+    assert_int_equal(flow_table_stats(t).flows, 3);
+    flow_table_free(t);
+}
+
+/* Longer than the clock looks ahead: neither ended too soon, nor forgotten. */
+static void test_timeouts_may_be_long(void **state)
+{
+    (void)state;
+    struct flow_table_options o = {.timeouts.ns = {[FLOW_TIMER_UDP] = 2000 * NS_PER_S}};
+    struct build u = udp(A, 5000, B, 53, 10);
+    struct flow_table *t = table_with(&o);
+    give(t, &u, 0);
+    for (unsigned round = 1; round <= 2; round++) {
+        unsigned end = 2000 * round;
+        for (unsigned second = end - 1999; second <= end; second++)
+            assert_true(flow_table_advance(t, T0 + second * NS_PER_S));
+        if (round == 1)
+            give(t, &u, 2000);
+        assert_int_equal(flow_table_stats(t).alive, 1);
+        assert_int_equal(flow_table_stats(t).flows, 1);
+    }
+    for (unsigned second = 4001; second <= 4002; second++)
+        assert_true(flow_table_advance(t, T0 + second * NS_PER_S));
+    assert_int_equal(flow_table_stats(t).alive, 0);
+    assert_int_equal(rows_of(t, 1)->end_reason, FLOW_END_IDLE);
+    flow_table_free(t);
+}
+
 static void open_tcp(struct flow_table *t, double at)
 {
     struct build syn = tcp(A, 40000, B, 80, TCP_SYN, 100, 0), answer = tcp(B, 80, A, 40000, TCP_SYN | TCP_ACK, 900, 0);
@@ -484,6 +528,24 @@ static void test_who_waits_for_an_answer_is_pushed_out_in_turn(void **state)
     flood(t, 6000, size / 2, 2);
     assert_true(goes_on(t, &late, 3));
     assert_false(goes_on(t, &early, 3));
+    flow_table_free(t);
+}
+
+/* Of flows that were answered; the one with the long timeout waits in an earlier bucket than its end's. */
+static void test_the_nearest_is_found_among_long_timeouts(void **state)
+{
+    (void)state;
+    struct flow_table_options o = {.max_flows = 2, .timeouts.ns = {[FLOW_TIMER_UDP] = 2000 * NS_PER_S}};
+    struct flow_table *t = table_with(&o);
+    struct build ask = udp(A, 5000, B, 53, 10), answer = udp(B, 53, A, 5000, 10), other = udp(A, 5001, B, 53, 10);
+    give(t, &ask, 0);
+    give(t, &answer, 0);
+    for (unsigned second = 1; second <= 1000; second++)
+        assert_true(flow_table_advance(t, T0 + second * NS_PER_S));
+    connect_tcp(t, 20000, 1000);
+    give(t, &other, 1001);
+    assert_true(goes_on(t, &ask, 1002));
+    assert_int_equal(flow_table_stats(t).resources, 1); /* TCP, which would have ended at 1300 */
     flow_table_free(t);
 }
 
@@ -790,11 +852,14 @@ int main(void)
         cmocka_unit_test(test_icmp_errors_count_in_the_quoted_flow),
         cmocka_unit_test(test_idle_flows_end),
         cmocka_unit_test(test_timeouts_are_exact),
+        cmocka_unit_test(test_timeouts_are_what_was_asked_for),
+        cmocka_unit_test(test_timeouts_may_be_long),
         cmocka_unit_test(test_tcp_timers),
         cmocka_unit_test(test_reuse_ends_the_flow),
         cmocka_unit_test(test_full_table_ends_the_nearest),
         cmocka_unit_test(test_a_flood_does_not_push_out_connections),
         cmocka_unit_test(test_who_waits_for_an_answer_is_pushed_out_in_turn),
+        cmocka_unit_test(test_the_nearest_is_found_among_long_timeouts),
         cmocka_unit_test(test_what_is_over_is_pushed_out_before_what_goes_on),
         cmocka_unit_test(test_full_chunk),
         cmocka_unit_test(test_capture_loss),
