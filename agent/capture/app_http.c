@@ -489,7 +489,8 @@ static uint8_t outcome_of(const struct http_state *s, const struct exchange *x, 
         return EXCHANGE_COMPLETE;
     if (x->unseen || x->doubtful || server->broken || (server->lost && !x->has_reply))
         return EXCHANGE_UNSEEN;
-    if (x->has_reply)
+    bool begun = !server->lost && !http_between(&server->reader); /* a head that has not ended */
+    if (x->has_reply || begun)
         return server->closed ? EXCHANGE_CUT : exchange_left(reason, EXCHANGE_CUT);
     if (!x->asked)
         return client->closed ? EXCHANGE_CUT : exchange_left(reason, EXCHANGE_CUT);

@@ -343,6 +343,7 @@ static void test_http_ends(void **state)
     static const struct message cut_request[] = {{C, "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0}};
     static const struct message cut_reply[] = {{C, "GET / HTTP/1.1\r\n\r\n", 0},
                                                {S, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", 0}};
+    static const struct message cut_head[] = {{C, "GET / HTTP/1.1\r\n\r\n", 0}, {S, "HTTP/1.1 200 OK\r\nServ", 0}};
     static const struct message early[] = {{C, "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0},
                                            {S, "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n", 0}};
     static const struct message upgraded[] = {{C, "GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", 0},
@@ -366,6 +367,7 @@ static void test_http_ends(void **state)
     assert_string_equal(OUTCOMES(cut_request, &open), "open");
     assert_string_equal(OUTCOMES(cut_reply, &PLAY), "cut");
     assert_string_equal(OUTCOMES(cut_reply, &open), "open");
+    assert_string_equal(OUTCOMES(cut_head, &PLAY), "cut");
     assert_string_equal(OUTCOMES(early, &PLAY), "complete");
     assert_string_equal(OUTCOMES(upgraded, &PLAY), "complete");
     assert_string_equal(OUTCOMES(tunnel, &PLAY), "complete");
