@@ -137,8 +137,7 @@ void conversation_end(struct conversations *all, struct conversation_place *plac
         if (v->direction)
             stream_end(all, v, flow_id);
         struct hearing h = {.all = all, .v = v, .flow_id = flow_id, .time_ns = last_ns, .first_ns = last_ns};
-        if (place->phase != CONVERSATION_OVER)
-            finish(&h, reason);
+        finish(&h, reason); /* also of one that was over by what waited */
     }
     place->phase = CONVERSATION_OVER;
 }
