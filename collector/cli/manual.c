@@ -5,6 +5,7 @@
 #include "common/filter/filter.h"
 #include "common/rows/field.h"
 #include <stdio.h>
+#include <string.h>
 
 /* Tables of options that stand once in the page, and are referred to. */
 static const struct shared {
@@ -95,24 +96,20 @@ void manual_put_words(const struct cli *cli, const struct command *of)
             manual_line(w->name, stdout);
 }
 
-/* The i-th field that any lines have. */
-static const char *field_of_any(size_t i, const char **help)
+void manual_put_fields(const struct cli *cli, const struct command *of)
 {
     size_t count;
     const struct field *fields = field_table(&count);
-    *help = i < count ? fields[i].help : NULL;
-    return i < count ? fields[i].name : NULL;
-}
-
-void manual_put_fields(const struct cli *cli, const struct command *of)
-{
-    const char *help, *name;
     (void)cli;
     (void)of;
     printf(".Bl -tag -width 4n\n");
-    for (size_t i = 0; (name = field_of_any(i, &help)); i++) {
-        printf(".It Li %s\n", name);
-        manual_line(help ? help : "", stdout);
+    for (const struct field *f = fields; f < fields + count; f++) {
+        printf(".It Li %s\n", f->name);
+        manual_line(f->help ? f->help : "", stdout);
+        if (f->exchange && strcmp(f->exchange->help, f->help) != 0) { /* both have it */
+            printf(".br\nOf http, dns, tls:\n");
+            manual_line(f->exchange->help, stdout);
+        }
     }
     printf(".El\n");
 }

@@ -413,6 +413,12 @@ int rows_prepare(struct rows *r, struct error *e)
 
 /* ------------------------------------------------------------------ the list of columns */
 
+/* What the field is of these lines: of a name that both have the exchange's. */
+static const char *help_of(const struct rows_kind *kind, const struct field *f)
+{
+    return kind->query == QUERY_EXCHANGES && f->exchange ? f->exchange->help : f->help;
+}
+
 enum { LIST_NAME, LIST_UNIT, LIST_MEANING, LIST_COLUMNS };
 
 static enum sheet_cell list_cell(void *context, const void *row, size_t column, bool exact, struct buffer *out)
@@ -423,9 +429,9 @@ static enum sheet_cell list_cell(void *context, const void *row, size_t column, 
                                         [UNIT_NS] = "ns",
                                         [UNIT_TIME_NS] = "time"};
     const struct field *f = row;
-    const char *const texts[] = {
-        [LIST_NAME] = f->name, [LIST_UNIT] = f->kind == FIELD_TEXT ? "text" : units[f->unit], [LIST_MEANING] = f->help};
-    (void)context;
+    const char *const texts[] = {[LIST_NAME] = f->name,
+                                 [LIST_UNIT] = f->kind == FIELD_TEXT ? "text" : units[f->unit],
+                                 [LIST_MEANING] = help_of(context, f)};
     (void)exact;
     buffer_append(out, texts[column], strlen(texts[column]));
     return SHEET_TEXT;
@@ -437,7 +443,7 @@ static int list_columns(const struct rows_kind *kind, const struct cli *cli, str
         [LIST_NAME] = {.name = "name", .title = "NAME"},
         [LIST_UNIT] = {.name = "unit", .title = "UNIT"},
         [LIST_MEANING] = {.name = "meaning", .title = "MEANING", .squeeze = GRID_BREAK}};
-    static const struct sheet_source source = {.cell = list_cell};
+    const struct sheet_source source = {.cell = list_cell, .context = (void *)(uintptr_t)kind};
     struct sheet *sheet = NULL;
     size_t count;
     const struct field *fields = field_table(&count);
@@ -494,7 +500,7 @@ const char *rows_column(const struct rows_kind *kind, size_t i, const char **hel
     const struct field *fields = field_table(&count);
     for (size_t k = 0; k < count; k++)
         if (kind->has(&fields[k]) && i-- == 0) {
-            *help = fields[k].help;
+            *help = help_of(kind, &fields[k]);
             return fields[k].name;
         }
     *help = NULL;

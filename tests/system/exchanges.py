@@ -109,6 +109,8 @@ def lists_of_columns(fake):
         assert lines[0].split() == ["NAME", "UNIT", "MEANING"] and len(lines) == len(rows) + 1
         said = fake.run(command, "--help").stdout
         assert all(re.search(r"^  %s\b" % name, said, re.M) for name in rows), command
+    meaning = {c: {r["name"]: r["meaning"] for r in json.loads(fake.run(c, "--columns", "help", "-o", "json").stdout)} for c in ("flows", "http")}
+    assert meaning["http"]["time"] != meaning["flows"]["time"] and meaning["http"]["client"] == meaning["flows"]["client"]
     assert not fake.asked(kind=FLOWS), "the list of columns asks nobody"
 
 
