@@ -43,8 +43,8 @@ enum flow_timer {
     FLOW_TIMER_COUNT
 };
 
-/* Seconds, unless said otherwise; Zeek's values of those that it has. */
-#define FLOW_TIMEOUT_TCP_ATTEMPT 60
+/* Seconds, unless said otherwise; Zeek's values, but for the first. */
+#define FLOW_TIMEOUT_TCP_ATTEMPT 60  /* ours: Zeek waits for 5, which divides the repeated SYNs of one attempt */
 #define FLOW_TIMEOUT_TCP         300 /* tcp_inactivity_timeout */
 #define FLOW_TIMEOUT_TCP_CLOSED  5   /* tcp_close_delay */
 #define FLOW_TIMEOUT_UDP         60  /* udp_inactivity_timeout */
