@@ -387,7 +387,7 @@ void stream_end(struct conversations *all, struct conversation *v, uint64_t flow
         while (d->held && hears(&(struct hearing){.v = v}, d)) {
             struct hearing h = {.all = all, .v = v, .flow_id = flow_id, .side = side};
             h.time_ns = h.first_ns = d->held->time_ns;
-            give_up_before(&h, d, d->held->seq + d->held->length);
+            give_up_before(&h, d, d->held->seq); /* its end may be too far ahead to be told from what is behind */
         }
         if (d->known) {
             struct hearing h = {.all = all, .v = v, .flow_id = flow_id, .side = side};

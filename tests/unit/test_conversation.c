@@ -44,6 +44,7 @@ struct play {
     int lost;         /* this message is not seen (-1: none) */
     size_t cut;       /* bytes of each packet's payload that are captured; 0: all */
     bool no_fin;      /* the capture ends before the connection */
+    uint32_t far;     /* behind all that, the client sends a segment that begins so far ahead */
     uint32_t payload; /* what may be looked at; 0: all */
     uint64_t memory;
 };
@@ -235,6 +236,8 @@ static void play(const struct message *m, size_t n, const struct play *p, struct
     }
     for (size_t i = 0; i < n; i++)
         say(&g, &m[i], (int)i == p->lost);
+    if (p->far)
+        give(&g, C, TCP_ACK | TCP_PSH, g.seq[C] + p->far, (const uint8_t *)"far ahead", strlen("far ahead"));
     if (!p->no_fin && !p->udp) {
         give(&g, S, TCP_FIN | TCP_ACK, g.seq[S]++, NULL, 0);
         give(&g, C, TCP_FIN | TCP_ACK, g.seq[C]++, NULL, 0);
@@ -656,6 +659,20 @@ static void test_memory_has_a_limit(void **state)
     }
 }
 
+/* Half of all numbers ahead: the segment begins before what is next, and ends behind it. */
+static void test_a_segment_that_is_far_ahead(void **state)
+{
+    (void)state;
+    static const struct message cut_request[] = {{C, "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0},
+                                                 {S, "HTTP/1.1 100 Continue\r\n\r\n", 0}};
+    struct play p = PLAY;
+    p.no_fin = true;
+    for (uint32_t less = 0; less < 12; less++) {
+        p.far = INT32_MAX - less;
+        assert_string_equal(OUTCOMES(cut_request, &p), "open"); /* the body is missing, and was only counted */
+    }
+}
+
 static void test_other_things(void **state)
 {
     (void)state;
@@ -679,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_packets_that_are_cut),
         cmocka_unit_test(test_what_may_not_be_looked_at),
         cmocka_unit_test(test_memory_has_a_limit),
+        cmocka_unit_test(test_a_segment_that_is_far_ahead),
         cmocka_unit_test(test_other_things),
         cmocka_unit_test(test_dns),
         cmocka_unit_test(test_dns_without_an_answer),
