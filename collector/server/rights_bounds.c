@@ -62,7 +62,7 @@ static int check_filter(const char *text, struct error *e)
                          "addresses, `agent NAME`, or bind the user to labels");
     if (r == 0)
         r = filter_compile(text, NULL, &f, e);
-    if (r == 0 && filter_has_measures(f, &what))
+    if (r == 0 && (filter_has_measures(f, &what) || filter_has_said_words(f, &what)))
         r = error_set(e, ERROR_USAGE,
                       "'%.80s' depends on the time that is asked for, so no user can be bound to it: use addresses, "
                       "ports, protocols, from, to, vlan, agent, capture",

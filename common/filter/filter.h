@@ -96,6 +96,9 @@ bool filter_has_packet_words(const struct filter *f, const char **what);
 bool filter_has_connection_words(const struct filter *f, const char **what);
 bool filter_has_measures(const struct filter *f, const char **what);
 
+/* Whether it has words about what applications said (sni, http_host, app): a flow's rows know them only from then on. */
+bool filter_has_said_words(const struct filter *f, const char **what);
+
 /* Whether it has words that only an exchange knows (method, rcode), measures and states that no exchange has (bytes, state,
  * refused): a row without one, a row with one says nothing of them. */
 bool filter_has_exchange_words(const struct filter *f, const char **what);

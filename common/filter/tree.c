@@ -68,6 +68,12 @@ bool node_is_measure(const struct node *n)
     return n->kind == NODE_STATE || (n->kind == NODE_FACT && n->fact != FACT_EXTERNAL) || (f && f->is_measure);
 }
 
+static bool node_is_said(const struct node *n)
+{
+    const struct field *f = field_of(n);
+    return f && f->column[0] && flow_column_is_said(f->column[0]->id);
+}
+
 static bool node_is_of_exchanges(const struct node *n)
 {
     const struct field *f = field_of(n);
@@ -111,6 +117,11 @@ bool filter_has_connection_words(const struct filter *f, const char **what)
 bool filter_has_measures(const struct filter *f, const char **what)
 {
     return has(f, node_is_measure, what);
+}
+
+bool filter_has_said_words(const struct filter *f, const char **what)
+{
+    return has(f, node_is_said, what);
 }
 
 bool filter_has_exchange_words(const struct filter *f, const char **what)

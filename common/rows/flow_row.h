@@ -270,6 +270,12 @@ enum flow_column {
     FLOW_FLOWS = 123,
 };
 
+/* Whether applications said it: rows have it from then on, and some of it says what was said last. */
+static inline bool flow_column_is_said(unsigned id)
+{
+    return id >= FLOW_APP && id <= FLOW_STATUS_5XX;
+}
+
 /* One request and its reply: of HTTP a request and its final response, of DNS a query, of TLS the handshake. It is in the
  * chunk in which it ended, which has a row of its flow too. */
 struct exchange_row {
