@@ -22,7 +22,6 @@ struct exchange {
     bool has_request, asked; /* there is one; it has ended */
     bool has_reply, replied; /* likewise, its final response */
     bool unseen;             /* bytes of it are missing */
-    bool doubtful;           /* its reply may be among what is missing */
     uint8_t minor;
     uint16_t status;
     uint16_t method_len, path_len, host_len, type_len;
@@ -45,6 +44,7 @@ struct http_state {
     uint8_t client;
     struct exchange *first, *last; /* oldest and newest that has not ended */
     uint32_t waiting;
+    uint32_t doubted;           /* ordinal: of exchanges up to here the replies may be among what is missing */
     struct exchange *asking;    /* whose request is being read */
     struct exchange *answering; /* whose reply is */
 };
@@ -171,24 +171,21 @@ static struct exchange *next_waiting(const struct http_state *s)
     return x;
 }
 
+static bool is_doubtful(const struct http_state *s, const struct exchange *x)
+{
+    return !x->has_reply && x->ordinal <= s->doubted;
+}
+
 /* Replies may have been missed: which request does this one answer? */
 static struct exchange *whose_reply(struct hearing *h)
 {
     struct http_state *s = state_of(h);
     struct exchange *sure = next_waiting(s);
-    while (sure && sure->doubtful && sure->next)
+    while (sure && is_doubtful(s, sure) && sure->next)
         sure = sure->next;
-    while (sure && s->first != sure && s->first->doubtful)
+    while (sure && s->first != sure && is_doubtful(s, s->first))
         end_first(h, EXCHANGE_UNSEEN);
-    if (sure)
-        sure->doubtful = false;
     return sure;
-}
-
-static void doubt(struct http_state *s)
-{
-    for (struct exchange *x = s->first; x; x = x->next)
-        x->doubtful |= !x->has_reply;
 }
 
 /* ---------------------------------------------------------------- messages */
@@ -209,7 +206,7 @@ static void request_head(struct hearing *h, struct http_end *end)
 {
     struct http_state *s = state_of(h);
     const struct http_head *head = end->reader.head;
-    while (s->first && s->first->doubtful)
+    while (s->first && is_doubtful(s, s->first))
         end_first(h, EXCHANGE_UNSEEN);
     while (s->waiting >= WAITING_MAX)
         end_first(h, EXCHANGE_UNSEEN);
@@ -449,7 +446,7 @@ static void lose(struct hearing *h, struct http_end *end)
         s->answering = NULL;
     end_ready(h);
     if (!is_request)
-        doubt(s);
+        s->doubted = h->v->ordinal;
     conversation_release(h->all, end->saved);
     end->saved = NULL;
     end->passed = false;
@@ -487,7 +484,7 @@ static uint8_t outcome_of(const struct http_state *s, const struct exchange *x, 
     const struct http_end *client = &s->end[s->client], *server = &s->end[!s->client];
     if (x->replied && !x->unseen)
         return EXCHANGE_COMPLETE;
-    if (x->unseen || x->doubtful || server->broken || (server->lost && !x->has_reply))
+    if (x->unseen || is_doubtful(s, x) || server->broken || (server->lost && !x->has_reply))
         return EXCHANGE_UNSEEN;
     bool begun = !server->lost && !http_between(&server->reader); /* a head that has not ended */
     if (x->has_reply || begun)
