@@ -95,22 +95,25 @@ static const struct har_name *find_name(struct har_names *n, const char *client,
                                         uint64_t start_ns)
 {
     size_t low = 0, high = n->count;
-    const struct har_name *found = NULL;
     if (!n->sorted && n->count)
         qsort(n->items, n->count, sizeof *n->items, by_name);
     n->sorted = true;
-    while (low < high) {
+    while (low < high) { /* the first behind those that came before */
         size_t middle = (low + high) / 2;
-        if (compare_name(&n->items[middle], client, name) < 0)
+        int c = compare_name(&n->items[middle], client, name);
+        if (c < 0 || (c == 0 && n->items[middle].came_ns <= start_ns))
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < n->count && compare_name(&n->items[low], client, name) == 0 && n->items[low].came_ns <= start_ns;
-         low++)
-        if (!n->items[low].answers || is_answer(n->items[low].answers, server))
-            found = &n->items[low];
-    return found && start_ns - found->came_ns <= HAR_DNS_NS ? found : NULL;
+    while (low-- > 0) {
+        const struct har_name *a = &n->items[low];
+        if (compare_name(a, client, name) != 0 || start_ns - a->came_ns > HAR_DNS_NS)
+            break;
+        if (!a->answers || is_answer(a->answers, server))
+            return a;
+    }
+    return NULL;
 }
 
 /* ------------------------------------------------------------------ texts */
