@@ -25,9 +25,8 @@ struct hearing {
     uint64_t time_ns;
     uint64_t first_ns; /* when the first `old` bytes were seen */
     size_t old;
-    unsigned side;  /* endpoint that sent them */
-    bool at_start;  /* they begin a segment */
-    uint32_t acked; /* TCP: what the segment acknowledges */
+    unsigned side; /* endpoint that sent them */
+    bool at_start; /* they begin a segment */
 };
 
 /* An application. Functions that it does not need are NULL. */
@@ -55,7 +54,6 @@ struct held {
     uint64_t time_ns;
     uint32_t seq, length; /* as claimed */
     uint32_t from, have;  /* of it are here: `have` bytes from offset `from` on; what stands before is only counted */
-    uint32_t acked;
     uint8_t data[];
 };
 

@@ -214,8 +214,7 @@ static void hold(struct hearing *h, struct direction *d, uint32_t seq, const str
                        .seq = seq,
                        .length = s->length,
                        .from = is_bare ? s->length : from,
-                       .have = (uint32_t)have,
-                       .acked = h->acked};
+                       .have = (uint32_t)have};
     if (have)
         memcpy(w->data, s->data + from, have);
     *at = w;
@@ -252,7 +251,6 @@ static void deliver_held(struct hearing *h, struct direction *d, struct held *w)
     uint64_t ns = h->time_ns;
     bool at_start = h->at_start;
     h->time_ns = w->time_ns;
-    h->acked = w->acked;
     if (skipped < w->from) {
         d->next = w->seq + w->from;
         miss(h, d, w->from - skipped);
@@ -364,8 +362,7 @@ void stream_packet(struct conversations *all, struct conversation *v, const stru
                         .flow_id = k->flow_id,
                         .time_ns = k->time_ns,
                         .first_ns = k->time_ns,
-                        .side = k->sender,
-                        .acked = p->tcp_ack};
+                        .side = k->sender};
     uint32_t seq = p->tcp_seq + ((p->tcp_flags & TCP_SYN) != 0);
     if (p->payload_length) {
         struct stretch s = {data, (uint32_t)len, p->payload_length};
