@@ -1,5 +1,6 @@
 /* detect: protocols of lines of text. */
 #include "common/app/detect_look.h"
+#include "common/app/http.h"
 #include <string.h>
 
 /* How the beginning of what is here compares with a word: MORE if it is shorter and goes on alike. */
@@ -69,6 +70,17 @@ static enum detect_verdict request(const struct detect_input *in, const char *co
     return best;
 }
 
+/* Any word in capitals, a path, and the version behind it: a method that nobody has registered. */
+static enum detect_verdict other_request(const struct detect_input *in)
+{
+    size_t n = 0;
+    while (n < in->len && n < HTTP_METHOD_MAX && in->data[n] >= 'A' && in->data[n] <= 'Z')
+        n++;
+    if (n == 0 || (n < in->len && in->data[n] != ' ') || (n + 1 < in->len && in->data[n + 1] != '/'))
+        return DETECT_NO;
+    return n + 1 < in->len ? in_line(in, " HTTP/1.") : DETECT_MORE;
+}
+
 /* IANA's registry of HTTP methods, those that are met, and some of proxies' and of WebDAV's */
 enum detect_verdict look_http_request(const struct detect_input *in)
 {
@@ -82,7 +94,8 @@ enum detect_verdict look_http_request(const struct detect_input *in)
     enum detect_verdict v = request(in, connect, (const char *const[]){"", NULL});
     if (v == DETECT_YES) /* an authority: letters, digits, a bracket */
         v = in->data[8] > ' ' && in->data[8] < 0x7f ? DETECT_YES : DETECT_NO;
-    return better(v, request(in, methods, targets));
+    v = better(v, request(in, methods, targets));
+    return v == DETECT_YES ? v : better(v, other_request(in));
 }
 
 enum detect_verdict look_sip_request(const struct detect_input *in)

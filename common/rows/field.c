@@ -147,7 +147,7 @@ static void add_column_fields(void)
         if (!dot) {
             add_column_field(c, false, FIELD_BOTH);
         } else if (dot[1] == '0') {
-            if (c->type == COLUMN_UINT) /* two texts make no third */
+            if (c->type == COLUMN_UINT && c->merge != MERGE_STICKY) /* two names, or two MSS, make no third */
                 add_column_field(c, true, FIELD_BOTH);
             add_column_field(c, true, FIELD_ORIG);
             add_column_field(c, true, FIELD_RESP);
