@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAITING_MAX 4096u /* requests without a reply in one flow; then the oldest counts as not seen */
+#define WAITING_MAX 256u /* requests without a reply in one flow; then the oldest counts as not seen */
 
 struct exchange {
     struct exchange *next;
@@ -79,14 +79,14 @@ static void fill_request(struct hearing *h, const struct exchange *x, struct exc
     exchange_text(h, r, EXCHANGE_HTTP_HOST, &r->http_host, path + x->path_len, x->host_len);
 }
 
-static void fill_reply(struct hearing *h, const struct exchange *x, struct exchange_row *r)
+static void fill_reply(struct hearing *h, const struct exchange *x, struct exchange_row *r, uint8_t outcome)
 {
     PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, x->reply_bytes);
     PUT(r, EXCHANGE_REPLY_BODY, reply_body, x->reply_body);
     PUT(r, EXCHANGE_STATUS, status, x->status);
     if (x->has_request && x->asked)
         PUT(r, EXCHANGE_WAIT, wait_ns, since(x->reply_ns, x->last_ns));
-    if (x->has_request && x->replied)
+    if (x->has_request && (x->replied || outcome == EXCHANGE_CUT || outcome == EXCHANGE_OPEN)) /* as far as it came */
         PUT(r, EXCHANGE_DURATION, duration_ns, since(x->end_ns, x->first_ns));
     if (x->type)
         exchange_text(h, r, EXCHANGE_CONTENT_TYPE, &r->content_type, x->type, x->type_len);
@@ -113,7 +113,7 @@ static void end_first(struct hearing *h, uint8_t outcome)
         if (x->has_request)
             fill_request(h, x, r);
         if (x->has_reply)
-            fill_reply(h, x, r);
+            fill_reply(h, x, r, outcome);
     }
     conversation_release(h->all, x->type);
     conversation_release(h->all, x);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WINDOW_MAX  65536u /* of a hello; of longer ones the beginning is read */
+#define WINDOW_MAX  16384u /* of a hello; of longer ones the beginning is read */
 #define LEVEL_FATAL 2u
 #define TEXT_SIZE   256u
 

@@ -368,6 +368,8 @@ static void test_http_ends(void **state)
     assert_string_equal(OUTCOMES(unanswered, &open), "open");
     assert_string_equal(OUTCOMES(cut_request, &PLAY), "cut");
     assert_string_equal(OUTCOMES(cut_request, &open), "open");
+    PLAY_SCENE(cut_reply, &PLAY, &t);
+    assert_non_null(strstr(t.exchanges, " duration=")); /* as far as it came */
     assert_string_equal(OUTCOMES(cut_reply, &PLAY), "cut");
     assert_string_equal(OUTCOMES(cut_reply, &open), "open");
     assert_string_equal(OUTCOMES(cut_head, &PLAY), "cut");
