@@ -89,7 +89,9 @@ static void take_number(const struct number_option *n, const char *arg, struct o
         argp_error(state, "%s: %s%s%s%s", n->name, e.text, n->none ? " (or '" : "", n->none ? n->none : "",
                    n->none ? "')" : "");
     else if (!none && value == 0)
-        argp_error(state, "%s 0 would capture nothing", n->name);
+        argp_error(state, "%s 0 %s", n->name,
+                   n->key == OPTION_CUTOFF ? "would keep headers alone: that is --keep headers"
+                                           : "would capture nothing");
     memcpy(at(o, n->at), &value, sizeof value);
     o->bytes_said |= n->key == OPTION_BYTES;
 }

@@ -121,11 +121,26 @@ static void say_left_out(const struct cli *cli, const json_t *manifest)
              duplicates == 1 ? "" : "s", duplicates == 1 ? "s" : "");
 }
 
+/* Of all that was captured in that time: which packets it was is not remembered. */
+static void say_cut_off(const struct cli *cli, const json_t *manifest)
+{
+    char bytes[40];
+    uint64_t all = 0;
+    size_t i;
+    json_t *a;
+    json_array_foreach(json_object_get(manifest, "agents"), i, a) all +=
+        number(json_object_get(a, "counters"), "cutoff_bytes");
+    if (all)
+        note(cli, "%s of payload in that time were not kept (--cutoff)",
+             units_format(UNIT_BYTES, all, bytes, sizeof bytes));
+}
+
 int pulling_conclude(const struct cli *cli, const struct client_answer *answer, const char *good, struct error *e)
 {
     if (answer->code == 0 || answer->code == ERROR_INCOMPLETE) {
         say_agents(cli, answer->manifest);
         say_left_out(cli, answer->manifest);
+        say_cut_off(cli, answer->manifest);
     }
     return client_conclude(cli, answer, good, e);
 }

@@ -148,6 +148,7 @@ def wrong_use_is_said_before_anything_is_asked(fake):
         (["-A", "-l", "role"], "KEY=VALUE"),
         (["-A", "-s", "300k"], "at most 262144"),
         (["-A", "-c", "0"], "would capture nothing"),
+        (["-A", "--cutoff", "0"], "that is --keep headers"),
         (["-A", "--for", "60"], "or 'ever'"),
         (["-A", "--for", "0s"], "--for 0 would capture nothing"),
         (["-A", "--bytes", "much"], "or 'none'"),
