@@ -7,23 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fields that exchanges of one application have, and the others do not. */
-static const struct {
-    const char *app, *field;
-} own[] = {
-    {"http", "method"},       {"http", "http_host"},    {"http", "path"},       {"http", "status"},
-    {"http", "content_type"}, {"http", "request_body"}, {"http", "reply_body"}, {"dns", "dns_name"},
-    {"dns", "dns_type"},      {"dns", "dns_rcode"},     {"dns", "dns_answers"}, {"tls", "sni"},
-    {"tls", "alpn"},          {"tls", "ja4"},           {"tls", "tls_version"}, {"tls", "tls_cipher"},
-    {"tls", "tls_alert"},
-};
-
 static bool has(const struct field *f, const char *app)
 {
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (strcmp(own[i].field, f->name) == 0 && strcmp(own[i].app, app) != 0)
-            return false;
-    return field_is_of_exchanges(f) && strcmp(f->name, "flows") != 0;
+    const char *of = field_app(f);
+    return field_is_of_exchanges(f) && (!of || strcmp(of, app) == 0) && strcmp(f->name, "flows") != 0;
 }
 
 static bool adds_up(const struct field *f)
@@ -59,24 +46,24 @@ KIND(tls)
 
 static const struct rows_kind kind_http = {
     OF(http),
-    .single = {.narrow = "time,method,http_host,path,status,wait,agent",
-               .table = "time,client,method,http_host,path,status,reply_bytes,wait,agent",
+    .single = {.narrow = "time,method,http_host,path,status,wait,outcome,agent",
+               .table = "time,client,method,http_host,path,status,reply_bytes,wait,outcome,agent",
                .wide = "time,id,ordinal,agent,interface,capture,client,server,version,method,http_host,path,status,"
                        "content_type,request_bytes,reply_bytes,request_body,reply_body,send,wait,duration,outcome"},
 };
 
 static const struct rows_kind kind_dns = {
     OF(dns),
-    .single = {.narrow = "time,client,dns_name,dns_type,dns_rcode,wait",
-               .table = "time,client,server,dns_name,dns_type,dns_rcode,dns_answers,wait,agent",
+    .single = {.narrow = "time,client,dns_name,dns_type,dns_rcode,wait,outcome",
+               .table = "time,client,server,dns_name,dns_type,dns_rcode,dns_answers,wait,outcome,agent",
                .wide = "time,id,ordinal,agent,interface,capture,client,server,proto,dns_name,dns_type,dns_rcode,"
                        "dns_answers,request_bytes,reply_bytes,wait,outcome"},
 };
 
 static const struct rows_kind kind_tls = {
     OF(tls),
-    .single = {.narrow = "time,client,sni,version,duration,tls_alert",
-               .table = "time,client,server,sni,version,alpn,duration,tls_alert,agent",
+    .single = {.narrow = "time,client,sni,version,duration,tls_alert,outcome",
+               .table = "time,client,server,sni,version,alpn,duration,tls_alert,outcome,agent",
                .wide = "time,id,agent,interface,capture,client,server,sni,version,alpn,tls_cipher,ja4,duration,"
                        "tls_alert,outcome"},
 };
@@ -140,7 +127,7 @@ static int ask_and_archive(struct rows *r, struct archive *a, struct error *e)
             code = output_file_keep(&a->file, e);
     }
     if (code == 0) {
-        rows_say_limit(r, &answer);
+        rows_say_notes(r, &answer);
         code = client_conclude(r->u.cli, &answer, "the archive is", e);
     }
     client_answer_free(&answer);
@@ -152,6 +139,8 @@ static int archive(struct http *h, struct error *e)
     struct archive a = {.file = OUTPUT_FILE_NONE};
     if (h->r.by_count)
         return error_set(e, ERROR_USAGE, "--har is about single requests: leave --by out");
+    if (h->r.u.cli->columns || h->r.u.cli->format != OUTPUT_TABLE)
+        return error_set(e, ERROR_USAGE, "--har writes a format of its own: leave -o and --columns out");
     int code = rows_prepare(&h->r, e);
     if (code == 0)
         code = output_file_open(h->har, false, &a.file, e);
@@ -227,7 +216,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_child children[] = {{&rows_argp, 0, NULL, 0}, {0}};
 
 #define MORE                                                                                                           \
-    "\nA line belongs to the time in which its request began. `fleetdump help filter` lists the words of filters, "    \
+    "\nA line belongs to the time in which its request began. What several agents saw counts once for each of them; "  \
+    "-n AGENT takes one agent's. `fleetdump help filter` lists the words of filters, "                                 \
     "--columns all fields.\n"
 
 static const struct argp argp_http = {options_http,
@@ -261,7 +251,7 @@ static const struct argp argp_tls = {NULL,
                                      "TLS handshakes, one line each, or sums over groups of them.\v"
                                      "Examples:\n"
                                      "  fleetdump tls 'sni *.example.org' --since 15m\n"
-                                     "  fleetdump tls 'version != \"TLS 1.3\"' --by client,version\n"
+                                     "  fleetdump tls 'version != \"TLS 1.3\"' --by orig_addr,version\n"
                                      "  fleetdump tls --by ja4 --top 20\n" MORE,
                                      children,
                                      NULL,

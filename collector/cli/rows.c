@@ -15,7 +15,8 @@ static const struct argp_option options[] = {
     {"sort", OPTION_SORT, "FIELD", 0,
      "order by this field; -FIELD for the greatest first (default: time; groups: the largest first)", 20},
     {"limit", OPTION_LIMIT, "N", 0, "at most N lines", 20},
-    {"by", OPTION_BY, "FIELDS", 0, "sums over the lines that have these fields alike, e.g. server or agent,client", 20},
+    {"by", OPTION_BY, "FIELDS", 0,
+     "sums over the lines that have these fields alike, e.g. resp_addr or agent,orig_addr", 20},
     {"top", OPTION_TOP, "N", 0, "the same as --limit", 20},
     {0},
 };
@@ -104,26 +105,45 @@ static const struct field *named(const struct rows *r, const char *name, size_t 
     return field_named(name, len);
 }
 
-static bool is_group_field(const struct rows *r, const struct field *f)
+static bool is_by(const struct rows *r, const char *name)
 {
     for (uint32_t i = 0; i < r->by_count; i++)
-        if (strcmp(r->by[i], f->name) == 0)
+        if (strcmp(r->by[i], name) == 0)
             return true;
-    return r->kind->adds_up(f);
+    return false;
 }
 
-/* Fields that only groups have. */
-static bool is_of_groups(const struct field *f)
+static bool is_group_field(const struct rows *r, const struct field *f)
 {
-    bool of_flows = strcmp(f->name, "flows") == 0;
-    return of_flows || (f->exchange && f->exchange->id >= EXCHANGE_ANSWER && !field_is_of_flows(f));
+    return is_by(r, f->name) || r->kind->adds_up(f);
 }
 
 static bool shown(const struct rows *r, const struct field *f)
 {
     if (!r->kind->has(f))
         return false;
-    return r->by_count ? is_group_field(r, f) : !is_of_groups(f);
+    return r->by_count ? is_group_field(r, f) : !field_is_of_groups(f);
+}
+
+/* Which command's lines have a field that these do not. */
+static const char *command_of(const struct field *f)
+{
+    const char *app = field_app(f);
+    return app ? app : field_is_of_flows(f) ? "flows" : "http";
+}
+
+/* A field that these lines do not show. */
+static int refuse_field(const struct rows *r, const char *option, const struct field *f, struct error *e)
+{
+    if (!r->kind->has(f))
+        return error_set(e, ERROR_USAGE, "%s: no field '%s' of %s: `fleetdump %s` has it", option, f->name,
+                         r->kind->command->name, command_of(f));
+    if (r->by_count)
+        return error_set(e, ERROR_USAGE,
+                         "%s: '%s' is of single %s, not of groups: take one of the --by fields or a sum", option,
+                         f->name, r->kind->what);
+    return error_set(e, ERROR_USAGE, "%s: '%s' is of groups, not of single %s: it goes with --by", option, f->name,
+                     r->kind->what);
 }
 
 static const struct field *find_field(const struct rows *r, const char *option, const char *name, struct error *e)
@@ -133,6 +153,10 @@ static const struct field *find_field(const struct rows *r, const char *option, 
     const struct field *fields = field_table(&count), *found = named(r, name, strlen(name));
     if (found && r->kind->has(found))
         return found;
+    if (found) {
+        (void)refuse_field(r, option, found, e);
+        return NULL;
+    }
     suggest_begin(&meant, name, strlen(name));
     for (size_t i = 0; i < count; i++)
         if (r->kind->has(&fields[i]))
@@ -171,8 +195,7 @@ static int take_sort(struct rows *r, struct error *e)
     if (!f)
         return ERROR_USAGE;
     if (!shown(r, f))
-        return error_set(e, ERROR_USAGE, "--sort: '%s' is of single %s, not of %s", f->name, r->kind->what,
-                         r->by_count ? "groups: sort by one of the --by fields or a sum" : "lines without --by");
+        return refuse_field(r, "--sort", f, e);
     char *name = NULL;
     if (asprintf(&name, "%s%s", descends ? "-" : "", f->name) < 0)
         return no_memory(e);
@@ -213,15 +236,20 @@ static struct sheet_column column_of(const struct field *field)
 static int rename_columns(struct rows *r, struct error *e)
 {
     struct buffer list = {0};
-    for (const char *at = r->u.cli->columns; at && *at; at += strcspn(at, ",")) {
+    int code = 0;
+    for (const char *at = r->u.cli->columns; code == 0 && at && *at; at += strcspn(at, ",")) {
         at += *at == ',';
         int len = (int)strcspn(at, ",");
         const struct field *f = named(r, at, (size_t)len);
+        if (f && !shown(r, f))
+            code = refuse_field(r, "--columns", f, e);
         buffer_printf(&list, "%s%.*s", list.len ? "," : "", f ? (int)strlen(f->name) : len, f ? f->name : at);
     }
     buffer_u8(&list, 0);
-    if (list.failed)
-        return no_memory(e);
+    if (code || list.failed) {
+        buffer_free(&list);
+        return code ? code : no_memory(e);
+    }
     r->columns = (char *)list.data;
     if (r->u.cli->columns)
         r->u.cli->columns = r->columns;
@@ -353,9 +381,15 @@ void rows_of_other(struct rows *r, const struct rows *of, const char *app, uint6
 }
 
 /* A limit is not an answer that lacks something, but it should not be forgotten either. */
-void rows_say_limit(const struct rows *r, const struct client_answer *answer)
+void rows_say_notes(const struct rows *r, const struct client_answer *answer)
 {
     json_int_t all = json_integer_value(json_object_get(answer->manifest, r->kind->selected));
+    json_int_t shared = json_integer_value(json_object_get(answer->manifest, "seen_by_several_agents"));
+    if (shared > 0 && !is_by(r, "agent"))
+        note(r->u.cli,
+             "%lld of %lld %s are of some that several agents saw: such a one counts once for each of them "
+             "(-n AGENT takes one agent's)",
+             (long long)shared, (long long)all, r->kind->what);
     if (r->by_count == 0 && all > 0 && r->given < (uint64_t)all)
         note(r->u.cli, "the first %llu of %lld %s by %s; --limit changes how many, --sort the order, --by makes sums",
              (unsigned long long)r->given, (long long)all, r->kind->what, r->sort ? r->sort : "time");
@@ -378,7 +412,7 @@ static int ask_and_print(struct rows *r, struct error *e)
     if (code == 0 && (answer.code == 0 || answer.code == ERROR_INCOMPLETE))
         code = sheet_end(sheet, e);
     if (code == 0) {
-        rows_say_limit(r, &answer);
+        rows_say_notes(r, &answer);
         code = client_conclude(r->u.cli, &answer, "the answer is", e);
     }
     client_answer_free(&answer);

@@ -63,8 +63,8 @@ typedef int rows_each_fn(void *context, const struct flow_row *row, struct error
 MUST_CHECK int rows_ask(struct rows *r, rows_each_fn *each, void *context, struct client_answer *answer,
                         struct error *e);
 
-/* A note of what the limit left out, behind an answer. */
-void rows_say_limit(const struct rows *r, const struct client_answer *answer);
+/* Notes behind an answer: what the limit left out, and what several agents saw. */
+void rows_say_notes(const struct rows *r, const struct client_answer *answer);
 
 /* A question about exchanges of another application at the same places, from `earlier_ns` before until the same end, without a filter; it
  * refers to the first one, and is for rows_ask alone. */

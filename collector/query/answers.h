@@ -22,10 +22,14 @@ MUST_CHECK int answer_chunks(struct plan *p, struct error *e);
 /* The body of one chunk as it is stored. */
 MUST_CHECK int answer_export(struct plan *p, struct error *e);
 
-/* ERROR_USAGE, ERROR_REFUSED if the filter, or what the asker is bound to, is to be judged packet by packet: no rows can. */
-MUST_CHECK int answer_refuse_packet_words(struct plan *p, struct error *e);
+/* ERROR_USAGE, ERROR_REFUSED if the filter, or what the asker is bound to, is to be judged packet by packet: no rows can. `instead`
+ * names words that can be. */
+MUST_CHECK int answer_refuse_packet_words(struct plan *p, const char *instead, struct error *e);
 
 /* ERROR_USAGE if the filter has words that only an exchange knows; `instead` says what to do. */
 MUST_CHECK int answer_refuse_exchange_words(struct plan *p, const char *instead, struct error *e);
+
+/* ERROR_USAGE if the filter has fields that only groups have: `of` says of what. */
+MUST_CHECK int answer_refuse_group_fields(struct plan *p, const char *of, struct error *e);
 
 #endif

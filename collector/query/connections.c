@@ -64,7 +64,7 @@ struct candidate {
     bool any;  /* seen by all interfaces of the agent at once */
 };
 
-static uint64_t connection_hash(const struct flow_key *key)
+uint64_t connections_hash(const struct flow_key *key)
 {
     struct flow_key plain = *key;
     plain.interface = 0;
@@ -170,7 +170,7 @@ int64_t connections_choose_vantage(struct plan *p, struct error *e)
             continue;
         const struct place *place = &p->places.place[f->sum.key.interface];
         c[count++] = (struct candidate){f,
-                                        connection_hash(&f->sum.key),
+                                        connections_hash(&f->sum.key),
                                         place->vantage,
                                         rank_of(&owners, &f->sum),
                                         place->keeps_packets,

@@ -10,6 +10,9 @@
 /* Vantages of one connection are the same connection if their times, stretched by this, overlap (clocks differ). */
 #define CONNECTION_SLACK_NS (5 * UINT64_C(1000000000))
 
+/* Of what all vantages of a connection see alike. */
+uint64_t connections_hash(const struct flow_key *key);
+
 /* Marks, of each connection that several vantages saw, all but one as other_vantage: the server's agent is taken, else
  * the client's, else the earliest, and an interface rather than `any`; but before all one whose packets were kept. A flow that saw a direction that the chosen one did not see stays. Returns how many
  * connections were seen more than once, or a negative code. */

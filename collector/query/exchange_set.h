@@ -26,6 +26,10 @@ MUST_CHECK int exchange_set_add(struct exchange_set *s, struct flow_set *texts, 
  * covered.h has it for flows): the one that was seen whole, then of a capture that keeps packets. */
 MUST_CHECK int exchange_set_leave_one(struct exchange_set *s, const struct plan *p, struct error *e);
 
+/* How many are of exchanges that several agents saw: each of these has a line of its own from every agent. */
+MUST_CHECK int exchange_set_count_shared(const struct exchange_set *s, const struct plan *p, uint64_t *shared,
+                                         struct error *e);
+
 /* Groups by the question's --by fields: sums, and of waits the mean, the longest and the 95th percentile. */
 MUST_CHECK int exchange_groups(const struct exchange_set *all, const struct message_query *q, struct exchange_set *out,
                                struct error *e);

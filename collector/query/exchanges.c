@@ -208,7 +208,25 @@ static int take_order(const struct message_query *q, struct order *o, struct err
     return take_field(name + o->descending, "sort", &o->field, e);
 }
 
-static int check(const struct plan *p, struct order *o, struct error *e)
+static bool is_of_other(const struct field *f, const void *app)
+{
+    const char *of = field_app(f);
+    return of && strcmp(of, app) != 0;
+}
+
+/* Fields that no exchange of the question can have. */
+static int refuse_foreign_fields(struct plan *p, struct error *e)
+{
+    const char *what = NULL, *app = p->q->app;
+    int r = answer_refuse_group_fields(p, "exchanges", e);
+    const struct field *f = r == 0 && app && app[0] ? filter_field(p->asked, is_of_other, app, &what) : NULL;
+    if (f)
+        return error_set(e, ERROR_USAGE, "'%.80s' is known of %s, not of %s: use `fleetdump %s` with this filter",
+                         what ? what : f->name, field_app(f), app, field_app(f));
+    return r;
+}
+
+static int check(struct plan *p, struct order *o, struct error *e)
 {
     const struct field *by;
     const char *what = NULL;
@@ -221,7 +239,7 @@ static int check(const struct plan *p, struct order *o, struct error *e)
             "'%.80s' is counted for flows, not for exchanges: use `fleetdump flows` with this filter, or words "
             "such as status, rcode, wait, duration, request_bytes, reply_bytes",
             what ? what : "a word of the filter");
-    return r;
+    return r ? r : refuse_foreign_fields(p, e);
 }
 
 /* ------------------------------------------------------------------ the answer */
@@ -296,7 +314,8 @@ int answer_exchanges(struct plan *p, struct error *e)
     struct exchanges x = {.plan = p};
     struct exchange_set groups = {0};
     struct order *order = calloc(1, sizeof *order);
-    int r = order ? answer_refuse_packet_words(p, e) : error_set(e, ERROR_MEMORY, "no memory for a query");
+    int r = order ? answer_refuse_packet_words(p, "host, to port, unanswered, wait > 50ms", e)
+                  : error_set(e, ERROR_MEMORY, "no memory for a query");
     p->any_time = true;
     p->scan.exchanges = true;
     p->manifest.counts_exchanges = true;
@@ -308,6 +327,8 @@ int answer_exchanges(struct plan *p, struct error *e)
         r = exchange_set_leave_one(&x.set, p, e);
     if (r == 0)
         r = account(p, &x.set, e);
+    if (r == 0)
+        r = exchange_set_count_shared(&x.set, p, &p->shared, e);
     if (r == 0 && p->q->by_count)
         r = exchange_groups(&x.set, p->q, &groups, e);
     if (r == 0)

@@ -8,8 +8,17 @@
 
 #define NAMED_MOST 4u
 
+/* By --keep headers, or a snaplen. */
+static bool is_cut(const struct counters *c)
+{
+    uint64_t had = c->value[COUNTER_STORED_BYTES] + c->value[COUNTER_CUTOFF_BYTES];
+    return c->value[COUNTER_STORED] && c->value[COUNTER_STORED] == c->value[COUNTER_KEPT] &&
+           had < c->value[COUNTER_KEPT_BYTES];
+}
+
 void explain_note(struct explain *x, const struct chunk_head *h)
 {
+    x->cut += is_cut(&h->totals);
     char text[200];
     const char *quote = h->filter[0] ? "'" : "";
     int n = snprintf(text, sizeof text, "%.60s (%s%.100s%s)", h->agent, quote, h->filter[0] ? h->filter : "everything",
@@ -109,13 +118,18 @@ int explain_unknown(struct store_reader *r, const struct store_scan *scan, const
 }
 
 /* "no flow in them matches", ... */
-static void say_none(const struct explain_what *w, const char *them, char *text, size_t size)
+static void say_none(const struct explain_what *w, uint64_t cut, const char *them, char *text, size_t size)
 {
     const char *app = w->app ? w->app : "";
+    char why[160] = "";
+    if (cut)
+        snprintf(why, sizeof why,
+                 " (packets of %llu were cut, as by --keep headers or -s, and what was cut off was not looked at)",
+                 (unsigned long long)cut);
     if (!w->exchanges)
         snprintf(text, size, "no flow in %s matches", them);
     else if (w->seen == 0)
-        snprintf(text, size, "no exchange%s%s was seen in %s", app[0] ? " of " : "", app, them);
+        snprintf(text, size, "no exchange%s%s was seen in %s%s", app[0] ? " of " : "", app, them, why);
     else
         snprintf(text, size, "none of the %llu exchanges%s%s in %s matches", (unsigned long long)w->seen,
                  app[0] ? " of " : "", app, them);
@@ -130,7 +144,7 @@ void explain_empty(struct explain *x, struct store_reader *r, uint64_t chunks, c
         return;
     }
     buffer_u8(&x->captured, 0);
-    say_none(what, chunks == 1 ? "it" : "them", none, sizeof none);
+    say_none(what, x->cut, chunks == 1 ? "it" : "them", none, sizeof none);
     snprintf(text, ERROR_TEXT_MAX, "nothing found: %llu chunk%s of that time, and %s. Captured was: %.600s",
              (unsigned long long)chunks, units_plural(chunks), none,
              x->captured.failed ? "" : (const char *)x->captured.data);

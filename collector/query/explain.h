@@ -10,6 +10,7 @@
 struct explain {
     struct buffer captured; /* agents and their filters, for a sentence */
     unsigned count;
+    uint64_t cut; /* chunks whose packets were not captured as a whole */
 };
 
 /* A chunk of the question's time, agents and captures was looked at. */

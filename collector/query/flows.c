@@ -193,7 +193,25 @@ int answer_refuse_exchange_words(struct plan *p, const char *instead, struct err
                      what ? what : "a word of the filter", instead);
 }
 
-int answer_refuse_packet_words(struct plan *p, struct error *e)
+static bool is_of_groups(const struct field *f, const void *context)
+{
+    (void)context;
+    return field_is_of_groups(f);
+}
+
+int answer_refuse_group_fields(struct plan *p, const char *of, struct error *e)
+{
+    const char *what = NULL;
+    const struct field *f = filter_field(p->asked, is_of_groups, NULL, &what);
+    if (!f)
+        return 0;
+    return error_set(e, ERROR_USAGE,
+                     "'%.80s' is of groups, and a filter chooses single %s: groups may be ordered by it (--by ... "
+                     "--sort -%s)",
+                     what ? what : f->name, of, f->name);
+}
+
+int answer_refuse_packet_words(struct plan *p, const char *instead, struct error *e)
 {
     const char *what = NULL;
     if (p->forced && filter_has_packet_words(p->forced, &what))
@@ -205,9 +223,8 @@ int answer_refuse_packet_words(struct plan *p, struct error *e)
         return 0;
     return error_set(e, ERROR_USAGE,
                      "'%.80s' is judged packet by packet, which flows do not remember: use `fleetdump pull` (or "
-                     "`print`) with this filter, or "
-                     "connection words such as state, bytes > 1M, syn > 0",
-                     what ? what : "a word of the filter");
+                     "`print`) with this filter, or words such as %s",
+                     what ? what : "a word of the filter", instead);
 }
 
 /* Pointers to the rows to show: the selected flows, or the groups. */
@@ -262,9 +279,11 @@ int answer_flows(struct plan *p, struct error *e)
     const struct flow_row **rows = NULL;
     size_t count = 0;
     struct order order;
-    int r = answer_refuse_packet_words(p, e);
+    int r = answer_refuse_packet_words(p, "state, bytes > 1M, syn > 0", e);
     if (r == 0)
         r = answer_refuse_exchange_words(p, "use `fleetdump http`, `dns` or `tls` with this filter", e);
+    if (r == 0)
+        r = answer_refuse_group_fields(p, "flows", e);
     if (r == 0)
         r = take_order(p->q, &order, e);
     if (r == 0)

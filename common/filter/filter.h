@@ -104,6 +104,11 @@ bool filter_has_said_words(const struct filter *f, const char **what);
 bool filter_has_exchange_words(const struct filter *f, const char **what);
 bool filter_has_flow_measures(const struct filter *f, const char **what);
 
+/* The first field that it compares and that `is` one; NULL: none. */
+struct field;
+const struct field *filter_field(const struct filter *f, bool (*is)(const struct field *field, const void *context),
+                                 const void *context, const char **what);
+
 /* Whether it asks for agent or capture, which a packet alone does not tell. */
 bool filter_has_places(const struct filter *f);
 

@@ -134,6 +134,18 @@ bool filter_has_flow_measures(const struct filter *f, const char **what)
     return has(f, node_is_measure_of_flows, what);
 }
 
+const struct field *filter_field(const struct filter *f, bool (*is)(const struct field *field, const void *context),
+                                 const void *context, const char **what)
+{
+    const struct node *first = NULL;
+    for (const struct node *n = f->nodes; n; n = n->older)
+        if (field_of(n) && is(field_of(n), context))
+            first = n;
+    if (first && what)
+        *what = first->text;
+    return first ? field_of(first) : NULL;
+}
+
 static bool node_is_place(const struct node *n)
 {
     return n->kind == NODE_AGENT || n->kind == NODE_CAPTURE;

@@ -236,6 +236,34 @@ const struct field *field_named(const char *name, size_t len)
     return NULL;
 }
 
+/* --- Whose they are ----------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *app;
+    uint8_t column; /* of exchanges */
+} own[] = {
+    {"http", EXCHANGE_METHOD},     {"http", EXCHANGE_HTTP_HOST},    {"http", EXCHANGE_PATH},
+    {"http", EXCHANGE_STATUS},     {"http", EXCHANGE_CONTENT_TYPE}, {"http", EXCHANGE_REQUEST_BODY},
+    {"http", EXCHANGE_REPLY_BODY}, {"dns", EXCHANGE_DNS_NAME},      {"dns", EXCHANGE_DNS_TYPE},
+    {"dns", EXCHANGE_DNS_RCODE},   {"dns", EXCHANGE_DNS_ANSWERS},   {"tls", EXCHANGE_SNI},
+    {"tls", EXCHANGE_ALPN},        {"tls", EXCHANGE_JA4},           {"tls", EXCHANGE_TLS_CIPHER},
+    {"tls", EXCHANGE_TLS_ALERT},
+};
+
+const char *field_app(const struct field *f)
+{
+    for (size_t i = 0; f->exchange && i < sizeof(own) / sizeof(*own); i++)
+        if (own[i].column == f->exchange->id)
+            return own[i].app;
+    return f->column[0] && f->column[0]->id == FLOW_TLS_VERSION ? "tls" : NULL;
+}
+
+bool field_is_of_groups(const struct field *f)
+{
+    bool counts_flows = f->column[0] && f->column[0]->id == FLOW_FLOWS;
+    return counts_flows || (f->exchange && f->exchange->id >= EXCHANGE_ANSWER && !field_is_of_flows(f));
+}
+
 /* --- Where values are --------------------------------------------------------------------------------------------- */
 
 static bool is_of_exchange(const struct field *f, const struct flow_row *row)

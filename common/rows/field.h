@@ -47,6 +47,12 @@ static inline bool field_is_of_exchanges(const struct field *f)
     return f->exchange || !f->is_measure;
 }
 
+/* The application whose exchanges alone have it ("dns"); NULL: it is not of one alone. */
+const char *field_app(const struct field *f);
+
+/* Whether only groups of flows or exchanges have it: sums, counts, percentiles. */
+bool field_is_of_groups(const struct field *f);
+
 /* All fields in the order for --help and wide output; *count is set. */
 const struct field *field_table(size_t *count);
 

@@ -69,12 +69,18 @@ def wrong_use(fake):
                             (["dns", "rcode = NXDOMIAN"], "did you mean 'NXDOMAIN'?\nrcode = NXDOMIAN\n        ^"),
                             (["http", "path"], "path\n    ^"),
                             (["http", "--by", "metod"], "--by: no field 'metod': did you mean 'method'? (`fleetdump http --columns` lists them)"),
-                            (["http", "--by", "dns_name"], "--by: no field 'dns_name'"),
-                            (["http", "--sort", "bytes"], "--sort: no field 'bytes'"),
-                            (["http", "--sort", "errors"], "--sort: 'errors' is of single exchanges, not of lines without --by"),
+                            (["http", "--by", "dns_name"], "--by: no field 'dns_name' of http: `fleetdump dns` has it"),
+                            (["http", "--sort", "bytes"], "--sort: no field 'bytes' of http: `fleetdump flows` has it"),
+                            (["http", "--columns", "rcode"], "--columns: no field 'dns_rcode' of http: `fleetdump dns` has it"),
+                            (["flows", "--columns", "method"], "--columns: no field 'method' of flows: `fleetdump http` has it"),
+                            (["http", "--columns", "errors"], "--columns: 'errors' is of groups, not of single exchanges: it goes with --by"),
+                            (["http", "--by", "host", "--columns", "path"], "--columns: 'path' is of single exchanges, not of groups"),
+                            (["http", "--sort", "errors"], "--sort: 'errors' is of groups, not of single exchanges: it goes with --by"),
                             (["http", "--by", "host", "--sort", "path"], "not of groups"),
                             (["http", "--columns", "metod"], "no column 'metod': did you mean 'method'?"),
-                            (["http", "--har", "-", "--by", "host"], "leave --by out")):
+                            (["http", "--har", "-", "--by", "host"], "leave --by out"),
+                            (["http", "--har", "-", "-o", "json"], "leave -o and --columns out"),
+                            (["http", "--har", "-", "--columns", "path"], "leave -o and --columns out")):
         done = fake.run(*arguments, check=(2,))
         assert text in done.stderr and not done.stdout, (arguments, done.stderr)
 
@@ -91,7 +97,18 @@ def ends(fake):
     fake.remove("%d.code" % EXCHANGES, "%d.text" % EXCHANGES)
     fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 70})
     assert "the first 1 of 70 exchanges by time" in fake.run("http", "--limit", "1").stderr
+    fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 1, "seen_by_several_agents": 1})
+    for arguments, told in ((["http"], True), (["http", "--by", "status"], True), (["http", "--by", "agent,status"], False), (["http", "--har", "-"], True)):
+        assert ("several agents saw" in fake.run(*arguments).stderr) == told, arguments
     fake.remove("%d.manifest" % EXCHANGES)
+
+
+def how_it_ended_is_seen(fake):
+    for command, what in (("http", {}), ("dns", {"app": "dns", "dns_name": "x.corp"}), ("tls", {"app": "tls", "sni": "x.corp"})):
+        fake.put("%d.data" % EXCHANGES, [http(1, outcome=outcome, status=None, wait=None, **what) for outcome in (1, 2, 3, 4, 5)])
+        lines = fake.run(command).stdout.splitlines()[1:]
+        for line, word in zip(lines, ("complete", "unanswered", "cut", "unseen", "open"), strict=True):
+            assert word in line.split(), (command, line)
 
 
 def lists_of_columns(fake):
@@ -227,7 +244,7 @@ def the_vocabulary_of_others(fake):
 
 
 def main():
-    for story in (forms, what_is_asked, groups, wrong_use, ends, lists_of_columns, archives, an_archive_is_whole_or_not_there, the_vocabulary_of_others):
+    for story in (forms, what_is_asked, groups, wrong_use, ends, how_it_ended_is_seen, lists_of_columns, archives, an_archive_is_whole_or_not_there, the_vocabulary_of_others):
         with Fake() as fake:
             story(fake)
             print("%s: good" % story.__name__)

@@ -420,6 +420,21 @@ static void flows_do_not_tell_what_a_snaplen_hides(void **state)
     expect(w, &q, &few, "client,dns_name", LIST("10.1.0.0:1000 "));
 }
 
+static void commit_without_body(struct store *store, struct chunk_head *h)
+{
+    struct buffer head = {0};
+    h->body = BODY_NEVER;
+    h->frame_count = 0;
+    h->body_length = h->body_raw_length = h->body_hash = 0;
+    assert_int_equal(head_encode(h, &head, NULL), 0);
+    struct made made = {.head = head, .install = {1}};
+    assert_int_equal(store_verify_head(head.data, head.len, &made.decoded, NULL), 0);
+    struct store_part part = head_part(&made, T0 + MINUTE);
+    assert_int_equal(store_commit(store, &part, 1, NULL), 0);
+    assert_int_equal(part.result, 0);
+    made_free(&made);
+}
+
 /* Two captures on one interface, and one on `any`: each exchange once, whole rather than cut. */
 static void several_captures_on_one_interface_are_one_place(void **state)
 {
@@ -436,7 +451,7 @@ static void several_captures_on_one_interface_are_one_place(void **state)
         /* another stream of the same traffic */
         struct chunk_head h = m.decoded;
         struct flow_row row;
-        struct buffer head = {0}, flows = {0}, exchanges = {0};
+        struct buffer flows = {0}, exchanges = {0};
         epoch_of(i, h.epoch);
         make_row(&wish, 0, &row);
         row.flow_id += i;
@@ -449,22 +464,57 @@ static void several_captures_on_one_interface_are_one_place(void **state)
         h.flows_length = flows.len;
         h.exchanges = exchanges.data;
         h.exchanges_length = exchanges.len;
-        h.body = BODY_NEVER;
-        h.frame_count = 0;
-        h.body_length = h.body_raw_length = h.body_hash = 0;
-        assert_int_equal(head_encode(&h, &head, NULL), 0);
-        struct made other = {.head = head, .install = {1}};
-        assert_int_equal(store_verify_head(head.data, head.len, &other.decoded, NULL), 0);
-        struct store_part part = head_part(&other, T0 + MINUTE);
-        assert_int_equal(store_commit(w->store, &part, 1, NULL), 0);
-        assert_int_equal(part.result, 0);
-        made_free(&other);
+        commit_without_body(w->store, &h);
         made_free(&m);
         buffer_free(&flows);
         buffer_free(&exchanges);
     }
     expect(w, &q, NULL, "interface,ordinal,outcome,time",
            LIST("eth0 1 complete 2025-11-22T02:00:00.000000002Z", "eth0 2 complete 2025-11-22T02:00:01.000000001Z"));
+}
+
+/* What two agents saw is one thing that is counted twice; the same asked again later, or by one agent alone, is not. */
+static void what_several_agents_saw_is_counted(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *agent;
+        uint64_t after_ns;
+        unsigned shared;
+    } list[] = {{"web-1", 0, 0}, {"web-1", MS, 0}, {"web-2", 60 * SECOND, 0}, {"web-2", 2 * MS, 3}};
+    const struct message_query q = question("http", "");
+    for (unsigned i = 0; i < sizeof list / sizeof *list; i++) {
+        struct wish wish = {
+            .stream = (uint8_t)(i + 1), .rows = 1, .agent = list[i].agent, .interface = i == 1 ? "eth1" : "eth0"};
+        struct made m;
+        make_chunk(&wish, &m);
+        struct flow_row row;
+        struct buffer flows = {0}, exchanges = {0};
+        struct chunk_head h = m.decoded;
+        const struct wish alike = {.stream = 1, .rows = 1};
+        make_row(&alike, 0, &row);
+        row.flow_id += i;
+        struct exchange_row x = exchange(&alike, 0, 1, "http", T0 + list[i].after_ns, MS);
+        x.flow_id += i;
+        say(&x, EXCHANGE_PATH, "/same");
+        assert_int_equal(block_encode(&table_flow, &row, 1, &flows, NULL), 0);
+        assert_int_equal(block_encode(&table_exchange, &x, 1, &exchanges, NULL), 0);
+        h.flows = flows.data;
+        h.flows_length = flows.len;
+        h.exchanges = exchanges.data;
+        h.exchanges_length = exchanges.len;
+        commit_without_body(w->store, &h);
+        made_free(&m);
+        buffer_free(&flows);
+        buffer_free(&exchanges);
+        struct answer a;
+        char expected[64];
+        run(w, &q, NULL, "ordinal", &a);
+        snprintf(expected, sizeof expected, "\"seen_by_several_agents\":%u,", list[i].shared);
+        if (!a.outcome.manifest || !strstr(a.outcome.manifest, expected))
+            fail_msg("with %u agents: %s", i + 1, a.outcome.manifest ? a.outcome.manifest : a.outcome.text);
+        free(a.outcome.manifest);
+    }
 }
 
 static void what_cannot_be_answered_is_said(void **state)
@@ -477,7 +527,12 @@ static void what_cannot_be_answered_is_said(void **state)
     } list[] = {{"bytes > 1M", "'bytes > 1M' is counted for flows"},
                 {"state S0", "'state S0' is counted for flows"},
                 {"path /x and refused", "'refused' is counted for flows"},
-                {"tcp[13] = 2", "is judged packet by packet"}};
+                {"tcp[13] = 2", "is judged packet by packet"},
+                {"tcp[13] = 2", "or words such as host, to port, unanswered, wait > 50ms"},
+                {"wait_p95 > 1ms", "'wait_p95 > 1ms' is of groups"},
+                {"status 200 and errors > 0", "'errors > 0' is of groups"},
+                {"rcode NXDOMAIN", "'rcode NXDOMAIN' is known of dns, not of http: use `fleetdump dns`"},
+                {"status 200 or sni x.org", "'sni x.org' is known of tls, not of http"}};
     commit_busy(w);
     struct answer a;
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
@@ -508,13 +563,19 @@ static void an_empty_answer_explains_itself(void **state)
     struct world *w = *state;
     struct answer a;
     struct message_query q = question("http", "status 599");
+    const struct wish flows_alone = {.stream = 2, .no_body = true};
+    commit_chunk(w->store, &flows_alone, T0 + MINUTE);
+    run(w, &q, NULL, "ordinal", &a);
+    assert_non_null(strstr(a.outcome.text, "no exchange of http was seen in it. Captured was"));
+    free(a.outcome.manifest);
     commit_busy(w);
     run(w, &q, NULL, "ordinal", &a);
-    assert_non_null(strstr(a.outcome.text, "1 chunk of that time, and none of the 6 exchanges of http in it matches"));
+    assert_non_null(
+        strstr(a.outcome.text, "2 chunks of that time, and none of the 6 exchanges of http in them matches"));
     free(a.outcome.manifest);
     q = question("tls", "");
     run(w, &q, NULL, "ordinal", &a);
-    assert_non_null(strstr(a.outcome.text, "no exchange of tls was seen in it"));
+    assert_non_null(strstr(a.outcome.text, "no exchange of tls was seen in them (packets of 1 were cut"));
     assert_non_null(strstr(a.outcome.manifest, "\"selected_exchanges\":0"));
     free(a.outcome.manifest);
 }
@@ -577,6 +638,7 @@ int main(void)
         TEST(bounds_hold),
         TEST(flows_do_not_tell_what_a_snaplen_hides),
         TEST(several_captures_on_one_interface_are_one_place),
+        TEST(what_several_agents_saw_is_counted),
         TEST(what_cannot_be_answered_is_said),
         TEST(an_empty_answer_explains_itself),
         TEST(without_a_flow_the_chunk_is_damaged),
