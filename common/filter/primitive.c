@@ -415,7 +415,8 @@ struct node *parse_primitive(struct parser *p, struct qualifiers *q)
         return compared(p);
     bool may_be_field = t.kind == TOKEN_NAME || (token_is_word(&t) && t.kind != TOKEN_LENGTH && t.kind != TOKEN_LISTED);
     if (may_be_field && token_compares(&after) && p->text[t.at] != '\\' &&
-        (t.kind == TOKEN_NAME || field_named(p->text + t.at, t.end - t.at)))
+        (t.kind == TOKEN_NAME || field_named(p->text + t.at, t.end - t.at) ||
+         word_elsewhere(p->text + t.at, t.end - t.at)))
         return compared(p);
     if (p->for_libpcap && only_of_flows(t.kind))
         return complain(p, t.at, ERROR_USAGE, "'%.*s' is known of flows, but a capture's filter judges each packet",

@@ -62,10 +62,25 @@ const struct word *word_named(const char *text, size_t len)
     return NULL;
 }
 
+/* What other programs call fields. */
+static const struct {
+    const char *name, *field;
+} elsewhere[] = {{"host", "http_host"}, {"user_agent", "orig_software"}, {"user-agent", "orig_software"}};
+
+const char *word_elsewhere(const char *text, size_t len)
+{
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (strncmp(elsewhere[i].name, text, len) == 0 && elsewhere[i].name[len] == 0)
+            return elsewhere[i].field;
+    return NULL;
+}
+
 const char *word_meant(const char *text, size_t len, bool field_alone)
 {
     struct suggest meant;
     size_t fields;
+    if (word_elsewhere(text, len))
+        return word_elsewhere(text, len);
     const struct field *field = field_table(&fields);
     suggest_begin(&meant, text, len);
     for (size_t i = 0; i < WORDS && !field_alone; i++)

@@ -64,6 +64,9 @@ struct word {
 /* The word that is exactly this text, or NULL. */
 const struct word *word_named(const char *text, size_t len);
 
+/* The field that other programs call so (user_agent); NULL: none. */
+const char *word_elsewhere(const char *text, size_t len);
+
 /* The word or field that was probably meant, or NULL; of fields alone where a comparison follows. */
 const char *word_meant(const char *text, size_t len, bool field_alone);
 

@@ -564,6 +564,17 @@ static void errors_show_the_place(void **state)
          "byts>5\n"
          "^",
          ERROR_USAGE},
+        {"host=X",
+         "no field is called 'host': did you mean 'http_host'?\n"
+         "host=X\n"
+         "^",
+         ERROR_USAGE},
+        {"user_agent curl*",
+         "'user_agent' is out of place: expected a word such as host, net, port, tcp or from, or an address; did you "
+         "mean 'orig_software'?\n"
+         "user_agent curl*\n"
+         "^",
+         ERROR_USAGE},
         {"tcp and sni",
          "'sni' is compared with a value, which is missing here\n"
          "tcp and sni\n"
