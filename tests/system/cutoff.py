@@ -84,12 +84,13 @@ def write(path, packets):
 def pulled(system, capture):
     """Each packet's bytes and its length on the wire; the counters of the agent."""
     path, manifest = system.path(capture + ".pcapng"), system.path(capture + ".json")
-    system.run("pull", "--capture", capture, "-w", path, "--manifest", manifest)
+    done = system.run("pull", "--capture", capture, "-w", path, "--manifest", manifest)
     _, packets, damage = pcapfile.read(path)
     assert damage is None, damage
     with open(manifest) as file:
         agent, = json.load(file)["agents"]
     assert agent["chunks"] > 3, agent
+    assert ("not kept (--cutoff)" in done.stderr) == (agent["counters"]["cutoff_bytes"] > 0), done.stderr
     return [(p.data, p.wire) for p in packets], agent["counters"]
 
 
