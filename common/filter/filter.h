@@ -104,8 +104,9 @@ bool filter_has_said_words(const struct filter *f, const char **what);
 bool filter_has_exchange_words(const struct filter *f, const char **what);
 bool filter_has_flow_measures(const struct filter *f, const char **what);
 
-/* The first field that it compares and that `is` one; NULL: none. */
 struct field;
+
+/* The first field that it compares and for which `is` is true; NULL: none. */
 const struct field *filter_field(const struct filter *f, bool (*is)(const struct field *field, const void *context),
                                  const void *context, const char **what);
 
