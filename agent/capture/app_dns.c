@@ -52,39 +52,28 @@ static struct dns_state *state_of(const struct hearing *h)
     return h->v->state;
 }
 
-static uint64_t since(uint64_t later, uint64_t earlier)
-{
-    return later > earlier ? later - earlier : 0;
-}
-
 /* ---------------------------------------------------------------- rows */
-
-#define PUT(r, column, member, value)                                                                                  \
-    do {                                                                                                               \
-        (r)->member = (value);                                                                                         \
-        column_add(&(r)->has, (column));                                                                               \
-    } while (0)
 
 static void fill_question(struct hearing *h, struct exchange_row *r, const char *name, size_t len, uint16_t type)
 {
     exchange_text(h, r, EXCHANGE_DNS_NAME, &r->dns_name, name, len);
     if (type)
-        PUT(r, EXCHANGE_DNS_TYPE, dns_type, type);
+        EXCHANGE_PUT(r, EXCHANGE_DNS_TYPE, dns_type, type);
 }
 
 static void fill_query(struct hearing *h, struct exchange_row *r, const struct query *q)
 {
     fill_question(h, r, q->name, q->name_len, q->type);
-    PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, q->bytes);
-    PUT(r, EXCHANGE_SEND, send_ns, since(q->last_ns, q->first_ns));
+    EXCHANGE_PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, q->bytes);
+    EXCHANGE_PUT(r, EXCHANGE_SEND, send_ns, exchange_since(q->last_ns, q->first_ns));
 }
 
 static void fill_response(struct hearing *h, struct exchange_row *r, const struct said *said)
 {
     const struct dns_message *m = said->m;
-    PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, said->bytes);
+    EXCHANGE_PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, said->bytes);
     if (m->rcode <= UINT8_MAX)
-        PUT(r, EXCHANGE_DNS_RCODE, dns_rcode, (uint8_t)m->rcode);
+        EXCHANGE_PUT(r, EXCHANGE_DNS_RCODE, dns_rcode, (uint8_t)m->rcode);
     exchange_text(h, r, EXCHANGE_DNS_ANSWERS, &r->dns_answers, m->answers_text, m->answers_len);
 }
 
@@ -125,7 +114,7 @@ static struct query **find(struct dns_state *s, const struct said *said)
 static void end_old(struct hearing *h)
 {
     struct dns_state *s = state_of(h);
-    while (s->first && since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS)
+    while (s->first && exchange_since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS)
         end_first(h, s->unseen ? EXCHANGE_UNSEEN : EXCHANGE_UNANSWERED);
 }
 
@@ -185,8 +174,8 @@ static void take_response(struct hearing *h, const struct said *said)
                                           q ? q->first_ns : said->first_ns);
     if (r && q) {
         fill_query(h, r, q);
-        PUT(r, EXCHANGE_WAIT, wait_ns, since(said->first_ns, q->last_ns));
-        PUT(r, EXCHANGE_DURATION, duration_ns, since(said->last_ns, q->first_ns));
+        EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, exchange_since(said->first_ns, q->last_ns));
+        EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(said->last_ns, q->first_ns));
     } else if (r) {
         fill_question(h, r, said->m->name, said->m->name_len, said->m->type);
     }
@@ -279,7 +268,7 @@ static void end(struct hearing *h, uint8_t reason)
 {
     struct dns_state *s = state_of(h);
     while (s->first) {
-        bool waited = since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS;
+        bool waited = exchange_since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS;
         uint8_t outcome = waited ? EXCHANGE_UNANSWERED : exchange_left(reason, EXCHANGE_UNANSWERED);
         end_first(h, s->unseen ? EXCHANGE_UNSEEN : outcome);
     }

@@ -54,25 +54,14 @@ static struct http_state *state_of(const struct hearing *h)
     return h->v->state;
 }
 
-static uint64_t since(uint64_t later, uint64_t earlier)
-{
-    return later > earlier ? later - earlier : 0;
-}
-
 /* ---------------------------------------------------------------- rows */
-
-#define PUT(r, column, member, value)                                                                                  \
-    do {                                                                                                               \
-        (r)->member = (value);                                                                                         \
-        column_add(&(r)->has, (column));                                                                               \
-    } while (0)
 
 static void fill_request(struct hearing *h, const struct exchange *x, struct exchange_row *r)
 {
-    PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, x->request_bytes);
-    PUT(r, EXCHANGE_REQUEST_BODY, request_body, x->request_body);
+    EXCHANGE_PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, x->request_bytes);
+    EXCHANGE_PUT(r, EXCHANGE_REQUEST_BODY, request_body, x->request_body);
     if (x->asked && !x->unseen)
-        PUT(r, EXCHANGE_SEND, send_ns, since(x->last_ns, x->first_ns));
+        EXCHANGE_PUT(r, EXCHANGE_SEND, send_ns, exchange_since(x->last_ns, x->first_ns));
     const char *path = x->text + x->method_len + 1;
     exchange_text(h, r, EXCHANGE_METHOD, &r->method, x->text, x->method_len);
     exchange_text(h, r, EXCHANGE_PATH, &r->path, path, x->path_len);
@@ -81,13 +70,13 @@ static void fill_request(struct hearing *h, const struct exchange *x, struct exc
 
 static void fill_reply(struct hearing *h, const struct exchange *x, struct exchange_row *r, uint8_t outcome)
 {
-    PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, x->reply_bytes);
-    PUT(r, EXCHANGE_REPLY_BODY, reply_body, x->reply_body);
-    PUT(r, EXCHANGE_STATUS, status, x->status);
+    EXCHANGE_PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, x->reply_bytes);
+    EXCHANGE_PUT(r, EXCHANGE_REPLY_BODY, reply_body, x->reply_body);
+    EXCHANGE_PUT(r, EXCHANGE_STATUS, status, x->status);
     if (x->has_request && x->asked)
-        PUT(r, EXCHANGE_WAIT, wait_ns, since(x->reply_ns, x->last_ns));
+        EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, exchange_since(x->reply_ns, x->last_ns));
     if (x->has_request && (x->replied || outcome == EXCHANGE_CUT || outcome == EXCHANGE_OPEN)) /* as far as it came */
-        PUT(r, EXCHANGE_DURATION, duration_ns, since(x->end_ns, x->first_ns));
+        EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(x->end_ns, x->first_ns));
     if (x->type)
         exchange_text(h, r, EXCHANGE_CONTENT_TYPE, &r->content_type, x->type, x->type_len);
 }

@@ -36,18 +36,7 @@ static struct tls_state *state_of(const struct hearing *h)
     return h->v->state;
 }
 
-static uint64_t since(uint64_t later, uint64_t earlier)
-{
-    return later > earlier ? later - earlier : 0;
-}
-
 /* ---------------------------------------------------------------- the row */
-
-#define PUT(r, column, member, value)                                                                                  \
-    do {                                                                                                               \
-        (r)->member = (value);                                                                                         \
-        column_add(&(r)->has, (column));                                                                               \
-    } while (0)
 
 static void fill_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text)
 {
@@ -61,7 +50,7 @@ static void fill_server(struct hearing *h, const struct tls_state *s, struct exc
     const char *version = name_of(app_tls_versions, s->version);
     snprintf(number, sizeof number, "0x%04x", s->version);
     fill_text(h, r, EXCHANGE_VERSION, &r->version, version ? version : number);
-    PUT(r, EXCHANGE_TLS_CIPHER, tls_cipher, s->cipher);
+    EXCHANGE_PUT(r, EXCHANGE_TLS_CIPHER, tls_cipher, s->cipher);
 }
 
 static void fill(struct hearing *h, const struct tls_state *s, struct exchange_row *r, uint8_t outcome)
@@ -69,16 +58,16 @@ static void fill(struct hearing *h, const struct tls_state *s, struct exchange_r
     const struct tls_end *client = &s->end[s->client], *server = &s->end[!s->client];
     const struct conversation *v = h->v;
     if (client->said)
-        PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, client->bytes);
+        EXCHANGE_PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, client->bytes);
     if (server->said)
-        PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, server->bytes);
+        EXCHANGE_PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, server->bytes);
     if (s->asked)
-        PUT(r, EXCHANGE_SEND, send_ns, since(s->asked_ns, client->first_ns));
+        EXCHANGE_PUT(r, EXCHANGE_SEND, send_ns, exchange_since(s->asked_ns, client->first_ns));
     if (s->asked && server->said)
-        PUT(r, EXCHANGE_WAIT, wait_ns, since(server->first_ns, s->asked_ns));
+        EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, exchange_since(server->first_ns, s->asked_ns));
     if (s->asked && outcome == EXCHANGE_COMPLETE) {
         uint64_t last = client->last_ns > server->last_ns ? client->last_ns : server->last_ns;
-        PUT(r, EXCHANGE_DURATION, duration_ns, since(last, client->first_ns));
+        EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(last, client->first_ns));
     }
     if (s->has_server)
         fill_server(h, s, r);
@@ -86,7 +75,7 @@ static void fill(struct hearing *h, const struct tls_state *s, struct exchange_r
     fill_text(h, r, EXCHANGE_ALPN, &r->alpn, v->alpn);
     fill_text(h, r, EXCHANGE_JA4, &r->ja4, v->ja4);
     if (v->has_tls_alert)
-        PUT(r, EXCHANGE_TLS_ALERT, tls_alert, v->tls_alert);
+        EXCHANGE_PUT(r, EXCHANGE_TLS_ALERT, tls_alert, v->tls_alert);
 }
 
 static void end_exchange(struct hearing *h, uint8_t outcome)

@@ -133,6 +133,19 @@ struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t o
 void exchange_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text,
                    size_t len);
 
+/* A number of the row, which has it from now on. */
+#define EXCHANGE_PUT(r, column, member, value)                                                                         \
+    do {                                                                                                               \
+        (r)->member = (value);                                                                                         \
+        column_add(&(r)->has, (column));                                                                               \
+    } while (0)
+
+/* From the earlier time to the later; 0 if clocks say otherwise. */
+static inline uint64_t exchange_since(uint64_t later_ns, uint64_t earlier_ns)
+{
+    return later_ns > earlier_ns ? later_ns - earlier_ns : 0;
+}
+
 /* How an exchange ended that had no reply, or not all of it, when its flow ended for that reason. */
 uint8_t exchange_left(uint8_t reason, uint8_t otherwise);
 
