@@ -190,22 +190,22 @@ static uint64_t question_of(const struct dns_message *m)
     return hash64_seed(m->name, m->name_len, (uint64_t)m->class << 16 | m->type);
 }
 
-static void take_message(struct hearing *h, const uint8_t *data, size_t len, struct said *said)
+static void take_message(struct hearing *h, const uint8_t *data, size_t len, struct said said)
 {
     struct dns_message m;
     if (dns_read(data, len, &m) == APP_READ_INVALID) {
         h->all->stats.broken++;
         return;
     }
-    said->m = &m;
-    said->question = question_of(&m);
+    said.m = &m;
+    said.question = question_of(&m);
     conversation_say(h->all, &h->v->dns_name, m.name, m.name_len);
     if (!h->v->counts)
         return;
     if (m.response)
-        take_response(h, said);
+        take_response(h, &said);
     else
-        take_query(h, said);
+        take_query(h, &said);
 }
 
 static void begin(struct hearing *h)
@@ -221,7 +221,7 @@ static void begin(struct hearing *h)
 static void datagram(struct hearing *h, const uint8_t *data, size_t len, size_t wire)
 {
     struct said said = {.first_ns = h->time_ns, .last_ns = h->time_ns, .bytes = wire};
-    take_message(h, data, len, &said);
+    take_message(h, data, len, said);
 }
 
 /* ---------------------------------------------------------------- TCP */
@@ -251,7 +251,7 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
         struct said said = {.first_ns = taken < h->old ? h->first_ns : h->time_ns,
                             .last_ns = h->time_ns,
                             .bytes = DNS_TCP_LENGTH + length};
-        take_message(h, data + taken + DNS_TCP_LENGTH, length, &said);
+        take_message(h, data + taken + DNS_TCP_LENGTH, length, said);
         taken += said.bytes;
     }
     return taken;

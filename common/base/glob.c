@@ -1,8 +1,8 @@
 #include "common/base/glob.h"
 
-static char lower(char c)
+static int lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
 }
 
 /* At a mismatch the last '*' takes one byte more; earlier ones never need to. */
