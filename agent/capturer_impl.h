@@ -20,7 +20,7 @@
 #define RETIRE_NS                                                                                                      \
     ((RING_RETIRE_MS + 10) * NS_PER_MS) /* after this a packet is out of the block that the kernel fills */
 #define FLUSHES_MAX    16u              /* the monitor has fewer under way */
-#define HEADER_SNAPLEN 512u             /* bytes of a packet that are looked at if its payload is neither kept nor understood */
+#define HEADER_SNAPLEN 512u /* bytes of a packet that are looked at if its payload is neither kept nor understood */
 
 enum tap_state {
     TAP_UP,
