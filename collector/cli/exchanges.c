@@ -204,17 +204,6 @@ static error_t parse_http(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    (void)arg;
-    if (key != ARGP_KEY_INIT)
-        return ARGP_ERR_UNKNOWN;
-    state->child_inputs[0] = state->input;
-    return 0;
-}
-
-static const struct argp_child children[] = {{&rows_argp, 0, NULL, 0}, {0}};
-
 #define MORE                                                                                                           \
     "\nA line belongs to the time in which its request began. What several agents saw counts once for each of them; "  \
     "-n AGENT takes one agent's. `fleetdump help filter` lists the words of filters, "                                 \
@@ -229,31 +218,31 @@ static const struct argp argp_http = {options_http,
                                       "  fleetdump http 'method POST and path /api/* and wait > 200ms'\n"
                                       "  fleetdump http 'to 10.0.0.5' --by host,status\n"
                                       "  fleetdump http 'host 10.0.0.5' --since 15m --har out.har\n" MORE,
-                                      children,
+                                      rows_children,
                                       NULL,
                                       NULL};
 
 static const struct argp argp_dns = {NULL,
-                                     parse,
+                                     rows_parse,
                                      "[FILTER]",
                                      "DNS queries with their answers, one line each, or sums over groups of them.\v"
                                      "Examples:\n"
                                      "  fleetdump dns 'unanswered or rcode != NOERROR' --by agent,name\n"
                                      "  fleetdump dns 'name *.corp and qtype AAAA' --since 5m\n"
                                      "  fleetdump dns 'wait > 50ms' --sort -wait --top 20\n" MORE,
-                                     children,
+                                     rows_children,
                                      NULL,
                                      NULL};
 
 static const struct argp argp_tls = {NULL,
-                                     parse,
+                                     rows_parse,
                                      "[FILTER]",
                                      "TLS handshakes, one line each, or sums over groups of them.\v"
                                      "Examples:\n"
                                      "  fleetdump tls 'sni *.example.org' --since 15m\n"
                                      "  fleetdump tls 'version != \"TLS 1.3\"' --by orig_addr,version\n"
                                      "  fleetdump tls --by ja4 --top 20\n" MORE,
-                                     children,
+                                     rows_children,
                                      NULL,
                                      NULL};
 

@@ -36,18 +36,8 @@ static int run(int argc, char **argv, struct cli *cli, struct error *e)
     return rows_run(&kind, argc, argv, cli, e);
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    (void)arg;
-    if (key != ARGP_KEY_INIT)
-        return ARGP_ERR_UNKNOWN;
-    state->child_inputs[0] = state->input;
-    return 0;
-}
-
-static const struct argp_child children[] = {{&rows_argp, 0, NULL, 0}, {0}};
 static const struct argp argp = {NULL,
-                                 parse,
+                                 rows_parse,
                                  "[FILTER]",
                                  "Connections, one line each, or sums over groups of them.\v"
                                  "Examples:\n"
@@ -58,7 +48,7 @@ static const struct argp argp = {NULL,
                                  "  fleetdump flows --capture monday -o csv --columns time,client,server,bytes\n"
                                  "  fleetdump flows --columns          # all columns, with unit and meaning\n\n"
                                  "`fleetdump help filter` lists the words of filters.\n",
-                                 children,
+                                 rows_children,
                                  NULL,
                                  NULL};
 

@@ -50,6 +50,16 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static const struct argp_child children[] = {{&question_argp, 0, NULL, 0}, {&cli_table_argp, 0, NULL, 0}, {0}};
 const struct argp rows_argp = {options, parse, NULL, NULL, children, NULL, NULL};
+const struct argp_child rows_children[] = {{&rows_argp, 0, NULL, 0}, {0}};
+
+error_t rows_parse(int key, char *arg, struct argp_state *state)
+{
+    (void)arg;
+    if (key != ARGP_KEY_INIT)
+        return ARGP_ERR_UNKNOWN;
+    state->child_inputs[0] = state->input;
+    return 0;
+}
 
 void rows_init(struct rows *r, const struct rows_kind *kind, struct cli *cli)
 {

@@ -52,6 +52,10 @@ struct rows {
 /* --sort, --limit, --by, and those of questions and tables. */
 extern const struct argp rows_argp;
 
+/* For the argp of a command: rows_argp as its child, and its parser, if it has no options of its own. */
+extern const struct argp_child rows_children[];
+error_t rows_parse(int key, char *arg, struct argp_state *state);
+
 void rows_init(struct rows *r, const struct rows_kind *kind, struct cli *cli);
 void rows_free(struct rows *r);
 

@@ -48,11 +48,6 @@ void group_map_free(struct group_map *m)
     free(m);
 }
 
-size_t group_map_count(const struct group_map *m)
-{
-    return m->count;
-}
-
 /* A text without 0 bytes inside, or NULL without memory. */
 static const char *key_of(struct group_map *m, const struct flow_row *row)
 {

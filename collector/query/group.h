@@ -25,6 +25,5 @@ void group_map_free(struct group_map *m); /* NULL is fine */
 
 /* The number of the row's group, from 0 in order of first appearance; ERROR_MEMORY. */
 MUST_CHECK int64_t group_map_of(struct group_map *m, const struct flow_row *row, struct error *e);
-size_t group_map_count(const struct group_map *m);
 
 #endif

@@ -72,14 +72,6 @@ const char *app_name(enum app app)
     return (unsigned)app < APP_COUNT ? names[app] : NULL;
 }
 
-enum app app_of_name(const char *name, size_t len)
-{
-    for (unsigned i = APP_UNKNOWN + 1; i < APP_COUNT; i++)
-        if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
-            return (enum app)i;
-    return APP_UNKNOWN;
-}
-
 static bool on_port(const struct detector *d, const struct detect_input *in)
 {
     if (d->port[0] == 0)

@@ -82,8 +82,6 @@ enum app {
 
 /* "http", "tls", ...; NULL for APP_UNKNOWN and what is none. */
 const char *app_name(enum app app);
-/* APP_UNKNOWN if there is none of this name (0 byte not needed). */
-enum app app_of_name(const char *name, size_t len);
 
 /* Never more than so many bytes of a direction are looked at (of a datagram: all, and its length counts). */
 #define DETECT_BYTES 256u
