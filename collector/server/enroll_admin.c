@@ -243,7 +243,7 @@ static unsigned close_revoked(struct server *server)
         if (stream_queued(s->stream) == 0 && !s->closing)
             session_refuse(s, ERROR_REFUSED, e.text);
         else
-            session_give_up(s, e.text);
+            session_cut(s, e.text);
     }
     return closed;
 }

@@ -67,15 +67,24 @@ void session_refuse(struct session *s, int code, const char *text)
         stream_close(s->stream);
 }
 
-void session_give_up(struct session *s, const char *why)
+static void cut(struct session *s, const char *why, const char *then)
 {
     if (s->given_up || !s->stream)
         return;
-    log_warn("%s%s%s: %s; the connection is closed, to be tried again", s->agent ? s->agent : "",
-             s->agent ? " at " : "", s->peer, why);
+    log_warn("%s%s%s: %s%s", s->agent ? s->agent : "", s->agent ? " at " : "", s->peer, why, then);
     s->given_up = s->closing = true;
     control_down(s);
     stream_abort(s->stream);
+}
+
+void session_give_up(struct session *s, const char *why)
+{
+    cut(s, why, "; the connection is closed, to be tried again");
+}
+
+void session_cut(struct session *s, const char *why)
+{
+    cut(s, why, "");
 }
 
 void session_submit(struct session *s, struct ingest_job *job)

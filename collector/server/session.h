@@ -90,6 +90,9 @@ void session_refuse(struct session *s, int code, const char *text);
 /* Closes it for a reason that may pass: an agent comes again after a pause, and has everything still. */
 void session_give_up(struct session *s, const char *why);
 
+/* Closes it at once and for good: what waits to be sent is not. */
+void session_cut(struct session *s, const char *why);
+
 /* An agent that is known has these labels from now on: bounds and orders go by them. If it has others, its control connection ends, and it comes
  * again with them, as captures may mean it now, or not any more. */
 void session_relabel(struct server *server, const char *agent, const char *labels);
