@@ -11,12 +11,12 @@ const char *name_of(const struct name_of *table, uint32_t value)
 
 /* IANA's DNS resource record types */
 const struct name_of app_dns_types[] = {
-    {1, "A"},           {2, "NS"},     {5, "CNAME"},  {6, "SOA"},    {10, "NULL"},   {12, "PTR"},
-    {13, "HINFO"},      {15, "MX"},    {16, "TXT"},   {17, "RP"},    {24, "SIG"},    {25, "KEY"},
-    {28, "AAAA"},       {29, "LOC"},   {33, "SRV"},   {35, "NAPTR"}, {39, "DNAME"},  {41, "OPT"},
-    {43, "DS"},         {44, "SSHFP"}, {46, "RRSIG"}, {47, "NSEC"},  {48, "DNSKEY"}, {50, "NSEC3"},
-    {51, "NSEC3PARAM"}, {52, "TLSA"},  {64, "SVCB"},  {65, "HTTPS"}, {99, "SPF"},    {249, "TKEY"},
-    {250, "TSIG"},      {251, "IXFR"}, {252, "AXFR"}, {255, "ANY"},  {257, "CAA"},   {0, NULL}};
+    {1, "A"},      {2, "NS"},    {5, "CNAME"},   {6, "SOA"},    {10, "NULL"},       {12, "PTR"},   {13, "HINFO"},
+    {15, "MX"},    {16, "TXT"},  {17, "RP"},     {24, "SIG"},   {25, "KEY"},        {28, "AAAA"},  {29, "LOC"},
+    {30, "NXT"},   {33, "SRV"},  {35, "NAPTR"},  {39, "DNAME"}, {41, "OPT"},        {43, "DS"},    {44, "SSHFP"},
+    {46, "RRSIG"}, {47, "NSEC"}, {48, "DNSKEY"}, {50, "NSEC3"}, {51, "NSEC3PARAM"}, {52, "TLSA"},  {64, "SVCB"},
+    {65, "HTTPS"}, {99, "SPF"},  {249, "TKEY"},  {250, "TSIG"}, {251, "IXFR"},      {252, "AXFR"}, {255, "ANY"},
+    {257, "CAA"},  {0, NULL}};
 
 /* IANA's DNS RCODEs */
 const struct name_of app_dns_rcodes[] = {{0, "NOERROR"}, {1, "FORMERR"}, {2, "SERVFAIL"}, {3, "NXDOMAIN"},
