@@ -22,8 +22,9 @@ import subprocess
 from live_capturer import TOOL, Capturer
 from namespaces import BIN, Net, need, tell, wait_until
 
-CONNECTIONS, BATCH = 20, 10
 REQUESTS = 20000 if os.environ.get("FLEETDUMP_APPS_FULL") else 2000
+PER_CONNECTION, BATCH = 100, 10  # no more than the agent lets wait in one flow
+NS_PER_MS = 1000000
 PATHS = ("/", "/small", "/big", "/missing", "/error", "/moved", "/empty", "/small?secret=1", "/chunked")
 NGINX = """
 worker_processes 1;
@@ -33,7 +34,7 @@ pid %(folder)s/nginx.pid;
 error_log %(folder)s/error.log;
 events { worker_connections 256; }
 http {
-    log_format test '$remote_port $connection_requests $request_method $request_uri $status $bytes_sent $body_bytes_sent $request_length';
+    log_format test '$remote_port $connection_requests $request_method $request_uri $status $bytes_sent $body_bytes_sent $request_length $msec $request_time';
     access_log %(folder)s/access.log test;
     client_body_temp_path %(folder)s/body;
     proxy_temp_path %(folder)s/proxy;
@@ -51,6 +52,7 @@ http {
         location = /empty { return 204; }
         location = /chunked { gzip on; gzip_min_length 1; gzip_types *; try_files /big =404; }
         location = /upload { return 200 "thank you"; }
+        location /held/ { proxy_pass http://unix:%(folder)s/held; }
     }
 }
 """
@@ -68,6 +70,12 @@ def pair(net):
     a, b = net.space(), net.space()
     net.veth(a, "va", "10.9.0.1/24", b, "vb", "10.9.0.2/24")
     return a, b
+
+
+def port_of(x, flows):
+    """The client's, of the flow that an exchange belongs to."""
+    flow = flows[x["exchange"]]
+    return flow["port.%d" % flow["originator"]]
 
 
 # ---------------------------------------------------------------- HTTP
@@ -99,8 +107,8 @@ def one_connection(seed, count):
 
 
 def ask_web(count):
-    for i in range(CONNECTIONS):
-        one_connection(i, count // CONNECTIONS)
+    for i in range(count // PER_CONNECTION):
+        one_connection(i, PER_CONNECTION)
     return count
 
 
@@ -113,9 +121,15 @@ def nginx_logged(path):
     """nginx reads no further than the head of requests that it answers by itself."""
     logged = {}
     for line in open(path):
-        port, number, method, uri, status, sent, body, length = line.split()
+        port, number, method, uri, status, sent, body, length, _, _ = line.split()
         logged[int(port), int(number)] = (method, uri.split("?")[0], int(status), int(sent), int(body) if uri != "/chunked" else 0, int(length))
     return logged
+
+
+def nginx_times(path):
+    """{(port, number): (when it logged, how long it took)}, in ns. nginx takes both from the time at which it last woke up, in ms: no later than it was."""
+    words = [line.split() for line in open(path)]
+    return {(int(w[0]), int(w[1])): tuple(int(seconds.replace(".", "")) * NS_PER_MS for seconds in w[-2:]) for w in words}
 
 
 @contextlib.contextmanager
@@ -147,14 +161,16 @@ def nginx_says_the_same(net, folder):
     last = ours.stop()
     assert last["kernel_drops"] == 0, "%d packets were lost: nothing can be said" % last["kernel_drops"]
     found, flows = exchanges(ours)
-    seen = {}
+    seen, times = {}, nginx_times(log)
     for x in found:
-        flow = flows[x["exchange"]]
-        port = flow["port.%d" % flow["originator"]]
+        port = port_of(x, flows)
         assert x["outcome"] == "complete" and x["http_host"] == "web.example" and x["version"] == "HTTP/1.1", x
         assert x["wait"] <= x["duration"], x
         seen[port, x["ordinal"]] = (x["method"], x["path"], x["status"], x["reply_bytes"], body_of(x),
                                      x["request_bytes"] - x["request_body"])
+        # nginx logs by the time at which it woke up to send the last byte; later what has a body to throw away, and what ends the connection
+        logged_ns = times[port, x["ordinal"]][0]
+        assert logged_ns <= x["time"] + x["duration"] or x["request_body"] or x["ordinal"] == PER_CONNECTION, (logged_ns, x)
     logged = nginx_logged(log)
     wrong = [(key, seen.get(key), logged.get(key)) for key in set(seen) | set(logged) if seen.get(key) != logged.get(key)]
     assert not wrong and len(logged) == REQUESTS, (len(seen), len(logged), sorted(wrong)[:5])
