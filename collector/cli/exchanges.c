@@ -205,9 +205,8 @@ static error_t parse_http(int key, char *arg, struct argp_state *state)
 }
 
 #define MORE                                                                                                           \
-    "\nA line belongs to the time in which its request began. What several agents saw counts once for each of them; "  \
-    "-n AGENT takes one agent's. `fleetdump help filter` lists the words of filters, "                                 \
-    "--columns all fields.\n"
+    "\nA line belongs to the time in which its request began. What several agents saw is one line, and counts once; "  \
+    "--vantage all has every one's. `fleetdump help filter` lists the words of filters, --columns all fields.\n"
 
 static const struct argp argp_http = {options_http,
                                       parse_http,

@@ -1,4 +1,5 @@
 #include "collector/cli/rows.h"
+#include "collector/cli/pulling.h"
 #include "common/base/clock.h"
 #include "common/base/suggest.h"
 #include "common/rows/block.h"
@@ -8,7 +9,7 @@
 
 #define CLOCK_RANGE_NS (24 * 3600 * NS_PER_S) /* a range of less needs no dates */
 
-enum { OPTION_SORT = 0x300, OPTION_LIMIT, OPTION_BY, OPTION_TOP };
+enum { OPTION_SORT = 0x300, OPTION_LIMIT, OPTION_BY, OPTION_TOP, OPTION_VANTAGE };
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Which lines:", 20},
@@ -18,6 +19,10 @@ static const struct argp_option options[] = {
     {"by", OPTION_BY, "FIELDS", 0,
      "sums over the lines that have these fields alike, e.g. resp_addr or agent,orig_addr", 20},
     {"top", OPTION_TOP, "N", 0, "the same as --limit", 20},
+    {"vantage", OPTION_VANTAGE, "auto|all", 0,
+     "of what several agents or interfaces saw: auto takes the server's agent's, else the client's, else the earliest; "
+     "all takes every one (default: auto; by agent, interface or capture: all; flows without --by are always all)",
+     20},
     {0},
 };
 
@@ -43,6 +48,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         if (split_list(arg, &r->by, &r->by_count, &e))
             argp_failure(state, EXIT_FAILED, 0, "%s", e.text);
         return 0;
+    case OPTION_VANTAGE:
+        r->vantage = pulling_vantage(arg, state);
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -63,7 +71,7 @@ error_t rows_parse(int key, char *arg, struct argp_state *state)
 
 void rows_init(struct rows *r, const struct rows_kind *kind, struct cli *cli)
 {
-    *r = (struct rows){.kind = kind, .u = QUESTION_INIT(cli), .block = {.limit = BLOCK_BYTES_MAX}};
+    *r = (struct rows){.kind = kind, .vantage = -1, .u = QUESTION_INIT(cli), .block = {.limit = BLOCK_BYTES_MAX}};
 }
 
 static void free_pair(struct rows *r)
@@ -187,6 +195,11 @@ static int take_by(struct rows *r, struct error *e)
 {
     for (uint32_t i = 0; i < r->by_count; i++) {
         const struct field *f = find_field(r, "--by", r->by[i], e);
+        if (f && field_is_of_groups(f))
+            return error_set(
+                e, ERROR_USAGE,
+                "--by: '%s' is of groups, which cannot be made by it: they can be ordered by it (--sort -%s)", f->name,
+                f->name);
         char *name = f ? strdup(f->name) : NULL;
         if (!name)
             return f ? no_memory(e) : ERROR_USAGE;
@@ -390,16 +403,51 @@ void rows_of_other(struct rows *r, const struct rows *of, const char *app, uint6
     r->u.q.since_ns = of->u.q.since_ns > earlier_ns ? of->u.q.since_ns - earlier_ns : 0;
 }
 
+static bool is_by_place(const struct rows *r)
+{
+    return is_by(r, "agent") || is_by(r, "interface") || is_by(r, "capture");
+}
+
+/* Each with its line where single flows are meant: numbers of different places do not add up. */
+static int take_vantage(struct rows *r, struct error *e)
+{
+    bool flows = r->kind->query == QUERY_FLOWS && r->by_count == 0;
+    if (flows && r->vantage == VANTAGE_AUTO)
+        return error_set(e, ERROR_USAGE,
+                         "--vantage auto is about sums: flows have a line for each place that saw them (with --by "
+                         "a connection counts once)");
+    r->u.q.vantage = r->vantage >= 0 ? (uint8_t)r->vantage : flows || is_by_place(r) ? VANTAGE_ALL : VANTAGE_AUTO;
+    return 0;
+}
+
+static json_int_t number(const struct client_answer *answer, const char *name)
+{
+    return json_integer_value(json_object_get(answer->manifest, name));
+}
+
+static void say_vantage(const struct rows *r, const struct client_answer *answer, long long all)
+{
+    long long shared = number(answer, "seen_by_several_agents"), connections = number(answer, "several_vantages");
+    if (connections > 0)
+        note(r->u.cli, "%lld connections were seen at several places: each counts once (--vantage all takes every one)",
+             connections);
+    else if (shared > 0 && r->u.q.vantage == VANTAGE_AUTO)
+        note(r->u.cli,
+             "%lld of %lld %s were seen at several places: each is taken from one of them (--vantage all takes every "
+             "one)",
+             shared, all, r->kind->what);
+    else if (shared > 0 && !is_by_place(r))
+        note(r->u.cli,
+             "%lld of %lld %s are of some that were seen at several places: such a one counts once for each of them "
+             "(--vantage auto takes one)",
+             shared, all, r->kind->what);
+}
+
 /* A limit is not an answer that lacks something, but it should not be forgotten either. */
 void rows_say_notes(const struct rows *r, const struct client_answer *answer)
 {
-    json_int_t all = json_integer_value(json_object_get(answer->manifest, r->kind->selected));
-    json_int_t shared = json_integer_value(json_object_get(answer->manifest, "seen_by_several_agents"));
-    if (shared > 0 && !is_by(r, "agent"))
-        note(r->u.cli,
-             "%lld of %lld %s are of some that several agents saw: such a one counts once for each of them "
-             "(-n AGENT takes one agent's)",
-             (long long)shared, (long long)all, r->kind->what);
+    json_int_t all = number(answer, r->kind->selected);
+    say_vantage(r, answer, (long long)all);
     if (r->by_count == 0 && all > 0 && r->given < (uint64_t)all)
         note(r->u.cli, "the first %llu of %lld %s by %s; --limit changes how many, --sort the order, --by makes sums",
              (unsigned long long)r->given, (long long)all, r->kind->what, r->sort ? r->sort : "time");
@@ -451,6 +499,8 @@ int rows_prepare(struct rows *r, struct error *e)
     r->u.q.by = r->by;
     r->u.q.by_count = r->by_count;
     r->u.q.app = (char *)(uintptr_t)r->kind->app;
+    if (code == 0)
+        code = take_vantage(r, e);
     r->when = when_of(&r->u.q);
     return code;
 }

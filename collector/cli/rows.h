@@ -38,6 +38,7 @@ struct rows {
     char *sort; /* owned */
     char *columns;
     uint64_t limit;
+    int vantage; /* enum query_vantage; -1: not said */
     struct sheet_column column[SHEET_COLUMNS_MAX];
     const struct field *fields[SHEET_COLUMNS_MAX];
     size_t count;
@@ -49,7 +50,7 @@ struct rows {
     uint64_t given;
 };
 
-/* --sort, --limit, --by, and those of questions and tables. */
+/* --sort, --limit, --by, --vantage, and those of questions and tables. */
 extern const struct argp rows_argp;
 
 /* For the argp of a command: rows_argp as its child, and its parser, if it has no options of its own. */
@@ -67,7 +68,7 @@ typedef int rows_each_fn(void *context, const struct flow_row *row, struct error
 MUST_CHECK int rows_ask(struct rows *r, rows_each_fn *each, void *context, struct client_answer *answer,
                         struct error *e);
 
-/* Notes behind an answer: what the limit left out, and what several agents saw. */
+/* Notes behind an answer: what the limit left out, and what was seen at several places. */
 void rows_say_notes(const struct rows *r, const struct client_answer *answer);
 
 /* A question about exchanges of another application at the same places, from `earlier_ns` before until the same end, without a filter; it

@@ -41,16 +41,40 @@ static int add_owner(void *context, const struct store_agent_info *a)
     return 0;
 }
 
-static bool owns(const struct owners *o, const struct flow_row *row, unsigned end)
+int owners_new(struct plan *p, struct owners **out, struct error *e)
+{
+    struct owners *o = *out = calloc(1, sizeof *o);
+    if (!o)
+        return error_set(e, ERROR_MEMORY, "no memory for a query");
+    o->texts = p->flows;
+    return store_each_agent(p->reader, add_owner, o, e);
+}
+
+void owners_free(struct owners *o)
+{
+    if (o)
+        free(o->items);
+    free(o);
+}
+
+static bool owns(const struct owners *o, const struct flow_row *row, unsigned end, uint64_t first_ns, uint64_t last_ns)
 {
     for (size_t i = 0; i < o->count; i++) {
         const struct owner *w = &o->items[i];
         if (w->agent.data == row->agent.data && w->family == row->key.family &&
-            memcmp(w->addr, row->key.addr[end], sizeof w->addr) == 0 && row->first_ns <= w->to_ns &&
-            row->last_ns >= w->from_ns)
+            memcmp(w->addr, row->key.addr[end], sizeof w->addr) == 0 && first_ns <= w->to_ns && last_ns >= w->from_ns)
             return true;
     }
     return false;
+}
+
+uint8_t owners_rank(const struct owners *o, const struct flow_row *row, uint64_t first_ns, uint64_t last_ns)
+{
+    if (!column_has(&row->has, FLOW_ORIGINATOR))
+        return 2;
+    if (owns(o, row, !row->originator, first_ns, last_ns))
+        return 0;
+    return owns(o, row, row->originator, first_ns, last_ns) ? 1 : 2;
 }
 
 /* ------------------------------------------------------------------ one vantage for each connection */
@@ -83,15 +107,6 @@ static bool is_connection(const struct flow_row *row)
 static unsigned directions(const struct flow_row *row)
 {
     return (row->packets[0] ? 1u : 0u) | (row->packets[1] ? 2u : 0u);
-}
-
-static uint8_t rank_of(const struct owners *o, const struct flow_row *row)
-{
-    if (!column_has(&row->has, FLOW_ORIGINATOR))
-        return 2;
-    if (owns(o, row, !row->originator))
-        return 0;
-    return owns(o, row, row->originator) ? 1 : 2;
 }
 
 static int by_connection(const void *a, const void *b)
@@ -158,12 +173,12 @@ static int64_t choose_all(const struct plan *p, struct candidate *c, size_t coun
 
 int64_t connections_choose_vantage(struct plan *p, struct error *e)
 {
-    struct owners owners = {.texts = p->flows};
+    struct owners *owners = NULL;
     struct candidate *c = calloc(p->selected + 1, sizeof *c);
     size_t count = 0;
     int64_t r = c ? 0 : error_set(e, ERROR_MEMORY, "no memory for %llu flows", (unsigned long long)p->selected);
     if (r == 0)
-        r = store_each_agent(p->reader, add_owner, &owners, e);
+        r = owners_new(p, &owners, e);
     for (size_t i = 0; r == 0 && i < flow_set_count(p->flows); i++) {
         struct flow_set_entry *f = flow_set_at(p->flows, i);
         if (!f->selected || !is_connection(&f->sum))
@@ -172,13 +187,13 @@ int64_t connections_choose_vantage(struct plan *p, struct error *e)
         c[count++] = (struct candidate){f,
                                         connections_hash(&f->sum.key),
                                         place->vantage,
-                                        rank_of(&owners, &f->sum),
+                                        owners_rank(owners, &f->sum, f->sum.first_ns, f->sum.last_ns),
                                         place->keeps_packets,
                                         vantage_is_any(&p->places.vantage[place->vantage])};
     }
     if (r == 0)
         r = choose_all(p, c, count);
-    free(owners.items);
+    owners_free(owners);
     free(c);
     return r;
 }

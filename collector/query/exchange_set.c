@@ -1,5 +1,4 @@
 #include "collector/query/exchange_set.h"
-#include "collector/query/connections.h"
 #include "collector/query/covered.h"
 #include "common/base/hash.h"
 #include <stdlib.h>
@@ -70,7 +69,7 @@ static uint64_t text_hash(const struct exchange_row *x, unsigned id, const struc
     return column_has(&x->has, id) ? hash64_seed(t->data, t->len, seed + id) : seed;
 }
 
-static uint64_t asked_hash(const struct exchange_row *x, uint64_t hash)
+uint64_t exchange_asked_hash(const struct exchange_row *x, uint64_t hash)
 {
     hash = text_hash(x, EXCHANGE_APP, &x->app, hash);
     hash = text_hash(x, EXCHANGE_METHOD, &x->method, hash);
@@ -83,7 +82,7 @@ static uint64_t exchange_hash(const struct exchange_line *l, const char *agent)
 {
     struct flow_key key = l->flow->sum.key;
     key.interface = 0;
-    return asked_hash(&l->row, hash64_seed(&key, sizeof key, hash64(agent, strlen(agent))));
+    return exchange_asked_hash(&l->row, hash64_seed(&key, sizeof key, hash64(agent, strlen(agent))));
 }
 
 static struct seen seen_of(const struct plan *p, const struct exchange_set *s, size_t i)
@@ -150,73 +149,4 @@ int exchange_set_leave_one(struct exchange_set *s, const struct plan *p, struct 
     free(gone);
     free(all);
     return r;
-}
-
-/* ------------------------------------------------------------------ seen by several agents */
-
-struct sight {
-    uint64_t hash; /* of connection, and what was asked */
-    uint64_t time_ns;
-    const char *agent;
-    bool shared;
-};
-
-static int by_sight(const void *a, const void *b)
-{
-    const struct sight *x = a, *y = b;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
-    return x->time_ns < y->time_ns ? -1 : x->time_ns > y->time_ns;
-}
-
-static bool is_near(const struct sight *a, const struct sight *b)
-{
-    return (a->time_ns < b->time_ns ? b->time_ns - a->time_ns : a->time_ns - b->time_ns) <= CONNECTION_SLACK_NS;
-}
-
-/* Marks those that another agent saw before, or with `back` after. */
-static void mark_shared(struct sight *all, size_t count, bool back)
-{
-    const struct sight *last = NULL, *other = NULL; /* that another agent than the last one's saw */
-    for (size_t i = 0; i < count; i++) {
-        struct sight *s = &all[back ? count - 1 - i : i];
-        if (last && last->hash != s->hash)
-            last = other = NULL;
-        if (last && strcmp(last->agent, s->agent) != 0)
-            other = last;
-        s->shared = s->shared || (other && is_near(other, s));
-        last = s;
-    }
-}
-
-static bool has_several_agents(const struct plan *p)
-{
-    for (uint32_t i = 1; i < p->places.vantage_count; i++)
-        if (strcmp(p->places.vantage[i].agent, p->places.vantage[0].agent) != 0)
-            return true;
-    return false;
-}
-
-int exchange_set_count_shared(const struct exchange_set *s, const struct plan *p, uint64_t *shared, struct error *e)
-{
-    *shared = 0;
-    if (!has_several_agents(p))
-        return 0;
-    struct sight *all = calloc(s->count + 1, sizeof *all);
-    if (!all)
-        return error_set(e, ERROR_MEMORY, "no memory for %zu exchanges", s->count);
-    for (size_t i = 0; i < s->count; i++) {
-        const struct exchange_line *l = &s->lines[i];
-        const struct place *place = &p->places.place[l->flow->sum.key.interface];
-        all[i] = (struct sight){.hash = asked_hash(&l->row, connections_hash(&l->flow->sum.key)),
-                                .time_ns = l->row.time_ns,
-                                .agent = p->places.vantage[place->vantage].agent};
-    }
-    qsort(all, s->count, sizeof *all, by_sight);
-    mark_shared(all, s->count, false);
-    mark_shared(all, s->count, true);
-    for (size_t i = 0; i < s->count; i++)
-        *shared += all[i].shared;
-    free(all);
-    return 0;
 }

@@ -4,6 +4,7 @@
  */
 #include "collector/query/answers.h"
 #include "collector/query/exchange_set.h"
+#include "collector/query/group.h"
 #include "common/rows/block.h"
 #include "common/rows/field.h"
 #include <stdlib.h>
@@ -228,11 +229,14 @@ static int refuse_foreign_fields(struct plan *p, struct error *e)
 
 static int check(struct plan *p, struct order *o, struct error *e)
 {
-    const struct field *by;
+    const struct field *field;
+    struct group_by by;
     const char *what = NULL;
     int r = take_order(p->q, o, e);
     for (uint32_t i = 0; r == 0 && i < p->q->by_count; i++)
-        r = take_field(p->q->by[i], "group", &by, e);
+        r = take_field(p->q->by[i], "group", &field, e);
+    if (r == 0)
+        r = group_by_of(p->q, &by, e);
     if (r == 0 && filter_has_flow_measures(p->asked, &what))
         r = error_set(
             e, ERROR_USAGE,
@@ -326,9 +330,9 @@ int answer_exchanges(struct plan *p, struct error *e)
     if (r == 0)
         r = exchange_set_leave_one(&x.set, p, e);
     if (r == 0)
-        r = account(p, &x.set, e);
+        r = exchange_set_join(&x.set, p, p->q->vantage == VANTAGE_ALL, &p->shared, e);
     if (r == 0)
-        r = exchange_set_count_shared(&x.set, p, &p->shared, e);
+        r = account(p, &x.set, e);
     if (r == 0 && p->q->by_count)
         r = exchange_groups(&x.set, p->q, &groups, e);
     if (r == 0)

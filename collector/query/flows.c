@@ -1,4 +1,5 @@
 #include "collector/query/answers.h"
+#include "collector/query/connections.h"
 #include "collector/query/covered.h"
 #include "collector/query/group.h"
 #include "common/rows/block.h"
@@ -262,6 +263,25 @@ static void leave_out_parts(struct plan *p)
     }
 }
 
+/* Of a connection that several vantages saw one counts in sums. */
+static int count_connections_once(struct plan *p, struct error *e)
+{
+    if (!p->q->by_count || p->q->vantage == VANTAGE_ALL || p->places.vantage_count < 2)
+        return 0;
+    int64_t several = connections_choose_vantage(p, e);
+    if (several < 0)
+        return (int)several;
+    p->several_vantages = (uint64_t)several;
+    for (size_t i = 0; i < flow_set_count(p->flows); i++) {
+        struct flow_set_entry *f = flow_set_at(p->flows, i);
+        if (f->selected && f->other_vantage) {
+            f->selected = false;
+            p->selected--;
+        }
+    }
+    return 0;
+}
+
 /* What rows say of the time before them. */
 static void forget_before(struct plan *p)
 {
@@ -293,6 +313,8 @@ int answer_flows(struct plan *p, struct error *e)
         forget_before(p);
         r = covered_unselect(p, false, e);
     }
+    if (r == 0)
+        r = count_connections_once(p, e);
     if (r == 0)
         r = collect(p, &g, &rows, &count, e);
     if (r == 0) {

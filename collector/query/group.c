@@ -24,6 +24,8 @@ int group_by_of(const struct message_query *q, struct group_by *by, struct error
         if (!by->fields[i])
             return error_set(e, ERROR_USAGE,
                              "cannot group by '%.60s': no such field (fleetdump flows --columns lists them)", q->by[i]);
+        if (field_is_of_groups(by->fields[i]))
+            return error_set(e, ERROR_USAGE, "cannot group by '%.60s': groups have it, single lines do not", q->by[i]);
     }
     return 0;
 }

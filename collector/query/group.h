@@ -14,7 +14,7 @@ struct group_by {
     uint32_t count;
 };
 
-/* The question's fields. ERROR_USAGE names the one that does not exist. */
+/* The question's fields. ERROR_USAGE names the one that does not exist, or that groups alone have. */
 MUST_CHECK int group_by_of(const struct message_query *q, struct group_by *by, struct error *e);
 
 struct group_map;

@@ -34,10 +34,10 @@ struct plan {
     uint64_t chunks_seen, rows_seen; /* inside the question's time, agents and captures */
     uint64_t exchanges_seen;         /* of the application that is asked for, in the question's time */
     uint64_t selected;               /* flows, or exchanges */
-    uint64_t shared;                 /* of the selected exchanges: those that several agents saw */
+    uint64_t shared;                 /* of the selected exchanges: those that several vantages saw */
     bool any_time;                   /* plan_rows gives rows of any time */
     uint64_t packets, duplicates; /* of a pull: written; left out because another capture on the interface has them */
-    uint64_t several_vantages;    /* of a pull: connections taken from one of several vantages */
+    uint64_t several_vantages;    /* of a pull, or sums over flows: connections taken from one of several vantages */
     uint64_t flows_left_out, exchanges_left_out, rows_left_out, packets_cut; /* for the bounds' sake */
     uint64_t rows, bytes;                                                    /* written: rows of flows; bytes */
 };

@@ -78,6 +78,10 @@ def wrong_use(fake):
                             (["http", "--sort", "errors"], "--sort: 'errors' is of groups, not of single exchanges: it goes with --by"),
                             (["http", "--by", "host", "--sort", "path"], "not of groups"),
                             (["http", "--columns", "metod"], "no column 'metod': did you mean 'method'?"),
+                            (["http", "--by", "host,wait_p95"], "--by: 'wait_p95' is of groups, which cannot be made by it"),
+                            (["flows", "--by", "flows"], "--by: 'flows' is of groups"),
+                            (["flows", "--vantage", "auto"], "--vantage auto is about sums"),
+                            (["http", "--vantage", "some"], "--vantage some: it is auto or all"),
                             (["http", "--har", "-", "--by", "host"], "leave --by out"),
                             (["http", "--har", "-", "-o", "json"], "leave -o and --columns out"),
                             (["http", "--har", "-", "--columns", "path"], "leave -o and --columns out")):
@@ -98,9 +102,18 @@ def ends(fake):
     fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 70})
     assert "the first 1 of 70 exchanges by time" in fake.run("http", "--limit", "1").stderr
     fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 1, "seen_by_several_agents": 1})
-    for arguments, told in ((["http"], True), (["http", "--by", "status"], True), (["http", "--by", "agent,status"], False), (["http", "--har", "-"], True)):
-        assert ("several agents saw" in fake.run(*arguments).stderr) == told, arguments
+    one, all_of_them = "1 of 1 exchanges were seen at several places: each is taken from one", "such a one counts once for each of them"
+    for arguments, told in ((["http"], one), (["http", "--by", "status"], one), (["http", "--by", "agent,status"], None), (["http", "--har", "-"], one),
+                            (["http", "--vantage", "all"], all_of_them), (["http", "--by", "agent", "--vantage", "auto"], one),
+                            (["http", "--by", "agent", "--vantage", "all"], None)):
+        said = fake.run(*arguments).stderr
+        assert told in said if told else "several places" not in said, (arguments, said)
     fake.remove("%d.manifest" % EXCHANGES)
+    fake.put("%d.manifest" % FLOWS, {"selected_flows": 1, "several_vantages": 1})
+    for arguments, vantage in (([], "1"), (["--by", "server"], "0"), (["--by", "server", "--vantage", "all"], "1"), (["--by", "interface"], "1")):
+        said = fake.run("flows", *arguments).stderr
+        assert fake.asked(kind=FLOWS)[-1]["vantage"] == vantage and "1 connections were seen at several places: each counts once" in said, (arguments, said)
+    fake.remove("%d.manifest" % FLOWS)
 
 
 def how_it_ended_is_seen(fake):
