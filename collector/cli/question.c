@@ -115,6 +115,10 @@ const struct argp question_argp = {options, parse, NULL, NULL, NULL, NULL, NULL}
 int question_help(struct error *e)
 {
     static const struct grid_column columns[] = {{.title = "WORDS"}, {.title = "MEANING"}};
+    static const char *const of_fields[][2] = {
+        {"bytes > 1M", "any number that `fleetdump flows --columns` lists"},
+        {"sni *.x.org, rcode != NOERROR", "texts and names, also those of `fleetdump http --columns`, dns, tls"},
+        {"wait = *, not status = *", "what has any value there, and what has none"}};
     struct grid *grid;
     int r = grid_new(columns, 2, true, true, &grid, e);
     if (r)
@@ -122,13 +126,8 @@ int question_help(struct error *e)
     for (const struct filter_word *w = filter_words; r == 0 && w->name; w++)
         if (w->form[0])
             r = grid_row(grid, (const char *const[]){w->form, w->help}, e);
-    if (r == 0)
-        r = grid_row(grid, (const char *const[]){"bytes > 1M", "any number that `fleetdump flows --columns` lists"}, e);
-    if (r == 0)
-        r = grid_row(grid,
-                     (const char *const[]){"sni *.x.org, rcode != NOERROR",
-                                           "texts and names, also those of `fleetdump http --columns`, dns, tls"},
-                     e);
+    for (size_t i = 0; r == 0 && i < sizeof of_fields / sizeof *of_fields; i++)
+        r = grid_row(grid, of_fields[i], e);
     if (r == 0)
         r = grid_end(grid, e);
     grid_free(grid);

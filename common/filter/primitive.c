@@ -264,6 +264,19 @@ static bool take_value(struct parser *p)
     return false;
 }
 
+/* FIELD = *: whatever it is, so there is one. */
+static bool is_any(const char *text)
+{
+    return strcmp(text, "*") == 0;
+}
+
+static struct node *any_compared(struct parser *p, const struct field *f)
+{
+    return complain(p, p->token.at, ERROR_USAGE,
+                    "'*' is any value: write '%s = *' for those that have one, 'not %s = *' for the others", f->name,
+                    f->name);
+}
+
 static struct node *field_compared(struct parser *p, const struct field *f)
 {
     struct error wrong = ERROR_INIT;
@@ -276,8 +289,13 @@ static struct node *field_compared(struct parser *p, const struct field *f)
     if (!take_value(p))
         return NULL;
     char *text = parser_text(p, &p->token);
-    int code = text ? field_value(f, text, &n->field.value, &wrong) : 0;
+    bool any = text && is_any(text);
+    int code = text && !any ? field_value(f, text, &n->field.value, &wrong) : 0;
     free(text);
+    if (any && n->field.comparison != COMPARE_EQ)
+        return any_compared(p, f);
+    if (any)
+        n->field.comparison = COMPARE_GE; /* than 0, which every number is */
     if (code)
         return complain(p, p->token.at, ERROR_USAGE, "%s", wrong.text);
     parser_next(p);
@@ -294,6 +312,8 @@ static struct node *text_compared(struct parser *p, const struct field *f)
     n->match.other = p->token.kind == TOKEN_NEQ;
     if (!take_value(p) || !(n->match.pattern = parser_text(p, &p->token)))
         return NULL;
+    if (n->match.other && is_any(n->match.pattern))
+        return any_compared(p, f);
     parser_next(p);
     return n;
 }

@@ -356,6 +356,29 @@ static void texts_and_names_of_numbers(void **state)
     check_row("method GET", &row, TRUTH_NO, TRUTH_MAYBE); /* of exchanges */
 }
 
+/* Whether there is a value at all. */
+static void fields_that_are_there(void **state)
+{
+    (void)state;
+    struct flow_row row = two_way();
+    struct exchange_row x = {.status = 0};
+    row.sni = (struct text){"a", 1};
+    row.tls_version = 0;
+    column_add(&row.has, FLOW_SNI);
+    check_row("sni = *", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("sni *", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("not alpn = *", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("tls_version = *", &row, TRUTH_NO, TRUTH_MAYBE);
+    column_add(&row.has, FLOW_TLS_VERSION);
+    check_row("tls_version = *", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("handshake = '*' or not (handshake *)", &row, TRUTH_YES, TRUTH_MAYBE);
+    check_row("not dns_rcode = * and packets = *", &row, TRUTH_YES, TRUTH_MAYBE);
+    row.exchange = &x;
+    check_row("status = *", &row, TRUTH_NO, TRUTH_MAYBE);
+    column_add(&x.has, EXCHANGE_STATUS);
+    check_row("status == *", &row, TRUTH_YES, TRUTH_MAYBE);
+}
+
 /* Fields that exchanges have are the exchange's, all others the flow's. */
 static void a_row_about_an_exchange(void **state)
 {
@@ -589,6 +612,16 @@ static void errors_show_the_place(void **state)
          "'sni' is text: it is compared by = and !=, with * and ? in the value\n"
          "sni > x\n"
          "^",
+         ERROR_USAGE},
+        {"status != *",
+         "'*' is any value: write 'status = *' for those that have one, 'not status = *' for the others\n"
+         "status != *\n"
+         "          ^",
+         ERROR_USAGE},
+        {"sni != *",
+         "'*' is any value: write 'sni = *' for those that have one, 'not sni = *' for the others\n"
+         "sni != *\n"
+         "       ^",
          ERROR_USAGE},
         {"state = SF",
          "'state' is text, not a number: write 'state VALUE' without a sign\n"
@@ -1061,6 +1094,7 @@ int main(void)
         cmocka_unit_test(folding_for_indexes),
         cmocka_unit_test(facts),
         cmocka_unit_test(texts_and_names_of_numbers),
+        cmocka_unit_test(fields_that_are_there),
         cmocka_unit_test(a_row_about_an_exchange),
         cmocka_unit_test(words_have_help),
         cmocka_unit_test(a_packet_without_its_flow),
