@@ -238,24 +238,35 @@ const struct field *field_named(const char *name, size_t len)
 
 /* --- Whose they are ----------------------------------------------------------------------------------------------- */
 
+#define OF_EXCHANGE(app, column)                                                                                       \
+    {                                                                                                                  \
+        app, EXCHANGE_##column, 0                                                                                      \
+    }
+#define OF_FLOW(app, column)                                                                                           \
+    {                                                                                                                  \
+        app, 0, FLOW_##column                                                                                          \
+    } /* which exchanges have not */
+
 static const struct {
     const char *app;
-    uint8_t column; /* of exchanges */
+    uint8_t of_exchange, of_flow;
 } own[] = {
-    {"http", EXCHANGE_METHOD},     {"http", EXCHANGE_HTTP_HOST},    {"http", EXCHANGE_PATH},
-    {"http", EXCHANGE_STATUS},     {"http", EXCHANGE_CONTENT_TYPE}, {"http", EXCHANGE_REQUEST_BODY},
-    {"http", EXCHANGE_REPLY_BODY}, {"dns", EXCHANGE_DNS_NAME},      {"dns", EXCHANGE_DNS_TYPE},
-    {"dns", EXCHANGE_DNS_RCODE},   {"dns", EXCHANGE_DNS_ANSWERS},   {"tls", EXCHANGE_SNI},
-    {"tls", EXCHANGE_ALPN},        {"tls", EXCHANGE_JA4},           {"tls", EXCHANGE_TLS_CIPHER},
-    {"tls", EXCHANGE_TLS_ALERT},
+    OF_EXCHANGE("http", METHOD),     OF_EXCHANGE("http", HTTP_HOST),    OF_EXCHANGE("http", PATH),
+    OF_EXCHANGE("http", STATUS),     OF_EXCHANGE("http", CONTENT_TYPE), OF_EXCHANGE("http", REQUEST_BODY),
+    OF_EXCHANGE("http", REPLY_BODY), OF_EXCHANGE("dns", DNS_NAME),      OF_EXCHANGE("dns", DNS_TYPE),
+    OF_EXCHANGE("dns", DNS_RCODE),   OF_EXCHANGE("dns", DNS_ANSWERS),   OF_EXCHANGE("tls", SNI),
+    OF_EXCHANGE("tls", ALPN),        OF_EXCHANGE("tls", JA4),           OF_EXCHANGE("tls", TLS_CIPHER),
+    OF_EXCHANGE("tls", TLS_ALERT),   OF_FLOW("tls", TLS_VERSION),
 };
 
 const char *field_app(const struct field *f)
 {
-    for (size_t i = 0; f->exchange && i < sizeof(own) / sizeof(*own); i++)
-        if (own[i].column == f->exchange->id)
+    unsigned of_exchange = f->exchange ? f->exchange->id : 0;
+    unsigned of_flow = !f->exchange && f->column[0] ? f->column[0]->id : 0;
+    for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
+        if (own[i].of_exchange == of_exchange && own[i].of_flow == of_flow)
             return own[i].app;
-    return f->column[0] && f->column[0]->id == FLOW_TLS_VERSION ? "tls" : NULL;
+    return NULL;
 }
 
 bool field_is_of_groups(const struct field *f)
