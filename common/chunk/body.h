@@ -27,12 +27,9 @@ struct body_source;
  * appended to out. */
 MUST_CHECK int body_writer_new(const struct chunk_head *h, struct buffer *out, struct body_writer **w, struct error *e);
 
-/* Appends a frame that is compressed already, whose description is `f` (offset is filled in here). Frame numbers are given by the caller and may come
- * in any order; each 0..n-1 must have come by body_writer_finish. */
-MUST_CHECK int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data,
-                                 size_t len, struct buffer *out, struct error *e);
-
-/* The same for a frame in pieces that the caller writes: `out` is not needed. The last piece has at least 4 bytes. */
+/* Takes a frame that is compressed already, in pieces that the caller appends behind `out` (what is in them may be changed; the last one has at least 4 bytes). Its
+ * description is `f` (offset and length are filled in here). Frame numbers are given by the caller and may come in any order; each 0..n-1 must have come by
+ * body_writer_finish. */
 MUST_CHECK int body_writer_take(struct body_writer *w, uint32_t number, struct head_frame *f,
                                 const struct iovec *pieces, size_t count, struct error *e);
 

@@ -236,19 +236,6 @@ int body_writer_take(struct body_writer *w, uint32_t number, struct head_frame *
     return 0;
 }
 
-int body_writer_frame(struct body_writer *w, uint32_t number, struct head_frame *f, const void *data, size_t len,
-                      struct buffer *out, struct error *e)
-{
-    if (!buffer_reserve(out, len ? len : 1))
-        return no_memory(e);
-    struct iovec whole = {.iov_base = out->data + out->len, .iov_len = len};
-    buffer_append(out, data, len);
-    int r = body_writer_take(w, number, f, &whole, 1, e);
-    if (r)
-        out->len -= len;
-    return r;
-}
-
 static int write_statistics(struct body_writer *w, const struct counters *cumulative, uint64_t now_ns,
                             struct buffer *out, struct error *e)
 {

@@ -3,7 +3,7 @@
  * and the blocks of one frame of packets. What a scan finds must be readable frame by frame, and good in a new body.
  */
 #include "common/base/hash.h"
-#include "common/chunk/body.h"
+#include "tests/unit/body_frame.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static void rebuild(const struct buffer *from, struct chunk_head *h)
     uint32_t count = h->frame_count;
     for (uint32_t i = 0; i < count; i++) {
         struct head_frame f = h->frames[i];
-        if (body_writer_frame(w, i, &f, from->data + f.offset, f.length, &out, &e))
+        if (body_frame(w, i, &f, from->data + f.offset, f.length, &out, &e))
             abort();
     }
     struct body_source s = {.read = read_memory, .context = &out};

@@ -13,7 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/fs.h"
 #include "common/base/hash.h"
-#include "common/chunk/body.h"
+#include "tests/unit/body_frame.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -104,7 +104,7 @@ static int close_frame(struct packer *p, uint32_t interface, struct error *e)
     f->about.raw_length = (uint32_t)f->raw.len;
     buffer_clear(&p->packed);
     int r = frame_compress(p->codec, 1, f->raw.data, f->raw.len, &p->packed, e);
-    r = r ? r : body_writer_frame(p->writer, p->next_frame++, &f->about, p->packed.data, p->packed.len, &p->body, e);
+    r = r ? r : body_frame(p->writer, p->next_frame++, &f->about, p->packed.data, p->packed.len, &p->body, e);
     buffer_clear(&f->raw);
     f->about = (struct head_frame){0};
     return r;

@@ -1,5 +1,5 @@
-#include "common/chunk/body.h"
 
+#include "tests/unit/body_frame.h"
 #include "tests/unit/support.h"
 
 #include <fcntl.h>
@@ -93,7 +93,7 @@ static void add_frame(struct sample *s, uint32_t n)
     struct buffer stored = {0};
     fill_frame(&s->frames[n], &s->raw[n], n);
     assert_int_equal(frame_compress(codec, 1, s->raw[n].data, s->raw[n].len, &stored, &e), 0);
-    assert_int_equal(body_writer_frame(s->writer, n, &s->frames[n], stored.data, stored.len, &s->body, &e), 0);
+    assert_int_equal(body_frame(s->writer, n, &s->frames[n], stored.data, stored.len, &s->body, &e), 0);
     buffer_free(&stored);
 }
 
@@ -210,11 +210,10 @@ static void numbers_come_once_and_without_holes(void **state)
     assert_int_equal(body_writer_new(&s.head, &s.body, &s.writer, &e), 0);
     add_frame(&s, 1);
     size_t len = s.body.len;
-    assert_int_equal(body_writer_frame(s.writer, 1, &s.frames[1], "some data", 9, &s.body, &e), ERROR_EXISTS);
-    assert_int_equal(body_writer_frame(s.writer, HEAD_FRAMES_MAX, &s.frames[1], "some data", 9, &s.body, &e),
-                     ERROR_LIMIT);
+    assert_int_equal(body_frame(s.writer, 1, &s.frames[1], "some data", 9, &s.body, &e), ERROR_EXISTS);
+    assert_int_equal(body_frame(s.writer, HEAD_FRAMES_MAX, &s.frames[1], "some data", 9, &s.body, &e), ERROR_LIMIT);
     struct head_frame foreign = {.interface = 2};
-    assert_int_equal(body_writer_frame(s.writer, 2, &foreign, "some data", 9, &s.body, &e), ERROR_INVALID);
+    assert_int_equal(body_frame(s.writer, 2, &foreign, "some data", 9, &s.body, &e), ERROR_INVALID);
     assert_int_equal(s.body.len, len);
     assert_int_equal(body_writer_finish(s.writer, s.cumulative, 0, &s.head, &s.body, &e), ERROR_INVALID);
     add_frame(&s, 0);
@@ -484,7 +483,7 @@ static void found_frames_make_a_new_body(void **state)
     assert_int_equal(body_writer_new(found, &again, &w, &e), 0);
     for (uint32_t i = 0; i < 3; i++) {
         struct head_frame f = found->frames[i];
-        assert_int_equal(body_writer_frame(w, i, &f, s.body.data + f.offset, f.length, &again, &e), 0);
+        assert_int_equal(body_frame(w, i, &f, s.body.data + f.offset, f.length, &again, &e), 0);
     }
     assert_int_equal(body_writer_finish(w, s.cumulative, 1, found, &again, &e), 0);
     struct body_source source = source_of(&again);
