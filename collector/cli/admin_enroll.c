@@ -230,11 +230,6 @@ static const struct listing waiting = {
     .nothing = "no host waits to be approved",
 };
 
-static const char *column(size_t i, const char **help)
-{
-    return listing_column(&credentials, i, help);
-}
-
 /* All pages of it. */
 static int fetch(struct cli *cli, const struct options *o, const char *part, json_t **list, struct error *e)
 {
@@ -374,5 +369,6 @@ const struct command command_admin_list = {
     .summary = "lists certificates, tokens, who waits",
     .argp = &list_argp,
     .run = run_list,
-    .column = column,
+    .column = listing_column,
+    .columns_of = &credentials,
 };

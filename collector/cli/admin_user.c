@@ -111,11 +111,6 @@ static const struct listing users = {
     .nothing = "no users: `fleetdump admin user add` makes one",
 };
 
-static const char *column(size_t i, const char **help)
-{
-    return listing_column(&users, i, help);
-}
-
 struct plain {
     struct cli *cli;
     const char *name;
@@ -243,14 +238,16 @@ const struct command command_admin_user_add = {
     .summary = "adds a user, or changes role and bounds",
     .argp = &add_argp,
     .run = run_add,
-    .column = column,
+    .column = listing_column,
+    .columns_of = &users,
 };
 const struct command command_admin_user_list = {
     .name = "admin user list",
     .summary = "lists users",
     .argp = &list_argp,
     .run = run_list,
-    .column = column,
+    .column = listing_column,
+    .columns_of = &users,
 };
 const struct command command_admin_user_remove = {
     .name = "admin user remove",

@@ -151,11 +151,6 @@ static const struct listing host_lines = {
     .nothing = "nothing was noted that fits",
 };
 
-static const char *column(size_t i, const char **help)
-{
-    return listing_column(&lines, i, help);
-}
-
 /* Lines that stand for others say so as if they had been asked. */
 static void say_count(json_t *line)
 {
@@ -281,11 +276,6 @@ static const struct listing report = {
     .single = true, .columns = report_columns, .choice = {NULL, OF_COLLECTOR, OF_COLLECTOR}};
 static const struct listing file_report = {.columns = report_columns, .choice = {NULL, OF_FILES, OF_FILES}};
 
-static const char *report_column(size_t i, const char **help)
-{
-    return listing_column(&report, i, help);
-}
-
 static int verify_files(const struct asked *a, struct error *e)
 {
     const char *text = json_string_value(json_object_get(a->wants, "known"));
@@ -382,14 +372,16 @@ const struct command command_audit_show = {
     .summary = "shows what was asked and done",
     .argp = &show_argp,
     .run = run_show,
-    .column = column,
+    .column = listing_column,
+    .columns_of = &lines,
 };
 const struct command command_audit_verify = {
     .name = "audit verify",
     .summary = "says whether any of it was changed",
     .argp = &verify_argp,
     .run = run_verify,
-    .column = report_column,
+    .column = listing_column,
+    .columns_of = &report,
 };
 const struct command command_audit_export = {
     .name = "audit export",

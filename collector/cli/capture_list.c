@@ -301,16 +301,6 @@ static int run_show(int argc, char **argv, struct cli *cli, struct error *e)
 
 /* ------------------------------------------------------------------ the commands */
 
-static const char *column_list(size_t i, const char **help)
-{
-    return listing_column(&list_orders, i, help);
-}
-
-static const char *column_show(size_t i, const char **help)
-{
-    return listing_column(&list_agents, i, help);
-}
-
 static const struct argp_child children[] = {{&cli_table_argp, 0, NULL, 0}, {0}};
 static const struct argp list_argp = {NULL,
                                       parse,
@@ -341,12 +331,14 @@ const struct command command_capture_list = {
     .summary = "captures that were started, and how far they are",
     .argp = &list_argp,
     .run = run_list,
-    .column = column_list,
+    .column = listing_column,
+    .columns_of = &list_orders,
 };
 const struct command command_capture_show = {
     .name = "capture show",
     .summary = "one capture, agent by agent",
     .argp = &show_argp,
     .run = run_show,
-    .column = column_show,
+    .column = listing_column,
+    .columns_of = &list_agents,
 };

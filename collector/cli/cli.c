@@ -199,11 +199,11 @@ static void put_wrapped(const char *text, FILE *to)
 
 static void put_columns(const struct command *c, FILE *to)
 {
-    const char *help = NULL, *name = c->column(0, &help);
+    const char *help = NULL, *name = c->column(c->columns_of, 0, &help);
     fputs(help ? "\nFields (for --columns, --sort, --by; numbers also in filters, as in 'bytes > 1M'):\n"
                : "\nColumns (for --columns):",
           to);
-    for (size_t i = 0; name; name = c->column(++i, &help))
+    for (size_t i = 0; name; name = c->column(c->columns_of, ++i, &help))
         if (help) {
             fprintf(to, "  %-20s", name);
             put_wrapped(help, to);

@@ -30,7 +30,8 @@ struct command {
     /* Gets its own argv (argv[0] is "fleetdump NAME"); returns 0 or an error code, having said nothing but notes. */
     int (*run)(int argc, char **argv, struct cli *cli, struct error *e);
     /* The name of the i-th column of its tables (NULL behind the last) and its meaning (or NULL); NULL: it has no tables. */
-    const char *(*column)(size_t i, const char **help);
+    const char *(*column)(const void *columns_of, size_t i, const char **help);
+    const void *columns_of;
     /* Terminated by NULL. A command that has some has nothing above but name and summary, and examples. */
     const struct command *const *subcommands;
     const char *examples;

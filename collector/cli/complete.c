@@ -44,7 +44,7 @@ static void put_columns(const struct cli *cli, const struct command *of)
 {
     const char *help, *name;
     (void)cli;
-    for (size_t i = 0; of && of->column && (name = of->column(i, &help)); i++)
+    for (size_t i = 0; of && of->column && (name = of->column(of->columns_of, i, &help)); i++)
         printf("%s\n", name);
 }
 

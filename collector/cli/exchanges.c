@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool has(const struct field *f, const char *app)
+static bool has(const struct rows_kind *kind, const struct field *f)
 {
     const char *of = field_app(f);
-    return field_is_of_exchanges(f) && (!of || strcmp(of, app) == 0) && strcmp(f->name, "flows") != 0;
+    return field_is_of_exchanges(f) && (!of || strcmp(of, kind->app) == 0) && strcmp(f->name, "flows") != 0;
 }
 
 static bool adds_up(const struct field *f)
@@ -26,23 +26,9 @@ static const struct rows_name short_names[] = {{"host", "http_host"}, {"type", "
 
 #define GROUPS "exchanges,errors,unanswered,wait,wait_p95,wait_max,request_bytes,reply_bytes"
 
-#define KIND(app_)                                                                                                     \
-    static bool has_##app_(const struct field *f)                                                                      \
-    {                                                                                                                  \
-        return has(f, #app_);                                                                                          \
-    }                                                                                                                  \
-    static const struct rows_kind kind_##app_;                                                                         \
-    static const char *column_##app_(size_t i, const char **help)                                                      \
-    {                                                                                                                  \
-        return rows_column(&kind_##app_, i, help);                                                                     \
-    }
-KIND(http)
-KIND(dns)
-KIND(tls)
-
 #define OF(app_)                                                                                                       \
     .command = &command_##app_, .query = QUERY_EXCHANGES, .app = #app_, .what = "exchanges",                           \
-    .selected = "selected_exchanges", .groups = GROUPS, .names = short_names, .has = has_##app_, .adds_up = adds_up
+    .selected = "selected_exchanges", .groups = GROUPS, .names = short_names, .has = has, .adds_up = adds_up
 
 static const struct rows_kind kind_http = {
     OF(http),
@@ -247,7 +233,8 @@ static const struct argp argp_tls = {NULL,
 
 #define COMMAND(app_, summary_)                                                                                        \
     {                                                                                                                  \
-        .name = #app_, .summary = (summary_), .argp = &argp_##app_, .run = run_##app_, .column = column_##app_         \
+        .name = #app_, .summary = (summary_), .argp = &argp_##app_, .run = run_##app_, .column = rows_column,          \
+        .columns_of = &kind_##app_                                                                                     \
     }
 const struct command command_http = COMMAND(http, "HTTP requests, one line each");
 const struct command command_dns = COMMAND(dns, "DNS queries, one line each");

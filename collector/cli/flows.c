@@ -3,6 +3,12 @@
  */
 #include "collector/cli/rows.h"
 
+static bool has(const struct rows_kind *k, const struct field *f)
+{
+    (void)k;
+    return field_is_of_flows(f);
+}
+
 /* Whether the values of several flows make one of the group: sums, extremes, sets. The others are only those of one of its flows. */
 static bool adds_up(const struct field *field)
 {
@@ -27,7 +33,7 @@ static const struct rows_kind kind = {
                        "payload,orig_packets,resp_packets,orig_bytes,resp_bytes,loss,icmp_errors,end_reason,"
                        "originator_by,community_id"},
     .groups = "flows,packets,bytes",
-    .has = field_is_of_flows,
+    .has = has,
     .adds_up = adds_up,
 };
 
@@ -52,15 +58,11 @@ static const struct argp argp = {NULL,
                                  NULL,
                                  NULL};
 
-static const char *column(size_t i, const char **help)
-{
-    return rows_column(&kind, i, help);
-}
-
 const struct command command_flows = {
     .name = "flows",
     .summary = "connections, one line each",
     .argp = &argp,
     .run = run,
-    .column = column,
+    .column = rows_column,
+    .columns_of = &kind,
 };

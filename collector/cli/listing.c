@@ -241,8 +241,9 @@ int listing_show(const struct cli *cli, const struct listing *l, const struct me
     return r;
 }
 
-const char *listing_column(const struct listing *l, size_t i, const char **help)
+const char *listing_column(const void *listing, size_t i, const char **help)
 {
+    const struct listing *l = listing;
     *help = NULL;
     return l->columns[i].name;
 }

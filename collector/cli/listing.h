@@ -50,7 +50,7 @@ MUST_CHECK int listing_print(const struct cli *cli, const struct listing *l, con
 /* The same in two steps, for what is wrong with the options to be known before anything is asked. */
 MUST_CHECK int listing_check(const struct cli *cli, const struct listing *l, struct error *e);
 
-/* For struct command: the name of the i-th column, NULL behind the last. */
-const char *listing_column(const struct listing *l, size_t i, const char **help);
+/* For struct command, with a struct listing: the name of the i-th column, NULL behind the last. */
+const char *listing_column(const void *listing, size_t i, const char **help);
 
 #endif

@@ -140,13 +140,13 @@ static int plain(const struct command *c, int argc, char **argv, struct cli *cli
     {                                                                                                                  \
         return plain(&command_##which, argc, argv, cli, &list_##which, e);                                             \
     }                                                                                                                  \
-    static const char *column_##which(size_t i, const char **help)                                                     \
-    {                                                                                                                  \
-        return listing_column(&list_##which, i, help);                                                                 \
-    }                                                                                                                  \
     static const struct argp argp_##which = {NULL, parse_plain, NULL, doc_, plain_children, NULL, NULL};               \
-    const struct command command_##which = {                                                                           \
-        .name = #which, .summary = summary_, .argp = &argp_##which, .run = run_##which, .column = column_##which}
+    const struct command command_##which = {.name = #which,                                                            \
+                                            .summary = summary_,                                                       \
+                                            .argp = &argp_##which,                                                     \
+                                            .run = run_##which,                                                        \
+                                            .column = listing_column,                                                  \
+                                            .columns_of = &list_##which}
 
 PLAIN(agents, "the agents that the collector knows",
       "The agents that the collector knows. PROBLEM is what keeps one from capturing (it says so itself) or from being "
@@ -190,11 +190,6 @@ static int run_chunks(int argc, char **argv, struct cli *cli, struct error *e)
     return r;
 }
 
-static const char *column_chunks(size_t i, const char **help)
-{
-    return listing_column(&list_chunks, i, help);
-}
-
 static const struct argp_child chunks_children[] = {{&question_argp, 0, NULL, 0}, {&cli_table_argp, 0, NULL, 0}, {0}};
 static const struct argp chunks_argp = {
     NULL,
@@ -214,4 +209,5 @@ const struct command command_chunks = {.name = "chunks",
                                        .summary = "the chunks that are stored",
                                        .argp = &chunks_argp,
                                        .run = run_chunks,
-                                       .column = column_chunks};
+                                       .column = listing_column,
+                                       .columns_of = &list_chunks};

@@ -34,13 +34,13 @@ static bool refer(const struct argp *child, FILE *to)
 /* Those with a meaning are fields of flows, which fleetdump-filter(7) lists. */
 static void put_columns(const struct command *c)
 {
-    const char *help, *name = c->column(0, &help);
+    const char *help, *name = c->column(c->columns_of, 0, &help);
     if (name && help) {
         printf(".Pp\nIts columns are the fields that\n.Xr fleetdump-filter 7\nlists.\n");
         return;
     }
     printf(".Pp\nColumns:");
-    for (size_t i = 0; name; name = c->column(++i, &help))
+    for (size_t i = 0; name; name = c->column(c->columns_of, ++i, &help))
         printf("%s\n.Li %s", i ? " ," : "", name);
     printf(" .\n");
 }

@@ -138,7 +138,7 @@ static bool is_group_field(const struct rows *r, const struct field *f)
 
 static bool shown(const struct rows *r, const struct field *f)
 {
-    if (!r->kind->has(f))
+    if (!r->kind->has(r->kind, f))
         return false;
     return r->by_count ? is_group_field(r, f) : !field_is_of_groups(f);
 }
@@ -153,7 +153,7 @@ static const char *command_of(const struct field *f)
 /* A field that these lines do not show. */
 static int refuse_field(const struct rows *r, const char *option, const struct field *f, struct error *e)
 {
-    if (!r->kind->has(f))
+    if (!r->kind->has(r->kind, f))
         return error_set(e, ERROR_USAGE, "%s: no field '%s' of %s: `fleetdump %s` has it", option, f->name,
                          r->kind->command->name, command_of(f));
     if (r->by_count)
@@ -169,7 +169,7 @@ static const struct field *find_field(const struct rows *r, const char *option, 
     struct suggest meant;
     size_t count;
     const struct field *fields = field_table(&count), *found = named(r, name, strlen(name));
-    if (found && r->kind->has(found))
+    if (found && r->kind->has(r->kind, found))
         return found;
     if (found) {
         (void)refuse_field(r, option, found, e);
@@ -177,7 +177,7 @@ static const struct field *find_field(const struct rows *r, const char *option, 
     }
     suggest_begin(&meant, name, strlen(name));
     for (size_t i = 0; i < count; i++)
-        if (r->kind->has(&fields[i]))
+        if (r->kind->has(r->kind, &fields[i]))
             suggest_consider(&meant, fields[i].name);
     (void)error_set(e, ERROR_USAGE, "%s: no field '%.64s'%s%s%s (`fleetdump %s --columns` lists them)", option, name,
                     meant.word ? ": did you mean '" : "", meant.word ? meant.word : "", meant.word ? "'?" : "",
@@ -543,7 +543,7 @@ static int list_columns(const struct rows_kind *kind, const struct cli *cli, str
     const struct field *fields = field_table(&count);
     int code = sheet_new(cli, columns, LIST_COLUMNS, false, &source, &sheet, e);
     for (size_t i = 0; code == 0 && i < count; i++)
-        if (kind->has(&fields[i]))
+        if (kind->has(kind, &fields[i]))
             code = sheet_row(sheet, &fields[i], e);
     if (code == 0)
         code = sheet_end(sheet, e);
@@ -588,12 +588,13 @@ int rows_run(const struct rows_kind *kind, int argc, char **argv, struct cli *cl
     return code;
 }
 
-const char *rows_column(const struct rows_kind *kind, size_t i, const char **help)
+const char *rows_column(const void *of, size_t i, const char **help)
 {
+    const struct rows_kind *kind = of;
     size_t count;
     const struct field *fields = field_table(&count);
     for (size_t k = 0; k < count; k++)
-        if (kind->has(&fields[k]) && i-- == 0) {
+        if (kind->has(kind, &fields[k]) && i-- == 0) {
             *help = help_of(kind, &fields[k]);
             return fields[k].name;
         }

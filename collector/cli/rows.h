@@ -18,14 +18,14 @@ struct rows_name {
 
 struct rows_kind {
     const struct command *command;
-    uint8_t query;                          /* enum query_kind */
-    const char *app;                        /* EXCHANGES: of this application */
-    const char *what;                       /* "flows" */
-    const char *selected;                   /* in the manifest: how many there were without a limit */
-    struct sheet_choice single;             /* columns of lines */
-    const char *groups;                     /* and of groups, behind what they are grouped by */
-    const struct rows_name *names;          /* ended by NULL; or NULL */
-    bool (*has)(const struct field *f);     /* whether lines have it */
+    uint8_t query;                 /* enum query_kind */
+    const char *app;               /* EXCHANGES: of this application */
+    const char *what;              /* "flows" */
+    const char *selected;          /* in the manifest: how many there were without a limit */
+    struct sheet_choice single;    /* columns of lines */
+    const char *groups;            /* and of groups, behind what they are grouped by */
+    const struct rows_name *names; /* ended by NULL; or NULL */
+    bool (*has)(const struct rows_kind *kind, const struct field *f); /* whether lines have it */
     bool (*adds_up)(const struct field *f); /* whether values of several lines make one of their group */
 };
 
@@ -84,7 +84,7 @@ MUST_CHECK int rows_show(struct rows *r, struct error *e);
 /* Gives "--columns" at the end its "help". The array (to be freed) replaces argv; NULL without memory. */
 char **rows_arguments(int *argc, char **argv);
 
-/* For struct command: the i-th column of that kind. */
-const char *rows_column(const struct rows_kind *kind, size_t i, const char **help);
+/* For struct command, with a struct rows_kind. */
+const char *rows_column(const void *kind, size_t i, const char **help);
 
 #endif
