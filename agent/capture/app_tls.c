@@ -118,7 +118,7 @@ static void client_hello(struct hearing *h, const struct tls_reader *r)
     s->asked_ns = h->time_ns;
     conversation_say(h->all, &h->v->sni, text, tls_name_text(&hello.server_name, text, sizeof text));
     conversation_say(h->all, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
-    if (r->len == r->wire && tls_ja4(&hello, JA4_TCP, ja4))
+    if (r->len == r->wire && h->all->ja4 && tls_ja4(h->all->ja4, &hello, JA4_TCP, ja4))
         conversation_say(h->all, &h->v->ja4, ja4, strlen(ja4));
 }
 

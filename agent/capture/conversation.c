@@ -2,7 +2,7 @@
 #include "agent/capture/conversation_impl.h"
 #include "common/app/detect.h"
 #include "common/app/quic.h"
-#include "common/base/hash.h"
+#include "common/app/tls.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,31 +17,19 @@ static const struct app_reader *const readers[APP_COUNT] = {
     [APP_QUIC] = &app_quic_reader,
 };
 
-static enum app look_as(const struct conversation_packet *k, unsigned side, bool from_originator, const uint8_t *data,
-                        size_t len, bool *more)
+/* The application by these bytes from the beginning of what the side says, or of a datagram. */
+static enum app look_at(const struct conversation_packet *k, unsigned side, const uint8_t *data, size_t len, bool *more)
 {
     const struct packet *p = k->p;
-    unsigned originator = from_originator ? side : !side;
     struct detect_input in = {.proto = p->net.proto,
-                              .originator_port = p->net.port[originator != k->sender],
-                              .responder_port = p->net.port[originator == k->sender],
-                              .from_originator = from_originator,
+                              .originator_port = p->net.port[k->originator != k->sender],
+                              .responder_port = p->net.port[k->originator == k->sender],
+                              .from_originator = side == k->originator,
+                              .is_guess = !k->originator_is_sure,
                               .data = data,
                               .len = len,
                               .wire_len = p->payload_length};
     return detect(&in, more);
-}
-
-/* The application by these bytes from the beginning of what the side says, or of a datagram. */
-static enum app look_at(const struct conversation_packet *k, unsigned side, const uint8_t *data, size_t len, bool *more)
-{
-    bool is_originator = side == k->originator, other = false;
-    enum app app = look_as(k, side, is_originator, data, len, more);
-    if (app == APP_UNKNOWN && !k->originator_is_sure) {
-        app = look_as(k, side, !is_originator, data, len, &other);
-        *more |= other;
-    }
-    return app;
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -344,9 +332,8 @@ void conversation_packet(struct conversations *all, struct conversation_place *p
 
 void conversations_prepare(void)
 {
-    uint8_t sum[HASH_SHA256_SIZE];
     struct quic *q = NULL;
-    (void)hash_sha256("", 0, "", 0, sum);
+    ja4_free(ja4_new());
     if (quic_new(&q, NULL) == 0)
         quic_free(q);
 }
@@ -359,6 +346,8 @@ int conversations_new(const struct conversations_options *o, struct conversation
     all->options = *o;
     if (o->payload && quic_new(&all->quic, NULL))
         all->quic = NULL;
+    if (o->payload)
+        all->ja4 = ja4_new();
     if (!all->options.exchanges || all->options.exchanges > CONVERSATION_EXCHANGES_MAX)
         all->options.exchanges = CONVERSATION_EXCHANGES_MAX;
     return 0;
@@ -376,6 +365,7 @@ void conversations_free(struct conversations *all)
         conversation_forget(all, &place);
     }
     exchanges_free(&all->exchanges);
+    ja4_free(all->ja4);
     quic_free(all->quic);
     free(all);
 }

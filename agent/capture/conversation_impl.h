@@ -16,6 +16,8 @@
 #define CONVERSATION_LOOK_MAX                                                                                          \
     DETECT_BYTES /* from the beginning of a direction; they tell its application, or nothing does */
 
+#define QUIC_HELLO_WINDOW 8192u /* of a hello in QUIC; what is longer is read as far as that */
+
 /* Bytes of one packet on their way to a reader. */
 struct hearing {
     struct conversations *all;
@@ -163,7 +165,9 @@ struct conversations {
     struct conversations_stats stats;
     struct conversation *first;
     struct exchanges exchanges;
-    struct quic *quic;          /* NULL: what QUIC says cannot be read */
+    struct quic *quic; /* NULL: what QUIC says cannot be read */
+    uint8_t quic_window[QUIC_HELLO_WINDOW];
+    struct ja4 *ja4;            /* NULL: hellos have no fingerprints */
     struct http_head http_head; /* the one that is being read */
 };
 

@@ -90,7 +90,8 @@ struct detect_input {
     uint8_t proto; /* PROTO_TCP or PROTO_UDP (common/packet); others speak nothing that is known */
     uint16_t originator_port;
     uint16_t responder_port;
-    bool from_originator; /* who says it; where that is a guess, both should be tried */
+    bool from_originator; /* who says it */
+    bool is_guess;        /* that is not known for sure: if it tells nothing, the other one may have said it */
     const uint8_t *data;  /* TCP: a direction from its first byte on; UDP: the payload of one datagram */
     size_t len;           /* as captured */
     size_t wire_len;      /* UDP: length of the payload on the wire, at least len */

@@ -7,7 +7,7 @@
 enum detect_side { SAYS_ORIGINATOR = 1, SAYS_RESPONDER = 2, SAYS_EITHER = 3 };
 enum detect_verdict { DETECT_NO, DETECT_MORE, DETECT_YES };
 
-/* Judges bytes, of which there is at least one. */
+/* Judges bytes, of which there is at least one. Of TCP a NO is final: no bytes that begin so are the protocol's. */
 typedef enum detect_verdict detect_look(const struct detect_input *in);
 
 #define DETECT_PORTS 6u
@@ -21,6 +21,7 @@ struct detector {
     const char *mask;            /* NULL: all bits count */
     uint16_t port[DETECT_PORTS]; /* the responder's (UDP: anybody's); all 0: any */
     detect_look *look;           /* asked when the bytes are there; may be NULL */
+    bool by_prefix;              /* of UDP: a NO to the first byte alone is final, as it always is of TCP */
 };
 
 /* Ended by APP_UNKNOWN; the first that says yes wins. */

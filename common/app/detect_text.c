@@ -54,6 +54,8 @@ static enum detect_verdict request(const struct detect_input *in, const char *co
     if (in->data[0] < 'A' || in->data[0] > 'Z')
         return DETECT_NO;
     for (; *methods; methods++) {
+        if ((uint8_t) * *methods != in->data[0])
+            continue;
         enum detect_verdict v = begins(in->data, in->len, *methods);
         size_t at = v == DETECT_YES ? strlen(*methods) : 0;
         if (v == DETECT_YES && in->len == at)

@@ -1,7 +1,6 @@
 #include "common/app/dns.h"
 #include "common/app/names.h"
 #include "common/packet/packet.h"
-#include <ctype.h>
 #include <string.h>
 
 #define FLAG_RESPONSE  0x8000u
@@ -57,14 +56,6 @@ void dns_skip_name(struct bytes *b)
     b->bad = true;
 }
 
-static void add_label(struct app_text *t, const uint8_t *label, size_t len)
-{
-    uint8_t lower[LABEL_MAX];
-    for (size_t i = 0; i < len; i++)
-        lower[i] = label[i] >= 'A' && label[i] <= 'Z' ? (uint8_t)(label[i] + ('a' - 'A')) : label[i];
-    app_text_quote(t, lower, len, ".");
-}
-
 bool dns_name_text(const struct bytes *b, struct app_text *t)
 {
     struct dns_labels l = dns_labels_at(b);
@@ -74,7 +65,7 @@ bool dns_name_text(const struct bytes *b, struct app_text *t)
     for (unsigned n = 0; (more = dns_labels_next(&l, &label, &len)) > 0; n++) {
         if (n)
             app_text_add(t, ".");
-        add_label(t, label, len);
+        app_text_quote(t, label, len, APP_TEXT_LABEL);
     }
     if (more == 0 && l.total == 1)
         app_text_add(t, ".");
@@ -121,7 +112,7 @@ static bool add_strings(struct bytes data, struct app_text *t)
         if (string.bad)
             return false;
         app_text_add(t, n ? " \"" : "\"");
-        app_text_quote(t, string.p, bytes_left(&string), NULL);
+        app_text_quote(t, string.p, bytes_left(&string), APP_TEXT_PLAIN);
         app_text_add(t, "\"");
     }
     return true;

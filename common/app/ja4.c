@@ -1,18 +1,44 @@
 /* tls: JA4, the fingerprint of a client's hello. */
 #include "common/app/tls.h"
 #include "common/base/hash.h"
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COUNT_MAX    99u
 #define DIGEST_CHARS 12u
 #define ENTRY_CHARS  5u /* four digits and a comma */
-#define NOTHING      "000000000000"
 
 struct numbers {
     uint16_t at[JA4_LIST_MAX];
     size_t count;
 };
+
+struct ja4 {
+    struct hash_sha *sha;
+    struct numbers ciphers, extensions, signatures;
+    char text[JA4_LIST_MAX * ENTRY_CHARS], behind[1 + JA4_LIST_MAX * ENTRY_CHARS];
+};
+
+static const char digits[] = "0123456789abcdef";
+
+struct ja4 *ja4_new(void)
+{
+    struct ja4 *j = calloc(1, sizeof *j);
+    if (j)
+        j->sha = hash_sha_new();
+    if (j && j->sha)
+        return j;
+    ja4_free(j);
+    return NULL;
+}
+
+void ja4_free(struct ja4 *j)
+{
+    if (!j)
+        return;
+    hash_sha_free(j->sha);
+    free(j);
+}
 
 static bool put(struct numbers *n, uint16_t value)
 {
@@ -24,45 +50,57 @@ static bool put(struct numbers *n, uint16_t value)
 
 static bool put_list(struct numbers *n, const struct tls_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (!tls_is_grease(tls_u16(list, i)) && !put(n, tls_u16(list, i)))
+    n->count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        uint16_t value = tls_u16(list, i);
+        if (!tls_is_grease(value) && !put(n, value))
             return false;
+    }
     return true;
 }
 
-/* Few, and bounded: no allocation, as qsort may do. */
+/* Shell's, with Ciura's gaps: most lists are short, none is slow, and nothing is allocated, as qsort may do. */
 static void sort(struct numbers *n)
 {
-    for (size_t i = 1; i < n->count; i++) {
-        uint16_t value = n->at[i];
-        size_t place = i;
-        for (; place && n->at[place - 1] > value; place--)
-            n->at[place] = n->at[place - 1];
-        n->at[place] = value;
+    static const size_t gaps[] = {132, 57, 23, 10, 4, 1};
+    for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
+        size_t gap = gaps[g];
+        for (size_t i = gap; i < n->count; i++) {
+            uint16_t value = n->at[i];
+            size_t place = i;
+            for (; place >= gap && n->at[place - gap] > value; place -= gap)
+                n->at[place] = n->at[place - gap];
+            n->at[place] = value;
+        }
     }
 }
 
 /* "1301,1302" at `text`; returns its length. */
 static size_t join(const struct numbers *n, char *text)
 {
-    static const char digits[] = "0123456789abcdef";
     char *p = text;
-    for (size_t i = 0; i < n->count; i++) {
-        if (i)
-            *p++ = ',';
-        for (int shift = 12; shift >= 0; shift -= 4)
-            *p++ = digits[n->at[i] >> shift & 0xf];
+    for (size_t i = 0; i < n->count; i++, p += ENTRY_CHARS) {
+        uint16_t value = n->at[i];
+        p[0] = digits[value >> 12];
+        p[1] = digits[value >> 8 & 0xf];
+        p[2] = digits[value >> 4 & 0xf];
+        p[3] = digits[value & 0xf];
+        p[4] = ',';
     }
-    return (size_t)(p - text);
+    return n->count ? (size_t)(p - text) - 1 : 0;
 }
 
-static bool digest(const char *a, size_t a_len, const char *b, size_t b_len, char out[DIGEST_CHARS + 1])
+/* "_" and the beginning of the sum, in hexadecimal; of an empty list zeros. */
+static bool add_digest(struct ja4 *j, size_t len, size_t behind_len, char out[1 + DIGEST_CHARS])
 {
-    uint8_t sum[HASH_SHA256_SIZE];
-    if (!hash_sha256(a, a_len, b, b_len, sum))
+    uint8_t sum[HASH_SHA256_SIZE] = {0};
+    if (len && !hash_sha(j->sha, j->text, len, j->behind, behind_len, sum))
         return false;
-    for (size_t i = 0; i < DIGEST_CHARS / 2; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", sum[i]);
+    *out++ = '_';
+    for (size_t i = 0; i < DIGEST_CHARS / 2; i++) {
+        *out++ = digits[sum[i] >> 4];
+        *out++ = digits[sum[i] & 0xf];
+    }
     return true;
 }
 
@@ -87,7 +125,6 @@ static bool is_alphanumeric(uint8_t c)
 /* First and last character of the first protocol; of its bytes in hexadecimal, if one of these is no letter or digit. */
 static void alpn_of(struct bytes list, char out[2])
 {
-    static const char digits[] = "0123456789abcdef";
     struct bytes protocol;
     memset(out, '0', 2);
     if (!tls_alpn_next(&list, &protocol) || bytes_left(&protocol) == 0)
@@ -106,6 +143,7 @@ static bool put_extensions(const struct tls_client_hello *h, struct numbers *has
 {
     struct bytes rest = h->extensions, data;
     uint16_t type;
+    hashed->count = 0;
     for (*count = 0; tls_extension_next(&rest, &type, &data);) {
         if (tls_is_grease(type))
             continue;
@@ -116,43 +154,36 @@ static bool put_extensions(const struct tls_client_hello *h, struct numbers *has
     return true;
 }
 
-static unsigned capped(size_t count)
+static void put_count(size_t count, char out[2])
 {
-    return count < COUNT_MAX ? (unsigned)count : COUNT_MAX;
+    unsigned capped = count < COUNT_MAX ? (unsigned)count : COUNT_MAX;
+    out[0] = digits[capped / 10];
+    out[1] = digits[capped % 10];
 }
 
-/* A list that is empty has no hash but zeros. */
-static bool second_part(const struct numbers *ciphers, char out[DIGEST_CHARS + 1])
+bool tls_ja4(struct ja4 *j, const struct tls_client_hello *h, enum ja4_transport transport, char out[JA4_SIZE])
 {
-    char text[JA4_LIST_MAX * ENTRY_CHARS];
-    memcpy(out, NOTHING, sizeof NOTHING);
-    return ciphers->count == 0 || digest(text, join(ciphers, text), "", 0, out);
-}
-
-static bool third_part(const struct numbers *extensions, const struct numbers *signatures, char out[DIGEST_CHARS + 1])
-{
-    char text[JA4_LIST_MAX * ENTRY_CHARS], behind[1 + JA4_LIST_MAX * ENTRY_CHARS] = "_";
-    size_t len = join(extensions, text), behind_len = join(signatures, behind + 1);
-    memcpy(out, NOTHING, sizeof NOTHING);
-    return len == 0 || digest(text, len, behind, behind_len ? behind_len + 1 : 0, out);
-}
-
-bool tls_ja4(const struct tls_client_hello *h, enum ja4_transport transport, char out[JA4_SIZE])
-{
-    struct numbers ciphers = {.count = 0}, extensions = {.count = 0}, signatures = {.count = 0};
-    char second[DIGEST_CHARS + 1], third[DIGEST_CHARS + 1], alpn[2];
     size_t count;
     out[0] = '\0';
-    if (!put_list(&ciphers, &h->ciphers) || !put_extensions(h, &extensions, &count) ||
-        !put_list(&signatures, &h->signatures))
+    if (!put_list(&j->ciphers, &h->ciphers) || !put_extensions(h, &j->extensions, &count) ||
+        !put_list(&j->signatures, &h->signatures))
         return false;
-    sort(&ciphers);
-    sort(&extensions);
-    if (!second_part(&ciphers, second) || !third_part(&extensions, &signatures, third))
+    sort(&j->ciphers);
+    sort(&j->extensions);
+    if (!add_digest(j, join(&j->ciphers, j->text), 0, out + 10))
         return false;
-    alpn_of(h->alpn, alpn);
-    (void)snprintf(out, JA4_SIZE, "%c%s%c%02u%02u%c%c_%s_%s", (char)transport, version_of(h->version),
-                   h->has_server_name ? 'd' : 'i', capped(ciphers.count), capped(count), alpn[0], alpn[1], second,
-                   third);
+    j->behind[0] = '_';
+    size_t behind_len = join(&j->signatures, j->behind + 1);
+    if (!add_digest(j, join(&j->extensions, j->text), behind_len ? behind_len + 1 : 0, out + 10 + 1 + DIGEST_CHARS)) {
+        out[0] = '\0';
+        return false;
+    }
+    out[0] = (char)transport;
+    memcpy(out + 1, version_of(h->version), 2);
+    out[3] = h->has_server_name ? 'd' : 'i';
+    put_count(j->ciphers.count, out + 4);
+    put_count(count, out + 6);
+    alpn_of(h->alpn, out + 8);
+    out[JA4_SIZE - 1] = '\0';
     return true;
 }

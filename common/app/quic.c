@@ -14,10 +14,14 @@ enum frame { FRAME_PADDING = 0, FRAME_PING = 1, FRAME_ACK = 2, FRAME_ACK_ECN = 3
 static uint64_t varint(struct bytes *b)
 {
     uint8_t first = bytes_u8(b);
+    if (first < 0x40)
+        return first;
+    size_t more = (1u << (first >> 6)) - 1;
+    const uint8_t *p = bytes_take(b, more);
     uint64_t value = first & 0x3f;
-    for (unsigned more = (1u << (first >> 6)) - 1; more; more--)
-        value = value << 8 | bytes_u8(b);
-    return value;
+    for (size_t i = 0; p && i < more; i++)
+        value = value << 8 | p[i];
+    return p ? value : 0;
 }
 
 void quic_gather_begin(struct quic_gather *g, void *window, size_t size)
@@ -72,6 +76,16 @@ static void skip_ack(struct bytes *b, bool with_ecn)
         (void)varint(b);
 }
 
+/* Most of a packet is padding, often. */
+static void skip_padding(struct bytes *b)
+{
+    static const uint8_t zeros[64];
+    while (bytes_left(b) >= sizeof zeros && memcmp(b->p, zeros, sizeof zeros) == 0)
+        b->p += sizeof zeros;
+    while (bytes_left(b) && *b->p == FRAME_PADDING)
+        b->p++;
+}
+
 /* RFC 9000, 12.4: those that an Initial may have; at another (its close), and at one that is broken, nothing more is read. */
 static void read_frames(struct quic_gather *g, struct bytes b)
 {
@@ -85,7 +99,9 @@ static void read_frames(struct quic_gather *g, struct bytes b)
             put(g, offset, data, len);
         } else if (type == FRAME_ACK || type == FRAME_ACK_ECN)
             skip_ack(&b, type == FRAME_ACK_ECN);
-        else if (type != FRAME_PADDING && type != FRAME_PING)
+        else if (type == FRAME_PADDING)
+            skip_padding(&b);
+        else if (type != FRAME_PING)
             return;
     }
 }
@@ -149,6 +165,14 @@ static bool open_packet(struct quic *q, const struct quic_keys *k, const struct 
     return opened;
 }
 
+static bool derive(struct quic *q, struct quic_gather *g, const struct long_packet *p, struct quic_keys *keys)
+{
+    if (g->derived == QUIC_KEYS_MAX)
+        return false;
+    g->derived++;
+    return quic_derive(q, p->version, p->id.p, bytes_left(&p->id), keys);
+}
+
 /* By the keys that fit before; else by those of its own id, which are other ones behind a Retry (RFC 9001, 5.2). */
 static bool read_initial(struct quic *q, struct quic_gather *g, const struct long_packet *p)
 {
@@ -157,7 +181,7 @@ static bool read_initial(struct quic *q, struct quic_gather *g, const struct lon
     struct quic_keys keys;
     bool same = g->version == p->number && g->id_len == id_len && memcmp(g->id, p->id.p, id_len) == 0;
     bool opened = g->version == p->number && open_packet(q, &g->keys, p, &plain);
-    if (!opened && (same || !quic_derive(q, p->version, p->id.p, id_len, &keys) || !open_packet(q, &keys, p, &plain)))
+    if (!opened && (same || !derive(q, g, p, &keys) || !open_packet(q, &keys, p, &plain)))
         return false;
     if (!opened) {
         if (g->version)

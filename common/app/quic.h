@@ -3,7 +3,7 @@
  *
  * Initials are encrypted with keys that anybody can make of the connection id that the client chose (RFC 9001, 5.2). The hello
  * within may be spread over several packets and datagrams, in any order and twice: struct quic_gather puts its pieces in place, in a
- * window that the caller lends. What is then there is a handshake message of TLS, for tls.h and tls_ja4(..., JA4_QUIC, ...).
+ * window that the caller lends. What is then there is a handshake message of TLS, for tls.h and tls_ja4.
  *
  *     struct quic *q;                                     // once in a process, before it closes its locks: fetches ciphers
  *     if ((r = quic_new(&q, e))) ...
@@ -13,7 +13,7 @@
  *         (void)tls_client_hello_read(g.body, g.body_len, &hello);
  *
  * What cannot be authenticated is not believed, so datagrams that were cut say nothing. Bounded: of a datagram at most QUIC_PACKETS_MAX
- * packets are looked at, keys are made at most twice for each, a gathering takes at most QUIC_DATAGRAMS_MAX datagrams. No memory is
+ * packets are looked at, a gathering takes at most QUIC_DATAGRAMS_MAX datagrams and makes keys at most QUIC_KEYS_MAX times. No memory is
  * taken but by quic_new.
  */
 #ifndef FLEETDUMP_APP_QUIC_H
@@ -32,13 +32,14 @@
 #define QUIC_PACKET_MAX    4096u /* longer Initials are not read */
 #define QUIC_PACKETS_MAX   8u
 #define QUIC_DATAGRAMS_MAX 16u
-#define QUIC_PIECES_MAX    32u    /* pieces of the hello with holes between; more are left out */
+#define QUIC_KEYS_MAX      8u  /* once for most; again behind a Retry, another version, by a client that tries again */
+#define QUIC_PIECES_MAX    32u /* pieces of the hello with holes between; more are left out */
 #define QUIC_WINDOW_MAX    16384u /* a longer window is not used further */
 
 /* Ciphers and room to work in; used by one thread at a time. */
 struct quic;
 
-/* ERROR_MEMORY, or ERROR_UNSUPPORTED where libcrypto lacks AES-128-GCM or HMAC. */
+/* ERROR_MEMORY, or ERROR_UNSUPPORTED where libcrypto lacks AES-128-GCM or SHA-256. */
 MUST_CHECK int quic_new(struct quic **out, struct error *e);
 void quic_free(struct quic *q);
 
@@ -55,6 +56,7 @@ struct quic_gather {
 
     /* Inside */
     uint8_t id_len, id[QUIC_ID_MAX]; /* that the keys are made of */
+    uint8_t derived;                 /* how often keys were made */
     struct quic_keys keys;
     uint8_t *window;
     uint16_t size, datagrams, pieces;

@@ -1,14 +1,13 @@
 #include "common/app/quic_crypto.h"
+#include "common/base/hash.h"
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct quic {
     EVP_CIPHER *gcm, *ecb;
     EVP_CIPHER_CTX *gcm_context, *ecb_context;
-    EVP_MAC *hmac;
-    EVP_MAC_CTX *hmac_context;
+    struct hash_sha *sha;
     uint8_t header[QUIC_PACKET_MAX], plain[QUIC_PACKET_MAX];
 };
 
@@ -35,15 +34,6 @@ const struct quic_version *quic_version_of(uint32_t version)
 
 /* ------------------------------------------------------------------ life */
 
-/* The digest is looked up here; a key alone changes later. */
-static bool use_sha256(EVP_MAC_CTX *c)
-{
-    char digest[] = "SHA256";
-    uint8_t key[1] = {0};
-    OSSL_PARAM with[] = {{"digest", OSSL_PARAM_UTF8_STRING, digest, sizeof digest - 1, 0}, {NULL, 0, NULL, 0, 0}};
-    return EVP_MAC_init(c, key, sizeof key, with) == 1;
-}
-
 int quic_new(struct quic **out, struct error *e)
 {
     struct quic *q = *out = calloc(1, sizeof *q);
@@ -51,25 +41,23 @@ int quic_new(struct quic **out, struct error *e)
         return error_set(e, ERROR_MEMORY, "no memory to read QUIC");
     q->gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     q->ecb = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
-    q->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     q->gcm_context = EVP_CIPHER_CTX_new();
     q->ecb_context = EVP_CIPHER_CTX_new();
-    q->hmac_context = q->hmac ? EVP_MAC_CTX_new(q->hmac) : NULL;
-    if (q->gcm && q->ecb && q->gcm_context && q->ecb_context && q->hmac_context && use_sha256(q->hmac_context))
+    q->sha = hash_sha_new();
+    if (q->gcm && q->ecb && q->gcm_context && q->ecb_context && q->sha)
         return 0;
     quic_free(q);
     *out = NULL;
-    return error_set(e, ERROR_UNSUPPORTED, "cannot read QUIC: libcrypto gives no AES-128-GCM, or no HMAC with SHA-256");
+    return error_set(e, ERROR_UNSUPPORTED, "cannot read QUIC: libcrypto gives no AES-128-GCM, or no SHA-256");
 }
 
 void quic_free(struct quic *q)
 {
     if (!q)
         return;
-    EVP_MAC_CTX_free(q->hmac_context);
+    hash_sha_free(q->sha);
     EVP_CIPHER_CTX_free(q->ecb_context);
     EVP_CIPHER_CTX_free(q->gcm_context);
-    EVP_MAC_free(q->hmac);
     EVP_CIPHER_free(q->ecb);
     EVP_CIPHER_free(q->gcm);
     free(q);
@@ -82,24 +70,34 @@ uint8_t *quic_header_room(struct quic *q)
 
 /* ------------------------------------------------------------------ keys */
 
+/* HMAC (RFC 2104) with a key of at most one block. */
 static bool hmac(struct quic *q, const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
                  uint8_t out[QUIC_SECRET])
 {
-    size_t n;
-    return EVP_MAC_init(q->hmac_context, key, key_len, NULL) == 1 && EVP_MAC_update(q->hmac_context, data, len) == 1 &&
-           EVP_MAC_final(q->hmac_context, out, &n, QUIC_SECRET) == 1;
+    uint8_t inner[HASH_SHA256_BLOCK], outer[HASH_SHA256_BLOCK], sum[HASH_SHA256_SIZE];
+    memset(inner, 0x36, sizeof inner);
+    memset(outer, 0x5c, sizeof outer);
+    for (size_t i = 0; i < key_len; i++) {
+        inner[i] ^= key[i];
+        outer[i] ^= key[i];
+    }
+    return hash_sha(q->sha, inner, sizeof inner, data, len, sum) &&
+           hash_sha(q->sha, outer, sizeof outer, sum, sizeof sum, out);
 }
 
 /* HKDF-Expand-Label (RFC 8446, 7.1) without context, of at most one block. */
 static bool expand(struct quic *q, const uint8_t secret[QUIC_SECRET], const char *label, const char *tail, uint8_t *out,
                    size_t len)
 {
-    uint8_t info[64] = {0, (uint8_t)len}, block[QUIC_SECRET];
-    int n = snprintf((char *)info + 3, sizeof info - 5, "tls13 %s%s", label, tail);
-    info[2] = (uint8_t)n;
-    info[3 + n] = 0; /* no context */
-    info[4 + n] = 1; /* number of the block (RFC 5869) */
-    if (!hmac(q, secret, QUIC_SECRET, info, 5u + (size_t)n, block))
+    static const char prefix[] = "tls13 ";
+    size_t label_len = strlen(label), tail_len = strlen(tail), n = sizeof prefix - 1 + label_len + tail_len;
+    uint8_t info[64] = {0, (uint8_t)len, (uint8_t)n}, block[QUIC_SECRET], *p = info + 3;
+    memcpy(p, prefix, sizeof prefix - 1);
+    memcpy(p + sizeof prefix - 1, label, label_len);
+    memcpy(p + sizeof prefix - 1 + label_len, tail, tail_len);
+    p[n] = 0;     /* no context */
+    p[n + 1] = 1; /* number of the block (RFC 5869) */
+    if (!hmac(q, secret, QUIC_SECRET, info, 5 + n, block))
         return false;
     memcpy(out, block, len);
     return true;

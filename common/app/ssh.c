@@ -13,7 +13,7 @@ enum app_read ssh_version(const void *data, size_t len, struct app_text *out)
             return len < SSH_LINE_MAX ? APP_READ_CUT : APP_READ_INVALID;
         size_t size = (size_t)(end - line);
         if (size >= strlen(BEGINS) && memcmp(line, BEGINS, strlen(BEGINS)) == 0) {
-            app_text_quote(out, line, size - (line[size - 1] == '\r'), NULL);
+            app_text_quote(out, line, size - (line[size - 1] == '\r'), APP_TEXT_PLAIN);
             return APP_READ_WHOLE;
         }
         line = end + 1;

@@ -44,16 +44,55 @@ void app_text_addf(struct app_text *t, const char *fmt, ...)
     app_text_add(t, piece);
 }
 
-void app_text_quote(struct app_text *t, const void *data, size_t len, const char *also)
+/* ------------------------------------------------------------------ theirs */
+
+static bool is_plain(uint8_t c)
+{
+    return c >= ' ' && c <= '~' && c != '\\' && c != '"';
+}
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+/* Most texts: as much of it as needs no escape and leaves room for "..." behind it; returns how much. */
+static size_t append_plain(struct app_text *t, const uint8_t *p, size_t len, enum app_text_kind kind)
+{
+    size_t room = t->room - sizeof CUT, n = 0;
+    if (t->cut || t->len > room)
+        return 0;
+    char *at = t->at + t->len;
+    room -= t->len;
+    if (len > room)
+        len = room;
+    if (kind == APP_TEXT_LABEL)
+        for (; n < len && is_plain(p[n]) && p[n] != '.'; n++)
+            at[n] = (char)lower(p[n]);
+    else
+        for (; n < len && is_plain(p[n]); n++)
+            at[n] = (char)p[n];
+    at[n] = '\0';
+    t->len += n;
+    t->safe = t->len;
+    return n;
+}
+
+static void append_escaped(struct app_text *t, uint8_t c, enum app_text_kind kind)
+{
+    char piece[4] = {'\\', (char)(c / 100 + '0'), (char)(c / 10 % 10 + '0'), (char)(c % 10 + '0')};
+    size_t n = sizeof piece;
+    if (c >= ' ' && c <= '~') {
+        bool is_marked = !is_plain(c) || (kind == APP_TEXT_LABEL && c == '.');
+        piece[is_marked] = (char)(kind == APP_TEXT_LABEL ? lower(c) : c);
+        n = is_marked + 1u;
+    }
+    append(t, piece, n);
+}
+
+void app_text_quote(struct app_text *t, const void *data, size_t len, enum app_text_kind kind)
 {
     const uint8_t *p = data;
-    for (size_t i = 0; i < len && !t->cut; i++) {
-        char piece[5] = {(char)p[i]};
-        size_t n = 1;
-        if (p[i] < ' ' || p[i] > '~')
-            n = (size_t)snprintf(piece, sizeof piece, "\\%03u", p[i]);
-        else if (p[i] == '\\' || p[i] == '"' || (also && strchr(also, p[i])))
-            n = (size_t)snprintf(piece, sizeof piece, "\\%c", p[i]);
-        append(t, piece, n);
-    }
+    for (size_t i = append_plain(t, p, len, kind); i < len && !t->cut; i += append_plain(t, p + i, len - i, kind))
+        append_escaped(t, p[i++], kind);
 }

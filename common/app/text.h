@@ -26,7 +26,11 @@ struct app_text app_text_in(char *at, size_t room);
 void app_text_add(struct app_text *t, const char *text);
 void app_text_addf(struct app_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Adds text of theirs; `also` (may be NULL) lists more printable characters that get a backslash. */
-void app_text_quote(struct app_text *t, const void *data, size_t len, const char *also);
+/* Adds text of theirs. */
+enum app_text_kind {
+    APP_TEXT_PLAIN,
+    APP_TEXT_LABEL /* of a name in DNS: in lower case, dots get a backslash, too */
+};
+void app_text_quote(struct app_text *t, const void *data, size_t len, enum app_text_kind kind);
 
 #endif

@@ -173,8 +173,14 @@ bool tls_reader_skip(struct tls_reader *r, uint32_t n);
 /* What carried the hello: first letter of the fingerprint. */
 enum ja4_transport { JA4_TCP = 't', JA4_QUIC = 'q', JA4_DTLS = 'd' };
 
+/* Room to work in, and SHA-256, which is looked up by ja4_new: to be called once before a process closes its locks. NULL without memory.
+ * Used by one thread at a time. */
+struct ja4;
+struct ja4 *ja4_new(void);
+void ja4_free(struct ja4 *j);
+
 /* JA4 (FoxIO, technical_details/JA4.md): "t13d1516h2_8daaf6152771_e5627efa2ab1". False, and an empty text, if there is none:
- * too many entries, or no memory. Uses SHA-256 of libcrypto, which has to be called once before a process closes its locks. */
-bool tls_ja4(const struct tls_client_hello *h, enum ja4_transport transport, char out[JA4_SIZE]);
+ * too many entries, or no memory. */
+bool tls_ja4(struct ja4 *j, const struct tls_client_hello *h, enum ja4_transport transport, char out[JA4_SIZE]);
 
 #endif

@@ -180,7 +180,7 @@ bool tls_is_13(const struct tls_server_hello *h)
 size_t tls_name_text(const struct bytes *server_name, char *out, size_t room)
 {
     struct app_text t = app_text_in(out, room);
-    app_text_quote(&t, server_name->p, bytes_left(server_name), NULL);
+    app_text_quote(&t, server_name->p, bytes_left(server_name), APP_TEXT_PLAIN);
     for (size_t i = 0; i < t.len; i++)
         if (out[i] >= 'A' && out[i] <= 'Z')
             out[i] = (char)(out[i] + ('a' - 'A'));
@@ -192,6 +192,6 @@ size_t tls_alpn_text(const struct bytes *alpn, char *out, size_t room)
     struct app_text t = app_text_in(out, room);
     struct bytes list = *alpn, protocol;
     if (tls_alpn_next(&list, &protocol))
-        app_text_quote(&t, protocol.p, bytes_left(&protocol), NULL);
+        app_text_quote(&t, protocol.p, bytes_left(&protocol), APP_TEXT_PLAIN);
     return t.len;
 }

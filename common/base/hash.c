@@ -1,6 +1,7 @@
 #include "common/base/hash.h"
 
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <xxhash.h>
 
 uint64_t hash64(const void *data, size_t len)
@@ -42,11 +43,46 @@ void hash_stream_free(struct hash_stream *s)
     XXH3_freeState((XXH3_state_t *)s);
 }
 
+/* ------------------------------------------------------------------ SHA-256 */
+
+struct hash_sha {
+    EVP_MD *sha256;
+    EVP_MD_CTX *context;
+};
+
+struct hash_sha *hash_sha_new(void)
+{
+    struct hash_sha *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    s->context = EVP_MD_CTX_new();
+    if (s->sha256 && s->context)
+        return s;
+    hash_sha_free(s);
+    return NULL;
+}
+
+void hash_sha_free(struct hash_sha *s)
+{
+    if (!s)
+        return;
+    EVP_MD_CTX_free(s->context);
+    EVP_MD_free(s->sha256);
+    free(s);
+}
+
+bool hash_sha(struct hash_sha *s, const void *a, size_t a_len, const void *b, size_t b_len,
+              uint8_t out[HASH_SHA256_SIZE])
+{
+    return EVP_DigestInit_ex2(s->context, s->sha256, NULL) == 1 && EVP_DigestUpdate(s->context, a, a_len) == 1 &&
+           EVP_DigestUpdate(s->context, b, b_len) == 1 && EVP_DigestFinal_ex(s->context, out, NULL) == 1;
+}
+
 bool hash_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[HASH_SHA256_SIZE])
 {
-    EVP_MD_CTX *c = EVP_MD_CTX_new();
-    bool good = c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(c, a, a_len) == 1 &&
-                EVP_DigestUpdate(c, b, b_len) == 1 && EVP_DigestFinal_ex(c, out, NULL) == 1;
-    EVP_MD_CTX_free(c);
+    struct hash_sha *s = hash_sha_new();
+    bool good = s && hash_sha(s, a, a_len, b, b_len, out);
+    hash_sha_free(s);
     return good;
 }

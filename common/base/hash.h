@@ -25,4 +25,13 @@ void hash_stream_free(struct hash_stream *s);
 #define HASH_SHA256_SIZE 32u
 bool hash_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[HASH_SHA256_SIZE]);
 
+/* The same for many sums: the algorithm is looked up once, by hash_sha_new (NULL without memory), not by each of them. Used by one thread
+ * at a time. */
+#define HASH_SHA256_BLOCK 64u
+struct hash_sha;
+struct hash_sha *hash_sha_new(void);
+bool hash_sha(struct hash_sha *s, const void *a, size_t a_len, const void *b, size_t b_len,
+              uint8_t out[HASH_SHA256_SIZE]);
+void hash_sha_free(struct hash_sha *s);
+
 #endif

@@ -214,10 +214,33 @@ char *packet_proto_name(const struct flow_key *key, char *buf, size_t len)
     return buf;
 }
 
+#define IP4_TEXT 16u /* with a 0 byte */
+
+static char *put_number(char *at, uint8_t n)
+{
+    if (n >= 100)
+        *at++ = (char)('0' + n / 100);
+    if (n >= 10)
+        *at++ = (char)('0' + n / 10 % 10);
+    *at++ = (char)('0' + n % 10);
+    return at;
+}
+
+/* Written for each answer of DNS. */
+static void put_ip4(const uint8_t addr[4], char buf[IP4_TEXT])
+{
+    for (unsigned i = 0; i < 4; i++) {
+        buf = put_number(buf, addr[i]);
+        *buf++ = i < 3 ? '.' : '\0';
+    }
+}
+
 char *packet_addr_text(uint8_t family, const uint8_t addr[16], char *buf, size_t len)
 {
     if (family == FAMILY_LINK)
         (void)snprintf(buf, len, "%02x:%02x:%02x:%02x:%02x:%02x", addr[0], addr[1], addr[2], addr[3], addr[4], addr[5]);
+    else if (family == FAMILY_IP4 && len >= IP4_TEXT)
+        put_ip4(addr, buf);
     else if ((family != FAMILY_IP4 && family != FAMILY_IP6) ||
              !inet_ntop(family == FAMILY_IP6 ? AF_INET6 : AF_INET, addr, buf, (socklen_t)len))
         (void)snprintf(buf, len, "-");

@@ -316,7 +316,7 @@ static void test_text_is_cut_whole(void **state)
         struct app_text t = app_text_in(room, sizeof room);
         for (size_t i = 0; i < before; i++)
             app_text_add(&t, "a");
-        app_text_quote(&t, "\xff\xff\xff", 3, NULL);
+        app_text_quote(&t, "\xff\xff\xff", 3, APP_TEXT_PLAIN);
         assert_true(t.cut);
         assert_string_equal(room + t.len - 3, "...");
         assert_int_equal(strlen(room), t.len);
@@ -326,11 +326,30 @@ static void test_text_is_cut_whole(void **state)
     }
     char exact[5];
     struct app_text t = app_text_in(exact, sizeof exact);
-    app_text_quote(&t, "abcd", 4, NULL);
+    app_text_quote(&t, "abcd", 4, APP_TEXT_PLAIN);
     assert_string_equal(exact, "abcd");
     assert_false(t.cut);
-    app_text_quote(&t, "e", 1, NULL);
+    app_text_quote(&t, "e", 1, APP_TEXT_PLAIN);
     assert_string_equal(exact, "a...");
+}
+
+/* Whatever stands next to it, in room for all or a part of it. */
+static void test_text_is_escaped(void **state)
+{
+    static const char theirs[] = "A.\"\\\n\0z~ B\x7f", plain[] = "A.\\\"\\\\\\010\\000z~ B\\127",
+                      label[] = "a\\.\\\"\\\\\\010\\000z~ b\\127";
+    (void)state;
+    for (size_t size = 4; size < 40; size++) {
+        char room[40];
+        struct app_text t = app_text_in(room, size);
+        app_text_quote(&t, theirs, sizeof theirs - 1, APP_TEXT_PLAIN);
+        assert_true(t.cut ? memcmp(room, plain, t.len - 3) == 0 : strcmp(room, plain) == 0);
+        assert_int_equal(t.cut, size < sizeof plain);
+        t = app_text_in(room, size);
+        app_text_quote(&t, theirs, sizeof theirs - 1, APP_TEXT_LABEL);
+        assert_true(t.cut ? memcmp(room, label, t.len - 3) == 0 : strcmp(room, label) == 0);
+        assert_int_equal(t.cut, size < sizeof label);
+    }
 }
 
 /* ------------------------------------------------------------------ is it one? */
@@ -382,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_many_answers),
         cmocka_unit_test(test_broken_beyond_room),
         cmocka_unit_test(test_text_is_cut_whole),
+        cmocka_unit_test(test_text_is_escaped),
         cmocka_unit_test(test_plausible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,7 +126,9 @@ static void test_samples(void **state)
         assert_int_equal(tls_client_hello_read(g.body, g.body_len, &h), APP_READ_WHOLE);
         (void)tls_name_text(&h.server_name, text, sizeof text);
         assert_string_equal(text, "example.com");
-        assert_true(tls_ja4(&h, JA4_QUIC, text));
+        struct ja4 *ja4 = ja4_new();
+        assert_true(ja4 && tls_ja4(ja4, &h, JA4_QUIC, text));
+        ja4_free(ja4);
         assert_memory_equal(text, "q13d0211an_", 11);
     }
 }

@@ -391,12 +391,28 @@ static void test_skip(void **state)
 
 /* ------------------------------------------------------------------ JA4 */
 
-static const char *ja4_of(const struct hello_parts *p, enum ja4_transport transport)
+static struct ja4 *ja4;
+
+static int make_ja4(void **state)
+{
+    (void)state;
+    ja4 = ja4_new();
+    return ja4 ? 0 : -1;
+}
+
+static int free_ja4(void **state)
+{
+    (void)state;
+    ja4_free(ja4);
+    return 0;
+}
+
+static const char *fingerprint(const struct hello_parts *p, enum ja4_transport transport)
 {
     static char text[JA4_SIZE];
     struct hello_build b = hello_client(p);
     struct tls_client_hello h = client_of(&b);
-    assert_true(tls_ja4(&h, transport, text));
+    assert_true(tls_ja4(ja4, &h, transport, text));
     return text;
 }
 
@@ -404,13 +420,14 @@ static void test_ja4(void **state)
 {
     struct hello_parts p = chrome();
     (void)state;
-    assert_string_equal(ja4_of(&p, JA4_TCP), "t13d1516h2_8daaf6152771_e5627efa2ab1");
-    assert_string_equal(ja4_of(&p, JA4_QUIC), "q13d1516h2_8daaf6152771_e5627efa2ab1");
+    assert_string_equal(fingerprint(&p, JA4_TCP), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+    assert_string_equal(fingerprint(&p, JA4_QUIC), "q13d1516h2_8daaf6152771_e5627efa2ab1");
     p.server_name = NULL;
-    assert_string_equal(ja4_of(&p, JA4_TCP), "t13i1515h2_8daaf6152771_e5627efa2ab1"); /* it is counted, not hashed */
+    assert_string_equal(fingerprint(&p, JA4_TCP),
+                        "t13i1515h2_8daaf6152771_e5627efa2ab1"); /* it is counted, not hashed */
     p.versions = NULL;
     p.alpn = NULL;
-    assert_memory_equal(ja4_of(&p, JA4_DTLS), "d12i151300_8daaf6152771_", 24);
+    assert_memory_equal(fingerprint(&p, JA4_DTLS), "d12i151300_8daaf6152771_", 24);
 }
 
 /* Fields without anything are zeros, and signatures alone are no field. */
@@ -419,10 +436,10 @@ static void test_ja4_of_little(void **state)
     static const uint16_t none[] = {0}, grease[] = {GREASE, 0};
     struct hello_parts p = {.version = 0x0301, .ciphers = grease, .server_name = "x"};
     (void)state;
-    assert_string_equal(ja4_of(&p, JA4_TCP), "t10d000100_000000000000_000000000000");
+    assert_string_equal(fingerprint(&p, JA4_TCP), "t10d000100_000000000000_000000000000");
     p.ciphers = none;
     p.version = 0x0005;
-    assert_string_equal(ja4_of(&p, JA4_TCP), "t00d000100_000000000000_000000000000");
+    assert_string_equal(fingerprint(&p, JA4_TCP), "t00d000100_000000000000_000000000000");
 }
 
 static void test_ja4_alpn(void **state)
@@ -437,7 +454,7 @@ static void test_ja4_alpn(void **state)
         const char *const list[] = {cases[i].protocol, "h3", NULL};
         struct hello_parts p = chrome();
         p.alpn = list;
-        assert_memory_equal(ja4_of(&p, JA4_TCP) + 8, cases[i].letters, 2);
+        assert_memory_equal(fingerprint(&p, JA4_TCP) + 8, cases[i].letters, 2);
     }
 }
 
@@ -454,10 +471,10 @@ static void test_ja4_of_many(void **state)
     p.ciphers = many;
     struct hello_build b = hello_client(&p);
     struct tls_client_hello h = client_of(&b);
-    assert_false(tls_ja4(&h, JA4_TCP, text));
+    assert_false(tls_ja4(ja4, &h, JA4_TCP, text));
     assert_string_equal(text, "");
     many[JA4_LIST_MAX] = 0;
-    assert_memory_equal(ja4_of(&p, JA4_TCP), "t13d9916h2_", 11);
+    assert_memory_equal(fingerprint(&p, JA4_TCP), "t13d9916h2_", 11);
 }
 
 int main(void)
@@ -482,5 +499,5 @@ int main(void)
         cmocka_unit_test(test_ja4_alpn),
         cmocka_unit_test(test_ja4_of_many),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_ja4, free_ja4);
 }

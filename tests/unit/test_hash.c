@@ -49,6 +49,14 @@ static void sha256_is_over_both_pieces(void **state)
     uint8_t out[HASH_SHA256_SIZE];
     assert_true(hash_sha256("a", 1, "bc", 2, out));
     assert_memory_equal(out, abc, sizeof abc);
+    struct hash_sha *many = hash_sha_new();
+    assert_non_null(many);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(hash_sha(many, "", 0, "other", 5, out));
+        assert_true(hash_sha(many, "ab", 2, "c", 1, out));
+        assert_memory_equal(out, abc, sizeof abc);
+    }
+    hash_sha_free(many);
 }
 
 int main(void)
