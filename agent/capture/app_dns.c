@@ -99,7 +99,7 @@ static void end_first(struct hearing *h, uint8_t outcome)
     struct exchange_row *r = exchange_add(h, q->ordinal, outcome, q->first_ns);
     if (r)
         fill_query(h, r, q);
-    conversation_release(h->all, q);
+    conversation_release(h->all, h->v, q);
 }
 
 static struct query **find(struct dns_state *s, const struct said *said)
@@ -129,7 +129,7 @@ static void take_query(struct hearing *h, const struct said *said)
     end_old(h);
     while (s->waiting >= DNS_WAITING)
         end_first(h, EXCHANGE_UNANSWERED);
-    struct query *q = conversation_alloc(h->all, sizeof *q + m->name_len);
+    struct query *q = conversation_alloc(h, sizeof *q + m->name_len);
     if (!q) {
         conversation_give_up(h);
         return;
@@ -181,7 +181,7 @@ static void take_response(struct hearing *h, const struct said *said)
     }
     if (r)
         fill_response(h, r, said);
-    conversation_release(h->all, q);
+    conversation_release(h->all, h->v, q);
     end_old(h);
 }
 
@@ -193,13 +193,11 @@ static uint64_t question_of(const struct dns_message *m)
 static void take_message(struct hearing *h, const uint8_t *data, size_t len, struct said said)
 {
     struct dns_message m;
-    if (dns_read(data, len, &m) == APP_READ_INVALID) {
-        h->all->stats.broken++;
+    if (dns_read(data, len, &m) == APP_READ_INVALID)
         return;
-    }
     said.m = &m;
     said.question = question_of(&m);
-    conversation_say(h->all, &h->v->dns_name, m.name, m.name_len);
+    conversation_say(h, &h->v->dns_name, m.name, m.name_len);
     if (!h->v->counts)
         return;
     if (m.response)

@@ -8,7 +8,6 @@
  */
 #include "agent/capture/conversation_impl.h"
 #include "common/app/http.h"
-#include <stdio.h>
 #include <string.h>
 
 #define WAITING_MAX 256u /* requests without a reply in one flow; then the oldest counts as not seen */
@@ -86,7 +85,7 @@ static void end_first(struct hearing *h, uint8_t outcome)
 {
     struct http_state *s = state_of(h);
     struct exchange *x = s->first;
-    char version[16];
+    char version[] = "HTTP/1.0";
     s->first = x->next;
     if (!s->first)
         s->last = NULL;
@@ -97,15 +96,15 @@ static void end_first(struct hearing *h, uint8_t outcome)
         s->answering = NULL;
     struct exchange_row *r = exchange_add(h, x->ordinal, outcome, x->first_ns);
     if (r) {
-        int n = snprintf(version, sizeof version, "HTTP/1.%u", x->minor);
-        exchange_text(h, r, EXCHANGE_VERSION, &r->version, version, (size_t)n);
+        version[sizeof version - 2] = (char)('0' + x->minor); /* one digit */
+        exchange_text(h, r, EXCHANGE_VERSION, &r->version, version, sizeof version - 1);
         if (x->has_request)
             fill_request(h, x, r);
         if (x->has_reply)
             fill_reply(h, x, r, outcome);
     }
-    conversation_release(h->all, x->type);
-    conversation_release(h->all, x);
+    conversation_release(h->all, h->v, x->type);
+    conversation_release(h->all, h->v, x);
 }
 
 static void end_ready(struct hearing *h)
@@ -120,7 +119,7 @@ static void end_ready(struct hearing *h)
 static struct exchange *add(struct hearing *h, size_t text)
 {
     struct http_state *s = state_of(h);
-    struct exchange *x = conversation_alloc(h->all, sizeof *x + text);
+    struct exchange *x = conversation_alloc(h, sizeof *x + text);
     if (!x) {
         conversation_give_up(h);
         return NULL;
@@ -199,8 +198,8 @@ static void request_head(struct hearing *h, struct http_end *end)
         end_first(h, EXCHANGE_UNSEEN);
     while (s->waiting >= WAITING_MAX)
         end_first(h, EXCHANGE_UNSEEN);
-    conversation_say(h->all, &h->v->http_host, head->host, head->host_len);
-    conversation_say(h->all, &h->v->software[h->side], head->software, head->software_len);
+    conversation_say(h, &h->v->http_host, head->host, head->host_len);
+    conversation_say(h, &h->v->software[h->side], head->software, head->software_len);
     s->asking = add_request(h, head);
     note_request(s, end, false);
 }
@@ -253,7 +252,7 @@ static void reply_head(struct hearing *h, struct http_end *end)
     const struct http_head *head = end->reader.head;
     h->v->answers_have_status = true;
     conversation_status(h->v, head->status);
-    conversation_say(h->all, &h->v->software[h->side], head->software, head->software_len);
+    conversation_say(h, &h->v->software[h->side], head->software, head->software_len);
     end->passed = head->status < 200 && head->status != 101;
     if (end->passed) {
         (void)http_reply_to(&end->reader, "");
@@ -270,7 +269,7 @@ static void reply_head(struct hearing *h, struct http_end *end)
     x->minor = head->minor;
     note_reply(s, end, false);
     if (head->type_len) {
-        x->type = conversation_alloc(h->all, head->type_len);
+        x->type = conversation_alloc(h, head->type_len);
         x->type_len = x->type ? head->type_len : 0;
         if (x->type)
             memcpy(x->type, head->type, head->type_len);
@@ -297,7 +296,7 @@ static void happened(struct hearing *h, struct http_end *end, enum http_event ev
             request_head(h, end);
         else
             reply_head(h, end);
-        conversation_release(h->all, end->saved);
+        conversation_release(h->all, h->v, end->saved);
         end->saved = NULL;
     } else if (is_request) {
         request_end(h, end);
@@ -344,7 +343,7 @@ static void save_head(struct hearing *h, struct http_end *end)
 {
     if (!http_in_head(&end->reader) || end->saved || conversation_is_over(h))
         return;
-    end->saved = conversation_alloc(h->all, sizeof *end->saved);
+    end->saved = conversation_alloc(h, sizeof *end->saved);
     if (end->saved)
         memcpy(end->saved, end->reader.head, sizeof *end->saved);
     else
@@ -436,7 +435,7 @@ static void lose(struct hearing *h, struct http_end *end)
     end_ready(h);
     if (!is_request)
         s->doubted = h->v->ordinal;
-    conversation_release(h->all, end->saved);
+    conversation_release(h->all, h->v, end->saved);
     end->saved = NULL;
     end->passed = false;
     end->lost = true;
@@ -488,8 +487,8 @@ static void end(struct hearing *h, uint8_t reason)
     struct http_state *s = state_of(h);
     while (s->first)
         end_first(h, outcome_of(s, s->first, reason));
-    conversation_release(h->all, s->end[0].saved);
-    conversation_release(h->all, s->end[1].saved);
+    conversation_release(h->all, h->v, s->end[0].saved);
+    conversation_release(h->all, h->v, s->end[1].saved);
 }
 
 const struct app_reader app_http_reader = {

@@ -24,16 +24,16 @@ static void say(struct hearing *h, const struct quic_gather *g, bool is_whole)
     char text[TEXT_SIZE], ja4[JA4_SIZE];
     if (tls_client_hello_read(g->body, g->body_len, &hello) == APP_READ_INVALID)
         return;
-    conversation_say(h->all, &h->v->sni, text, tls_name_text(&hello.server_name, text, sizeof text));
-    conversation_say(h->all, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
+    conversation_say(h, &h->v->sni, text, tls_name_text(&hello.server_name, text, sizeof text));
+    conversation_say(h, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
     if (is_whole && h->all->ja4 && tls_ja4(h->all->ja4, &hello, JA4_QUIC, ja4))
-        conversation_say(h->all, &h->v->ja4, ja4, JA4_SIZE - 1);
+        conversation_say(h, &h->v->ja4, ja4, JA4_SIZE - 1);
 }
 
 /* What was gathered in the shared memory becomes the flow's. */
 static void keep(struct hearing *h, const struct quic_gather *shared)
 {
-    struct quic_state *s = h->v->state = conversation_alloc(h->all, sizeof *s);
+    struct quic_state *s = h->v->state = conversation_alloc(h, sizeof *s);
     if (!s) {
         conversation_give_up(h);
         return;

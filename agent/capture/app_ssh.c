@@ -12,7 +12,7 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
     if (r == APP_READ_CUT)
         return 0;
     if (r == APP_READ_WHOLE) {
-        conversation_say(h->all, &h->v->software[h->side], text.at, text.len);
+        conversation_say(h, &h->v->software[h->side], text.at, text.len);
         conversation_deafen(h, h->side);
     } else {
         conversation_broken(h, h->side);

@@ -38,18 +38,15 @@ static struct tls_state *state_of(const struct hearing *h)
 
 /* ---------------------------------------------------------------- the row */
 
-static void fill_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text)
-{
-    if (text)
-        exchange_text(h, r, column, where, text, strlen(text));
-}
-
 static void fill_server(struct hearing *h, const struct tls_state *s, struct exchange_row *r)
 {
     char number[16];
     const char *version = name_of(app_tls_versions, s->version);
-    snprintf(number, sizeof number, "0x%04x", s->version);
-    fill_text(h, r, EXCHANGE_VERSION, &r->version, version ? version : number);
+    if (!version) {
+        snprintf(number, sizeof number, "0x%04x", s->version);
+        version = number;
+    }
+    exchange_text(h, r, EXCHANGE_VERSION, &r->version, version, strlen(version));
     EXCHANGE_PUT(r, EXCHANGE_TLS_CIPHER, tls_cipher, s->cipher);
 }
 
@@ -71,9 +68,9 @@ static void fill(struct hearing *h, const struct tls_state *s, struct exchange_r
     }
     if (s->has_server)
         fill_server(h, s, r);
-    fill_text(h, r, EXCHANGE_SNI, &r->sni, v->sni);
-    fill_text(h, r, EXCHANGE_ALPN, &r->alpn, v->alpn);
-    fill_text(h, r, EXCHANGE_JA4, &r->ja4, v->ja4);
+    exchange_text(h, r, EXCHANGE_SNI, &r->sni, v->sni.text, v->sni.len);
+    exchange_text(h, r, EXCHANGE_ALPN, &r->alpn, v->alpn.text, v->alpn.len);
+    exchange_text(h, r, EXCHANGE_JA4, &r->ja4, v->ja4.text, v->ja4.len);
     if (v->has_tls_alert)
         EXCHANGE_PUT(r, EXCHANGE_TLS_ALERT, tls_alert, v->tls_alert);
 }
@@ -116,10 +113,10 @@ static void client_hello(struct hearing *h, const struct tls_reader *r)
         return; /* the second one repeats the first */
     s->asked = true;
     s->asked_ns = h->time_ns;
-    conversation_say(h->all, &h->v->sni, text, tls_name_text(&hello.server_name, text, sizeof text));
-    conversation_say(h->all, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
+    conversation_say(h, &h->v->sni, text, tls_name_text(&hello.server_name, text, sizeof text));
+    conversation_say(h, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
     if (r->len == r->wire && h->all->ja4 && tls_ja4(h->all->ja4, &hello, JA4_TCP, ja4))
-        conversation_say(h->all, &h->v->ja4, ja4, strlen(ja4));
+        conversation_say(h, &h->v->ja4, ja4, JA4_SIZE - 1);
 }
 
 static void server_hello(struct hearing *h, const struct tls_reader *r)
@@ -135,13 +132,13 @@ static void server_hello(struct hearing *h, const struct tls_reader *r)
     s->version = h->v->tls_version = hello.version;
     s->cipher = h->v->tls_cipher = hello.cipher;
     h->v->has_tls_version = h->v->has_tls_cipher = true;
-    conversation_say(h->all, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
+    conversation_say(h, &h->v->alpn, text, tls_alpn_text(&hello.alpn, text, sizeof text));
 }
 
 static void take_back(struct hearing *h, struct tls_end *end)
 {
     (void)tls_reader_take_back(&end->reader);
-    conversation_release(h->all, end->window);
+    conversation_release(h->all, h->v, end->window);
     end->window = NULL;
 }
 
@@ -167,7 +164,7 @@ static void lend(struct hearing *h, struct tls_reader *r)
     size_t size = (size_t)r->wire + TLS_HANDSHAKE_HEADER;
     if (size > WINDOW_MAX)
         size = WINDOW_MAX;
-    void *window = conversation_alloc(h->all, size);
+    void *window = conversation_alloc(h, size);
     if (window)
         tls_reader_lend(r, window, size);
     state_of(h)->end[h->side].window = window;

@@ -34,29 +34,60 @@ static enum app look_at(const struct conversation_packet *k, unsigned side, cons
 
 /* ---------------------------------------------------------------- memory */
 
-/* What was asked for stands in front of each piece. */
+/* What it takes stands in front of each piece. */
 #define PIECE_HEADER 16u
 
-void *conversation_alloc(struct conversations *all, size_t size)
+/* With what the allocator puts in front, and rounds up to. */
+static size_t piece_cost(size_t size)
 {
-    if (size > all->options.memory - all->stats.memory)
+    return (size + PIECE_HEADER + sizeof(size_t) + 15) & ~(size_t)15;
+}
+
+static size_t cost_of(const uint8_t *piece)
+{
+    size_t cost = 0;
+    if (piece)
+        memcpy(&cost, piece, sizeof cost);
+    return cost;
+}
+
+/* Within the limit of all, and of the flow: v is NULL for its first piece. */
+static void *resize(struct conversations *all, struct conversation *v, void *memory, size_t size)
+{
+    uint8_t *piece = memory ? (uint8_t *)memory - PIECE_HEADER : NULL;
+    size_t before = cost_of(piece), cost = piece_cost(size);
+    uint64_t used = all->stats.memory - before, own = (v ? v->memory : 0) - before;
+    if (used + all->stats.exchange_memory + cost > all->options.memory || own + cost > CONVERSATION_FLOW_MAX)
         return NULL;
-    uint8_t *piece = calloc(1, size + PIECE_HEADER);
+    piece = realloc(piece, size + PIECE_HEADER);
     if (!piece)
         return NULL;
-    memcpy(piece, &size, sizeof size);
-    all->stats.memory += size;
+    memcpy(piece, &cost, sizeof cost);
+    all->stats.memory = used + cost;
+    if (v)
+        v->memory = (uint32_t)(own + cost);
     return piece + PIECE_HEADER;
 }
 
-void conversation_release(struct conversations *all, void *memory)
+void *conversation_resize(struct hearing *h, void *memory, size_t size)
+{
+    return resize(h->all, h->v, memory, size);
+}
+
+void *conversation_alloc(struct hearing *h, size_t size)
+{
+    void *memory = resize(h->all, h->v, NULL, size);
+    return memory ? memset(memory, 0, size) : NULL;
+}
+
+void conversation_release(struct conversations *all, struct conversation *v, void *memory)
 {
     if (!memory)
         return;
     uint8_t *piece = (uint8_t *)memory - PIECE_HEADER;
-    size_t size;
-    memcpy(&size, piece, sizeof size);
-    all->stats.memory -= size;
+    size_t cost = cost_of(piece);
+    all->stats.memory -= cost;
+    v->memory -= (uint32_t)cost;
     free(piece);
 }
 
@@ -64,12 +95,13 @@ void conversation_release(struct conversations *all, void *memory)
 
 static struct conversation *add(struct conversations *all, struct conversation_place *place)
 {
-    struct conversation *v = conversation_alloc(all, sizeof *v);
+    struct conversation *v = resize(all, NULL, NULL, sizeof *v);
     if (!v) {
         all->stats.unheard++;
         place->phase = CONVERSATION_OVER;
         return NULL;
     }
+    *v = (struct conversation){.memory = (uint32_t)piece_cost(sizeof *v)};
     v->next = all->first;
     if (v->next)
         v->next->previous = v;
@@ -82,7 +114,7 @@ static struct conversation *add(struct conversations *all, struct conversation_p
 static void stop(struct conversations *all, struct conversation *v)
 {
     stream_free(all, v);
-    conversation_release(all, v->state);
+    conversation_release(all, v, v->state);
     v->state = NULL;
     v->reader = NULL;
 }
@@ -93,16 +125,17 @@ void conversation_forget(struct conversations *all, struct conversation_place *p
     if (!v)
         return;
     stop(all, v);
-    char *texts[] = {v->sni, v->alpn, v->ja4, v->http_host, v->dns_name, v->software[0], v->software[1]};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        conversation_release(all, texts[i]);
+    const struct remark *said[] = {&v->sni,      &v->alpn,        &v->ja4,        &v->http_host,
+                                   &v->dns_name, &v->software[0], &v->software[1]};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        conversation_release(all, v, said[i]->text);
     if (v->previous)
         v->previous->next = v->next;
     else
         all->first = v->next;
     if (v->next)
         v->next->previous = v->previous;
-    conversation_release(all, v);
+    conversation_release(all, v, v);
     place->it = NULL;
 }
 
@@ -147,7 +180,6 @@ void conversation_give_up(struct hearing *h)
 
 void conversation_broken(struct hearing *h, unsigned side)
 {
-    h->all->stats.broken++;
     conversation_deafen(h, side);
 }
 
@@ -167,7 +199,7 @@ static void begin_reader(struct hearing *h, enum app app)
     if (!v->reader)
         return;
     if (v->reader->state_size)
-        v->state = conversation_alloc(h->all, v->reader->state_size);
+        v->state = conversation_alloc(h, v->reader->state_size);
     if (v->reader->state_size && !v->state) {
         v->reader = NULL;
         conversation_give_up(h);
@@ -226,7 +258,8 @@ static bool first_look(struct conversation_place *place, const struct conversati
 
 static bool add_directions(struct conversations *all, struct conversation *v, const struct conversation_packet *k)
 {
-    v->direction = conversation_alloc(all, 2 * sizeof *v->direction);
+    struct hearing h = {.all = all, .v = v};
+    v->direction = conversation_alloc(&h, 2 * sizeof *v->direction);
     if (!v->direction) {
         all->stats.unheard++;
         v->place->phase = CONVERSATION_OVER;
@@ -344,6 +377,7 @@ int conversations_new(const struct conversations_options *o, struct conversation
     if (!all)
         return error_set(e, ERROR_MEMORY, "no memory for what applications say");
     all->options = *o;
+    exchanges_init(&all->exchanges, o->memory);
     if (o->payload && quic_new(&all->quic, NULL))
         all->quic = NULL;
     if (o->payload)
@@ -364,7 +398,7 @@ void conversations_free(struct conversations *all)
         finish(&h, FLOW_END_FORCED);
         conversation_forget(all, &place);
     }
-    exchanges_free(&all->exchanges);
+    exchanges_free(all);
     ja4_free(all->ja4);
     quic_free(all->quic);
     free(all);

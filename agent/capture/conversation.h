@@ -10,8 +10,9 @@
  * when no more can wait, and at the flow's end. What a reader would only count need not be seen at all. Bytes cut off by the snaplen
  * are missing where content is wanted.
  *
- * Memory: what is remembered of all flows together has a limit; a flow that would pass it is not listened to any more, which is counted.
- * Exchanges of a chunk have one, too (conversations_full).
+ * Memory: what is remembered of all flows together has a limit, and so has what is remembered of one (CONVERSATION_FLOW_MAX); a flow that
+ * would pass either is not listened to any more, which is counted. The exchanges of the open chunk count as well; it is to be sealed when they
+ * are too many, or fill half of the limit (conversations_full).
  *
  * Pure: packets and their times are the arguments.
  */
@@ -22,9 +23,9 @@
 #include "common/packet/packet.h"
 #include "common/rows/flow_row.h"
 
-#define CONVERSATION_HELD_MAX      16u         /* segments of a direction that wait for those before them */
-#define CONVERSATION_EXCHANGES_MAX 65536u      /* of a chunk: then it is to be sealed */
-#define CONVERSATION_TEXT_MAX      (16u << 20) /* bytes of text in the exchanges of a chunk: likewise */
+#define CONVERSATION_HELD_MAX      16u    /* segments of a direction that wait for those before them */
+#define CONVERSATION_EXCHANGES_MAX 65536u /* of a chunk: then it is to be sealed */
+#define CONVERSATION_FLOW_MAX      98304u /* bytes that are remembered of one flow: hostile ones cannot take all */
 
 struct conversations_options {
     uint64_t memory; /* for what is remembered of flows */
@@ -34,10 +35,9 @@ struct conversations_options {
 };
 
 struct conversations_stats {
-    uint64_t unheard; /* flows that were not listened to for want of memory */
-    uint64_t broken;  /* directions in which an application's rules were broken */
-    uint64_t lost;    /* exchanges without a row for want of memory */
-    uint64_t memory;  /* in use */
+    uint64_t unheard; /* flows that were not listened to (on), and exchanges without a row, for want of memory */
+    uint64_t memory;  /* in use by flows, with what allocating takes */
+    uint64_t exchange_memory; /* by the exchanges of the open chunk */
 };
 
 struct conversations; /* of all flows of a table */

@@ -72,16 +72,23 @@ struct direction {
     uint64_t pending_ns;
 };
 
+/* A text that stays with the flow. */
+struct remark {
+    char *text; /* NULL: nothing was said */
+    uint16_t len, room;
+};
+
 struct conversation {
     struct conversation *next, *previous;
     struct conversation_place *place; /* during a call */
+    uint32_t memory;                  /* that it takes, of all's */
     const struct app_reader *reader;  /* NULL: not known yet */
     void *state;
     struct direction *direction; /* [2], of TCP while somebody reads */
 
     /* What stays with the flow */
     const char *app;
-    char *sni, *alpn, *ja4, *http_host, *dns_name, *software[2];
+    struct remark sni, alpn, ja4, http_host, dns_name, software[2];
     uint16_t tls_version, tls_cipher;
     uint8_t tls_alert;
     bool has_tls_version, has_tls_cipher, has_tls_alert;
@@ -94,9 +101,11 @@ struct conversation {
 
 /* ---------------------------------------------------------------- conversation.c */
 
-/* Memory within the limit; NULL if there is none. */
-void *conversation_alloc(struct conversations *all, size_t size);
-void conversation_release(struct conversations *all, void *memory); /* NULL is fine */
+/* Memory for the flow, zeroed, within the limits of the flow and of all; NULL if there is none. */
+void *conversation_alloc(struct hearing *h, size_t size);
+/* The same memory, or some (of NULL), with another size; what is new is not zeroed. NULL: it is as it was. */
+void *conversation_resize(struct hearing *h, void *memory, size_t size);
+void conversation_release(struct conversations *all, struct conversation *v, void *memory); /* NULL is fine */
 
 /* A reader's: nothing more of this side is worth reading; of both: the conversation is over. */
 void conversation_deafen(struct hearing *h, unsigned side);
@@ -126,7 +135,7 @@ void stream_free(struct conversations *all, struct conversation *v);
 /* ---------------------------------------------------------------- conversation_rows.c */
 
 /* Remembers a text, if it is another than that before and not empty. */
-void conversation_say(struct conversations *all, char **where, const char *text, size_t len);
+void conversation_say(struct hearing *h, struct remark *where, const char *text, size_t len);
 void conversation_status(struct conversation *v, unsigned status);
 
 /* A row for an exchange that ended, with flow, ordinal and application; NULL without memory. Fill it in before anything else is called; texts are
@@ -156,9 +165,11 @@ struct exchanges {
     size_t count, room;
     struct text_block *texts; /* newest first */
     size_t text_bytes;
+    size_t share; /* bytes of the budget that they may fill before the chunk is to be sealed */
 };
 
-void exchanges_free(struct exchanges *x);
+void exchanges_init(struct exchanges *x, uint64_t budget);
+void exchanges_free(struct conversations *all);
 
 struct conversations {
     struct conversations_options options;

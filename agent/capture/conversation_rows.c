@@ -15,19 +15,62 @@ _Static_assert(COLUMN_TEXT_MAX <= TEXT_BLOCK, "a block takes any text");
 
 /* ---------------------------------------------------------------- exchanges */
 
+#define ROWS_LEAST  256u /* room is made for so many at least */
+#define SHARE_LEAST (ROWS_LEAST * sizeof(struct exchange_row) + TEXT_BLOCK)
+
+/* Half of the budget; so that what is said in one chunk leaves room for those who say it. */
+void exchanges_init(struct exchanges *x, uint64_t budget)
+{
+    x->share = budget / 2 > SHARE_LEAST ? (size_t)(budget / 2) : SHARE_LEAST;
+}
+
+static bool make_room(struct conversations *all, struct exchanges *x)
+{
+    size_t room = x->room ? x->room * 2 : ROWS_LEAST;
+    struct exchange_row *grown = realloc(x->rows, room * sizeof *grown);
+    if (!grown)
+        return false;
+    all->stats.exchange_memory += (room - x->room) * sizeof *grown;
+    x->rows = grown;
+    x->room = room;
+    return true;
+}
+
+static bool add_block(struct conversations *all, struct exchanges *x)
+{
+    struct text_block *b = malloc(sizeof *b);
+    if (!b)
+        return false;
+    all->stats.exchange_memory += sizeof *b;
+    b->next = x->texts;
+    b->used = 0;
+    x->texts = b;
+    return true;
+}
+
+static void free_block(struct conversations *all, struct exchanges *x)
+{
+    struct text_block *b = x->texts;
+    x->texts = b->next;
+    all->stats.exchange_memory -= sizeof *b;
+    free(b);
+}
+
+static void free_rows(struct conversations *all, struct exchanges *x)
+{
+    all->stats.exchange_memory -= x->room * sizeof *x->rows;
+    free(x->rows);
+    x->rows = NULL;
+    x->room = 0;
+}
+
 struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns)
 {
     struct exchanges *x = &h->all->exchanges;
     h->v->exchanges++;
-    if (x->count == x->room) {
-        size_t room = x->room ? x->room * 2 : 256;
-        struct exchange_row *grown = realloc(x->rows, room * sizeof *grown);
-        if (!grown) {
-            h->all->stats.lost++;
-            return NULL;
-        }
-        x->rows = grown;
-        x->room = room;
+    if (x->count == x->room && !make_room(h->all, x)) {
+        h->all->stats.unheard++;
+        return NULL;
     }
     struct exchange_row *r = &x->rows[x->count++];
     *r = (struct exchange_row){
@@ -47,14 +90,8 @@ void exchange_text(struct hearing *h, struct exchange_row *r, unsigned column, s
         return;
     if (len > COLUMN_TEXT_MAX)
         len = COLUMN_TEXT_MAX;
-    if (!x->texts || len > TEXT_BLOCK - x->texts->used) {
-        struct text_block *b = malloc(sizeof *b);
-        if (!b)
-            return;
-        b->next = x->texts;
-        b->used = 0;
-        x->texts = b;
-    }
+    if ((!x->texts || len > TEXT_BLOCK - x->texts->used) && !add_block(h->all, x))
+        return;
     char *at = x->texts->data + x->texts->used;
     memcpy(at, text, len);
     x->texts->used += len;
@@ -70,7 +107,8 @@ uint8_t exchange_left(uint8_t reason, uint8_t otherwise)
 
 bool conversations_full(const struct conversations *all)
 {
-    return all->exchanges.count >= all->options.exchanges || all->exchanges.text_bytes >= CONVERSATION_TEXT_MAX;
+    const struct exchanges *x = &all->exchanges;
+    return x->count >= all->options.exchanges || x->count * sizeof *x->rows + x->text_bytes >= x->share;
 }
 
 size_t conversations_exchanges(const struct conversations *all, const struct exchange_row **rows)
@@ -79,44 +117,43 @@ size_t conversations_exchanges(const struct conversations *all, const struct exc
     return all->exchanges.count;
 }
 
-/* One block stays, so that quiet captures allocate nothing. */
+/* What a quiet capture needs stays, so that it allocates nothing. */
 void conversations_next(struct conversations *all)
 {
     struct exchanges *x = &all->exchanges;
+    if (x->room > ROWS_LEAST && x->count < x->room / 4)
+        free_rows(all, x);
     x->count = x->text_bytes = 0;
-    while (x->texts && x->texts->next) {
-        struct text_block *b = x->texts;
-        x->texts = b->next;
-        free(b);
-    }
+    while (x->texts && x->texts->next)
+        free_block(all, x);
     if (x->texts)
         x->texts->used = 0;
 }
 
-void exchanges_free(struct exchanges *x)
+void exchanges_free(struct conversations *all)
 {
-    while (x->texts) {
-        struct text_block *b = x->texts;
-        x->texts = b->next;
-        free(b);
-    }
-    free(x->rows);
+    while (all->exchanges.texts)
+        free_block(all, &all->exchanges);
+    free_rows(all, &all->exchanges);
 }
 
 /* ---------------------------------------------------------------- what stays */
 
-void conversation_say(struct conversations *all, char **where, const char *text, size_t len)
+void conversation_say(struct hearing *h, struct remark *where, const char *text, size_t len)
 {
     if (len > COLUMN_TEXT_MAX)
         len = COLUMN_TEXT_MAX;
-    if (!len || (*where && strlen(*where) == len && memcmp(*where, text, len) == 0))
+    if (!len || (where->len == len && memcmp(where->text, text, len) == 0))
         return;
-    char *copy = conversation_alloc(all, len + 1);
-    if (!copy)
-        return;
-    memcpy(copy, text, len);
-    conversation_release(all, *where);
-    *where = copy;
+    if (len > where->room) {
+        char *grown = conversation_resize(h, where->text, len);
+        if (!grown)
+            return;
+        where->text = grown;
+        where->room = (uint16_t)len;
+    }
+    memcpy(where->text, text, len);
+    where->len = (uint16_t)len;
 }
 
 void conversation_status(struct conversation *v, unsigned status)
@@ -127,23 +164,23 @@ void conversation_status(struct conversation *v, unsigned status)
         v->status_class[status / 100 - 1]++;
 }
 
-static void put_text(struct flow_row *r, unsigned column, struct text *where, const char *text)
+static void put_text(struct flow_row *r, unsigned column, struct text *where, const struct remark *said)
 {
-    if (!text)
+    if (!said->len)
         return;
-    *where = (struct text){text, (uint32_t)strlen(text)};
+    *where = (struct text){said->text, said->len};
     column_add(&r->has, column);
 }
 
 static void put_texts(const struct conversation *v, struct flow_row *r)
 {
-    put_text(r, FLOW_SNI, &r->sni, v->sni);
-    put_text(r, FLOW_ALPN, &r->alpn, v->alpn);
-    put_text(r, FLOW_JA4, &r->ja4, v->ja4);
-    put_text(r, FLOW_HTTP_HOST, &r->http_host, v->http_host);
-    put_text(r, FLOW_DNS_NAME, &r->dns_name, v->dns_name);
-    put_text(r, FLOW_SOFTWARE_0, &r->software[0], v->software[0]);
-    put_text(r, FLOW_SOFTWARE_1, &r->software[1], v->software[1]);
+    put_text(r, FLOW_SNI, &r->sni, &v->sni);
+    put_text(r, FLOW_ALPN, &r->alpn, &v->alpn);
+    put_text(r, FLOW_JA4, &r->ja4, &v->ja4);
+    put_text(r, FLOW_HTTP_HOST, &r->http_host, &v->http_host);
+    put_text(r, FLOW_DNS_NAME, &r->dns_name, &v->dns_name);
+    put_text(r, FLOW_SOFTWARE_0, &r->software[0], &v->software[0]);
+    put_text(r, FLOW_SOFTWARE_1, &r->software[1], &v->software[1]);
 }
 
 static void put_numbers(const struct conversation *v, struct flow_row *r)
@@ -177,7 +214,11 @@ static void put_counts(const struct conversation *v, struct flow_row *r)
 void conversation_fill(const struct conversation_place *place, struct flow_row *r)
 {
     const struct conversation *v = place->it;
-    put_text(r, FLOW_APP, &r->app, conversation_app(place));
+    const char *app = conversation_app(place);
+    if (app) {
+        r->app = (struct text){app, (uint32_t)strlen(app)};
+        column_add(&r->has, FLOW_APP);
+    }
     if (!v)
         return;
     put_texts(v, r);

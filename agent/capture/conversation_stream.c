@@ -21,7 +21,7 @@ struct stretch {
 
 static void pending_drop(struct hearing *h, struct direction *d)
 {
-    conversation_release(h->all, d->pending);
+    conversation_release(h->all, h->v, d->pending);
     d->pending = NULL;
     d->pending_len = d->pending_room = 0;
 }
@@ -30,14 +30,11 @@ static bool pending_add(struct hearing *h, struct direction *d, const uint8_t *d
 {
     if (d->pending_len + len > d->pending_room) {
         size_t room = d->pending_len + len + (d->pending_len ? PENDING_STEP : 0);
-        uint8_t *grown = conversation_alloc(h->all, room);
+        uint8_t *grown = conversation_resize(h, d->pending, room);
         if (!grown) {
             conversation_give_up(h);
             return false;
         }
-        if (d->pending_len)
-            memcpy(grown, d->pending, d->pending_len);
-        conversation_release(h->all, d->pending);
         d->pending = grown;
         d->pending_room = (uint32_t)room;
     }
@@ -116,7 +113,7 @@ static void feed_waiting(struct hearing *h, struct direction *d)
     size_t taken = h->v->reader->take(h, was, len);
     if (taken < len && hears(h, d))
         (void)pending_add(h, d, was + taken, len - taken);
-    conversation_release(h->all, was);
+    conversation_release(h->all, h->v, was);
     h->side = side;
     h->time_ns = h->first_ns = ns;
 }
@@ -204,7 +201,7 @@ static void hold(struct hearing *h, struct direction *d, uint32_t seq, const str
     if (*at && (*at)->seq == seq && (*at)->length >= s->length)
         return;
     size_t have = is_bare ? 0 : s->have - from;
-    struct held *w = conversation_alloc(h->all, sizeof *w + have);
+    struct held *w = conversation_resize(h, NULL, sizeof *w + have);
     if (!w) {
         conversation_give_up(h);
         return;
@@ -276,7 +273,7 @@ static void drain(struct hearing *h, struct direction *d)
         struct held *w = unhold(d);
         if (tcp_before(d->next, w->seq + w->length))
             deliver_held(h, d, w);
-        conversation_release(h->all, w);
+        conversation_release(h->all, h->v, w);
     }
 }
 
@@ -398,9 +395,9 @@ void stream_free(struct conversations *all, struct conversation *v)
     for (unsigned side = 0; v->direction && side < 2; side++) {
         struct direction *d = &v->direction[side];
         while (d->held)
-            conversation_release(all, unhold(d));
-        conversation_release(all, d->pending);
+            conversation_release(all, v, unhold(d));
+        conversation_release(all, v, d->pending);
     }
-    conversation_release(all, v->direction);
+    conversation_release(all, v, v->direction);
     v->direction = NULL;
 }

@@ -4,6 +4,7 @@
  *
  * A scene is a list of messages; each is sent in pieces, all of the message's at the same time, 10 ms after the message before.
  */
+#include "agent/capture/conversation.h"
 #include "agent/capture/flow_table.h"
 #include "common/base/clock.h"
 #include "common/rows/column.h"
@@ -21,7 +22,7 @@
 #define STEP_NS  UINT64_C(10000000)
 #define CLIENT   "10.0.0.1"
 #define SERVER   "10.0.0.2"
-#define TEXT_MAX 65536u
+#define TEXT_MAX 262144u
 
 enum { C, S }; /* who says it: client, server */
 
@@ -653,12 +654,32 @@ static void test_memory_has_a_limit(void **state)
     (void)state;
     struct told t;
     struct play p = PLAY;
-    for (p.memory = 1; p.memory < 8000; p.memory += 61) {
+    for (p.memory = 1; p.memory < 400000; p.memory += p.memory < 8000 ? 61 : 7919) {
         p.piece = p.memory % 50;
         PLAY_SCENE(pages, &p, &t); /* must not fall over */
         assert_true(t.packets > 0 && (t.unheard == 1 || t.exchanges[0]));
         assert_true(p.memory > 100 || t.unheard == 1);
     }
+}
+
+/* However much there is for all: requests that nobody answers are kept as far as one flow may go. */
+static void test_a_flow_has_a_limit(void **state)
+{
+    (void)state;
+    static struct message many[CONVERSATION_FLOW_MAX / 1000];
+    static char request[1000];
+    struct told t;
+    struct play p = PLAY;
+    p.memory = 64u << 20;
+    memset(request, 'a', sizeof request - 1);
+    memcpy(request, "GET /", 5);
+    memcpy(request + sizeof request - 1 - 13, " HTTP/1.1\r\n\r\n", 13);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        many[i] = (struct message){C, request, 0};
+    play(many, 10, &p, &t);
+    assert_int_equal(t.unheard, 0);
+    play(many, sizeof many / sizeof *many, &p, &t);
+    assert_int_equal(t.unheard, 1);
 }
 
 /* Half of all numbers ahead: the segment begins before what is next, and ends behind it. */
@@ -698,6 +719,8 @@ int main(void)
         cmocka_unit_test(test_packets_that_are_cut),
         cmocka_unit_test(test_what_may_not_be_looked_at),
         cmocka_unit_test(test_memory_has_a_limit),
+        cmocka_unit_test(test_a_flow_has_a_limit),
+        cmocka_unit_test(test_a_flow_has_a_limit),
         cmocka_unit_test(test_a_segment_that_is_far_ahead),
         cmocka_unit_test(test_other_things),
         cmocka_unit_test(test_dns),
