@@ -110,6 +110,7 @@ static int open_builder(struct live *l, struct error *e)
         .own_port = o->collector_port,
         .payload = o->payload,
         .no_apps = o->no_apps,
+        .http_blank = o->http_blank,
         .cutoff = o->cutoff,
         .forbid = l->forbid,
         .listeners = l->listeners,

@@ -1,6 +1,7 @@
 /* order: checks of what crosses between the agent's processes, and the files of orders. */
 #include "agent/order.h"
 
+#include "agent/capture/conversation.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
 #include <dirent.h>
@@ -66,6 +67,8 @@ int order_check(const struct order *o, struct error *e)
         field = "snaplen";
     else if (o->keep > KEEP_FLOWS || o->companions > 1 || o->no_apps > 1)
         field = "keep";
+    else if (o->http_blank > HTTP_BLANK_ALL)
+        field = "http_blank";
     else if (o->collector_family != 0 && o->collector_family != FAMILY_IP4 && o->collector_family != FAMILY_IP6)
         field = "collector_family";
     else if (o->end_ns && o->end_ns < o->start_ns)

@@ -38,7 +38,7 @@ struct order {
     uint8_t collector_family; /* the collector's address as the shipper sees it: its own traffic is left out; 0: none */
     uint8_t no_apps;          /* what applications say is not looked at: the policy's, or nothing is kept but headers */
     uint8_t collector_address[16];
-    uint8_t reserved2; /* no byte without a name: orders are compared as a whole */
+    uint8_t http_blank; /* enum http_blank (agent/capture/conversation.h): the policy's */
     uint16_t collector_port;
     uint32_t cutoff;                   /* payload kept of each direction of a flow; 0: all */
     uint32_t payload;                  /* most bytes kept behind a packet's headers; 0: all (none: KEEP_HEADERS) */
@@ -47,6 +47,7 @@ struct order {
     uint64_t end_ns;                   /* 0: never */
     uint64_t used_packets, used_bytes; /* by streams that are over; the monitor's */
 };
+/* Orders are compared as a whole. */
 _Static_assert(offsetof(struct order, payload) == offsetof(struct order, cutoff) + 4, "no byte without a name");
 
 /* Checks every field: texts terminated and clean, values within their ranges. ERROR_INVALID names the field. */

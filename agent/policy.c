@@ -1,6 +1,7 @@
 /* policy: the table of keys, and the intersection. */
 #include "agent/policy.h"
 
+#include "agent/capture/conversation.h"
 #include "common/base/clock.h"
 #include "common/base/fs.h"
 #include "common/base/glob.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,6 +38,9 @@ const struct config_key policy_keys[] = {
     {"snaplen", CONFIG_NUMBER, UNIT_BYTES, AT(snaplen), NULL, 1, PACKET_SNAPLEN_MAX, "most bytes of each packet"},
     {"payload", CONFIG_STRING, UNIT_NONE, AT(payload), "all", 0, 0,
      "most bytes kept behind the headers of each packet: all, or a number; 0: headers alone"},
+    {"blank", CONFIG_STRINGS, UNIT_NONE, AT(blank), NULL, 0, 0,
+     "what HTTP says and rows do not tell: path, host, user-agent, server, content-type (queries, bodies, cookies and "
+     "other headers are never in rows)"},
     {"keep", CONFIG_STRING, UNIT_NONE, AT(keep), "packets", 0, 0, "most that is kept: packets, headers, flows"},
     {"duration", CONFIG_NUMBER, UNIT_NS, AT(duration_ns), NULL, NS_PER_S, UINT64_MAX, "longest capture"},
     {"packets", CONFIG_NUMBER, UNIT_COUNT, AT(packets), NULL, 1, UINT64_MAX, "most packets of a capture"},
@@ -66,6 +71,32 @@ static int read_payload(struct policy *p, struct error *e)
     p->payload_most = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
     if (p->payload_most == 0 && p->keep_most < KEEP_HEADERS)
         p->keep_most = KEEP_HEADERS;
+    return 0;
+}
+
+static const struct {
+    const char *word;
+    uint8_t bit;
+} blanks[] = {{"path", HTTP_BLANK_PATH},
+              {"host", HTTP_BLANK_HOST},
+              {"user-agent", HTTP_BLANK_USER_AGENT},
+              {"server", HTTP_BLANK_SERVER},
+              {"content-type", HTTP_BLANK_CONTENT_TYPE}};
+#define BLANKS (sizeof blanks / sizeof *blanks)
+
+static int read_blank(struct policy *p, struct error *e)
+{
+    for (size_t i = 0; i < p->blank.count; i++) {
+        size_t word = 0;
+        while (word < BLANKS && strcasecmp(p->blank.items[i], blanks[word].word) != 0)
+            word++;
+        if (word == BLANKS)
+            return error_set(e, ERROR_USAGE,
+                             "blank = %.40s: expected path, host, user-agent, server or content-type (nothing else of "
+                             "HTTP's headers, and no query, is ever in rows)",
+                             p->blank.items[i]);
+        p->http_blank |= blanks[word].bit;
+    }
     return 0;
 }
 
@@ -113,6 +144,8 @@ int policy_parse(const char *name, const char *text, size_t len, struct policy *
     r = read_keep(p, e);
     if (!r)
         r = read_payload(p, e);
+    if (!r)
+        r = read_blank(p, e);
     if (!r)
         r = read_hours(p, e);
     if (!r)
@@ -217,6 +250,15 @@ int policy_load(const char *path, struct policy *p, struct error *e)
         r = policy_parse(path, text, len, p, e);
     free(text);
     return r;
+}
+
+uint8_t policy_http_blank(const char *path)
+{
+    struct policy p;
+    int r = policy_load(path, &p, NULL);
+    uint8_t blank = r ? HTTP_BLANK_ALL : p.http_blank;
+    policy_free(&p);
+    return blank;
 }
 
 bool policy_is_killed(const struct policy *p)
@@ -350,6 +392,18 @@ static bool narrow(uint64_t *asked, uint64_t most)
     return true;
 }
 
+static void say_blank(const struct policy *p, struct order *o, struct said *s)
+{
+    char words[80] = "";
+    size_t at = 0;
+    o->http_blank = p->http_blank;
+    for (size_t i = 0; i < BLANKS; i++)
+        if (p->http_blank & blanks[i].bit)
+            at += (size_t)snprintf(words + at, sizeof words - at, "%s%s", at ? ", " : "", blanks[i].word);
+    if (at && !o->no_apps)
+        say(s, "rows without HTTP's %s", words);
+}
+
 static void narrow_size(const struct policy *p, struct order *o, struct said *s)
 {
     char text[48];
@@ -368,6 +422,7 @@ static void narrow_size(const struct policy *p, struct order *o, struct said *s)
     o->no_apps = p->keep_most != KEEP_PACKETS; /* also with payload = 0 */
     if (o->no_apps && o->keep == KEEP_FLOWS)
         say(s, "nothing of what applications say");
+    say_blank(p, o, s);
     if (narrow(&o->packets, p->packets))
         say(s, "at most %llu packets", (unsigned long long)o->packets);
     if (narrow(&o->bytes, p->bytes))

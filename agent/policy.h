@@ -17,7 +17,7 @@
 
 struct policy {
     bool allow, unsigned_too, baseline;
-    struct config_strings who, interfaces, forbid_nets, forbid_ports;
+    struct config_strings who, interfaces, forbid_nets, forbid_ports, blank;
     uint64_t snaplen, duration_ns, packets, bytes, rate; /* 0: no limit of the host */
     char *payload, *keep, *hours, *kill_file;
 
@@ -25,6 +25,7 @@ struct policy {
     struct forbid forbid;
     uint32_t payload_most; /* bytes kept of each packet's payload; UINT32_MAX: all */
     uint8_t keep_most;     /* enum capture_keep: no more than this */
+    uint8_t http_blank;    /* enum http_blank */
     bool has_hours;
     unsigned from_minute, to_minute; /* of the local day; from > to: over midnight */
 };
@@ -67,6 +68,9 @@ enum policy_verdict policy_judge(const struct policy *p, const struct policy_que
 
 /* When the answer may change by time alone (wall clock); UINT64_MAX: never. */
 uint64_t policy_next_change(const struct policy *p, uint64_t now_ns);
+
+/* What rows are not to tell of HTTP, by the file; by one that cannot be read, anything (HTTP_BLANK_ALL). */
+uint8_t policy_http_blank(const char *path);
 
 /* Whether an interface may be captured on; by a policy that allows nothing, or could not be read, none. */
 bool policy_interface(const struct policy *p, const char *name);

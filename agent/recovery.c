@@ -3,6 +3,7 @@
 #include "agent/capture/conversation.h"
 #include "agent/capture/recover.h"
 #include "agent/confine.h"
+#include "agent/policy.h"
 #include "agent/privileges.h"
 #include "agent/process.h"
 #include "common/base/buffer.h"
@@ -43,11 +44,12 @@ static int open_spool(const struct agent_config *c, struct spool **spool, struct
     return spool_open(c->spool, &limits, spool, e);
 }
 
-static int recover(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], bool without_body,
+static int recover(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], struct recover_options o,
                    struct recovered *r, struct error *e)
 {
-    struct recover_options o = {.agent = c->name, .without_body = without_body, .timeouts = c->timeouts};
     struct spool *spool;
+    o.agent = c->name;
+    o.timeouts = c->timeouts;
     int code = open_spool(c, &spool, e);
     if (code)
         return code;
@@ -78,9 +80,11 @@ static void run_recovery(const struct agent_config *c, const uint8_t epoch[EPOCH
 {
     struct recovered r;
     struct error e = ERROR_INIT;
+    /* Of now: which policy the packets were captured under is not known any more. */
+    const struct recover_options o = {.without_body = without_body, .http_blank = policy_http_blank(c->policy)};
     int code = give_up(c, SANDBOX_RECOVERY, &e);
     if (!code)
-        code = recover(c, epoch, without_body, &r, &e);
+        code = recover(c, epoch, o, &r, &e);
     if (code == ERROR_BUSY || code == ERROR_NOT_FOUND)
         _exit(EXIT_OK); /* its writer lives after all, or it is gone */
     if (code)
@@ -210,7 +214,7 @@ int recovery_all(const struct agent_config *c, struct error *e)
 int recovery_own(const struct agent_config *c, const uint8_t epoch[EPOCH_SIZE], struct error *e)
 {
     struct recovered r;
-    int code = recover(c, epoch, false, &r, e);
+    int code = recover(c, epoch, (struct recover_options){.without_body = false}, &r, e);
     return code == ERROR_NOT_FOUND ? 0 : code; /* nothing of it is here any more */
 }
 

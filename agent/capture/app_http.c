@@ -288,10 +288,26 @@ static void reply_end(struct hearing *h, struct http_end *end)
     end_ready(h);
 }
 
+/* What no row may tell goes no further than this. The path of CONNECT is a host. */
+static void blank(const struct hearing *h, struct http_head *head, bool is_request)
+{
+    unsigned words = h->all->options.http_blank;
+    bool tells_host = (words & HTTP_BLANK_HOST) && is_request && strcmp(head->method, "CONNECT") == 0;
+    if ((words & HTTP_BLANK_PATH) || tells_host)
+        head->path_len = 0;
+    if (words & HTTP_BLANK_HOST)
+        head->host_len = 0;
+    if (words & (is_request ? HTTP_BLANK_USER_AGENT : HTTP_BLANK_SERVER))
+        head->software_len = 0;
+    if (words & HTTP_BLANK_CONTENT_TYPE)
+        head->type_len = 0;
+}
+
 static void happened(struct hearing *h, struct http_end *end, enum http_event event)
 {
     bool is_request = end->reader.kind == HTTP_REQUEST;
     if (event == HTTP_HEAD) {
+        blank(h, end->reader.head, is_request);
         if (is_request)
             request_head(h, end);
         else

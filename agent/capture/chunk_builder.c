@@ -50,7 +50,8 @@ int chunk_builder_new(const struct chunk_builder_options *o, struct sink *sink, 
                                        .max_rows = o->max_rows,
                                        .timeouts = o->timeouts,
                                        .listeners = o->listeners,
-                                       .app_payload = app_payload(o)};
+                                       .app_payload = app_payload(o),
+                                       .http_blank = o->http_blank};
     memcpy(flows.epoch, o->epoch, EPOCH_SIZE);
     int code = copy_texts(b, o, e);
     if (!code)

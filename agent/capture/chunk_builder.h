@@ -52,9 +52,10 @@ struct chunk_builder_options {
     uint8_t own_family;
     uint8_t own_address[16];
     uint16_t own_port;
-    uint32_t payload; /* most bytes kept behind the headers of each packet; 0: all */
-    bool no_apps;     /* what applications say is not looked at; nor with headers_only, nor beyond `payload` */
-    uint32_t cutoff;  /* most payload kept of each direction of a flow, its first; headers always; 0: all */
+    uint32_t payload;   /* most bytes kept behind the headers of each packet; 0: all */
+    bool no_apps;       /* what applications say is not looked at; nor with headers_only, nor beyond `payload` */
+    uint8_t http_blank; /* enum http_blank (conversation.h): what HTTP said and rows do not tell */
+    uint32_t cutoff;    /* most payload kept of each direction of a flow, its first; headers always; 0: all */
     const struct forbid
         *forbid; /* packets that are left out whatever the filter says; NULL: none. Outlives the builder */
     const struct listeners *listeners; /* as in flow_table.h */

@@ -27,11 +27,22 @@
 #define CONVERSATION_EXCHANGES_MAX 65536u /* of a chunk: then it is to be sealed */
 #define CONVERSATION_FLOW_MAX      98304u /* bytes that are remembered of one flow: hostile ones cannot take all */
 
+/* What HTTP says and no row is to tell. Stored in orders: never renumber. */
+enum http_blank {
+    HTTP_BLANK_PATH = 1,
+    HTTP_BLANK_HOST = 2,
+    HTTP_BLANK_USER_AGENT = 4,
+    HTTP_BLANK_SERVER = 8,
+    HTTP_BLANK_CONTENT_TYPE = 16,
+    HTTP_BLANK_ALL = 31
+};
+
 struct conversations_options {
     uint64_t memory; /* for what is remembered of flows */
     uint32_t
         payload; /* bytes of each packet's payload that may be looked at; 0: none, nothing is known of applications */
     uint32_t exchanges; /* 0 for CONVERSATION_EXCHANGES_MAX */
+    uint8_t http_blank; /* of enum http_blank: forgotten as soon as it was read */
 };
 
 struct conversations_stats {

@@ -22,7 +22,7 @@ int flow_table_new(const struct flow_table_options *o, struct flow_table **out, 
     if (t->options.max_rows < 2 * FLOW_TABLE_ROWS_SPARE)
         t->options.max_rows = 2 * FLOW_TABLE_ROWS_SPARE;
     t->seed = hash64(o->epoch, sizeof o->epoch);
-    struct conversations_options c = {.payload = o->app_payload, .memory = o->app_memory};
+    struct conversations_options c = {.payload = o->app_payload, .memory = o->app_memory, .http_blank = o->http_blank};
     if (!c.memory)
         c.memory = (uint64_t)t->options.max_flows * FLOW_TABLE_APP_BYTES;
     int code = flow_store_init(&t->store, t->options.max_flows, t->options.max_rows, e);

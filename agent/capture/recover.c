@@ -26,6 +26,7 @@
 
 struct recovery {
     struct flow_timeouts timeouts;
+    uint8_t http_blank;
     struct spool_stream *stream;
     struct counter_page *page;
     char agent[HEAD_NAME_MAX + 1], capture[HEAD_NAME_MAX + 1];
@@ -97,8 +98,10 @@ static int take_rows(struct recovery *r, struct flow_table *flows, struct error 
 
 static int read_packets(struct recovery *r, struct error *e)
 {
-    struct flow_table_options o = {
-        .max_flows = FLOW_TABLE_ROWS_MAX, .timeouts = r->timeouts, .app_payload = FLOW_TABLE_APP_ALL};
+    struct flow_table_options o = {.max_flows = FLOW_TABLE_ROWS_MAX,
+                                   .timeouts = r->timeouts,
+                                   .app_payload = FLOW_TABLE_APP_ALL,
+                                   .http_blank = r->http_blank};
     memcpy(o.epoch, r->head.epoch, EPOCH_SIZE);
     struct flow_table *flows = NULL;
     struct buffer raw = {.limit = FRAME_RAW_MAX};
@@ -350,8 +353,11 @@ int recover_stream(struct spool *spool, const uint8_t epoch[EPOCH_SIZE], const s
                    struct recovered *out, struct error *e)
 {
     *out = (struct recovered){0};
-    struct recovery r = {
-        .timeouts = o->timeouts, .fd = -1, .rows = {.limit = HEAD_BYTES_MAX}, .exchanges = {.limit = HEAD_BYTES_MAX}};
+    struct recovery r = {.timeouts = o->timeouts,
+                         .http_blank = o->http_blank,
+                         .fd = -1,
+                         .rows = {.limit = HEAD_BYTES_MAX},
+                         .exchanges = {.limit = HEAD_BYTES_MAX}};
     int code = spool_stream_adopt(spool, epoch, &r.stream, e);
     if (code)
         return code;

@@ -21,6 +21,7 @@ struct recover_options {
     const char *agent; /* whose the stream is, if nothing of it says so any more */
     bool without_body; /* the cut body is not read: a process died of it */
     struct flow_timeouts timeouts;
+    uint8_t http_blank; /* enum http_blank (conversation.h): what HTTP said and the new rows do not tell */
 };
 
 /* ERROR_BUSY: the writer lives. A stream that has its END is left as it is. A body that cannot be read is given up, and what it

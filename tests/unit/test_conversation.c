@@ -48,6 +48,7 @@ struct play {
     uint32_t far;     /* behind all that, the client sends a segment that begins so far ahead */
     uint32_t payload; /* what may be looked at; 0: all */
     uint64_t memory;
+    uint8_t blank; /* enum http_blank */
 };
 #define PLAY ((struct play){.lost = -1})
 
@@ -220,8 +221,10 @@ static void say(struct stage *g, const struct message *m, bool is_lost)
 
 static void play(const struct message *m, size_t n, const struct play *p, struct told *t)
 {
-    struct flow_table_options o = {
-        .epoch = {1}, .app_payload = p->payload ? p->payload : FLOW_TABLE_APP_ALL, .app_memory = p->memory};
+    struct flow_table_options o = {.epoch = {1},
+                                   .app_payload = p->payload ? p->payload : FLOW_TABLE_APP_ALL,
+                                   .app_memory = p->memory,
+                                   .http_blank = p->blank};
     struct stage g = {.play = p,
                       .told = t,
                       .seq = {UINT32_MAX - 20, 7000},
@@ -339,6 +342,42 @@ static const char *outcomes(const struct message *m, size_t n, const struct play
     return out;
 }
 #define OUTCOMES(scene, p) outcomes(scene, sizeof(scene) / sizeof *(scene), p)
+
+/* Each word takes away what it names, from the exchange and from the flow, and nothing else. */
+static void test_http_is_blanked(void **state)
+{
+    (void)state;
+    static const struct message scene[] = {
+        {C, "GET /way?q HTTP/1.1\r\nHost: web.example\r\nUser-Agent: curl/8\r\n\r\n", 0},
+        {S, "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n", 0}};
+    static const struct message proxy[] = {{C, "CONNECT web.example:443 HTTP/1.1\r\nHost: web.example:443\r\n\r\n", 0},
+                                           {S, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", 0}};
+    static const struct {
+        uint8_t bit;
+        const char *said;
+    } words[] = {{HTTP_BLANK_PATH, "/way"},
+                 {HTTP_BLANK_HOST, "web.example"},
+                 {HTTP_BLANK_USER_AGENT, "curl/8"},
+                 {HTTP_BLANK_SERVER, "nginx"},
+                 {HTTP_BLANK_CONTENT_TYPE, "text/html"}};
+    char all[TEXT_MAX + sizeof((struct told *)0)->flow];
+    struct told t;
+    for (unsigned blank = 0; blank <= HTTP_BLANK_ALL; blank++) {
+        struct play p = PLAY;
+        p.blank = (uint8_t)blank;
+        PLAY_SCENE(scene, &p, &t);
+        snprintf(all, sizeof all, "%s%s", t.exchanges, t.flow);
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            assert_int_equal(strstr(all, words[i].said) == NULL, (blank & words[i].bit) != 0);
+        assert_non_null(strstr(t.exchanges, "method=GET"));
+        assert_non_null(strstr(t.exchanges, "status=200"));
+    }
+    struct play p = PLAY;
+    p.blank = HTTP_BLANK_HOST;
+    PLAY_SCENE(proxy, &p, &t);
+    assert_null(strstr(t.exchanges, "web.example"));
+    assert_non_null(strstr(t.exchanges, "method=CONNECT"));
+}
 
 static void test_http_ends(void **state)
 {
@@ -713,6 +752,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_http),
+        cmocka_unit_test(test_http_is_blanked),
         cmocka_unit_test(test_http_ends),
         cmocka_unit_test(test_what_is_missing),
         cmocka_unit_test(test_a_capture_that_begins_later),

@@ -1,6 +1,7 @@
 /* The host's policy: each key, each refusal, and what it makes of an order. */
 #include "tests/unit/support.h"
 
+#include "agent/capture/conversation.h"
 #include "agent/policy.h"
 #include "common/base/clock.h"
 
@@ -151,6 +152,29 @@ static void what_is_kept(void **state)
     assert_int_equal(narrowed("payload = 0", flows, "nothing of what applications say").no_apps, 1);
     assert_int_equal(narrowed("keep = flows", flows, "nothing of what applications say").no_apps, 1);
     assert_int_equal(narrowed("keep = headers", asked(), "headers alone").no_apps, 1);
+}
+
+static void what_rows_do_not_tell(void **state)
+{
+    (void)state;
+    struct policy p;
+    struct error e = ERROR_INIT;
+    assert_int_equal(narrowed("", asked(), NULL).http_blank, 0);
+    assert_int_equal(
+        narrowed("blank = path\nblank = User-Agent", asked(), "rows without HTTP's path, user-agent").http_blank,
+        HTTP_BLANK_PATH | HTTP_BLANK_USER_AGENT);
+    assert_int_equal(narrowed("blank = host\nblank = server\nblank = content-type\nblank = user-agent\nblank = path",
+                              asked(), "content-type")
+                         .http_blank,
+                     HTTP_BLANK_ALL);
+    /* What an order says of it itself does not matter. */
+    struct order bold = asked();
+    bold.http_blank = HTTP_BLANK_HOST;
+    assert_int_equal(narrowed("blank = path", bold, "path").http_blank, HTTP_BLANK_PATH);
+    static const char wrong[] = "blank = cookie";
+    assert_int_equal(policy_parse("p", wrong, strlen(wrong), &p, &e), ERROR_USAGE);
+    assert_non_null(strstr(e.text, "blank = cookie"));
+    assert_int_equal(policy_http_blank("/nonexistent/policy.conf"), HTTP_BLANK_ALL);
 }
 
 static void hours(void **state)
@@ -341,6 +365,7 @@ int main(void)
         cmocka_unit_test(the_kill_file),
         cmocka_unit_test(limits_are_narrowed_and_never_widened),
         cmocka_unit_test(what_is_kept),
+        cmocka_unit_test(what_rows_do_not_tell),
         cmocka_unit_test(hours),
         cmocka_unit_test(the_baseline_is_nobody_s_order),
         cmocka_unit_test(interfaces),
