@@ -31,6 +31,8 @@ const struct config_key collector_keys[] = {
            "of the certificates that are made for agents and users; they renew themselves after two thirds of it"),
     NUMBER("collector_certificate_life", collector_certificate_life_ns, UNIT_NS, "365d", NS_PER_S,
            UINT64_C(3660) * 86400 * NS_PER_S, "likewise of the collector's own"),
+    NUMBER("authority_life", authority_life_ns, UNIT_NS, "3650d", NS_PER_S, UINT64_C(36600) * 86400 * NS_PER_S,
+           "likewise of the collector's authority: the same key, which agents and users learn when theirs are renewed"),
     KEY(data, CONFIG_STRING, UNIT_NONE, "/var/lib/fleetdump-collector", 0, 0, "folder of the store"),
     KEY(tls_ca, CONFIG_STRING, UNIT_NONE, NULL, 0, 0,
         "certificates of the authorities that agents and users must have theirs from (ca.pem in `data`/tls)"),

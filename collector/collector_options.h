@@ -17,7 +17,7 @@ struct collector_config {
     char *tls_ca, *tls_cert, *tls_key; /* within `data` unless said otherwise */
     char *address, *enroll;
     bool insecure_plaintext, baseline;
-    uint64_t certificate_life_ns, collector_certificate_life_ns;
+    uint64_t certificate_life_ns, collector_certificate_life_ns, authority_life_ns;
     uint64_t retain_age_ns, retain_bytes, retain_packet_bytes, floor_bytes, partition_ns;
     uint64_t max_sessions, max_queries, query_deadline_ns;
 };

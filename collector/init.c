@@ -148,7 +148,7 @@ static int make_authority(const struct init *i, struct error *e)
     if (r == 0)
         r = ca_new_key(&key, e);
     if (r == 0)
-        r = ca_new_root(ca_text_of(&key), i->c->name, clock_wall_ns(), CA_ROOT_LIFE_NS, &root, e);
+        r = ca_new_root(ca_text_of(&key), i->c->name, clock_wall_ns(), i->c->authority_life_ns, &root, e);
     if (r == 0)
         r = ca_save(path, &key, e);
     if (r == 0)

@@ -32,6 +32,7 @@ static int serve(const struct collector_config *c, const struct collector_option
                    .address = c->address,
                    .life_ns = c->certificate_life_ns,
                    .own_life_ns = c->collector_certificate_life_ns,
+                   .ca_life_ns = c->authority_life_ns,
                    .approve = strcmp(c->enroll, "approve") == 0},
         .baseline = c->baseline,
         .audit_syslog = c->audit && c->audit[0],

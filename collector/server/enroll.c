@@ -150,22 +150,43 @@ static int read_pem(const char *path, char **text, size_t *length, struct error 
     return fs_read_file(AT_FDCWD, path, CA_PEM_MAX, text, length, e);
 }
 
-static int load_ca(struct enroll *en, const struct enroll_config *c, struct error *e)
+/* What the files say, put in the place of what there was. */
+static void replace_ca(struct enroll *en, struct ca *ca, char *pem, const uint8_t sha256[32])
 {
+    uv_mutex_lock(&en->lock);
+    ca_close(en->ca);
+    en->ca = ca;
+    uv_mutex_unlock(&en->lock);
+    free(en->ca_pem);
+    en->ca_pem = pem;
+    memcpy(en->ca_sha256, sha256, sizeof en->ca_sha256);
+}
+
+int enroll_load_ca(struct enroll *en, struct error *e)
+{
+    const struct enroll_config *c = &en->server->config->enroll;
     size_t length = 0, key_length = 0;
-    char *key = NULL;
-    int r = read_pem(c->ca, &en->ca_pem, &length, e);
+    char *key = NULL, *pem = NULL;
+    uint8_t sha256[32];
+    struct ca *ca = NULL;
+    int r = read_pem(c->ca, &pem, &length, e);
     if (r == 0)
         r = read_pem(c->ca_key, &key, &key_length, e);
     if (r == 0)
-        r = ca_open((struct ca_text){en->ca_pem, length}, (struct ca_text){key, key_length}, &en->ca, e);
+        r = ca_open((struct ca_text){pem, length}, (struct ca_text){key, key_length}, &ca, e);
     if (r && r != ERROR_NOT_FOUND)
         (void)error_prefix(e, "%s, %s", c->ca, c->ca_key);
     if (r == 0)
-        r = ca_fingerprint((struct ca_text){en->ca_pem, length}, en->ca_sha256, e);
+        r = ca_fingerprint((struct ca_text){pem, length}, sha256, e);
     if (key)
         explicit_bzero(key, key_length);
     free(key);
+    if (r == 0) {
+        replace_ca(en, ca, pem, sha256);
+        return 0;
+    }
+    ca_close(ca);
+    free(pem);
     return r;
 }
 
@@ -190,7 +211,7 @@ int enroll_open(struct server *server, struct enroll **out, struct error *e)
     int r = load_revoked(en, e);
     if (r == 0 && c->ca_key && c->ca_key[0] && access(c->ca_key, F_OK) == 0 && !server->config->insecure_plaintext) {
         r = check_ca_key(c->ca_key, e);
-        r = r ? r : load_ca(en, c, e);
+        r = r ? r : enroll_load_ca(en, e);
     }
     *out = en;
     if (r == 0)

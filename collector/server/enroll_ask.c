@@ -131,7 +131,9 @@ static int sign(struct asking *a, uint64_t now_ns, struct error *e)
                                .now_ns = now_ns,
                                .life_ns = a->enroll->server->config->enroll.life_ns,
                                .earliest_ns = enroll_earliest(a->enroll, c->kind, c->name)};
+    uv_mutex_lock(&a->enroll->lock);
     int r = ca_sign(a->enroll->ca, ca_text_string(a->request), &g, &a->certificate, &made, e);
+    uv_mutex_unlock(&a->enroll->lock);
     if (r)
         return r;
     c->made_ns = now_ns;

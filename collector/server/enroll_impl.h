@@ -31,7 +31,7 @@ struct enroll {
     struct ca *ca; /* NULL: an organisation's own */
     char *ca_pem;  /* likewise */
     uint8_t ca_sha256[32];
-    uv_mutex_t lock; /* of revoked: the ingest thread asks, too */
+    uv_mutex_t lock; /* of revoked, and of ca: the ingest thread asks, too */
     struct enroll_revoked *revoked;
     size_t revoked_count;
     struct guesses guesses;
@@ -43,6 +43,9 @@ struct enroll {
 
 /* "no certificate can be made here": NULL if one can. */
 MUST_CHECK int enroll_can_sign(const struct enroll *en, struct error *e);
+
+/* The authority and its certificates are those of the files now; ERROR_NOT_FOUND if a file is not there. Its key was looked at before. */
+MUST_CHECK int enroll_load_ca(struct enroll *en, struct error *e);
 
 /* Adds what was revoked (it is in the catalog), and marks the agents of the fleet that it means. */
 MUST_CHECK int enroll_add_revoked(struct enroll *en, const struct store_revocation *v, struct error *e);

@@ -1,5 +1,5 @@
 /*
- * The collector's own certificate, as long as the authority's key is here: renewed when two thirds of its life are over.
+ * The collector's own certificate and its authority's, as long as the authority's key is here: renewed when two thirds of their life are over.
  * Sessions that are open go on; new ones get the new one.
  */
 #include "collector/server/enroll_impl.h"
@@ -62,8 +62,53 @@ static int renew(struct enroll *en, const struct identity *now, struct error *e)
     return r;
 }
 
+/* ------------------------------------------------------------------ the authority */
+
+/* The new one in front of those that are good yet: tokens and hosts may know their fingerprints. */
+static int renew_authority(struct enroll *en, uint64_t now_ns, struct error *e)
+{
+    const struct enroll_config *c = &en->server->config->enroll;
+    struct buffer pem = {0};
+    int r = ca_renew_root(en->ca, now_ns, c->ca_life_ns, &pem, e);
+    if (r == 0)
+        r = ca_append_current(ca_text_string(en->ca_pem), now_ns, &pem, e);
+    if (r == 0)
+        r = pem.failed ? error_set(e, ERROR_MEMORY, "no memory for certificates") : ca_save(c->ca, &pem, e);
+    if (r == 0)
+        r = enroll_load_ca(en, e);
+    if (r == 0 && en->server->tls)
+        r = tls_reload(en->server->tls, e);
+    buffer_free(&pem);
+    return r;
+}
+
+static void look_at_authority(struct enroll *en)
+{
+    struct error e = ERROR_INIT;
+    struct ca_dates life;
+    char text[CA_HASH_TEXT];
+    uint64_t now_ns = clock_wall_ns();
+    int r = ca_read_dates(ca_text_string(en->ca_pem), &life, &e);
+    if (r == 0 && now_ns < ca_renewal_between_ns(&life))
+        return;
+    if (r == 0)
+        r = renew_authority(en, now_ns, &e);
+    if (r == ERROR_UNSUPPORTED)
+        return;
+    if (r)
+        log_error("the authority's certificate: %s", e.text);
+    else
+        log_info("the authority's certificate was renewed, with the same key: fingerprint %s; others learn it when "
+                 "their certificates are "
+                 "renewed",
+                 ca_format_hash(en->ca_sha256, text));
+}
+
+/* ------------------------------------------------------------------ now and then */
+
 static void look(struct enroll *en)
 {
+    look_at_authority(en);
     struct identity now;
     struct error e = ERROR_INIT;
     bool due = false;
@@ -86,7 +131,9 @@ int enroll_own_start(struct enroll *en, struct error *e)
     (void)e;
     if (!en->ca || !en->server->config->enroll.cert)
         return 0;
-    uint64_t every_ms = en->server->config->enroll.own_life_ns / NS_PER_MS / LOOKS;
+    const struct enroll_config *c = &en->server->config->enroll;
+    uint64_t life_ns = c->own_life_ns < c->ca_life_ns ? c->own_life_ns : c->ca_life_ns;
+    uint64_t every_ms = life_ns / NS_PER_MS / LOOKS;
     every_ms = every_ms > LOOK_MOST_MS ? LOOK_MOST_MS : every_ms < LOOK_LEAST_MS ? LOOK_LEAST_MS : every_ms;
     look(en);
     uv_timer_start(&en->renew, on_time, every_ms, every_ms);

@@ -18,6 +18,7 @@ struct enroll_config {
     const char *address;     /* that tokens name; NULL or "": it is guessed */
     uint64_t life_ns;        /* of agents' and users' certificates */
     uint64_t own_life_ns;    /* of the collector's */
+    uint64_t ca_life_ns;     /* of the authority's */
     bool approve;            /* hosts may ask without a token */
 };
 

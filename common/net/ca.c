@@ -63,13 +63,14 @@ static uint64_t begin_ns(uint64_t now_ns, uint64_t life_ns)
 
 /* ------------------------------------------------------------------ the authority */
 
-static bool fill_root(X509 *x, EVP_PKEY *key, const char *name, uint64_t now_ns, uint64_t life_ns)
+/* Its subject is there already. */
+static bool fill_root(X509 *x, EVP_PKEY *key, uint64_t now_ns, uint64_t life_ns)
 {
     X509V3_CTX c;
     X509V3_set_ctx_nodb(&c);
     X509V3_set_ctx(&c, x, x, NULL, NULL, 0);
     return X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) &&
-           set_times(x, begin_ns(now_ns, life_ns), now_ns + life_ns) && add_subject(x, "fleetdump-ca", name) &&
+           set_times(x, begin_ns(now_ns, life_ns), now_ns + life_ns) &&
            X509_set_issuer_name(x, X509_get_subject_name(x)) == 1 && X509_set_pubkey(x, key) == 1 &&
            add_extension(x, &c, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
            add_extension(x, &c, NID_key_usage, "critical,keyCertSign,cRLSign") &&
@@ -83,7 +84,7 @@ int ca_new_root(struct ca_text key_pem, const char *name, uint64_t now_ns, uint6
     if (!key)
         return ERROR_INVALID;
     X509 *x = X509_new();
-    int r = x && fill_root(x, key, name, now_ns, life_ns)
+    int r = x && add_subject(x, "fleetdump-ca", name) && fill_root(x, key, now_ns, life_ns)
                 ? ca_put(certificate_pem, put_certificate, x, e)
                 : ca_fail(e, ERROR_SYSTEM, "the authority's certificate cannot be made");
     X509_free(x);
@@ -118,6 +119,20 @@ void ca_close(struct ca *ca)
     X509_free(ca->certificate);
     EVP_PKEY_free(ca->key);
     free(ca);
+}
+
+int ca_renew_root(const struct ca *ca, uint64_t now_ns, uint64_t life_ns, struct buffer *certificate_pem,
+                  struct error *e)
+{
+    if (X509_verify(ca->certificate, ca->key) != 1)
+        return ca_fail(e, ERROR_UNSUPPORTED, "the authority's certificate was signed by another one, which renews it");
+    X509 *x = X509_new();
+    int r = x && X509_set_subject_name(x, X509_get_subject_name(ca->certificate)) == 1 &&
+                    fill_root(x, ca->key, now_ns, life_ns)
+                ? ca_put(certificate_pem, put_certificate, x, e)
+                : ca_fail(e, ERROR_SYSTEM, "the authority's certificate cannot be renewed");
+    X509_free(x);
+    return r;
 }
 
 /* ------------------------------------------------------------------ signing */
@@ -227,10 +242,14 @@ int ca_check_signed(struct ca_text certificate_pem, struct ca_text ca_pem, struc
     return r;
 }
 
+uint64_t ca_renewal_between_ns(const struct ca_dates *life)
+{
+    return life->from_ns + (life->to_ns > life->from_ns ? life->to_ns - life->from_ns : 0) / 3 * RENEWAL_THIRDS;
+}
+
 uint64_t ca_renewal_ns(const struct identity *of)
 {
-    uint64_t life_ns = of->not_after_ns > of->not_before_ns ? of->not_after_ns - of->not_before_ns : 0;
-    return of->not_before_ns + life_ns / 3 * RENEWAL_THIRDS;
+    return ca_renewal_between_ns(&(struct ca_dates){of->not_before_ns, of->not_after_ns});
 }
 
 /* ------------------------------------------------------------------ fingerprints */

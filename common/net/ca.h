@@ -59,6 +59,26 @@ struct ca;
 MUST_CHECK int ca_open(struct ca_text certificate_pem, struct ca_text key_pem, struct ca **out, struct error *e);
 void ca_close(struct ca *ca); /* NULL is fine */
 
+/* An authority renews itself: the same key and name, from now on for life_ns. What it signed before is good under the new certificate, and what it
+ * signs from now on for those who know the old one alone, until that ends. ERROR_UNSUPPORTED: another one has signed it. */
+MUST_CHECK int ca_renew_root(const struct ca *ca, uint64_t now_ns, uint64_t life_ns, struct buffer *certificate_pem,
+                             struct error *e);
+
+/* When the first certificate of the text begins and ends, whoever's it is. */
+struct ca_dates {
+    uint64_t from_ns, to_ns;
+};
+MUST_CHECK int ca_read_dates(struct ca_text certificate_pem, struct ca_dates *out, struct error *e);
+
+/* Appends those certificates of a text that have not ended at now_ns. */
+MUST_CHECK int ca_append_current(struct ca_text certificates_pem, uint64_t now_ns, struct buffer *out, struct error *e);
+
+/* ERROR_CONFLICT unless each certificate of `now` was signed by a key of one in `known`: those that are trusted here, renewed. */
+MUST_CHECK int ca_check_renewed(struct ca_text now, struct ca_text known, struct error *e);
+
+/* ERROR_CONFLICT unless one certificate of the text has this fingerprint, and the first one has its key: it is that authority, renewed or not. */
+MUST_CHECK int ca_check_known(struct ca_text certificates_pem, const uint8_t sha256[32], struct error *e);
+
 /* Signs the request's key (the request is checked as by ca_read_request) for that identity, from now on for life_ns, but
  * not longer than the authority itself. earliest_ns: it does not begin before (0: no matter). *out says what was made. */
 struct ca_grant {
@@ -86,5 +106,6 @@ MUST_CHECK int ca_parse_hash(const char *text, uint8_t sha256[32], struct error 
 
 /* When a certificate is to be renewed. */
 uint64_t ca_renewal_ns(const struct identity *of);
+uint64_t ca_renewal_between_ns(const struct ca_dates *life);
 
 #endif

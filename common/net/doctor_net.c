@@ -1,10 +1,12 @@
 #include "common/net/doctor_net.h"
 #include "common/base/clock.h"
+#include "common/base/fs.h"
 #include "common/base/units.h"
 #include "common/net/ca.h"
 #include "common/net/stream.h"
 #include "common/net/tls.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
 #include <stdlib.h>
@@ -150,6 +152,35 @@ static void check_dates(struct doctor *d, const struct identity *of, const char 
     }
 }
 
+/* Who trusts it will take no certificate of it any more. */
+static void check_authority(struct doctor *d, const char *path)
+{
+    struct ca_dates life;
+    char left[40], until[64], *pem = NULL;
+    size_t length = 0;
+    uint64_t now = clock_wall_ns();
+    int r = fs_read_file(AT_FDCWD, path, CA_PEM_MAX, &pem, &length, NULL);
+    if (r == 0)
+        r = ca_read_dates((struct ca_text){pem, length}, &life, NULL);
+    free(pem);
+    if (r)
+        return; /* which the certificate's own check says */
+    uint64_t renewal = ca_renewal_between_ns(&life);
+    bool late = now > renewal + (life.to_ns - renewal) / 2;
+    units_format_time(life.to_ns, until, sizeof until);
+    if (now >= life.to_ns)
+        doctor_say(d, DOCTOR_FAILURE, "authority", "%s: it ended at %s, and so did all certificates of it", path,
+                   until);
+    else
+        doctor_say(d, late ? DOCTOR_WARNING : DOCTOR_OK, "authority", "%s, for another %s, until %s%s", path,
+                   units_format(UNIT_NS, life.to_ns - now, left, sizeof left), until,
+                   late ? ": then no certificate of it is good any more" : "");
+    if (late || now >= life.to_ns)
+        doctor_mend(d, "put the authority's newer certificate there    (fleetdump's own renews itself: where it has "
+                       "not come, the collector's log says why, "
+                       "or join again)");
+}
+
 /* A key is only taken from its user or root: for a moment root is that user. */
 static int load_as_owner(const struct tls_files *files, int kind, struct tls **out, struct error *e)
 {
@@ -176,9 +207,10 @@ void doctor_identity(struct doctor *d, const struct tls_files *files, int kind, 
     struct error e = ERROR_INIT;
     *out = NULL;
     doctor_private(d, files->key);
-    if (load_as_owner(files, kind, out, &e) == 0)
+    if (load_as_owner(files, kind, out, &e) == 0) {
         check_dates(d, tls_identity(*out), files->cert, join);
-    else if (e.sys == EACCES && geteuid() != 0) {
+        check_authority(d, files->ca);
+    } else if (e.sys == EACCES && geteuid() != 0) {
         doctor_say(d, DOCTOR_WARNING, "certificate", "%s", e.text);
         doctor_mend(d, "the same as root: sudo !!");
     } else {

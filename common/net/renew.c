@@ -55,6 +55,23 @@ static int check(const char *folder, const struct identity *ours, struct ca_text
     return r;
 }
 
+/* The collector sends its authority's certificate along. If it is that of ours, renewed, it is kept; no other is, and none is needed. */
+static int take_root(const char *folder, const char *ca, struct error *e)
+{
+    struct buffer known = {0}, now = {0};
+    char path[4096];
+    int r = ca_load(folder, CA_ROOT_NAME, &known, e);
+    bool is_new = r == 0 && ca && (strlen(ca) != known.len || memcmp(ca, known.data, known.len) != 0) &&
+                  ca_check_renewed(ca_text_string(ca), ca_text_of(&known), NULL) == 0;
+    if (is_new && snprintf(path, sizeof path, "%s/" CA_ROOT_NAME, folder) < (int)sizeof path) {
+        buffer_append(&now, ca, strlen(ca));
+        r = now.failed ? error_set(e, ERROR_MEMORY, "no memory for a certificate") : ca_save(path, &now, e);
+    }
+    buffer_free(&known);
+    buffer_free(&now);
+    return r;
+}
+
 int renew_take(const char *folder, const struct identity *ours, const struct message_enrolled *m, struct error *e)
 {
     char path[4096];
@@ -68,6 +85,9 @@ int renew_take(const char *folder, const struct identity *ours, const struct mes
     }
     if (snprintf(path, sizeof path, "%s/" CA_CERT_NAME, folder) >= (int)sizeof path)
         return error_set(e, ERROR_LIMIT, "the name of the folder %.80s is too long", folder);
+    r = take_root(folder, m->ca, e);
+    if (r)
+        return r;
     buffer_append(&pem, m->certificate, strlen(m->certificate));
     r = pem.failed ? error_set(e, ERROR_MEMORY, "no memory for a certificate") : ca_save(path, &pem, e);
     buffer_free(&pem);

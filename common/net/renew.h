@@ -14,7 +14,8 @@ bool renew_is_due(const struct identity *ours, uint64_t now_ns);
 MUST_CHECK int renew_request(const char *folder, const struct identity *ours, struct message *m, struct error *e);
 void renew_request_free(struct message *m);
 
-/* Looks at what came, as nothing is believed that can be looked at, and replaces cert.pem. */
+/* Looks at what came, as nothing is believed that can be looked at, and replaces cert.pem; and ca.pem, if what came
+ * is the same authority's, renewed. */
 MUST_CHECK int renew_take(const char *folder, const struct identity *ours, const struct message_enrolled *m,
                           struct error *e);
 

@@ -165,12 +165,29 @@ static int take_file(struct tls *t, SSL_CTX *c, const char *path, take_fn *take,
     return r;
 }
 
+/* Those of one authority, renewed or not: whoever knows the hash of one finds it. */
+static void add_renewals(SSL_CTX *c)
+{
+    STACK_OF(X509) *chain = NULL;
+    const STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(c));
+    X509 *root = SSL_CTX_get0_chain_certs(c, &chain) == 1 && sk_X509_num(chain) > 0
+                     ? sk_X509_value(chain, sk_X509_num(chain) - 1)
+                     : NULL;
+    for (int i = 0; root && i < sk_X509_OBJECT_num(all); i++) {
+        X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        if (x && X509_cmp(x, root) != 0 && EVP_PKEY_eq(X509_get0_pubkey(x), X509_get0_pubkey(root)) == 1)
+            (void)SSL_CTX_add1_chain_cert(c, x);
+    }
+}
+
 /* A collector sends the CA along, for those who know only its hash. */
 static void complete_chain(const struct tls *t, SSL_CTX *c)
 {
     int flags = SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR | SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR | SSL_BUILD_CHAIN_FLAG_UNTRUSTED;
     if (t->identity.kind == IDENTITY_COLLECTOR)
         (void)SSL_CTX_build_cert_chain(c, flags);
+    if (t->identity.kind == IDENTITY_COLLECTOR)
+        add_renewals(c);
     ERR_clear_error();
 }
 

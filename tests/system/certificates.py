@@ -48,6 +48,17 @@ class Authority:
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    def renew(self, path, days):
+        """Writes its own certificate there, good within those days from now."""
+        openssl("req", "-new", "-key", self.path("ca.key"), "-subj", "/CN=fleet of test", "-out", path + ".request")
+        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + day * DAY_S)) for day in days)
+        with open(path + ".extensions", "w") as file:
+            file.write("basicConstraints = critical,CA:TRUE\n")
+        openssl("ca", "-batch", "-notext", "-selfsign", "-config", self.path("config"), "-keyfile", self.path("ca.key"), "-extfile", path + ".extensions",
+                "-startdate", begin, "-enddate", end, "-in", path + ".request", "-out", path)
+        os.unlink(path + ".request")
+        os.unlink(path + ".extensions")
+
     def issue(self, kind, name, folder, days=(-1, 30), subject="/CN=any", names=None, key=("ed25519",), trusted=None, owner=None):
         """Good within those days from now; `names` instead of what kind and name say ("": none at all)."""
         os.makedirs(folder, mode=0o700, exist_ok=True)

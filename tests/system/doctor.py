@@ -73,6 +73,12 @@ def check_secrets(system):
     assert "join" in certificates_of(folder, {"certificate"})[-1]["mend"]
     system.authority.issue("agent", "web-1", folder)
     assert "agent web-1, for another" in certificates_of(folder, ())[-1]["found"]
+    authority = lambda check: doctor(system, "fleetdump-agent", *config_of(system, "web-1", tls=folder), check=check)["authority"][0]
+    assert authority(())["verdict"] == "ok" and os.path.join(folder, "ca.pem") in authority(())["found"]
+    for days, verdict in (((-60, 11), "warning"), ((-60, -1), "failure")):
+        system.authority.renew(os.path.join(folder, "ca.pem"), days)
+        assert authority({"authority", "reach"} if verdict == "failure" else ())["verdict"] == verdict
+    system.authority.issue("agent", "web-1", folder)
     for path in (folder, os.path.join(folder, "key.pem")):
         mode = os.stat(path).st_mode
         os.chmod(path, 0o755)

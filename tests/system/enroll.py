@@ -434,7 +434,7 @@ def labels():
 
 
 def renewal():
-    with Hub(certificate_life="20s", collector_certificate_life="20s") as hub:
+    with Hub(certificate_life="20s", collector_certificate_life="20s", authority_life="60s") as hub:
         begun = time.monotonic()
         hub.up()
         hub.join("web-1", hub.enroll("web-1"))
@@ -454,6 +454,19 @@ def renewal():
         hub.restart()
         wait_until(lambda: hub.connected("web-1"), "the agent with its new certificate")
         assert {c["how"] for c in hub.json("admin", "list")} == {"renewal"}
+        # The authority does, too: the same key; agents and users learn it when theirs are renewed, and know both meanwhile.
+        files = [file.replace("cert.pem", "ca.pem") for file in files]
+        before = [open(file).read() for file in files]
+        assert len(set(before)) == 1 and before[0].count("BEGIN") == 1, before
+        token = hub.enroll("web-2")
+        wait_until(renewed, "three copies of the authority's certificate to be renewed", 90)
+        now = {open(file).read() for file in files}
+        assert len(now) == 1 and now.pop().endswith(before[0]), now
+        assert "the authority's certificate was renewed, with the same key" in hub.log()
+        hub.join("web-2", token)  # which knows the fingerprint of the old one
+        hub.start_agent("web-2")
+        hub.restart()
+        wait_until(lambda: hub.connected("web-1") and hub.connected("web-2"), "agents under the new authority")
 
 
 def an_organisations_own():

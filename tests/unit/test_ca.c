@@ -233,6 +233,58 @@ static void fingerprints(void **state)
     authority_free(&a);
 }
 
+/* With the same key, in front of what it was: each is known by either. */
+static void a_renewed_authority_is_the_same(void **state)
+{
+    struct authority a = authority(), other = authority();
+    struct ca_dates before, now;
+    struct buffer new = {0}, both = {0}, late = {0};
+    struct ca *again = NULL;
+    uint8_t old_hash[32], new_hash[32];
+    (void)state;
+    assert_int_equal(ca_read_dates(ca_text_of(&a.certificate), &before, NULL), 0);
+    uint64_t due_ns = ca_renewal_between_ns(&before);
+    assert_true(due_ns > before.from_ns && before.to_ns - due_ns > CA_ROOT_LIFE_NS / 4);
+    assert_int_equal(ca_renew_root(a.ca, due_ns, CA_ROOT_LIFE_NS, &new, NULL), 0);
+    assert_int_equal(ca_read_dates(ca_text_of(&new), &now, NULL), 0);
+    assert_true(now.from_ns <= due_ns && now.to_ns > before.to_ns);
+    assert_int_equal(ca_open(ca_text_of(&new), ca_text_of(&a.key), &again, NULL), 0);
+    ca_close(again);
+    assert_int_equal(ca_fingerprint(ca_text_of(&a.certificate), old_hash, NULL), 0);
+    assert_int_equal(ca_fingerprint(ca_text_of(&new), new_hash, NULL), 0);
+    assert_memory_not_equal(old_hash, new_hash, 32);
+
+    buffer_append(&both, new.data, new.len);
+    assert_int_equal(ca_append_current(ca_text_of(&a.certificate), due_ns, &both, NULL), 0);
+    assert_int_equal(both.len, new.len + a.certificate.len);
+    assert_int_equal(ca_append_current(ca_text_of(&both), before.to_ns, &late, NULL), 0);
+    assert_int_equal(late.len, new.len); /* the old one has ended */
+    assert_memory_equal(late.data, new.data, new.len);
+    assert_int_equal(ca_check_known(ca_text_of(&both), old_hash, NULL), 0);
+    assert_int_equal(ca_check_known(ca_text_of(&both), new_hash, NULL), 0);
+    assert_int_equal(ca_check_known(ca_text_of(&new), old_hash, NULL), ERROR_CONFLICT);
+    assert_int_equal(ca_check_renewed(ca_text_of(&both), ca_text_of(&a.certificate), NULL), 0);
+
+    /* Another authority slips in neither alone, nor behind it, nor in front of it. */
+    buffer_append(&both, other.certificate.data, other.certificate.len);
+    assert_int_equal(ca_check_renewed(ca_text_of(&both), ca_text_of(&a.certificate), NULL), ERROR_CONFLICT);
+    assert_int_equal(ca_check_renewed(ca_text_of(&other.certificate), ca_text_of(&a.certificate), NULL),
+                     ERROR_CONFLICT);
+    buffer_clear(&late);
+    buffer_append(&late, other.certificate.data, other.certificate.len);
+    buffer_append(&late, new.data, new.len);
+    assert_int_equal(ca_check_known(ca_text_of(&late), new_hash, NULL), ERROR_CONFLICT);
+    assert_int_equal(ca_check_renewed(ca_text_string("nonsense"), ca_text_of(&a.certificate), NULL), ERROR_INVALID);
+    assert_int_equal(ca_check_known(ca_text_string(""), new_hash, NULL), ERROR_INVALID);
+    buffer_append(&new, "-----BEGIN CERTIFICATE-----\n", 28);
+    assert_int_equal(ca_check_renewed(ca_text_of(&new), ca_text_of(&a.certificate), NULL), ERROR_INVALID);
+    buffer_free(&new);
+    buffer_free(&both);
+    buffer_free(&late);
+    authority_free(&a);
+    authority_free(&other);
+}
+
 static void names(void **state)
 {
     static const char *const bad[] = {"", "a b", "a/b", "@a", "a*", "a?", "a'b", "a\"b", "a\n", "\xc3\xa9", "a%b"};
@@ -252,6 +304,7 @@ int main(void)
         cmocka_unit_test(requests_from_anybody),
         cmocka_unit_test(what_does_not_belong_together),
         cmocka_unit_test(fingerprints),
+        cmocka_unit_test(a_renewed_authority_is_the_same),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,13 +63,18 @@ static int tear_down(void **state)
     return 0;
 }
 
-static int offer(struct place *p, struct buffer *certificate)
+static int offer_with(struct place *p, struct buffer *certificate, const char *ca)
 {
     buffer_u8(certificate, 0);
-    const struct message_enrolled m = {.certificate = (char *)certificate->data};
+    const struct message_enrolled m = {.certificate = (char *)certificate->data, .ca = (char *)(uintptr_t)ca};
     int r = renew_take(p->folder, &p->ours, &m, NULL);
     buffer_free(certificate);
     return r;
+}
+
+static int offer(struct place *p, struct buffer *certificate)
+{
+    return offer_with(p, certificate, NULL);
 }
 
 static bool is_unchanged(struct place *p)
@@ -137,6 +142,40 @@ static void another_name_key_or_authority_is_not(void **state)
     buffer_free(&other_root);
 }
 
+static bool has_root(struct place *p, const struct buffer *root)
+{
+    struct buffer now = {0};
+    assert_int_equal(ca_load(p->folder, CA_ROOT_NAME, &now, NULL), 0);
+    bool same = now.len == root->len && memcmp(now.data, root->data, now.len) == 0;
+    buffer_free(&now);
+    return same;
+}
+
+/* It comes along with a certificate; another authority, offered so, is left, and the certificate is taken all the same. */
+static void the_authority_renewed_is_taken_and_no_other(void **state)
+{
+    struct place *p = *state;
+    struct buffer other_key = {0}, other_root = {0}, new = {0}, root = {0};
+    struct ca *other = NULL;
+    struct identity made;
+    new_authority(&other_key, &other_root, &other);
+    buffer_u8(&other_root, 0);
+    sign(p->ca, &p->key, "web-1", NOW_NS + LIFE / 2, &new, &made);
+    assert_int_equal(offer_with(p, &new, (char *)other_root.data), 0);
+    assert_true(has_root(p, &p->root));
+    assert_false(is_unchanged(p));
+    assert_int_equal(ca_renew_root(p->ca, NOW_NS + LIFE, CA_ROOT_LIFE_NS, &root, NULL), 0);
+    buffer_u8(&root, 0);
+    sign(p->ca, &p->key, "web-1", NOW_NS + LIFE / 2, &new, &made);
+    assert_int_equal(offer_with(p, &new, (char *)root.data), 0);
+    root.len--;
+    assert_true(has_root(p, &root));
+    ca_close(other);
+    ca_wipe(&other_key);
+    buffer_free(&other_root);
+    buffer_free(&root);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -144,6 +183,7 @@ int main(void)
         TEST(is_due_after_two_thirds),
         TEST(ours_is_taken),
         TEST(another_name_key_or_authority_is_not),
+        TEST(the_authority_renewed_is_taken_and_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

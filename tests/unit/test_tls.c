@@ -203,6 +203,52 @@ static void who_joins_is_nobody_yet(void **state)
     tls_unref(joining);
 }
 
+static void meet(struct tls *theirs, struct tls *ours)
+{
+    struct world w;
+    begin(&w, theirs);
+    dial(&w, ours);
+    RUN_UNTIL(&w, w.server[0].messages == 1);
+    assert_int_equal(w.client.peer.kind, IDENTITY_COLLECTOR);
+    end(&w);
+}
+
+/* The authority was renewed: those who know the old certificate, the new one, or the fingerprint of either, and those whose own certificate was signed
+ * before or after, find each other. */
+static void before_and_after_a_renewal_of_the_authority(void **state)
+{
+    struct test_ca after = {.now_ns = all.ca.now_ns}, both = after;
+    struct tls *collectors[2], *agents[4], *joining;
+    uint8_t sha256[32];
+    (void)state;
+    buffer_append(&after.key, all.ca.key.data, all.ca.key.len);
+    assert_int_equal(ca_renew_root(all.ca.ca, all.ca.now_ns, 9 * 365 * DAY_NS, &after.certificate, NULL), 0);
+    assert_int_equal(ca_open(ca_text_of(&after.certificate), ca_text_of(&after.key), &after.ca, NULL), 0);
+    buffer_append(&both.certificate, after.certificate.data, after.certificate.len);
+    buffer_append(&both.certificate, all.ca.certificate.data, all.ca.certificate.len);
+    collectors[0] = test_tls(&all.ca, &both, IDENTITY_COLLECTOR, "hub");
+    collectors[1] = test_tls(&after, &both, IDENTITY_COLLECTOR, "hub");
+    agents[0] = test_tls(&all.ca, &all.ca, IDENTITY_AGENT, "web-1");
+    agents[1] = test_tls(&after, &all.ca, IDENTITY_AGENT, "web-1");
+    agents[2] = test_tls(&all.ca, &after, IDENTITY_AGENT, "web-1");
+    agents[3] = test_tls(&after, &after, IDENTITY_AGENT, "web-1");
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < 4; k++)
+            meet(collectors[i], agents[k]);
+        for (size_t k = 0; k < 2; k++) {
+            fingerprint(k ? &after : &all.ca, sha256);
+            assert_int_equal(tls_for_joining(sha256, &joining, NULL), 0);
+            meet(collectors[i], joining);
+            tls_unref(joining);
+        }
+        tls_unref(collectors[i]);
+    }
+    for (size_t k = 0; k < 4; k++)
+        tls_unref(agents[k]);
+    test_ca_free(&after);
+    buffer_free(&both.certificate);
+}
+
 static void who_joins_finds_another_collector(void **state)
 {
     struct world w;
@@ -818,6 +864,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_know_each_other),
         cmocka_unit_test(who_joins_is_nobody_yet),
+        cmocka_unit_test(before_and_after_a_renewal_of_the_authority),
         cmocka_unit_test(who_joins_finds_another_collector),
         cmocka_unit_test(each_refusal_has_its_reason),
         cmocka_unit_test(clocks_are_named),
