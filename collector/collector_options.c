@@ -38,6 +38,10 @@ const struct config_key collector_keys[] = {
         "certificates of the authorities that agents and users must have theirs from (ca.pem in `data`/tls)"),
     KEY(tls_cert, CONFIG_STRING, UNIT_NONE, NULL, 0, 0, "the collector's own certificate (cert.pem there)"),
     KEY(tls_key, CONFIG_STRING, UNIT_NONE, NULL, 0, 0, "and its key (key.pem there)"),
+    KEY(tls_crl, CONFIG_STRING, UNIT_NONE, NULL, 0, 0,
+        "revocation lists of these authorities, in PEM, read again at SIGHUP; if said, who has none there, or one "
+        "whose "
+        "time is over, lets nobody in (agents and users look for crl.pem beside their ca.pem)"),
     KEY(insecure_plaintext, CONFIG_BOOL, UNIT_NONE, "no", 0, 0,
         "no encryption, and everybody is an administrator; agents and users must say so, too"),
     KEY(baseline, CONFIG_BOOL, UNIT_NONE, "no", 0, 0,

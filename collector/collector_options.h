@@ -15,6 +15,7 @@
 struct collector_config {
     char *name, *listen, *data, *log_level, *audit;
     char *tls_ca, *tls_cert, *tls_key; /* within `data` unless said otherwise */
+    char *tls_crl;
     char *address, *enroll;
     bool insecure_plaintext, baseline;
     uint64_t certificate_life_ns, collector_certificate_life_ns, authority_life_ns;

@@ -160,7 +160,10 @@ static const char *own_address(const char *listen, char *to, size_t size)
 
 static void check_connections(struct visit *v)
 {
-    const struct tls_files files = {.ca = v->c->tls_ca, .cert = v->c->tls_cert, .key = v->c->tls_key};
+    const struct tls_files files = {.ca = v->c->tls_ca,
+                                    .cert = v->c->tls_cert,
+                                    .key = v->c->tls_key,
+                                    .crl = v->c->tls_crl && v->c->tls_crl[0] ? v->c->tls_crl : NULL};
     char lock[PATH_MAX], address[300];
     struct tls *tls = NULL;
     char *ca_key = collector_ca_key(v->c);

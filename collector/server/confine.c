@@ -8,9 +8,10 @@
 
 int confine_server(const char *data, const struct tls_files *tls, struct error *e)
 {
-    enum { FILES = 3 };
+    enum { FILES = 4 };
     char folders[FILES][PATH_SIZE];
-    const char *const files[FILES] = {tls ? tls->ca : NULL, tls ? tls->cert : NULL, tls ? tls->key : NULL};
+    const char *const files[FILES] = {tls ? tls->ca : NULL, tls ? tls->cert : NULL, tls ? tls->key : NULL,
+                                      tls ? tls->crl : NULL};
     struct sandbox_place places[1 + FILES] = {{SANDBOX_CHANGE, data}};
     struct sandbox_needs needs = {.places = places, .place_count = 1};
     for (size_t i = 0; i < FILES; i++) {

@@ -230,7 +230,6 @@ static void void_approvals(struct enroll *en, const struct store_revocation *v)
     }
 }
 
-/* At once: what waits to be sent is not. */
 static unsigned close_revoked(struct server *server)
 {
     unsigned closed = 0;
@@ -240,10 +239,7 @@ static unsigned close_revoked(struct server *server)
         if (!s->stream || enroll_judge(server->enroll, session_identity(s), &e) == 0)
             continue;
         closed++;
-        if (stream_queued(s->stream) == 0 && !s->closing)
-            session_refuse(s, ERROR_REFUSED, e.text);
-        else
-            session_cut(s, e.text);
+        session_shut_out(s, e.text);
     }
     return closed;
 }

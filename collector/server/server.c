@@ -118,7 +118,8 @@ static void on_reload(uv_signal_t *signal, int number)
     if (r->server.tls && tls_reload(r->server.tls, &e))
         log_error("SIGHUP: %s; what was read before goes on being used", e.text);
     else if (r->server.tls)
-        log_info("SIGHUP: certificates read again, for connections that are made from now on");
+        log_info("SIGHUP: certificates read again, for connections that are made from now on; %u were ended",
+                 session_judge_all(&r->server));
 }
 
 static int write_port(const struct server_config *c, int port, struct error *e)

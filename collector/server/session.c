@@ -67,6 +67,28 @@ void session_refuse(struct session *s, int code, const char *text)
         stream_close(s->stream);
 }
 
+void session_shut_out(struct session *s, const char *text)
+{
+    if (stream_queued(s->stream) == 0 && !s->closing)
+        session_refuse(s, ERROR_REFUSED, text);
+    else
+        session_cut(s, text);
+}
+
+unsigned session_judge_all(struct server *server)
+{
+    unsigned ended = 0;
+    struct error e = ERROR_INIT;
+    for (struct session *s = server->sessions, *next; s; s = next) {
+        next = s->next;
+        if (!s->stream || stream_judge_again(s->stream, &e) != ERROR_REFUSED)
+            continue;
+        ended++;
+        session_shut_out(s, e.text);
+    }
+    return ended;
+}
+
 static void cut(struct session *s, const char *why, const char *then)
 {
     if (s->given_up || !s->stream)

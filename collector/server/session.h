@@ -86,6 +86,10 @@ bool session_accept(void *context, struct stream *s, const struct stream_events 
 
 /* Sends a REFUSE for the whole connection and closes it. */
 void session_refuse(struct session *s, int code, const char *text);
+/* The same at once: what waits to be sent is not. */
+void session_shut_out(struct session *s, const char *text);
+/* Ends those whose certificates would not be accepted any more, for the files were read again; returns how many. */
+unsigned session_judge_all(struct server *server);
 
 /* Closes it for a reason that may pass: an agent comes again after a pause, and has everything still. */
 void session_give_up(struct session *s, const char *why);

@@ -181,6 +181,22 @@ static void check_authority(struct doctor *d, const char *path)
                        "or join again)");
 }
 
+static void check_lists(struct doctor *d, const char *path, uint64_t until_ns)
+{
+    char until[64];
+    if (until_ns == 0)
+        return;
+    bool is_over = clock_wall_ns() >= until_ns;
+    doctor_say(d, is_over ? DOCTOR_FAILURE : DOCTOR_OK, "revocations", "%s: %s%s", path,
+               is_over                  ? "nobody is let in, as it is over since "
+               : until_ns == UINT64_MAX ? "it does not say until when it is good"
+                                        : "good until ",
+               until_ns == UINT64_MAX ? "" : units_format_time(until_ns, until, sizeof until));
+    if (is_over)
+        doctor_mend(d, "put the authority's newest revocation list there    (the collector reads it at systemctl "
+                       "reload fleetdump-collector)");
+}
+
 /* A key is only taken from its user or root: for a moment root is that user. */
 static int load_as_owner(const struct tls_files *files, int kind, struct tls **out, struct error *e)
 {
@@ -210,6 +226,7 @@ void doctor_identity(struct doctor *d, const struct tls_files *files, int kind, 
     if (load_as_owner(files, kind, out, &e) == 0) {
         check_dates(d, tls_identity(*out), files->cert, join);
         check_authority(d, files->ca);
+        check_lists(d, files->crl, tls_crl_until_ns(*out));
     } else if (e.sys == EACCES && geteuid() != 0) {
         doctor_say(d, DOCTOR_WARNING, "certificate", "%s", e.text);
         doctor_mend(d, "the same as root: sudo !!");
@@ -221,11 +238,12 @@ void doctor_identity(struct doctor *d, const struct tls_files *files, int kind, 
 
 void doctor_identity_in(struct doctor *d, const char *folder, int kind, const char *join, struct tls **out)
 {
-    char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX];
+    char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX], crl[PATH_MAX];
     snprintf(ca, sizeof ca, "%s/" TLS_CA_NAME, folder);
     snprintf(cert, sizeof cert, "%s/" TLS_CERT_NAME, folder);
     snprintf(key, sizeof key, "%s/" TLS_KEY_NAME, folder);
-    const struct tls_files files = {.ca = ca, .cert = cert, .key = key};
+    snprintf(crl, sizeof crl, "%s/" TLS_CRL_NAME, folder);
+    const struct tls_files files = {.ca = ca, .cert = cert, .key = key, .crl = crl, .crl_may_lack = true};
     doctor_private(d, folder);
     doctor_identity(d, &files, kind, join, out);
 }

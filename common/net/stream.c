@@ -466,6 +466,11 @@ const struct identity *stream_identity(const struct stream *s)
     return &s->identity;
 }
 
+int stream_judge_again(const struct stream *s, struct error *e)
+{
+    return s->link && s->secured && s->identity.kind != IDENTITY_NONE ? tls_judge_again(s->link, e) : 0;
+}
+
 const struct identity *stream_late(const struct stream *s)
 {
     return &s->late;

@@ -55,6 +55,9 @@ bool stream_peer_address(const struct stream *s, struct net_address *address, ui
  * for accepted streams with the first on_message. Valid as long as the stream. */
 const struct identity *stream_identity(const struct stream *s);
 
+/* Whether its certificate would be accepted now, by what `tls` has loaded since, but for its dates (ERROR_REFUSED); always if it has none, or the handshake is not done. */
+MUST_CHECK int stream_judge_again(const struct stream *s, struct error *e);
+
 /* Of a peer that was refused because its certificate, of our CA, is over or begins later: whose it is. It has not shown that it has the key. Else IDENTITY_NONE. */
 const struct identity *stream_late(const struct stream *s);
 

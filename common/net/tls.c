@@ -42,7 +42,7 @@ int tls_check_key(const struct stat *st, const char *path, struct error *e)
 }
 
 /* The file's bytes in malloc'ed memory. */
-static int read_file(const char *path, bool is_key, char **text, size_t *length, struct error *e)
+static int read_file(const char *path, bool is_key, size_t most, char **text, size_t *length, struct error *e)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r = 0;
@@ -50,8 +50,8 @@ static int read_file(const char *path, bool is_key, char **text, size_t *length,
         return error_sys(e, errno, "cannot read %s", path);
     if (fstat(fd, &st) != 0)
         r = error_sys(e, errno, "cannot read %s", path);
-    else if (!S_ISREG(st.st_mode) || st.st_size > (off_t)TLS_FILE_MAX)
-        r = error_set(e, ERROR_INVALID, "%s is no file of at most %u bytes", path, TLS_FILE_MAX);
+    else if (!S_ISREG(st.st_mode) || st.st_size > (off_t)most)
+        r = error_set(e, ERROR_INVALID, "%s is no file of at most %zu bytes", path, most);
     else if (is_key)
         r = tls_check_key(&st, path, e);
     *length = r ? 0 : (size_t)st.st_size;
@@ -148,11 +148,35 @@ static int take_key(struct tls *t, SSL_CTX *c, BIO *bio, const char *path, struc
     return r;
 }
 
+static void note_end(struct tls *t, X509_CRL *crl)
+{
+    const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+    uint64_t until_ns = next ? identity_time_ns(next) : UINT64_MAX;
+    if (!t->crl_until_ns || until_ns < t->crl_until_ns)
+        t->crl_until_ns = until_ns;
+}
+
+static int take_crl(struct tls *t, SSL_CTX *c, BIO *bio, const char *path, struct error *e)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(c);
+    bool good = true;
+    t->crl_until_ns = 0;
+    for (X509_CRL *crl; good && (crl = PEM_read_bio_X509_CRL(bio, NULL, no_phrase, NULL));) {
+        good = X509_STORE_add_crl(store, crl) == 1;
+        note_end(t, crl);
+        X509_CRL_free(crl);
+    }
+    if (!good || !t->crl_until_ns || !is_end())
+        return fail(e, ERROR_INVALID, path, "a revocation list in PEM cannot be read, or there is none");
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return 0;
+}
+
 static int take_file(struct tls *t, SSL_CTX *c, const char *path, take_fn *take, struct error *e)
 {
     char *text = NULL;
     size_t length;
-    int r = read_file(path, take == take_key, &text, &length, e);
+    int r = read_file(path, take == take_key, take == take_crl ? TLS_CRL_MAX : TLS_FILE_MAX, &text, &length, e);
     BIO *bio = r ? NULL : BIO_new_mem_buf(text, (int)length);
     if (bio)
         r = take(t, c, bio, path, e);
@@ -200,6 +224,8 @@ static int take_files(struct tls *t, SSL_CTX *c, struct error *e)
         r = take_file(t, c, t->key, take_key, e);
     if (r == 0)
         complete_chain(t, c);
+    if (r == 0 && t->crl && !(t->crl_may_lack && access(t->crl, F_OK) != 0 && errno == ENOENT))
+        r = take_file(t, c, t->crl, take_crl, e);
     return r;
 }
 
@@ -209,11 +235,14 @@ static int load(struct tls *t, struct error *e)
 {
     SSL_CTX *c = NULL;
     struct identity before = t->identity;
+    uint64_t crl_before_ns = t->crl_until_ns;
+    t->crl_until_ns = 0;
     int r = tls_context_new(t, &c, e);
     if (r == 0 && !t->joining)
         r = take_files(t, c, e);
     if (r) {
         t->identity = before;
+        t->crl_until_ns = crl_before_ns;
         SSL_CTX_free(c);
         return r;
     }
@@ -238,11 +267,12 @@ int tls_load(const struct tls_files *files, int kind, struct tls **out, struct e
     struct tls *t = calloc(1, sizeof *t);
     if (!t)
         return error_set(e, ERROR_MEMORY, "no memory for certificates");
-    *t = (struct tls){.refs = 1, .kind = kind};
+    *t = (struct tls){.refs = 1, .kind = kind, .crl_may_lack = files->crl_may_lack};
     t->ca = strdup(files->ca);
     t->cert = strdup(files->cert);
     t->key = strdup(files->key);
-    if (t->ca && t->cert && t->key)
+    t->crl = files->crl ? strdup(files->crl) : NULL;
+    if (t->ca && t->cert && t->key && (t->crl || !files->crl))
         return finish(t, out, e);
     tls_unref(t);
     return error_set(e, ERROR_MEMORY, "no memory for certificates");
@@ -250,13 +280,14 @@ int tls_load(const struct tls_files *files, int kind, struct tls **out, struct e
 
 int tls_load_folder(const char *folder, int kind, struct tls **out, struct error *e)
 {
-    char ca[4096], cert[4096], key[4096];
-    struct tls_files files = {.ca = ca, .cert = cert, .key = key};
+    char ca[4096], cert[4096], key[4096], crl[4096];
+    struct tls_files files = {.ca = ca, .cert = cert, .key = key, .crl = crl, .crl_may_lack = true};
     if (strlen(folder) > sizeof ca - 16)
         return error_set(e, ERROR_USAGE, "%.80s...: too long a name of a folder", folder);
     snprintf(ca, sizeof ca, "%s/%s", folder, TLS_CA_NAME);
     snprintf(cert, sizeof cert, "%s/%s", folder, TLS_CERT_NAME);
     snprintf(key, sizeof key, "%s/%s", folder, TLS_KEY_NAME);
+    snprintf(crl, sizeof crl, "%s/%s", folder, TLS_CRL_NAME);
     return tls_load(&files, kind, out, e);
 }
 
@@ -273,6 +304,11 @@ int tls_for_joining(const uint8_t ca_sha256[32], struct tls **out, struct error 
 int tls_reload(struct tls *t, struct error *e)
 {
     return t->joining ? 0 : load(t, e);
+}
+
+uint64_t tls_crl_until_ns(const struct tls *t)
+{
+    return t->crl_until_ns;
 }
 
 const struct identity *tls_identity(const struct tls *t)
@@ -295,5 +331,6 @@ void tls_unref(struct tls *t)
     free(t->ca);
     free(t->cert);
     free(t->key);
+    free(t->crl);
     free(t);
 }

@@ -19,6 +19,9 @@
 struct tls {
     unsigned refs;
     char *ca, *cert, *key; /* names of files; NULL for joining */
+    char *crl;             /* likewise; NULL: no lists */
+    bool crl_may_lack;
+    uint64_t crl_until_ns; /* tls_crl_until_ns */
     int kind;              /* that our certificate must be of; IDENTITY_NONE: any */
     bool joining;
     uint8_t ca_sha256[32]; /* joining: what is known of the other end's CA */
@@ -60,6 +63,9 @@ MUST_CHECK int tls_handshake(struct tls_link *l, struct error *e);
 MUST_CHECK int tls_read(struct tls_link *l, void *data, size_t size, struct error *e);
 
 MUST_CHECK int tls_write(struct tls_link *l, const void *data, size_t length, struct error *e);
+
+/* Judges the peer's certificate once more, by what is loaded now, whatever its dates. ERROR_REFUSED. */
+MUST_CHECK int tls_judge_again(struct tls_link *l, struct error *e);
 
 /* Says that nothing more will be sent. */
 void tls_end(struct tls_link *l);

@@ -141,6 +141,7 @@ static const struct {
     {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, ERROR_REFUSED, NULL, "it is not good there"},
     {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, ERROR_REFUSED, NULL, "it is made for another purpose"},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, ERROR_REFUSED, NULL, "it could not be judged there"},
+    {SSL_R_TLSV1_ALERT_DECRYPT_ERROR, ERROR_REFUSED, NULL, "a signature was not good there"},
     {SSL_R_TLSV1_ALERT_ACCESS_DENIED, ERROR_REFUSED, NULL, "access denied"},
 };
 

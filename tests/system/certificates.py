@@ -40,7 +40,7 @@ class Authority:
         self.folder = folder
         os.makedirs(folder, mode=0o700, exist_ok=True)
         openssl("req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=fleet of " + name, "-days", "3650", "-keyout", self.path("ca.key"),
-                "-out", self.path("ca.pem"), "-addext", "keyUsage=critical,keyCertSign")
+                "-out", self.path("ca.pem"), "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         open(self.path("index"), "w").close()
         with open(self.path("config"), "w") as file:
             file.write(CA_CONFIG % {"folder": folder})
@@ -58,6 +58,15 @@ class Authority:
                 "-startdate", begin, "-enddate", end, "-in", path + ".request", "-out", path)
         os.unlink(path + ".request")
         os.unlink(path + ".extensions")
+
+    def revoke(self, certificate):
+        openssl("ca", "-config", self.path("config"), "-cert", self.path("ca.pem"), "-keyfile", self.path("ca.key"), "-revoke", certificate)
+
+    def list_revoked(self, path, days=(-1, 30)):
+        """Writes the revocation list, good within those days from now."""
+        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + day * DAY_S)) for day in days)
+        openssl("ca", "-gencrl", "-config", self.path("config"), "-cert", self.path("ca.pem"), "-keyfile", self.path("ca.key"),
+                "-crl_lastupdate", begin, "-crl_nextupdate", end, "-out", path)
 
     def issue(self, kind, name, folder, days=(-1, 30), subject="/CN=any", names=None, key=("ed25519",), trusted=None, owner=None):
         """Good within those days from now; `names` instead of what kind and name say ("": none at all)."""

@@ -497,8 +497,70 @@ def an_organisations_own():
         assert not hub.connected("web-1")
 
 
+def an_organisations_revocation_list():
+    """Who is on it is let in no more, also who was in when it came; a list that is over, or is another authority's, lets nobody in; agents have one, too."""
+    with Hub() as hub:
+        own = certificates.Authority(hub.path("own"))
+        own.issue("collector", "hub", hub.path("tls-hub"))
+        lists = hub.path("tls-hub", "crl.pem")
+        own.list_revoked(lists)
+        hub.configure(tls_crl=lists, **{"tls_" + name: hub.path("tls-hub", name + ".pem") for name in ("ca", "cert", "key")})
+        hub.init()
+        hub.start()
+        own.issue("user", "ann", hub.path("home"))
+        os.chmod(hub.path("home"), 0o700)
+        with open(hub.path("home", "collector"), "w") as file:
+            file.write(hub.address + "\n")
+        for name in ("web-1", "web-2"):
+            own.issue("agent", name, hub.path("tls-" + name), owner=certificates.ship_user())
+            with open(hub.agent_config(name), "a") as conf:
+                conf.write("name = %s\ncollector = %s\n" % (name, hub.address))
+            hub.start_agent(name)
+            wait_until(lambda name=name: hub.connected(name), name)
+
+        def reload():
+            said = hub.log().count("SIGHUP: ")
+            hub.collector.send_signal(signal.SIGHUP)
+            wait_until(lambda: hub.log().count("SIGHUP: ") > said, "the collector to read its files again")
+        own.revoke(hub.path("tls-web-1", "cert.pem"))
+        own.list_revoked(lists)
+        reload()
+        assert not hub.connected("web-1") and hub.connected("web-2")
+        assert "2 were ended" in hub.log(), hub.log()
+        wait_until(lambda: "web-1, was revoked by its authority" in hub.log(), "it to be refused when it comes again")
+        hub.restart()
+        wait_until(lambda: hub.connected("web-2"), "the other one")
+        assert not hub.connected("web-1")
+
+        with open(lists, "w") as file:  # what cannot be read changes nothing
+            file.write("rubbish")
+        reload()
+        assert hub.connected("web-2") and "what was read before goes on being used" in hub.log()
+        own.list_revoked(lists, days=(-2, -1))
+        reload()
+        assert "revocation list here is over" in hub.run("agents", check=1).stderr + hub.log()
+        hub.stop()
+        certificates.Authority(hub.path("other"), "others").list_revoked(lists)
+        hub.start()
+        hub.run("agents", check=1)
+        wait_until(lambda: "whose revocation list is not here" in hub.log(), "the reason")
+        own.list_revoked(lists)
+        hub.restart()
+        wait_until(lambda: hub.connected("web-2"), "the agent under a good list")
+
+        own.revoke(hub.path("tls-hub", "cert.pem"))
+        own.list_revoked(hub.path("home", "crl.pem"))
+        assert "was revoked by its authority" in hub.run("agents", check=1).stderr
+        own.list_revoked(hub.path("home", "crl.pem"), days=(-2, -1))
+        found = json.loads(hub.run("doctor", "-o", "json", check=1).stdout)
+        assert "over since" in next(one["found"] for one in found if one["check"] == "revocations" and one["verdict"] == "failure"), found
+        os.unlink(hub.path("home", "crl.pem"))
+        hub.json("agents")
+
+
 def main():
-    stories = (from_nothing, tokens_that_are_refused, a_false_collector_is_told_nothing, approval, revocation, captures_of_the_revoked, labels, renewal, an_organisations_own)
+    stories = (from_nothing, tokens_that_are_refused, a_false_collector_is_told_nothing, approval, revocation, captures_of_the_revoked, labels, renewal, an_organisations_own,
+               an_organisations_revocation_list)
     chosen = sys.argv[1:]
     for story in stories:
         if not chosen or story.__name__ in chosen:
