@@ -21,6 +21,7 @@
 
 #define ID_DIGITS      16u
 #define INTERFACES_MAX 4096u
+#define ERRORS_NS      (5 * UINT64_C(1000000000)) /* an ICMP error comes no later behind the last packet */
 #define DRAWING_MAX    ((size_t)1 << 30)
 
 typedef int draw_fn(const struct ladder *l, const struct draw_options *o, struct buffer *out, struct error *e);
@@ -46,7 +47,8 @@ struct show {
         char *name; /* owned */
     } interfaces[INTERFACES_MAX];
     uint32_t interface_count;
-    struct error lacks; /* what is missing in an answer that is good */
+    const struct flow_key *quoted; /* packets that quote another flow are left out; NULL: all are taken */
+    struct error lacks;            /* what is missing in an answer that is good */
 };
 
 /* ------------------------------------------------------------------ packets */
@@ -92,6 +94,20 @@ static int find_vantage(struct show *s, const char *interface, const struct pack
     return ladder_add_vantage(s->ladder, name, index, e);
 }
 
+/* An ICMP error belongs to what it quotes, in either direction. */
+static bool quotes(const struct packet *p, const struct flow_key *key)
+{
+    const struct packet_net *q = &p->quoted;
+    if (q->family != key->family || q->proto != key->proto || q->has_ports != key->has_ports)
+        return false;
+    for (unsigned i = 0; i < 2; i++)
+        if (memcmp(q->addr[0], key->addr[i], sizeof q->addr[0]) == 0 &&
+            memcmp(q->addr[1], key->addr[1 - i], sizeof q->addr[1]) == 0 &&
+            (!q->has_ports || (q->port[0] == key->port[i] && q->port[1] == key->port[1 - i])))
+            return true;
+    return false;
+}
+
 static int take_packet(struct show *s, const struct pcapng_packet *packet, struct error *e)
 {
     struct packet p;
@@ -99,6 +115,8 @@ static int take_packet(struct show *s, const struct pcapng_packet *packet, struc
     if (packet->interface >= s->interface_count)
         return error_set(e, ERROR_INVALID, "the packets are damaged: one of an interface that was not described");
     packet_decode(s->interfaces[packet->interface].link_type, packet->data, packet->captured, packet->wire, &p);
+    if (s->quoted && !quotes(&p, s->quoted))
+        return 0;
     int r = find_vantage(s, s->interfaces[packet->interface].name, &p, &vantage, e);
     return r ? r : ladder_take(s->ladder, vantage, &p, packet->time_ns, e);
 }
@@ -181,20 +199,27 @@ static int ids_of(const struct show *s, const struct which_flow *vantage, struct
     return out->failed ? error_set(e, ERROR_MEMORY, "no memory for a filter") : 0;
 }
 
+static struct message_query packets_of(const struct show *s, const struct which_flow *vantage,
+                                       const struct buffer *filter)
+{
+    struct message_query q = s->u.q;
+    q.kind = QUERY_PULL;
+    q.filter = (char *)filter->data;
+    q.names = NULL;
+    q.name_count = 0;
+    q.vantage = vantage ? VANTAGE_ALL : VANTAGE_AUTO;
+    return q;
+}
+
 static int pull(struct show *s, const struct which_flow *vantage, struct error *e)
 {
     struct client_answer answer = {0};
     struct buffer ids = {0};
-    struct message_query q = s->u.q;
     int r = ids_of(s, vantage, &ids, e);
+    const struct message_query q = packets_of(s, vantage, &ids);
     if (r == 0)
         r = blocks_restart(s->blocks, e);
     forget_interfaces(s);
-    q.kind = QUERY_PULL;
-    q.filter = (char *)ids.data;
-    q.names = NULL;
-    q.name_count = 0;
-    q.vantage = vantage ? VANTAGE_ALL : VANTAGE_AUTO;
     if (r == 0)
         r = client_query(s->client, &q, "show", take, s, &answer, e);
     if (r == 0)
@@ -202,6 +227,55 @@ static int pull(struct show *s, const struct which_flow *vantage, struct error *
     client_answer_free(&answer);
     buffer_free(&ids);
     return r;
+}
+
+/* Whom errors about the connection were sent to: those who sent packets of it. */
+static void put_errors_filter(const struct flow_key *key, const struct which_flow *vantage, struct buffer *out)
+{
+    char a[64], b[64];
+    packet_addr_text(key->family, key->addr[0], a, sizeof a);
+    packet_addr_text(key->family, key->addr[1], b, sizeof b);
+    buffer_printf(out, "%s and (dst host %s or dst host %s)", key->family == FAMILY_IP4 ? "icmp" : "icmp6", a, b);
+    if (vantage)
+        buffer_printf(out, " and agent '%s'", vantage->agent);
+    buffer_u8(out, 0);
+}
+
+/* The ICMP errors that quote the connection, if its rows count some: they are of flows of their own. One that was seen where the connection was not has
+ * no place in the ladder; what is missing of them is not missing in the connection. */
+static int pull_errors(struct show *s, const struct which_flow *vantage, struct error *e)
+{
+    struct client_answer answer = {0};
+    struct buffer filter = {0};
+    const struct flow_row *row = &which_first(&s->meant, s->connection)->row;
+    put_errors_filter(&row->key, vantage, &filter);
+    struct message_query q = packets_of(s, vantage, &filter);
+    q.packets_only = true;
+    q.link_type = s->interface_count ? (uint32_t)s->interfaces[0].link_type : UINT32_MAX;
+    q.until_ns = q.until_ns < UINT64_MAX - ERRORS_NS ? q.until_ns + ERRORS_NS : UINT64_MAX;
+    int r = filter.failed ? error_set(e, ERROR_MEMORY, "no memory for a filter") : blocks_restart(s->blocks, e);
+    forget_interfaces(s);
+    s->quoted = &row->key;
+    if (r == 0)
+        r = client_query(s->client, &q, "show", take, s, &answer, e);
+    s->quoted = NULL;
+    client_answer_free(&answer);
+    buffer_free(&filter);
+    return r;
+}
+
+static bool has_errors(const struct show *s)
+{
+    for (uint32_t i = 0; i < s->meant.flow_count; i++)
+        if (s->meant.flows[i].connection == s->connection && s->meant.flows[i].row.icmp_errors > 0)
+            return true;
+    return false;
+}
+
+static int pull_with_errors(struct show *s, const struct which_flow *vantage, struct error *e)
+{
+    int r = pull(s, vantage, e);
+    return r == 0 && has_errors(s) ? pull_errors(s, vantage, e) : r;
 }
 
 static bool is_first_there(const struct show *s, uint32_t flow)
@@ -218,10 +292,10 @@ static int pull_all(struct show *s, struct error *e)
 {
     int r = 0;
     if (!s->all_vantages)
-        return pull(s, NULL, e);
+        return pull_with_errors(s, NULL, e);
     for (uint32_t i = 0; r == 0 && i < s->meant.flow_count; i++)
         if (is_first_there(s, i))
-            r = pull(s, &s->meant.flows[i], e);
+            r = pull_with_errors(s, &s->meant.flows[i], e);
     return r;
 }
 
@@ -477,7 +551,8 @@ static const struct argp argp = {
     "and what HTTP, DNS or TLS said in them.\v"
     "An id is what `fleetdump flows -o wide` shows (its first digits are enough). A filter has to mean one connection, "
     "else "
-    "those that it means are listed. Numbers and findings are those of Wireshark. With several vantages the columns "
+    "those that it means are listed. ICMP errors that quote it are among its packets. Numbers and findings are those "
+    "of Wireshark. With several vantages the columns "
     "TIME A, TIME B are their clocks, BETWEEN the time that the packet took from the sender's side to the receiver's "
     "by "
     "these.\n\n"

@@ -90,9 +90,9 @@ char *draw_end_text(const struct ladder_end *end, char buf[DRAW_END_MAX])
     return buf;
 }
 
-static const char *proto_text(const struct ladder *l, char *buf, size_t len)
+static const char *proto_text(const struct ladder *l, uint8_t proto, char *buf, size_t len)
 {
-    struct flow_key key = {.family = l->end[LADDER_CLIENT].family, .proto = l->proto, .ethertype = l->ethertype};
+    struct flow_key key = {.family = l->end[LADDER_CLIENT].family, .proto = proto, .ethertype = l->ethertype};
     return packet_proto_name(&key, buf, len);
 }
 
@@ -109,7 +109,7 @@ static void head_connection(const struct draw *d, struct buffer *out)
     char ends[2][DRAW_END_MAX], proto[32];
     bool above = l->protocol == SAID_HTTP || l->protocol == SAID_TLS || l->protocol == SAID_DNS;
     buffer_printf(out, "%s (client) to %s (server), %s", draw_end_text(&l->end[0], ends[0]),
-                  draw_end_text(&l->end[1], ends[1]), proto_text(l, proto, sizeof proto));
+                  draw_end_text(&l->end[1], ends[1]), proto_text(l, l->proto, proto, sizeof proto));
     if (above)
         buffer_printf(out, " %s", said_protocol_name(l->protocol));
     if (d->o->id)
@@ -210,7 +210,7 @@ static void label_cell(const struct draw *d, const struct ladder_row *row, char 
     if (s->fragment == FRAGMENT_LATER)
         snprintf(buf, DRAW_CELL_MAX, "fragment");
     else if (!s->has_tcp)
-        proto_text(d->l, buf, DRAW_CELL_MAX);
+        proto_text(d->l, s->proto, buf, DRAW_CELL_MAX);
 }
 
 static void number_cell(const struct ladder_sight *s, enum draw_column_id id, char *buf)

@@ -197,6 +197,7 @@ int ladder_take(struct ladder *l, uint32_t vantage, const struct packet *p, uint
         .fragment = p->net.fragment,
         .hop_limit = p->hop_limit,
         .ended = (uint8_t)p->end,
+        .proto = p->net.proto,
         .has_tcp = p->has_tcp,
         .id = p->fragment_id,
         .length = p->payload_length,

@@ -39,6 +39,7 @@ struct ladder_sight {
     uint8_t vantage, from; /* enum ladder_side */
     uint8_t fragment, hop_limit;
     uint8_t ended; /* enum packet_end: cut or invalid */
+    uint8_t proto; /* the packet's own: ICMP of an error that quotes the connection */
     bool has_tcp;
     uint32_t id;     /* IP identification */
     uint32_t length; /* payload */

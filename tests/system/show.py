@@ -245,6 +245,41 @@ def datagrams(system, corpus):
     assert " SEQ " not in text and " LEN" in text and "DNS query " in text, text
 
 
+# --- What refused it --------------------------------------------------------------------------------------------------
+
+
+def ip4(source, target, proto, body):
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, 0, 64, proto, 0, bytes(source), bytes(target))
+    return header + body
+
+
+def an_icmp_error_is_shown_with_what_it_quotes(system):
+    client, server, router = (10, 9, 0, 1), (10, 9, 0, 2), (10, 9, 0, 254)
+    query = struct.pack(">6H", 7, 0x100, 1, 0, 0, 0) + b"\3www\3lab\0" + struct.pack(">HH", 1, 1)
+
+    def udp(port):
+        return ip4(client, server, 17, struct.pack(">HHHH", port, 53, 8 + len(query), 0) + query)
+
+    def unreachable(code, of):
+        return struct.pack(">BBHI", 3, code, 0, 0) + of[:28]
+
+    syn = ip4(client, server, 6, struct.pack(">HHIIBBHHH", 4002, 80, 1, 0, 5 << 4, 2, 1000, 0, 0))
+    sent = [udp(4000), ip4(server, client, 1, unreachable(3, udp(4000))), udp(4001), ip4(router, client, 1, unreachable(1, udp(4001))),
+            syn, ip4(router, client, 1, unreachable(13, syn)), ip4(server, client, 1, struct.pack(">BBHI", 8, 0, 0, 0))]
+    with open(system.path("refused.pcap"), "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+        for n, packet in enumerate(b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + packet for packet in sent):
+            file.write(struct.pack("<IIII", 1_700_000_000 + n, 0, len(packet), len(packet)) + packet)
+    system.read("web-1", system.path("refused.pcap"), capture="refused")
+    for port, why in ((4000, "port unreachable"), (4001, "host unreachable"), (4002, "administratively prohibited")):
+        for options in ((), ("--vantage", "auto")):
+            first, error = system.json("show", "port %d" % port, "--capture", "refused", *options)["packets"]
+            assert first["from"] == "client" and error["from"] == "server", (first, error)
+            assert why in error["said"] and "quotes 10.9.0.1 port %d to 10.9.0.2" % port in error["said"], error
+        text = system.run("show", "port %d" % port, "--capture", "refused").stdout
+        assert " icmp " in text and text.count(" icmp ") == 1, text
+
+
 def main():
     corpus = fleet.corpus()
     with fleet.Fleet() as system:
@@ -253,6 +288,7 @@ def main():
         which_connection(system)
         drawings(system)
         datagrams(system, corpus)
+        an_icmp_error_is_shown_with_what_it_quotes(system)
 
 
 if __name__ == "__main__":
