@@ -177,9 +177,9 @@ static void take_counters(struct chunk_builder *b, struct draft *d)
     b->has_counts = false;
 }
 
-static void fill_rows(void *context, size_t from, size_t n, void *rows)
+static void fill_rows(void *context, size_t from, size_t n, struct stage *tile)
 {
-    flow_table_fill(context, from, n, rows);
+    flow_table_fill(context, from, n, tile);
 }
 
 static int take_rows(struct chunk_builder *b, struct draft *d, struct error *e)

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FLOW_ID_SEED UINT64_C(0x666c6f7769640001) /* ids do not tell the seed of the table */
+
 int flow_table_new(const struct flow_table_options *o, struct flow_table **out, struct error *e)
 {
     *out = NULL;
@@ -22,10 +24,13 @@ int flow_table_new(const struct flow_table_options *o, struct flow_table **out, 
     if (t->options.max_rows < 2 * FLOW_TABLE_ROWS_SPARE)
         t->options.max_rows = 2 * FLOW_TABLE_ROWS_SPARE;
     t->seed = hash64(o->epoch, sizeof o->epoch);
+    t->first_id = hash64_seed(o->epoch, sizeof o->epoch, FLOW_ID_SEED + o->part);
+    t->said = calloc(STAGE_TILE, sizeof *t->said);
     struct conversations_options c = {.payload = o->app_payload, .memory = o->app_memory, .http_blank = o->http_blank};
     if (!c.memory)
         c.memory = (uint64_t)t->options.max_flows * FLOW_TABLE_APP_BYTES;
-    int code = flow_store_init(&t->store, t->options.max_flows, t->options.max_rows, e);
+    int code = t->said ? flow_store_init(&t->store, t->options.max_flows, t->options.max_rows, e)
+                       : error_set(e, ERROR_MEMORY, "no memory for the flow table");
     if (!code)
         code = conversations_new(&c, &t->conversations, e);
     if (code) {
@@ -46,8 +51,10 @@ void flow_table_free(struct flow_table *t)
     free(t->touched);
     free(t->nodes);
     free(t->loss);
+    free(t->said);
     free(t->rows);
     free(t->frames);
+    free(t->letters);
     free(t);
 }
 
@@ -70,19 +77,6 @@ static uint8_t first_timer(const struct flow_key *key)
     }
 }
 
-static uint64_t flow_id(const struct flow_table *t, const struct flow *f)
-{
-    struct {
-        uint8_t epoch[EPOCH_SIZE];
-        struct flow_key key;
-        uint64_t start_ns;
-        uint64_t ordinal;
-    } named = {.key = f->key, .start_ns = f->start_ns, .ordinal = f->ordinal};
-    _Static_assert(sizeof named == EPOCH_SIZE + sizeof(struct flow_key) + 16, "no padding is hashed");
-    memcpy(named.epoch, t->options.epoch, EPOCH_SIZE);
-    return hash64(&named, sizeof named);
-}
-
 static uint32_t new_flow(struct flow_table *t, const struct packet *p, const struct flow_key *key, uint32_t hash,
                          unsigned sender, uint64_t time_ns)
 {
@@ -96,7 +90,7 @@ static uint32_t new_flow(struct flow_table *t, const struct packet *p, const str
     struct flow *f = flow_at(&t->store, index);
     f->start_ns = f->last_ns = time_ns;
     f->ordinal = t->made++;
-    f->id = flow_id(t, f);
+    f->id = hash64_mix(t->first_id + f->ordinal);
     f->timer = first_timer(key);
     f->loss_from = flow_loss_of(t, key->interface);
     enum originator_by by;

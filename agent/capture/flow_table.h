@@ -57,6 +57,7 @@ struct flow_timeouts {
 
 struct flow_table_options {
     uint8_t epoch[EPOCH_SIZE]; /* of the stream: part of each flow id */
+    uint64_t part;             /* of the stream, where several tables make its rows: part of each flow id as well */
     uint32_t max_flows;        /* alive at once; 0 for FLOW_TABLE_FLOWS_DEFAULT */
     uint32_t max_rows;         /* in a chunk; 0 for FLOW_TABLE_ROWS_MAX; at least 2 * FLOW_TABLE_ROWS_SPARE */
     struct flow_timeouts timeouts;
@@ -76,6 +77,7 @@ struct flow_table_stats {
 };
 
 struct flow_table;
+struct stage;
 MUST_CHECK int flow_table_new(const struct flow_table_options *o, struct flow_table **out, struct error *e);
 void flow_table_free(struct flow_table *t);
 
@@ -103,9 +105,9 @@ size_t flow_table_row_count(const struct flow_table *t);
 /* Before the open chunk's rows are asked for by flow_table_fill. ERROR_MEMORY. */
 MUST_CHECK int flow_table_prepare(struct flow_table *t, struct error *e);
 
-/* The rows [from, from + n) of the open chunk, in the order in which they began: struct flow_row's in the caller's memory, asked for
+/* Puts the rows [from, from + n) of the open chunk, in the order in which they began, into the tile that was begun (stage.h); asked for
  * in this order. Text and lists belong to the table, and are valid until the next packet or chunk. */
-void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct flow_row *rows);
+void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *tile);
 
 /* All of them at once, in memory of the table; valid until the next call. ERROR_MEMORY. */
 MUST_CHECK int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e);

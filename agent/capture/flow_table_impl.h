@@ -11,6 +11,7 @@
 #include "agent/capture/conversation.h"
 #include "agent/capture/flow_store.h"
 #include "agent/capture/fragments.h"
+#include "common/rows/stage.h"
 
 struct frame_node {
     uint32_t items[FRAME_NODE_SIZE];
@@ -23,7 +24,8 @@ struct flow_table {
     struct fragments *fragments; /* made at the first one */
     struct conversations *conversations;
     uint64_t seed;
-    bool failed; /* no memory: rows would lie */
+    uint64_t first_id; /* before it is mixed: that of the first flow; each next one has the next */
+    bool failed;       /* no memory: rows would lie */
 
     uint64_t second; /* the clock: buckets up to here are done */
     uint32_t behind; /* packets in a row that were far older */
@@ -42,11 +44,15 @@ struct flow_table {
     uint64_t *loss; /* by interface, since the start */
     uint32_t loss_room;
 
+    struct flow_row *said; /* of a tile of rows, what applications said */
     struct flow_row *rows; /* what flow_table_rows gave */
-    size_t rows_room;
-    uint32_t *frames; /* lists of rows, ... */
+    uint32_t *frames;      /* lists of rows, ... */
     size_t frames_room;
     size_t frames_filled; /* ... of those that were asked for */
+    char *letters;        /* histories of rows, ... */
+    size_t letters_room;
+    size_t letters_filled; /* ... of those that were asked for */
+    struct text last_letters;
 };
 
 #define FLOW_CACHE_LINE 64u

@@ -97,56 +97,119 @@ bool flow_table_loss(struct flow_table *t, uint32_t interface, uint64_t n)
 
 /* ---------------------------------------------------------------- rows */
 
-static const uint8_t columns_all[] = {
-    FLOW_ADDR_0,        FLOW_ADDR_1,     FLOW_PORT_0,        FLOW_PORT_1,      FLOW_INTERFACE,    FLOW_TUNNEL_ID,
-    FLOW_VLAN_0,        FLOW_VLAN_1,     FLOW_ETHERTYPE,     FLOW_FAMILY,      FLOW_PROTO,        FLOW_TUNNEL,
-    FLOW_HAS_PORTS,     FLOW_ID,         FLOW_START,         FLOW_FIRST,       FLOW_LAST,         FLOW_PACKETS_0,
-    FLOW_PACKETS_1,     FLOW_BYTES_0,    FLOW_BYTES_1,       FLOW_PAYLOAD_0,   FLOW_PAYLOAD_1,    FLOW_ORIGINATOR,
-    FLOW_ORIGINATOR_BY, FLOW_END_REASON, FLOW_PRIOR_PACKETS, FLOW_PRIOR_BYTES, FLOW_CAPTURE_LOSS,
-};
-static const uint8_t columns_ip[] = {FLOW_LATER_FRAGMENTS_0, FLOW_LATER_FRAGMENTS_1, FLOW_STATE, FLOW_ICMP_ERRORS};
-static const uint8_t columns_tcp[] = {
-    FLOW_SYN_0,
-    FLOW_SYN_1,
-    FLOW_FIN_0,
-    FLOW_FIN_1,
-    FLOW_RST_0,
-    FLOW_RST_1,
-    FLOW_TCP_FLAGS_0,
-    FLOW_TCP_FLAGS_1,
-    FLOW_RETRANS_0,
-    FLOW_RETRANS_1,
-    FLOW_RETRANS_BYTES_0,
-    FLOW_RETRANS_BYTES_1,
-    FLOW_SPURIOUS_0,
-    FLOW_SPURIOUS_1,
-    FLOW_FAST_0,
-    FLOW_FAST_1,
-    FLOW_OUT_OF_ORDER_0,
-    FLOW_OUT_OF_ORDER_1,
-    FLOW_DUPLICATE_ACKS_0,
-    FLOW_DUPLICATE_ACKS_1,
-    FLOW_ZERO_WINDOWS_0,
-    FLOW_ZERO_WINDOWS_1,
-    FLOW_FULL_WINDOWS_0,
-    FLOW_FULL_WINDOWS_1,
-    FLOW_KEEP_ALIVES_0,
-    FLOW_KEEP_ALIVES_1,
-    FLOW_GAP_BYTES_0,
-    FLOW_GAP_BYTES_1,
-    FLOW_RTT_COUNT_0,
-    FLOW_RTT_COUNT_1,
-    FLOW_RTT_SUM_0,
-    FLOW_RTT_SUM_1,
-    FLOW_REPLIES,
-    FLOW_WAIT_SUM,
+/* Rows of a tile that have something in common: which columns they have, or not. */
+enum set {
+    SET_ALL,
+    SET_IP,
+    SET_HISTORY,
+    SET_FRAMES,
+    SET_QUOTED, /* by an ICMP error */
+    SET_TCP,
+    SET_REPLIED,
+    SET_HANDSHAKE,
+    SET_SYN_ANSWER,
+    SET_TIMED, /* what follows stands for endpoint 0, then for endpoint 1 */
+    SET_ACKED = SET_TIMED + 2,
+    SET_LOST = SET_ACKED + 2,
+    SET_SYN = SET_LOST + 2,
+    SET_MSS = SET_SYN + 2,
+    SET_SCALE = SET_MSS + 2,
+    SET_COUNT = SET_SCALE + 2
 };
 
-static void add_columns(struct column_set *has, const uint8_t *ids, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        column_add(has, ids[i]);
-}
+/* A column whose value stands in a record as it is. */
+struct source {
+    uint8_t column, set;
+    uint8_t size;
+    uint16_t offset;
+};
+#define SOURCE(record, column, set, member)                                                                            \
+    {                                                                                                                  \
+        column, set, sizeof(((struct record *)0)->member), offsetof(struct record, member)                             \
+    }
+/* The columns of both endpoints. */
+#define BOTH(record, column, set, member)                                                                              \
+    SOURCE(record, (column) + 0, set, member[0]), SOURCE(record, (column) + 1, set, member[1])
+#define SENT(column, set, member)                                                                                      \
+    SOURCE(flow_tcp, (column) + 0, (set) + 0, measures.sent[0].member),                                                \
+        SOURCE(flow_tcp, (column) + 1, (set) + (set != SET_TCP), measures.sent[1].member)
+#define SYN(column, set, member)                                                                                       \
+    SOURCE(flow_tcp, (column) + 0, (set) + 0, measures.syn[0].member),                                                 \
+        SOURCE(flow_tcp, (column) + 1, (set) + 1, measures.syn[1].member)
+
+static const struct source sources_flow[] = {
+    BOTH(flow, FLOW_ADDR_0, SET_ALL, key.addr),
+    BOTH(flow, FLOW_PORT_0, SET_ALL, key.port),
+    SOURCE(flow, FLOW_INTERFACE, SET_ALL, key.interface),
+    SOURCE(flow, FLOW_TUNNEL_ID, SET_ALL, key.tunnel_id),
+    BOTH(flow, FLOW_VLAN_0, SET_ALL, key.vlan),
+    SOURCE(flow, FLOW_ETHERTYPE, SET_ALL, key.ethertype),
+    SOURCE(flow, FLOW_FAMILY, SET_ALL, key.family),
+    SOURCE(flow, FLOW_PROTO, SET_ALL, key.proto),
+    SOURCE(flow, FLOW_TUNNEL, SET_ALL, key.tunnel),
+    SOURCE(flow, FLOW_HAS_PORTS, SET_ALL, key.has_ports),
+    SOURCE(flow, FLOW_ID, SET_ALL, id),
+    SOURCE(flow, FLOW_START, SET_ALL, start_ns),
+    SOURCE(flow, FLOW_FIRST, SET_ALL, first_ns),
+    SOURCE(flow, FLOW_LAST, SET_ALL, row_last_ns),
+    BOTH(flow, FLOW_PACKETS_0, SET_ALL, packets),
+    BOTH(flow, FLOW_BYTES_0, SET_ALL, bytes),
+    BOTH(flow, FLOW_PAYLOAD_0, SET_ALL, payload),
+    BOTH(flow, FLOW_LATER_FRAGMENTS_0, SET_IP, later_fragments),
+    BOTH(flow, FLOW_SYN_0, SET_TCP, syn),
+    BOTH(flow, FLOW_FIN_0, SET_TCP, fin),
+    BOTH(flow, FLOW_RST_0, SET_TCP, rst),
+    BOTH(flow, FLOW_TCP_FLAGS_0, SET_TCP, tcp_flags),
+    SOURCE(flow, FLOW_ORIGINATOR, SET_ALL, originator),
+    SOURCE(flow, FLOW_ORIGINATOR_BY, SET_ALL, originator_by),
+    SOURCE(flow, FLOW_END_REASON, SET_ALL, end_reason),
+    SOURCE(flow, FLOW_PRIOR_PACKETS, SET_ALL, prior_packets),
+    SOURCE(flow, FLOW_PRIOR_BYTES, SET_ALL, prior_bytes),
+    SOURCE(flow, FLOW_ICMP_ERRORS, SET_IP, icmp_errors),
+    SOURCE(flow, FLOW_ICMP_ERROR_TYPE, SET_QUOTED, icmp_error_type),
+    SOURCE(flow, FLOW_ICMP_ERROR_CODE, SET_QUOTED, icmp_error_code),
+};
+
+static const struct source sources_tcp[] = {
+    SENT(FLOW_RETRANS_0, SET_TCP, retrans),
+    SENT(FLOW_RETRANS_BYTES_0, SET_TCP, retrans_bytes),
+    SENT(FLOW_SPURIOUS_0, SET_TCP, spurious),
+    SENT(FLOW_FAST_0, SET_TCP, fast),
+    SENT(FLOW_OUT_OF_ORDER_0, SET_TCP, out_of_order),
+    SENT(FLOW_DUPLICATE_ACKS_0, SET_TCP, duplicate_acks),
+    SENT(FLOW_ZERO_WINDOWS_0, SET_TCP, zero_windows),
+    SENT(FLOW_FULL_WINDOWS_0, SET_TCP, full_windows),
+    SENT(FLOW_KEEP_ALIVES_0, SET_TCP, keep_alives),
+    SOURCE(flow_tcp, FLOW_GAP_BYTES_0, SET_TCP, state.end[0].gap_bytes),
+    SOURCE(flow_tcp, FLOW_GAP_BYTES_1, SET_TCP, state.end[1].gap_bytes),
+    SENT(FLOW_ACKED_MAX_0, SET_ACKED, acked_max),
+    SENT(FLOW_LOST_MAX_0, SET_LOST, lost_max),
+    SENT(FLOW_RTT_COUNT_0, SET_TCP, rtt_count),
+    SENT(FLOW_RTT_SUM_0, SET_TCP, rtt_sum_ns),
+    SENT(FLOW_RTT_MIN_0, SET_TIMED, rtt_min_ns),
+    SENT(FLOW_RTT_MAX_0, SET_TIMED, rtt_max_ns),
+    SYN(FLOW_MSS_0, SET_MSS, mss),
+    SYN(FLOW_WINDOW_SCALE_0, SET_SCALE, scale),
+    SYN(FLOW_SACK_0, SET_SYN, sack),
+    SYN(FLOW_INITIAL_SEQ_0, SET_SYN, seq),
+    SOURCE(flow_tcp, FLOW_HANDSHAKE, SET_HANDSHAKE, measures.handshake_ns),
+    SOURCE(flow_tcp, FLOW_SYN_ANSWER, SET_SYN_ANSWER, measures.syn_answer_ns),
+    SOURCE(flow_tcp, FLOW_REPLIES, SET_TCP, measures.replies),
+    SOURCE(flow_tcp, FLOW_WAIT_SUM, SET_TCP, measures.wait_sum_ns),
+    SOURCE(flow_tcp, FLOW_WAIT_MAX, SET_REPLIED, measures.wait_max_ns),
+};
+
+/* Rows that are put at a time. */
+struct flow_tile {
+    size_t n;
+    const void *flow[STAGE_TILE];
+    const void *tcp[STAGE_TILE]; /* NULL: not TCP */
+    uint64_t set[SET_COUNT];
+    uint8_t state[STAGE_TILE];
+    uint64_t loss[STAGE_TILE];
+    struct text history[STAGE_TILE]; /* in the table's letters */
+    struct list frames[STAGE_TILE];
+};
 
 static bool is_ip(const struct flow_key *key)
 {
@@ -168,122 +231,100 @@ static enum flow_state state_of(const struct flow *f, const struct flow_tcp *tcp
     return answered ? FLOW_STATE_SHR : FLOW_STATE_OTH;
 }
 
-static void fill_columns(const struct flow *f, bool tcp, struct flow_row *r)
-{
-    add_columns(&r->has, columns_all, sizeof columns_all);
-    if (is_ip(&f->key))
-        add_columns(&r->has, columns_ip, sizeof columns_ip);
-    if (tcp)
-        add_columns(&r->has, columns_tcp, sizeof columns_tcp);
-    if (f->history.length)
-        column_add(&r->has, FLOW_HISTORY);
-    if (f->frame_count)
-        column_add(&r->has, FLOW_FRAMES);
-    if (f->icmp_errors) {
-        column_add(&r->has, FLOW_ICMP_ERROR_TYPE);
-        column_add(&r->has, FLOW_ICMP_ERROR_CODE);
-    }
-}
-
 static uint64_t row_loss(const struct flow_table *t, const struct flow *f)
 {
     return (f->life == FLOW_ENDED ? f->loss_end : flow_loss_of(t, f->key.interface)) - f->loss_from;
 }
 
-/* Puts a value into the row, if it is known. */
-#define PUT(row, column, member, known, value)                                                                         \
-    do {                                                                                                               \
-        if (known) {                                                                                                   \
-            (row)->member = (value);                                                                                   \
-            column_add(&(row)->has, (column));                                                                         \
-        }                                                                                                              \
-    } while (0)
-
-static void fill_sent(const struct flow_tcp *tcp, unsigned i, struct flow_row *r)
+static void add(struct flow_tile *k, unsigned set, size_t r, bool is_in)
 {
-    const struct tcp_sent *sent = &tcp->measures.sent[i];
-    const struct tcp_syn *syn = &tcp->measures.syn[i];
-    r->retrans[i] = sent->retrans;
-    r->retrans_bytes[i] = sent->retrans_bytes;
-    r->spurious[i] = sent->spurious;
-    r->fast[i] = sent->fast;
-    r->out_of_order[i] = sent->out_of_order;
-    r->duplicate_acks[i] = sent->duplicate_acks;
-    r->zero_windows[i] = sent->zero_windows;
-    r->full_windows[i] = sent->full_windows;
-    r->keep_alives[i] = sent->keep_alives;
-    r->gap_bytes[i] = tcp->state.end[i].gap_bytes;
-    r->rtt_count[i] = sent->rtt_count;
-    r->rtt_sum[i] = sent->rtt_sum_ns;
-    PUT(r, FLOW_RTT_MIN_0 + i, rtt_min[i], sent->rtt_count > 0, sent->rtt_min_ns);
-    PUT(r, FLOW_RTT_MAX_0 + i, rtt_max[i], sent->rtt_count > 0, sent->rtt_max_ns);
-    PUT(r, FLOW_ACKED_MAX_0 + i, acked_max[i], sent->acked_max > 0, sent->acked_max);
-    PUT(r, FLOW_LOST_MAX_0 + i, lost_max[i], sent->lost_max > 0, sent->lost_max);
-    PUT(r, FLOW_INITIAL_SEQ_0 + i, initial_seq[i], syn->seen, syn->seq);
-    PUT(r, FLOW_SACK_0 + i, sack[i], syn->seen, syn->sack);
-    PUT(r, FLOW_MSS_0 + i, mss[i], syn->seen && syn->mss, syn->mss);
-    PUT(r, FLOW_WINDOW_SCALE_0 + i, window_scale[i], syn->seen && syn->scale >= 0, (uint8_t)syn->scale);
+    k->set[set] |= (uint64_t)is_in << r;
 }
 
-static void fill_tcp(const struct flow_tcp *tcp, struct flow_row *r)
+static void sort_tcp(struct flow_tile *k, size_t r, const struct tcp_measures *m)
 {
-    const struct tcp_measures *m = &tcp->measures;
-    fill_sent(tcp, 0, r);
-    fill_sent(tcp, 1, r);
-    r->replies = m->replies;
-    r->wait_sum = m->wait_sum_ns;
-    PUT(r, FLOW_WAIT_MAX, wait_max, m->replies > 0, m->wait_max_ns);
-    PUT(r, FLOW_HANDSHAKE, handshake, m->has_handshake, m->handshake_ns);
-    PUT(r, FLOW_SYN_ANSWER, syn_answer, m->has_syn_answer, m->syn_answer_ns);
-}
-
-static void fill_row(const struct flow_table *t, uint32_t index, struct flow_row *r)
-{
-    const struct flow *f = flow_at(&t->store, index);
-    const struct flow_tcp *tcp = flow_is_tcp(&f->key) ? flow_tcp_at(&t->store, index) : NULL;
-    *r = (struct flow_row){
-        .key = f->key,
-        .flow_id = f->id,
-        .start_ns = f->start_ns,
-        .first_ns = f->first_ns,
-        .last_ns = f->row_last_ns,
-        .originator = f->originator,
-        .originator_by = f->originator_by,
-        .state = (uint8_t)state_of(f, tcp),
-        .end_reason = f->end_reason,
-        .history = {f->history.letters, f->history.length},
-        .prior_packets = f->prior_packets,
-        .prior_bytes = f->prior_bytes,
-        .capture_loss = row_loss(t, f),
-        .icmp_errors = f->icmp_errors,
-        .icmp_error_type = f->icmp_error_type,
-        .icmp_error_code = f->icmp_error_code,
-    };
-    for (int i = 0; i < 2; i++) {
-        r->packets[i] = f->packets[i];
-        r->bytes[i] = f->bytes[i];
-        r->payload[i] = f->payload[i];
-        r->later_fragments[i] = f->later_fragments[i];
-        r->syn[i] = f->syn[i];
-        r->fin[i] = f->fin[i];
-        r->rst[i] = f->rst[i];
-        r->tcp_flags[i] = f->tcp_flags[i];
+    add(k, SET_TCP, r, true);
+    add(k, SET_REPLIED, r, m->replies > 0);
+    add(k, SET_HANDSHAKE, r, m->has_handshake);
+    add(k, SET_SYN_ANSWER, r, m->has_syn_answer);
+    for (unsigned i = 0; i < 2; i++) {
+        add(k, SET_TIMED + i, r, m->sent[i].rtt_count > 0);
+        add(k, SET_ACKED + i, r, m->sent[i].acked_max > 0);
+        add(k, SET_LOST + i, r, m->sent[i].lost_max > 0);
+        add(k, SET_SYN + i, r, m->syn[i].seen);
+        add(k, SET_MSS + i, r, m->syn[i].seen && m->syn[i].mss);
+        add(k, SET_SCALE + i, r, m->syn[i].seen && m->syn[i].scale >= 0);
     }
-    if (tcp)
-        fill_tcp(tcp, r);
-    fill_columns(f, tcp != NULL, r);
-    conversation_fill(&f->conversation, r);
 }
 
-static void fill_frames(const struct flow_table *t, const struct flow *f, struct flow_row *r, uint32_t *frames)
+static struct list take_frames(struct flow_table *t, const struct flow *f)
 {
-    r->frames = (struct list){frames, f->frame_count};
+    uint32_t *frames = t->frames + t->frames_filled;
     uint32_t node = f->frames_first;
     for (uint32_t i = 0; i < f->frame_count; i++) {
         if (i && i % FRAME_NODE_SIZE == 0)
             node = t->nodes[node].next;
         frames[i] = t->nodes[node].items[i % FRAME_NODE_SIZE];
     }
+    t->frames_filled += f->frame_count;
+    return (struct list){frames, f->frame_count};
+}
+
+/* Letters stand one behind the other, not in flows all over the memory: they are read again when the block is written. */
+static struct text take_letters(struct flow_table *t, const struct flow *f)
+{
+    struct text *last = &t->last_letters;
+    if (last->len == f->history.length && memcmp(last->data, f->history.letters, last->len) == 0)
+        return *last;
+    char *at = t->letters + t->letters_filled;
+    memcpy(at, f->history.letters, f->history.length);
+    t->letters_filled += f->history.length;
+    *last = (struct text){at, f->history.length};
+    return *last;
+}
+
+/* The r-th row of the tile is this flow's. */
+static void take_flow(struct flow_table *t, struct flow_tile *k, size_t r, uint32_t index)
+{
+    const struct flow *f = flow_at(&t->store, index);
+    const struct flow_tcp *tcp = flow_is_tcp(&f->key) ? flow_tcp_at(&t->store, index) : NULL;
+    k->flow[r] = f;
+    k->tcp[r] = tcp;
+    add(k, SET_ALL, r, true);
+    add(k, SET_IP, r, is_ip(&f->key));
+    add(k, SET_HISTORY, r, f->history.length > 0);
+    add(k, SET_FRAMES, r, f->frame_count > 0);
+    add(k, SET_QUOTED, r, f->icmp_errors > 0);
+    if (tcp)
+        sort_tcp(k, r, &tcp->measures);
+    k->state[r] = (uint8_t)state_of(f, tcp);
+    k->loss[r] = row_loss(t, f);
+    k->history[r] = take_letters(t, f);
+    if (f->frame_count)
+        k->frames[r] = take_frames(t, f);
+}
+
+static void put_sources(struct stage *s, const struct flow_tile *k, const struct source *from, size_t count,
+                        const void *const *records)
+{
+    for (; count-- > 0; from++)
+        stage_put(s, from->column, k->set[from->set], records, from->offset, from->size);
+}
+
+/* What applications said stands in rows, few of which know anything. */
+static void put_said(const struct flow_table *t, struct stage *s, const struct flow_tile *k)
+{
+    bool any = false;
+    for (size_t r = 0; r < k->n; r++) {
+        const struct flow *f = k->flow[r];
+        t->said[r].has = (struct column_set){.word = {0}};
+        if (f->conversation.it || f->conversation.app) {
+            conversation_fill(&f->conversation, &t->said[r]);
+            any = true;
+        }
+    }
+    if (any)
+        stage_put_rows(s, FLOW_APP, FLOW_STATUS_5XX, t->said);
 }
 
 int flow_table_prepare(struct flow_table *t, struct error *e)
@@ -293,51 +334,76 @@ int flow_table_prepare(struct flow_table *t, struct error *e)
         t->frames = malloc((t->frame_count + 1) * sizeof *t->frames);
         t->frames_room = t->frames ? t->frame_count + 1 : 0;
     }
-    if (t->failed || !t->frames)
+    size_t letters = (size_t)t->touched_count * sizeof(((struct flow *)0)->history.letters) + 1;
+    if (letters > t->letters_room) {
+        free(t->letters);
+        t->letters = malloc(letters);
+        t->letters_room = t->letters ? letters : 0;
+    }
+    if (t->failed || !t->frames || !t->letters)
         return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
     return 0;
 }
 
-/* Flows with a row lie anywhere in memory: while one is read, those behind it are fetched. */
+/* Flows with a row lie anywhere in memory: while a tile is made, the next one's are fetched. */
 static void fetch_ahead(const struct flow_table *t, size_t i)
 {
-    if (i + FETCH_FLOW < t->touched_count)
-        flow_prefetch(flow_at(&t->store, t->touched[i + FETCH_FLOW]));
-    if (i + FETCH_TCP < t->touched_count && flow_is_tcp(&flow_at(&t->store, t->touched[i + FETCH_TCP])->key))
-        flow_tcp_prefetch(flow_tcp_at(&t->store, t->touched[i + FETCH_TCP]));
+    if (i < t->touched_count)
+        flow_prefetch(flow_at(&t->store, t->touched[i]));
 }
 
-void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct flow_row *rows)
+static void fetch_tcp_ahead(const struct flow_table *t, size_t i)
 {
-    if (from == 0)
-        t->frames_filled = 0;
-    for (size_t i = 0; i < n; i++) {
-        fetch_ahead(t, from + i);
-        const struct flow *f = flow_at(&t->store, t->touched[from + i]);
-        fill_row(t, t->touched[from + i], &rows[i]);
-        fill_frames(t, f, &rows[i], t->frames + t->frames_filled);
-        t->frames_filled += f->frame_count;
+    if (i < t->touched_count && flow_is_tcp(&flow_at(&t->store, t->touched[i])->key))
+        flow_tcp_prefetch(flow_tcp_at(&t->store, t->touched[i]));
+}
+
+void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *tile)
+{
+    struct flow_tile k;
+    memset(k.set, 0, sizeof k.set);
+    k.n = n;
+    if (from == 0) {
+        t->frames_filled = t->letters_filled = 0;
+        t->last_letters = (struct text){t->letters, 0};
     }
+    for (size_t r = 0; r < n; r++) {
+        fetch_ahead(t, from + r + FETCH_FLOW);
+        fetch_tcp_ahead(t, from + r + FETCH_TCP);
+        take_flow(t, &k, r, t->touched[from + r]);
+    }
+    put_sources(tile, &k, sources_flow, sizeof sources_flow / sizeof *sources_flow, k.flow);
+    put_sources(tile, &k, sources_tcp, sizeof sources_tcp / sizeof *sources_tcp, k.tcp);
+    stage_put_values(tile, FLOW_STATE, k.set[SET_IP], k.state);
+    stage_put_values(tile, FLOW_CAPTURE_LOSS, k.set[SET_ALL], k.loss);
+    stage_put_values(tile, FLOW_HISTORY, k.set[SET_HISTORY], k.history);
+    stage_put_values(tile, FLOW_FRAMES, k.set[SET_FRAMES], k.frames);
+    put_said(t, tile, &k);
 }
 
 int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e)
 {
+    struct stage stage = {.table = NULL};
     *rows = NULL;
     *count = 0;
     int code = flow_table_prepare(t, e);
-    if (code)
-        return code;
-    if (t->touched_count > t->rows_room) {
-        free(t->rows);
-        t->rows = malloc(t->touched_count * sizeof *t->rows);
-        t->rows_room = t->rows ? t->touched_count : 0;
-        if (!t->rows)
-            return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
+    if (!code)
+        code = stage_begin(&stage, &table_flow, t->touched_count, e);
+    free(t->rows);
+    t->rows = code ? NULL : calloc(t->touched_count + 1, sizeof *t->rows);
+    if (!code && !t->rows)
+        code = error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
+    for (size_t i = 0; !code && i < t->touched_count; i += STAGE_TILE) {
+        size_t n = stage_next(&stage);
+        flow_table_fill(t, i, n, &stage);
     }
-    flow_table_fill(t, 0, t->touched_count, t->rows);
-    *rows = t->rows;
-    *count = t->touched_count;
-    return 0;
+    if (!code) {
+        stage_rows(&stage, t->rows);
+        *rows = t->rows;
+        *count = t->touched_count;
+    }
+    stage_free(&stage);
+    return code;
 }
 
 void flow_table_exchanges(const struct flow_table *t, const struct exchange_row **rows, size_t *count)
@@ -373,7 +439,8 @@ void flow_table_next(struct flow_table *t)
 {
     for (uint32_t i = 0; i < t->touched_count; i++) {
         uint32_t index = t->touched[i];
-        fetch_ahead(t, i);
+        fetch_ahead(t, i + FETCH_FLOW);
+        fetch_tcp_ahead(t, i + FETCH_TCP);
         if (flow_at(&t->store, index)->life == FLOW_ENDED) {
             conversation_forget(t->conversations, &flow_at(&t->store, index)->conversation);
             flow_store_reuse(&t->store, index);

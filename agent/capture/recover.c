@@ -103,6 +103,7 @@ static int read_packets(struct recovery *r, struct error *e)
                                    .app_payload = FLOW_TABLE_APP_ALL,
                                    .http_blank = r->http_blank};
     memcpy(o.epoch, r->head.epoch, EPOCH_SIZE);
+    o.part = r->seq + 1;
     struct flow_table *flows = NULL;
     struct buffer raw = {.limit = FRAME_RAW_MAX};
     struct frame_codec *codec = frame_codec_new();

@@ -11,6 +11,21 @@
 uint64_t hash64(const void *data, size_t len);
 uint64_t hash64_seed(const void *data, size_t len, uint64_t seed);
 
+/* A number for each number, without order, and back (the finalizer of splitmix64): names that look random, of numbers in order. */
+static inline uint64_t hash64_mix(uint64_t v)
+{
+    v = (v ^ v >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    v = (v ^ v >> 27) * UINT64_C(0x94d049bb133111eb);
+    return v ^ v >> 31;
+}
+
+static inline uint64_t hash64_unmix(uint64_t v)
+{
+    v = (v ^ v >> 31 ^ v >> 62) * UINT64_C(0x319642b2d24d8ec3);
+    v = (v ^ v >> 27 ^ v >> 54) * UINT64_C(0x96de1b173f119089);
+    return v ^ v >> 30 ^ v >> 60;
+}
+
 /* The checksum that a zstd frame ends with: the low half of XXH64. */
 uint32_t hash_of_zstd(const void *data, size_t len);
 

@@ -14,7 +14,14 @@
 
 #define BLOCK_PRESENCE    0x01u
 #define BLOCK_ZSTD        0x02u
-#define BLOCK_FLAGS_KNOWN (BLOCK_PRESENCE | BLOCK_ZSTD)
+#define BLOCK_ABOVE       0x04u
+#define BLOCK_BELOW       0x08u
+#define BLOCK_MIXED       0x10u
+#define BLOCK_LIKE        0x20u
+#define BLOCK_ROWS        (BLOCK_PRESENCE | BLOCK_LIKE) /* one of them at the most */
+#define BLOCK_RELATIVE    (BLOCK_ABOVE | BLOCK_BELOW)
+#define BLOCK_NUMBERS     (BLOCK_RELATIVE | BLOCK_MIXED) /* of COLUMN_UINT alone, and one of them at the most */
+#define BLOCK_FLAGS_KNOWN (BLOCK_ROWS | BLOCK_ZSTD | BLOCK_NUMBERS)
 
 #define ADDRESS_SIZE 16u
 

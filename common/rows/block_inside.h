@@ -27,6 +27,8 @@ struct scratch {
     uint64_t *more;    /* entries of a dictionary, lengths, counts */
     struct text *texts;
     uint8_t (*addresses)[ADDRESS_SIZE];
+    uint64_t *others; /* by row: numbers that those of another column are relative to, 0 where there is none, ... */
+    unsigned other;   /* ... of this column; 0: none yet */
 };
 
 struct block {
@@ -50,7 +52,7 @@ int block_bad_column(struct error *e, const struct block *b, const struct column
 
 /* These read all values of a loaded column, which must end where they do, and return NULL or what is wrong with it. */
 
-/* The numbers of the rows that have it, to `out`. */
+/* The numbers of the rows that have it, to `out` (which is not scratch.more nor scratch.others). */
 const char *column_read_numbers(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
                                 uint64_t *out);
 
@@ -62,7 +64,11 @@ const char *column_read_entries(struct block *b, const struct stored *s, const s
 /* All items to s->items, one list after the other, the counts to scratch.more. */
 const char *column_read_lists(struct block *b, struct stored *s, struct bytes *in);
 
-/* What the three above return if memory is missing. */
+/* Moves the numbers of the rows that have the column to the places of their rows; 0 is in the others. */
+void column_spread(const struct stored *s, size_t rows, uint64_t *numbers);
+
+/* What the readers above return if memory is missing, or if the other column's checksum does not match. */
 extern const char column_no_memory[];
+extern const char column_other_damaged[];
 
 #endif

@@ -88,6 +88,10 @@ static const char *entry_fault(const struct block *b, const struct block_entry *
         return "a column of more bytes than its rows can need";
     if (entry->flags & ~BLOCK_FLAGS_KNOWN)
         return "unknown flags of a column";
+    unsigned numbers = entry->flags & BLOCK_NUMBERS;
+    unsigned presence = entry->flags & BLOCK_ROWS;
+    if (numbers & (numbers - 1) || presence & (presence - 1) || (numbers && c->type != COLUMN_UINT))
+        return "flags of a column that do not go together";
     if (!(entry->flags & BLOCK_ZSTD) && entry->raw_length != entry->stored_length)
         return "two lengths for a column that is not compressed";
     return NULL;
@@ -166,6 +170,7 @@ void block_close(struct block *b)
     free(b->scratch.more);
     free(b->scratch.texts);
     free(b->scratch.addresses);
+    free(b->scratch.others);
     ZSTD_freeDCtx(b->zstd);
     free(b);
 }
@@ -192,9 +197,8 @@ bool block_has_column(const struct block *b, unsigned id)
 
 int block_bad_column(struct error *e, const struct block *b, const struct column *c, const char *what)
 {
-    if (what == column_no_memory)
-        return error_set(e, ERROR_MEMORY, "block of %s rows, column %s: %s", b->table->name, c->name, what);
-    return error_set(e, ERROR_INVALID, "block of %s rows, column %s: %s", b->table->name, c->name, what);
+    int code = what == column_no_memory ? ERROR_MEMORY : what == column_other_damaged ? ERROR_CORRUPT : ERROR_INVALID;
+    return error_set(e, code, "block of %s rows, column %s: %s", b->table->name, c->name, what);
 }
 
 /* Exactly one zstd frame of exactly the raw length: that bounds the memory, whatever the frame's window says. */
@@ -221,12 +225,9 @@ static int expand(struct block *b, struct stored *s, const struct column *c, str
 }
 
 /* Takes the presence bitmap off the front. */
-static int read_presence(const struct block *b, struct stored *s, const struct column *c, struct bytes *in,
-                         struct error *e)
+static int read_bitmap(const struct block *b, struct stored *s, const struct column *c, struct bytes *in,
+                       struct error *e)
 {
-    s->count = b->rows;
-    if (!(s->entry.flags & BLOCK_PRESENCE))
-        return 0;
     size_t size = (b->rows + 7u) / 8;
     const uint8_t *bits = bytes_take(in, size);
     if (!bits)
@@ -255,10 +256,9 @@ static bool make_scratch(struct block *b)
     return s->numbers && s->more && s->texts && s->addresses;
 }
 
-int block_load(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e)
+/* The column's bytes, whole. */
+static int load_bytes(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e)
 {
-    if (!make_scratch(b))
-        return error_set(e, ERROR_MEMORY, "no memory to read %u rows", b->rows);
     if (!s->verified && hash64(s->data, s->entry.stored_length) != s->entry.hash)
         return error_set(e, ERROR_CORRUPT, "block of %s rows, column %s: its checksum does not match", b->table->name,
                          c->name);
@@ -269,5 +269,35 @@ int block_load(struct block *b, struct stored *s, const struct column *c, struct
             return r;
     }
     *in = bytes_of(s->expanded ? s->expanded : s->data, s->entry.raw_length);
-    return read_presence(b, s, c, in, e);
+    return 0;
+}
+
+/* The same rows have it as another column. */
+static int read_like(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e)
+{
+    uint64_t id = bytes_varint(in);
+    const struct column *other = id < COLUMNS_MAX ? table_column(b->table, (unsigned)id) : NULL;
+    struct stored *o = other ? block_find(b, other->id) : NULL;
+    if (in->bad || !o || !(o->entry.flags & BLOCK_PRESENCE))
+        return block_bad_column(e, b, c, "its rows are said to be those of a column that does not serve for that");
+    struct bytes bitmap;
+    int r = o->presence ? 0 : load_bytes(b, o, other, &bitmap, e);
+    if (r == 0 && !o->presence)
+        r = read_bitmap(b, o, other, &bitmap, e);
+    s->presence = o->presence;
+    s->count = o->count;
+    return r;
+}
+
+int block_load(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e)
+{
+    if (!make_scratch(b))
+        return error_set(e, ERROR_MEMORY, "no memory to read %u rows", b->rows);
+    int r = load_bytes(b, s, c, in, e);
+    if (r < 0)
+        return r;
+    s->count = b->rows;
+    if (s->entry.flags & BLOCK_PRESENCE)
+        return read_bitmap(b, s, c, in, e);
+    return s->entry.flags & BLOCK_LIKE ? read_like(b, s, c, in, e) : 0;
 }

@@ -126,14 +126,6 @@ int block_read_column(struct block *b, unsigned id, void *rows, struct error *e)
     return fault ? block_bad_column(e, b, c, fault) : 0;
 }
 
-/* Moves the values of the rows that have the column to the places of their rows, from the last. */
-static void spread(const struct stored *s, size_t rows, uint64_t *numbers)
-{
-    size_t k = s->count;
-    for (size_t i = rows; i-- > 0;)
-        numbers[i] = s->presence[i / 8] >> i % 8 & 1 ? numbers[--k] : 0;
-}
-
 /* s is NULL if the block has no such column. */
 static void copy_presence(const struct stored *s, size_t rows, uint8_t *present)
 {
@@ -161,8 +153,7 @@ int block_read_numbers(struct block *b, unsigned id, uint64_t *numbers, uint8_t 
         const char *fault = r < 0 ? NULL : column_read_numbers(b, s, c, &in, numbers);
         if (r < 0 || fault)
             return r < 0 ? r : block_bad_column(e, b, c, fault);
-        if (s->presence)
-            spread(s, b->rows, numbers);
+        column_spread(s, b->rows, numbers);
     } else {
         memset(numbers, 0, b->rows * sizeof(*numbers));
     }

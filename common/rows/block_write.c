@@ -12,8 +12,6 @@
 struct block_writer {
     struct column_writer *column_writer;
     struct stage stage;
-    void *tile; /* rows on their way to the stage */
-    size_t tile_bytes;
 
     /* The block that is being written */
     uint16_t columns;
@@ -40,7 +38,6 @@ void block_writer_free(struct block_writer *w)
         return;
     column_writer_free(w->column_writer);
     stage_free(&w->stage);
-    free(w->tile);
     buffer_free(&w->directory);
     buffer_free(&w->data);
     free(w);
@@ -94,19 +91,13 @@ static int write_block(const struct block_writer *w, struct buffer *out, struct 
     return 0;
 }
 
-static int stage_rows(struct block_writer *w, const struct table *t, block_fill_fn *fill, void *context, size_t n,
+static int fill_stage(struct block_writer *w, const struct table *t, block_fill_fn *fill, void *context, size_t n,
                       struct error *e)
 {
-    size_t bytes = STAGE_TILE * t->row_size;
-    if (w->tile_bytes < bytes) {
-        free(w->tile);
-        w->tile = malloc(bytes);
-        w->tile_bytes = w->tile ? bytes : 0;
-    }
-    int r = w->tile ? stage_begin(&w->stage, t, n, e) : error_set(e, ERROR_MEMORY, "no memory to write rows");
+    int r = stage_begin(&w->stage, t, n, e);
     for (size_t i = 0; i < n && r == 0; i += STAGE_TILE) {
-        fill(context, i, n - i < STAGE_TILE ? n - i : STAGE_TILE, w->tile);
-        stage_add(&w->stage, w->tile);
+        size_t rows = stage_next(&w->stage);
+        fill(context, i, rows, &w->stage);
     }
     return r;
 }
@@ -120,7 +111,7 @@ int block_writer_encode(struct block_writer *w, const struct table *t, block_fil
     w->raw_bytes = 0;
     buffer_clear(&w->directory);
     buffer_clear(&w->data);
-    int r = stage_rows(w, t, fill, context, n, e);
+    int r = fill_stage(w, t, fill, context, n, e);
     if (r == 0)
         r = write_columns(w, e);
     return r ? r : write_block(w, out, e);
@@ -131,10 +122,11 @@ struct given {
     size_t row_size;
 };
 
-static void fill_given(void *context, size_t from, size_t n, void *rows)
+static void fill_given(void *context, size_t from, size_t n, struct stage *tile)
 {
     const struct given *g = context;
-    memcpy(rows, g->rows + from * g->row_size, n * g->row_size);
+    (void)n;
+    stage_put_rows(tile, 0, COLUMNS_MAX, g->rows + from * g->row_size);
 }
 
 int block_encode(const struct table *t, const void *rows, size_t n, struct buffer *out, struct error *e)

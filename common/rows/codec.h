@@ -2,19 +2,33 @@
  * codec: how the values of one column stand in a block. Here is the reference of the bytes; block.h says what is around
  * them.
  *
- *   column     := [presence] values; the whole then as one zstd frame if the directory's flag ZSTD is set
+ *   column     := [presence] [other] values; the whole then as one zstd frame if the directory's flag ZSTD is set
  *   presence   := if flag PRESENCE: ceil(rows / 8) bytes, bit i % 8 of byte i / 8 is set if row i has the column;
- *                 unused bits are 0. Without the flag all rows have it.
+ *                 unused bits are 0; or if flag LIKE: varint id of a column with flag PRESENCE, which the same rows
+ *                 have. Without the flags all rows have it.
+ *   other      := varint id, if flag ABOVE or BELOW: of a column of numbers that the block has, with neither flag
+ *
+ * What is stored of a number v (columns of numbers alone, one flag at the most):
+ *   ABOVE      v - o     o is the row's number in the other column; 0 if the row does not have that
+ *   BELOW      o - v
+ *   MIXED      the number of which v is the hash64_mix
+ *   neither    v
  *
  * Below, n is the number of rows that have the column, never 0. The values, by the directory's codec and the type:
  *
  *   CONSTANT, FRAME, DELTA
  *     numbers    := sequence of n values, without its form byte: that is the codec
+ *   SPLIT
+ *     numbers    := varint factor, at least 2 | sequence of n quotients | sequence of n remainders, less than the factor;
+ *                   value[i] = quotient[i] * factor + remainder[i]
  *   DICTIONARY
  *     numbers    := varint d | sequence of d distinct values, ascending | sequence of n indexes
- *     addresses  := varint d | addresses of d distinct values           | sequence of n indexes
- *     text       := varint d | texts of d distinct values               | sequence of n indexes
- *                   1 <= d <= n, indexes are < d; addresses and texts stand in the order of their first use
+ *                   1 <= d <= n, indexes are < d
+ *     addresses  := varint d | addresses of d distinct values           | sequence of n - 1 uses
+ *     text       := varint d | texts of d distinct values               | sequence of n - 1 uses
+ *                   they stand in the order of their first use. The first row's value is the first of them; a use is one
+ *                   of the other rows: 0 is the next one, for the first time; k is the k-th, counted from 1, once more.
+ *                   Each is used
  *   PLAIN
  *     addresses  := addresses of n values
  *     text       := texts of n values
@@ -33,14 +47,14 @@
  *   FRAME      := varint base | packed n;                        value[i] = base + packed[i]
  *   DELTA      := varint before | varint zigzag step | packed n; value[i] = value[i-1] + step + packed[i],
  *                 where value[-1] is `before`
- *                 (all sums modulo 2^64; the writer takes `before` = value[0] - step, so packed[0] is 0)
+ *                 (the writer takes `before` = value[0] - step, so packed[0] is 0)
  *
  *   packed n   := 0 u8 | a width u8 (0..56, 64) for each group of 128 numbers, of which the last may be shorter
  *                 | the groups: each number in `width` bits, lowest bit of the first number first, filled up with
  *                 0 bits to a whole byte
  *   or         := k u8 (1..8) | k planes of n bytes: the lowest bytes of all numbers, then the next (made for zstd)
  *
- * Varints are LEB128, zigzag is (v << 1) ^ (v >> 63), all integers are little-endian.
+ * All arithmetic is modulo 2^64. Varints are LEB128, zigzag is (v << 1) ^ (v >> 63), all integers are little-endian.
  *
  * A group of 128 numbers of w bits has exactly 16 w bytes, so any group is found from the widths alone, and a value
  * unpacks with one unaligned 64-bit load. All readers here return false for anything that breaks these rules; they
@@ -62,6 +76,7 @@ enum form {
     FORM_DICTIONARY = 4,
     FORM_PLAIN = 5,
     FORM_LISTS = 6,
+    FORM_SPLIT = 7,
 };
 
 /* A sequence of n > 0 numbers with the form that is smallest when packed in groups. Refers to the caller's values. */

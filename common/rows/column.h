@@ -72,6 +72,7 @@ enum column_codec {
     CODEC_DELTA,      /* mostly ascending numbers: no dictionary */
     CODEC_DICTIONARY, /* few distinct values: everything, the dictionary even if a sample has many */
     CODEC_PLAIN,      /* random: nothing but the bit width */
+    CODEC_MIXED,      /* hash64_mix of mostly ascending numbers */
 };
 
 struct column {
@@ -83,7 +84,10 @@ struct column {
     enum unit unit;
     enum column_merge merge;
     enum column_codec codec;
-    uint64_t most;                             /* COLUMN_UINT: greatest valid value; 0: all that fit in `size` */
+    uint64_t most; /* COLUMN_UINT: greatest valid value; 0: all that fit in `size` */
+    uint16_t above,
+        below; /* COLUMN_UINT: id of a column than which it is often a little more (less), or equal; 0: none. That
+                              one has neither */
     const char *(*value_name)(uint64_t value); /* for enumerations: NULL for unknown values */
     const char *help;
 };

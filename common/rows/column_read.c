@@ -2,12 +2,14 @@
  * Reading the values of one column. Every count, length, index and value is checked here. The bytes are described in
  * codec.h.
  */
+#include "common/base/hash.h"
 #include "common/rows/block_inside.h"
 #include "common/rows/codec.h"
 
 #include <stdlib.h>
 
 const char column_no_memory[] = "no memory for its values";
+const char column_other_damaged[] = "the checksum of a column that it is relative to does not match";
 
 static bool all_up_to(const uint64_t *v, size_t n, uint64_t most)
 {
@@ -26,19 +28,23 @@ static size_t take_entry_count(struct bytes *in, const struct stored *s)
     return !in->bad && n <= s->count ? (size_t)n : 0;
 }
 
-static bool take_indexes(struct bytes *in, const struct stored *s, size_t entries, uint64_t *indexes)
+/* Uses of entries, to indexes. */
+static bool take_uses(struct bytes *in, const struct stored *s, size_t entries, uint64_t *indexes)
 {
-    return sequence_take(in, s->count, indexes) && all_up_to(indexes, s->count, entries - 1);
+    if (!sequence_take(in, s->count - 1, indexes + 1))
+        return false;
+    uint64_t known = 1;
+    indexes[0] = 0;
+    for (size_t i = 1; i < s->count; i++) {
+        if (indexes[i] > known)
+            return false;
+        indexes[i] = indexes[i] ? indexes[i] - 1 : known++;
+    }
+    return known == entries;
 }
 
-static const char *read_numbers(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
-                                uint64_t *out)
+static const char *read_dictionary(struct block *b, const struct stored *s, struct bytes *in, uint64_t *out)
 {
-    if (s->entry.codec != FORM_DICTIONARY) {
-        if (!sequence_read(s->entry.codec, in, s->count, out))
-            return "not a sequence of numbers";
-        return all_up_to(out, s->count, column_most(c)) ? NULL : "a value that does not fit the column";
-    }
     uint64_t *entries = b->scratch.more;
     size_t n = take_entry_count(in, s);
     if (n == 0 || !sequence_take(in, n, entries))
@@ -46,13 +52,109 @@ static const char *read_numbers(struct block *b, const struct stored *s, const s
     for (size_t i = 1; i < n; i++)
         if (entries[i] <= entries[i - 1])
             return "a dictionary that does not ascend";
-    if (entries[n - 1] > column_most(c))
-        return "a value that does not fit the column";
-    if (!take_indexes(in, s, n, out))
+    if (!sequence_take(in, s->count, out) || !all_up_to(out, s->count, n - 1))
         return "an index outside of the dictionary";
     for (size_t i = 0; i < s->count; i++)
         out[i] = entries[out[i]];
     return NULL;
+}
+
+static const char *read_split(struct block *b, const struct stored *s, struct bytes *in, uint64_t *out)
+{
+    uint64_t *rest = b->scratch.more;
+    uint64_t factor = bytes_varint(in);
+    if (in->bad || factor < 2 || !sequence_take(in, s->count, out) || !sequence_take(in, s->count, rest))
+        return "not quotients and remainders";
+    if (!all_up_to(rest, s->count, factor - 1))
+        return "a remainder that is not less than the factor";
+    for (size_t i = 0; i < s->count; i++)
+        out[i] = out[i] * factor + rest[i];
+    return NULL;
+}
+
+/* As they are stored. */
+static const char *read_stored(struct block *b, const struct stored *s, struct bytes *in, uint64_t *out)
+{
+    switch (s->entry.codec) {
+    case FORM_DICTIONARY:
+        return read_dictionary(b, s, in, out);
+    case FORM_SPLIT:
+        return read_split(b, s, in, out);
+    default:
+        return sequence_read(s->entry.codec, in, s->count, out) ? NULL : "not a sequence of numbers";
+    }
+}
+
+static const char *at_end(const struct bytes *in, const char *fault)
+{
+    return fault ? fault : bytes_left(in) ? "bytes behind its last value" : NULL;
+}
+
+/* The values of a column that is not relative. */
+static const char *read_numbers(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
+                                uint64_t *out)
+{
+    const char *fault = at_end(in, read_stored(b, s, in, out));
+    if (fault)
+        return fault;
+    for (size_t i = 0; s->entry.flags & BLOCK_MIXED && i < s->count; i++)
+        out[i] = hash64_mix(out[i]);
+    return all_up_to(out, s->count, column_most(c)) ? NULL : "a value that does not fit the column";
+}
+
+/* The numbers of the other column to scratch.others. */
+static const char *load_other(struct block *b, uint64_t id)
+{
+    struct scratch *k = &b->scratch;
+    const struct column *c = id < COLUMNS_MAX ? table_column(b->table, (unsigned)id) : NULL;
+    struct stored *s = c && c->type == COLUMN_UINT ? block_find(b, c->id) : NULL;
+    if (!s || s->entry.flags & BLOCK_RELATIVE)
+        return "relative to a column that does not serve for that";
+    if (k->other == c->id)
+        return NULL;
+    struct bytes in;
+    k->other = 0;
+    if (!k->others)
+        k->others = malloc(b->rows * sizeof(*k->others));
+    int r = k->others ? block_load(b, s, c, &in, NULL) : ERROR_MEMORY;
+    if (r < 0)
+        return r == ERROR_MEMORY    ? column_no_memory
+               : r == ERROR_CORRUPT ? column_other_damaged
+                                    : "relative to a column that cannot be read";
+    const char *fault = read_numbers(b, s, c, &in, k->others);
+    if (fault)
+        return fault;
+    column_spread(s, b->rows, k->others);
+    k->other = c->id;
+    return NULL;
+}
+
+/* What is stored in `out` -> values. */
+static const char *add_other(struct block *b, const struct stored *s, uint64_t id, uint64_t *out)
+{
+    const char *fault = load_other(b, id);
+    if (fault)
+        return fault;
+    const uint64_t *other = b->scratch.others;
+    uint64_t flip = s->entry.flags & BLOCK_BELOW ? UINT64_MAX : 0; /* -v is (v ^ flip) - flip */
+    if (!s->presence) {
+        for (size_t i = 0; i < b->rows; i++)
+            out[i] = other[i] + (out[i] ^ flip) - flip;
+        return NULL;
+    }
+    for (size_t i = 0, k = 0; i < b->rows; i++)
+        if (s->presence[i / 8] >> i % 8 & 1) {
+            out[k] = other[i] + (out[k] ^ flip) - flip;
+            k++;
+        }
+    return NULL;
+}
+
+void column_spread(const struct stored *s, size_t rows, uint64_t *numbers)
+{
+    size_t k = s->count;
+    for (size_t i = rows; s->presence && i-- > 0;)
+        numbers[i] = s->presence[i / 8] >> i % 8 & 1 ? numbers[--k] : 0;
 }
 
 /* n addresses into scratch. */
@@ -95,7 +197,7 @@ static const char *read_entries(struct block *b, const struct stored *s, const s
         return "not a dictionary";
     if (!(c->type == COLUMN_ADDRESS ? take_addresses(b, in, n) : take_texts(b, in, n)))
         return c->type == COLUMN_ADDRESS ? "not addresses" : "not texts";
-    if (dictionary && !take_indexes(in, s, n, b->scratch.numbers))
+    if (dictionary && !take_uses(in, s, n, b->scratch.numbers))
         return "an index outside of the dictionary";
     return NULL;
 }
@@ -162,15 +264,18 @@ static const char *read_lists(struct block *b, struct stored *s, struct bytes *i
     return fault;
 }
 
-static const char *at_end(const struct bytes *in, const char *fault)
-{
-    return fault ? fault : bytes_left(in) ? "bytes behind its last value" : NULL;
-}
-
 const char *column_read_numbers(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
                                 uint64_t *out)
 {
-    return at_end(in, read_numbers(b, s, c, in, out));
+    if (!(s->entry.flags & BLOCK_RELATIVE))
+        return read_numbers(b, s, c, in, out);
+    uint64_t other = bytes_varint(in);
+    const char *fault = in->bad ? "ends within the other column's id" : at_end(in, read_stored(b, s, in, out));
+    if (!fault)
+        fault = add_other(b, s, other, out);
+    if (fault)
+        return fault;
+    return all_up_to(out, s->count, column_most(c)) ? NULL : "a value that does not fit the column";
 }
 
 const char *column_read_entries(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,

@@ -12,8 +12,11 @@
 #define ZSTD_LEVEL       1
 #define SQUEEZE_LEAST    64u   /* bytes below which zstd cannot gain enough to matter */
 #define DICTIONARY_WIDTH 3u    /* numbers of fewer bits need no dictionary */
-#define PLANES_WIDTH     9u    /* numbers of fewer bits are never smaller as planes */
+#define PLANES_WIDTH     6u    /* numbers of fewer bits are hardly ever smaller as planes */
 #define TRIAL_NUMBERS    4096u /* that are compressed to choose between groups and planes */
+#define SAMPLES          4u    /* stretches of numbers from which it is judged what to store of them, ... */
+#define SAMPLE_NUMBERS   128u  /* ... each so long */
+#define SPLIT_FACTOR     1000u /* times in ns are often whole microseconds */
 
 struct column_writer {
     ZSTD_CCtx *zstd;
@@ -22,7 +25,12 @@ struct column_writer {
     /* The column that is being written */
     const struct column *column;
     size_t n;           /* rows that have it */
-    uint64_t *numbers;  /* COLUMN_UINT */
+    uint64_t *numbers;  /* COLUMN_UINT: what is stored of them */
+    uint64_t *rest;     /* FORM_SPLIT: their remainders */
+    unsigned presence;  /* BLOCK_PRESENCE, BLOCK_LIKE or 0 */
+    unsigned like;      /* id of the column that the same rows have */
+    unsigned flags;     /* of BLOCK_NUMBERS */
+    unsigned other;     /* id of the column that it is relative to */
     struct text *texts; /* COLUMN_TEXT and COLUMN_ADDRESS */
     struct list *lists; /* COLUMN_LIST */
     enum form form;
@@ -34,18 +42,20 @@ struct column_writer {
     struct buffer indexes;      /* uint64_t per value */
     struct buffer entry_values; /* struct text per value */
     struct buffer lengths;      /* uint64_t: lengths, counts, first items */
-    struct buffer gaps;         /* uint64_t */
+    struct buffer gaps;         /* uint64_t; or remainders */
+    struct buffer differences;  /* uint64_t */
+    struct buffer quotients;    /* uint64_t */
     struct buffer hashes;
     struct buffer raw; /* the column before zstd */
     struct buffer squeezed;
 };
 
-#define BUFFERS 8u
+#define BUFFERS 10u
 
 static void all_buffers(struct column_writer *w, struct buffer *all[BUFFERS])
 {
-    struct buffer *buffers[BUFFERS] = {&w->values, &w->indexes, &w->entry_values, &w->lengths,
-                                       &w->gaps,   &w->hashes,  &w->raw,          &w->squeezed};
+    struct buffer *buffers[BUFFERS] = {&w->values, &w->indexes, &w->entry_values, &w->lengths,     &w->gaps,
+                                       &w->hashes, &w->raw,     &w->squeezed,     &w->differences, &w->quotients};
     for (size_t i = 0; i < BUFFERS; i++)
         all[i] = buffers[i];
 }
@@ -124,28 +134,150 @@ static int check_lists(const struct column_writer *w, struct error *e)
 
 /* --- Choosing the form ------------------------------------------------------------------------------------------- */
 
-static void plan_numbers(struct column_writer *w)
+/* Where the k-th sample of n numbers begins; *len is its length. */
+static size_t sample(size_t n, unsigned k, size_t *len)
 {
-    enum column_codec hint = w->column->codec;
-    w->main = sequence_plan(w->numbers, w->n, hint == CODEC_DELTA);
-    w->form = w->main.form;
-    if (w->form == FORM_CONSTANT || w->main.width < DICTIONARY_WIDTH || hint == CODEC_PLAIN || hint == CODEC_DELTA)
+    *len = n / SAMPLES < SAMPLE_NUMBERS ? n / SAMPLES + 1 : SAMPLE_NUMBERS;
+    size_t from = n / SAMPLES * k;
+    *len = n - from < *len ? n - from : *len;
+    return from;
+}
+
+static unsigned step_width(uint64_t from, uint64_t to)
+{
+    return codec_width(to > from ? to - from : from - to) + 1;
+}
+
+/* Bits that samples of the numbers take, of each from the least one or from the one before. */
+static uint64_t sample_bits(const uint64_t *v, size_t n)
+{
+    uint64_t bits = 0;
+    for (unsigned k = 0; k < SAMPLES; k++) {
+        size_t len;
+        const uint64_t *at = v + sample(n, k, &len);
+        uint64_t least = UINT64_MAX;
+        for (size_t i = 0; i < len; i++)
+            least = at[i] < least ? at[i] : least;
+        for (size_t i = 0; i < len; i++) {
+            unsigned width = codec_width(at[i] - least);
+            unsigned step = i ? step_width(at[i - 1], at[i]) : 64;
+            bits += width < step ? width : step;
+        }
+    }
+    return bits;
+}
+
+/* Takes the differences to the other column instead of the numbers, if they are smaller. */
+static void plan_relative(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    unsigned other = w->column->above ? w->column->above : w->column->below;
+    unsigned j = other ? s->place[other] : 0;
+    if (!other || !s->count[j])
         return;
+    uint64_t *differences = room_for_numbers(&w->differences, w->n);
+    if (!differences)
+        return;
+    stage_others(s, i, j, differences);
+    for (size_t k = 0; k < w->n; k++)
+        differences[k] = w->column->above ? w->numbers[k] - differences[k] : differences[k] - w->numbers[k];
+    if (sample_bits(differences, w->n) >= sample_bits(w->numbers, w->n))
+        return;
+    w->numbers = differences;
+    w->other = other;
+    w->flags = w->column->above ? BLOCK_ABOVE : BLOCK_BELOW;
+}
+
+/* Whether most times are whole microseconds, by samples. */
+static bool are_coarse(const struct column_writer *w)
+{
+    size_t large = 0;
+    size_t whole = 0;
+    if (w->column->unit != UNIT_NS && w->column->unit != UNIT_TIME_NS)
+        return false;
+    for (unsigned k = 0; k < SAMPLES; k++) {
+        size_t len;
+        const uint64_t *at = w->numbers + sample(w->n, k, &len);
+        for (size_t i = 0; i < len; i++) {
+            large += at[i] >= SPLIT_FACTOR;
+            whole += at[i] >= SPLIT_FACTOR && at[i] % SPLIT_FACTOR == 0;
+        }
+    }
+    return whole > large / 4 * 3;
+}
+
+/* In two parts. Returns the bytes that they take when packed in groups. */
+static size_t plan_split(struct column_writer *w, bool delta)
+{
+    uint64_t *quotients = room_for_numbers(&w->quotients, w->n);
+    uint64_t *rest = room_for_numbers(&w->gaps, w->n);
+    if (!quotients || !rest)
+        return SIZE_MAX;
+    for (size_t k = 0; k < w->n; k++) {
+        quotients[k] = w->numbers[k] / SPLIT_FACTOR;
+        rest[k] = w->numbers[k] % SPLIT_FACTOR;
+    }
+    w->rest = rest;
+    w->main = sequence_plan(quotients, w->n, delta);
+    w->form = FORM_SPLIT;
+    return w->main.group_bytes + sequence_plan(rest, w->n, false).group_bytes;
+}
+
+/* As a dictionary, if that takes less than `most` bytes. */
+static void plan_dictionary(struct column_writer *w, size_t most)
+{
     uint64_t *indexes = room_for_numbers(&w->indexes, w->n);
-    if (!indexes || !distinct_numbers(&w->distinct, w->numbers, w->n, hint != CODEC_DICTIONARY, indexes))
+    if (!indexes || !distinct_numbers(&w->distinct, w->numbers, w->n, w->column->codec != CODEC_DICTIONARY, indexes))
         return;
     struct sequence s = sequence_plan(indexes, w->n, false);
     size_t entries = sequence_plan(w->distinct.values, w->distinct.count, true).group_bytes;
-    if (s.group_bytes + entries + 16 >= w->main.group_bytes)
+    if (s.group_bytes + entries + 16 >= most)
         return;
     w->main = s;
     w->form = FORM_DICTIONARY;
     w->entries = w->distinct.count;
 }
 
-static size_t text_bytes(const struct text *texts, size_t n)
+static void plan_numbers(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    enum column_codec hint = w->column->codec;
+    if (hint == CODEC_MIXED) {
+        w->flags = BLOCK_MIXED;
+        for (size_t k = 0; k < w->n; k++)
+            w->numbers[k] = hash64_unmix(w->numbers[k]);
+    }
+    plan_relative(w, s, i);
+    bool ascending = hint == CODEC_MIXED || hint == CODEC_DELTA;
+    bool delta = ascending && !(w->flags & BLOCK_RELATIVE);
+    size_t bytes;
+    if (are_coarse(w)) {
+        bytes = plan_split(w, delta);
+    } else {
+        w->main = sequence_plan(w->numbers, w->n, delta);
+        w->form = w->main.form;
+        bytes = w->main.group_bytes;
+    }
+    if (w->main.form != FORM_CONSTANT && w->main.width >= DICTIONARY_WIDTH && !ascending && hint != CODEC_PLAIN)
+        plan_dictionary(w, bytes);
+}
+
+/* Bytes of addresses but the zeroes at the end of all. */
+static unsigned address_width(const struct text *texts, size_t n)
+{
+    uint8_t any[ADDRESS_SIZE] = {0};
+    unsigned width = ADDRESS_SIZE;
+    for (size_t i = 0; i < n; i++)
+        for (unsigned k = 0; k < ADDRESS_SIZE; k++)
+            any[k] |= (uint8_t)texts[i].data[k];
+    while (width > 1 && !any[width - 1])
+        width--;
+    return width;
+}
+
+static size_t entry_bytes(const struct column *c, const struct text *texts, size_t n)
 {
     size_t sum = 0;
+    if (c->type == COLUMN_ADDRESS)
+        return n * address_width(texts, n);
     for (size_t i = 0; i < n; i++)
         sum += texts[i].len + 1u;
     return sum;
@@ -153,14 +285,16 @@ static size_t text_bytes(const struct text *texts, size_t n)
 
 static void plan_texts(struct column_writer *w)
 {
-    uint64_t *indexes = room_for_numbers(&w->indexes, w->n);
+    uint64_t *uses = room_for_numbers(&w->indexes, w->n);
     struct text *entries = room(&w->entry_values, w->n * sizeof(*entries));
-    size_t n = indexes && entries ? distinct_texts(w->texts, w->n, entries, indexes, &w->hashes) : 0;
+    bool sample =
+        w->column->type == COLUMN_ADDRESS; /* of each a few bytes are stored: to repeat now and then is not enough */
+    size_t n = uses && entries ? distinct_texts(w->texts, w->n, sample, entries, uses, &w->hashes) : 0;
     w->form = FORM_PLAIN;
     if (n == 0)
         return;
-    struct sequence s = sequence_plan(indexes, w->n, false);
-    if (s.group_bytes + text_bytes(entries, n) >= text_bytes(w->texts, w->n))
+    struct sequence s = w->n > 1 ? sequence_plan(uses + 1, w->n - 1, false) : (struct sequence){.n = 0};
+    if (n > 1 && s.group_bytes + entry_bytes(w->column, entries, n) >= entry_bytes(w->column, w->texts, w->n))
         return;
     w->main = s;
     w->form = FORM_DICTIONARY;
@@ -173,6 +307,8 @@ static int plan(struct column_writer *w, const struct stage *s, unsigned i, stru
     w->column = &s->table->columns[i];
     w->n = s->count[i];
     w->main.n = 0;
+    w->flags = 0;
+    w->rest = NULL;
     bool numbers = w->column->type == COLUMN_UINT;
     if (numbers && !s->varies[i]) {
         w->main = (struct sequence){.n = w->n, .form = FORM_CONSTANT, .base = s->first[i]};
@@ -186,7 +322,7 @@ static int plan(struct column_writer *w, const struct stage *s, unsigned i, stru
     if (numbers) {
         stage_numbers(s, i, w->numbers = values);
         r = check_numbers(w->column, w->numbers, w->n, e);
-        plan_numbers(w);
+        plan_numbers(w, s, i);
     } else if (w->column->type == COLUMN_LIST) {
         stage_lists(s, i, w->lists = values);
         r = check_lists(w, e);
@@ -203,16 +339,13 @@ static int plan(struct column_writer *w, const struct stage *s, unsigned i, stru
 
 static void write_addresses(const struct text *texts, size_t n, struct buffer *out)
 {
-    unsigned width = 1;
-    for (size_t i = 0; i < n; i++)
-        for (unsigned k = ADDRESS_SIZE; k > width; k--)
-            if (texts[i].data[k - 1])
-                width = k;
+    unsigned width = address_width(texts, n);
     buffer_u8(out, (uint8_t)width);
     uint8_t *p = buffer_grow(out, width * n);
-    for (size_t i = 0; p && i < n; i++)
+    for (size_t from = 0; p && from < n; from += CODEC_GROUP)
         for (unsigned k = 0; k < width; k++)
-            p[k * n + i] = (uint8_t)texts[i].data[k];
+            for (size_t i = from; i < n && i < from + CODEC_GROUP; i++)
+                p[k * n + i] = (uint8_t)texts[i].data[k];
 }
 
 static void write_texts(struct column_writer *w, const struct text *texts, size_t n, bool planes)
@@ -233,6 +366,15 @@ static void write_entries(struct column_writer *w, const struct text *texts, siz
         write_texts(w, texts, n, planes);
 }
 
+/* With its form in front. */
+static void write_main(struct column_writer *w, bool planes)
+{
+    if (w->main.n == 0)
+        return;
+    buffer_u8(&w->raw, (uint8_t)w->main.form);
+    sequence_write(&w->main, planes, &w->raw);
+}
+
 static void write_dictionary(struct column_writer *w, bool planes)
 {
     buffer_varint(&w->raw, w->entries);
@@ -240,8 +382,14 @@ static void write_dictionary(struct column_writer *w, bool planes)
         sequence_append(w->distinct.values, w->entries, planes, &w->raw);
     else
         write_entries(w, (const struct text *)(const void *)w->entry_values.data, w->entries, planes);
-    buffer_u8(&w->raw, (uint8_t)w->main.form);
-    sequence_write(&w->main, planes, &w->raw);
+    write_main(w, planes);
+}
+
+static void write_split(struct column_writer *w, bool planes)
+{
+    buffer_varint(&w->raw, SPLIT_FACTOR);
+    write_main(w, planes);
+    sequence_append(w->rest, w->n, planes, &w->raw);
 }
 
 static void write_lists(struct column_writer *w, bool planes)
@@ -270,17 +418,37 @@ static void write_lists(struct column_writer *w, bool planes)
     sequence_append(gaps, items - firsts, planes, &w->raw);
 }
 
+/* Which rows have it: all, those of another column, or a bitmap. */
+static void plan_presence(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    w->presence = 0;
+    if (w->n == s->n)
+        return;
+    unsigned j = stage_alike(s, i);
+    w->presence = j < i ? BLOCK_LIKE : BLOCK_PRESENCE;
+    w->like = s->table->columns[j].id;
+}
+
+static void write_presence(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    if (w->presence == BLOCK_LIKE)
+        buffer_varint(&w->raw, w->like);
+    uint8_t *bits = w->presence == BLOCK_PRESENCE ? buffer_grow(&w->raw, (s->n + 7) / 8) : NULL;
+    if (bits)
+        stage_presence(s, i, bits);
+}
+
 /* The whole column before zstd, in w->raw. */
 static void write_raw(struct column_writer *w, const struct stage *s, unsigned i, bool planes)
 {
     buffer_clear(&w->raw);
-    if (w->n < s->n) {
-        uint8_t *bits = buffer_grow(&w->raw, (s->n + 7) / 8);
-        if (bits)
-            stage_presence(s, i, bits);
-    }
+    write_presence(w, s, i);
+    if (w->flags & BLOCK_RELATIVE)
+        buffer_varint(&w->raw, w->other);
     if (w->form == FORM_DICTIONARY)
         write_dictionary(w, planes);
+    else if (w->form == FORM_SPLIT)
+        write_split(w, planes);
     else if (w->form == FORM_LISTS)
         write_lists(w, planes);
     else if (w->form == FORM_PLAIN)
@@ -347,6 +515,7 @@ int column_write(struct column_writer *w, const struct stage *s, unsigned i, str
     int r = plan(w, s, i, e);
     if (r < 0)
         return r;
+    plan_presence(w, s, i);
     write_smallest(w, s, i);
     if (any_failed(w))
         return error_set(e, ERROR_MEMORY, "no memory to write the column %s", w->column->name);
@@ -357,7 +526,7 @@ int column_write(struct column_writer *w, const struct stage *s, unsigned i, str
     *entry = (struct block_entry){
         .id = w->column->id,
         .codec = (uint8_t)w->form,
-        .flags = (uint8_t)((w->n < s->n ? BLOCK_PRESENCE : 0) | (w->squeezed.len ? BLOCK_ZSTD : 0)),
+        .flags = (uint8_t)(w->flags | w->presence | (w->squeezed.len ? BLOCK_ZSTD : 0)),
         .stored_length = (uint32_t)stored->len,
         .raw_length = (uint32_t)w->raw.len,
         .hash = hash64(stored->data, stored->len),

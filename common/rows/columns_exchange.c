@@ -18,14 +18,14 @@ const char *exchange_outcome_name(uint64_t value)
 #define AT(member) .size = sizeof(((struct exchange_row *)0)->member), .offset = offsetof(struct exchange_row, member)
 
 static const struct column columns[] = {
-    {EXCHANGE_FLOW_ID, "flow_id", COLUMN_UINT, AT(flow_id), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY,
+    {EXCHANGE_FLOW_ID, "flow_id", COLUMN_UINT, AT(flow_id), UNIT_NONE, MERGE_KEY, CODEC_MIXED,
      .help = "id of the flow that it belongs to"},
     {EXCHANGE_TIME, "time", COLUMN_UINT, AT(time_ns), UNIT_TIME_NS, MERGE_NONE, CODEC_DELTA,
      .help = "the request's first byte; without a request, the reply's"},
     {EXCHANGE_WAIT, "wait", COLUMN_UINT, AT(wait_ns), UNIT_NS, MERGE_NONE, CODEC_AUTO,
      .help = "from the request's last byte to the reply's first"},
     {EXCHANGE_DURATION, "duration", COLUMN_UINT, AT(duration_ns), UNIT_NS, MERGE_NONE, CODEC_AUTO,
-     .help = "from the request's first byte to the reply's last that came"},
+     .above = EXCHANGE_WAIT, .help = "from the request's first byte to the reply's last that came"},
     {EXCHANGE_REQUEST_BYTES, "request_bytes", COLUMN_UINT, AT(request_bytes), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
      .help = "payload of the request, with its head; of TLS what the client said until it encrypted"},
     {EXCHANGE_REPLY_BYTES, "reply_bytes", COLUMN_UINT, AT(reply_bytes), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
@@ -57,7 +57,7 @@ static const struct column columns[] = {
     {EXCHANGE_REQUEST_BODY, "request_body", COLUMN_UINT, AT(request_body), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
      .help = "body of the HTTP request as sent, without chunk sizes"},
     {EXCHANGE_REPLY_BODY, "reply_body", COLUMN_UINT, AT(reply_body), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
-     .help = "body of the HTTP reply as sent, without chunk sizes"},
+     .below = EXCHANGE_REPLY_BYTES, .help = "body of the HTTP reply as sent, without chunk sizes"},
     {EXCHANGE_OUTCOME, "outcome", COLUMN_UINT, AT(outcome), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .value_name = exchange_outcome_name, .help = "how it ended: complete, unanswered, cut, unseen, open"},
     {EXCHANGE_VERSION, "version", COLUMN_TEXT, AT(version), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,

@@ -23,8 +23,9 @@ struct distinct_numbers {
 bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t n, bool sample, uint64_t *indexes);
 
 /* The distinct texts among n values in the order of their first use: entries (room for n) are copies of the structs,
- * not of the bytes; indexes one per value. `table` is scratch memory. Returns their number, 0 without memory. */
-size_t distinct_texts(const struct text *values, size_t n, struct text *entries, uint64_t *indexes,
+ * not of the bytes; uses one per value, as in codec.h. `table` is scratch memory. Returns their number; 0 without memory, or if
+ * `sample` and hardly any text repeats. */
+size_t distinct_texts(const struct text *values, size_t n, bool sample, struct text *entries, uint64_t *uses,
                       struct buffer *table);
 
 #endif

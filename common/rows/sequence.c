@@ -66,15 +66,29 @@ static uint64_t all_bits(const uint64_t *v, size_t n)
     return bits;
 }
 
+/* Bits of the packed numbers [from, from + n) of the sequence together. */
+static uint64_t residual_bits(const struct sequence *s, size_t from, size_t n)
+{
+    const uint64_t *v = s->values + from;
+    uint64_t bits = 0;
+    if (s->form == FORM_FRAME) {
+        for (size_t i = 0; i < n; i++)
+            bits |= v[i] - s->base;
+        return bits;
+    }
+    bits = v[0] - (from ? v[-1] : s->base) - s->step;
+    for (size_t i = 1; i < n; i++)
+        bits |= v[i] - v[i - 1] - s->step;
+    return bits;
+}
+
 /* Fills in the width and what the sequence takes when packed in groups. */
 static void measure(struct sequence *s)
 {
     uint64_t bits = 0;
     for (size_t i = 0; i < s->n; i += CODEC_GROUP) {
-        uint64_t rest[CODEC_GROUP];
         size_t n = s->n - i < CODEC_GROUP ? s->n - i : CODEC_GROUP;
-        residuals(s, i, n, rest);
-        uint64_t any = all_bits(rest, n);
+        uint64_t any = residual_bits(s, i, n);
         s->group_bytes += 1 + group_size(stored_width(any), n);
         bits |= any;
     }
@@ -83,10 +97,13 @@ static void measure(struct sequence *s)
 
 static uint64_t least_value(const uint64_t *v, size_t n)
 {
-    uint64_t least = v[0];
-    for (size_t i = 1; i < n; i++)
-        least = v[i] < least ? v[i] : least;
-    return least;
+    uint64_t least[2] = {v[0], v[0]}; /* two, so that none waits for the one before */
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        least[0] = v[i] < least[0] ? v[i] : least[0];
+        least[1] = v[i + 1] < least[1] ? v[i + 1] : least[1];
+    }
+    least[0] = v[n - 1] < least[0] ? v[n - 1] : least[0];
+    return least[0] < least[1] ? least[0] : least[1];
 }
 
 static uint64_t least_step(const uint64_t *v, size_t n)

@@ -3,16 +3,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TILE STAGE_TILE
+#define TILE    STAGE_TILE
+#define NOWHERE 0xffu
 
-/* Copies n values of a column; returns whether one of them is not `first`. */
-#define COPY(type)                                                                                                     \
+/* A set of the tile's rows of which each gets a value. */
+struct puts {
+    uint64_t rows;
+    size_t n; /* if these are all: how many, else 0 */
+    const void *const *records;
+    size_t offset;
+    uint64_t first;
+};
+
+/* Copies values; returns whether one of them is not `first`. */
+#define COPY_ONE(from_type, to_type)                                                                                   \
+    to_type v = *(const from_type *)(const void *)((const uint8_t *)p->records[r] + p->offset);                        \
+    ((to_type *)(void *)to)[r] = v;                                                                                    \
+    differ |= (to_type)(v ^ (to_type)p->first)
+#define COPY(from_type, to_type)                                                                                       \
     do {                                                                                                               \
-        type differ = 0;                                                                                               \
-        for (size_t r = 0; r < n; r++) {                                                                               \
-            type v = *(const type *)(const void *)(from + r * stride);                                                 \
-            ((type *)(void *)to)[r] = v;                                                                               \
-            differ |= (type)(v ^ (type)first);                                                                         \
+        to_type differ = 0;                                                                                            \
+        for (size_t r = 0; r < p->n; r++) {                                                                            \
+            COPY_ONE(from_type, to_type);                                                                              \
+        }                                                                                                              \
+        for (uint64_t left = p->n ? 0 : p->rows; left; left &= left - 1) {                                             \
+            size_t r = (size_t)__builtin_ctzll(left);                                                                  \
+            COPY_ONE(from_type, to_type);                                                                              \
         }                                                                                                              \
         return differ != 0;                                                                                            \
     } while (0)
@@ -23,70 +39,120 @@ struct pair { /* struct text, struct list, addresses */
 _Static_assert(sizeof(struct pair) == sizeof(struct text) && sizeof(struct pair) == sizeof(struct list),
                "copied alike");
 
-static bool copy_strided(const uint8_t *from, size_t stride, size_t n, unsigned size, uint64_t first, uint8_t *to)
+static bool copy_pairs(const struct puts *p, uint8_t *to)
 {
-    switch (size) {
+    for (uint64_t left = p->rows; left; left &= left - 1) {
+        size_t r = (size_t)__builtin_ctzll(left);
+        memcpy(to + r * sizeof(struct pair), (const uint8_t *)p->records[r] + p->offset, sizeof(struct pair));
+    }
+    return true;
+}
+
+static bool copy_values(const struct puts *p, unsigned from_size, unsigned to_size, uint8_t *to)
+{
+    switch (to_size) {
     case 1:
-        COPY(uint8_t);
+        COPY(uint8_t, uint8_t);
     case 2:
-        COPY(uint16_t);
+        COPY(uint16_t, uint16_t);
     case 4:
-        COPY(uint32_t);
+        COPY(uint32_t, uint32_t);
     case 8:
-        COPY(uint64_t);
+        if (from_size == sizeof(uint32_t))
+            COPY(uint32_t, uint64_t);
+        COPY(uint64_t, uint64_t);
     default:
-        for (size_t r = 0; r < n; r++)
-            memcpy(to + r * sizeof(struct pair), from + r * stride, sizeof(struct pair));
-        return true;
+        return copy_pairs(p, to);
     }
 }
 
-static uint64_t first_number(const uint8_t *from, unsigned size)
+static uint64_t first_number(const struct puts *p, unsigned size)
 {
     uint64_t v = 0;
-    if (size <= sizeof v)
-        memcpy(&v, from, size); /* little-endian, as all that we run on */
+    if (size <= sizeof v) /* little-endian, as all that we run on */
+        memcpy(&v, (const uint8_t *)p->records[__builtin_ctzll(p->rows)] + p->offset, size);
     return v;
 }
 
-static const struct column_set *row_set(const uint8_t *rows, size_t stride, size_t r)
+/* Rows of the tile that was begun last. */
+static size_t tile_rows(const struct stage *s)
 {
-    return (const struct column_set *)(const void *)(rows + r * stride);
+    size_t left = s->n - (s->tiles - 1) * TILE;
+    return left < TILE ? left : TILE;
 }
 
-static uint64_t tile_presence(const uint8_t *rows, size_t stride, size_t n, unsigned id)
+static uint64_t all_rows(size_t n)
+{
+    return n == TILE ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+}
+
+static void put(struct stage *s, unsigned i, uint64_t rows, const void *const *records, size_t offset, unsigned size)
+{
+    if (!rows)
+        return;
+    const struct column *c = &s->table->columns[i];
+    size_t tile = s->tiles - 1;
+    size_t n = tile_rows(s);
+    struct puts p = {.rows = rows, .n = rows == all_rows(n) ? n : 0, .records = records, .offset = offset};
+    if (!s->count[i])
+        s->first[i] = first_number(&p, size);
+    p.first = s->first[i];
+    s->presence[i * s->words + tile] |= rows;
+    s->count[i] += (size_t)__builtin_popcountll(rows);
+    s->varies[i] |= copy_values(&p, size, c->size, s->values + s->at[i] + tile * TILE * c->size);
+}
+
+void stage_put(struct stage *s, unsigned id, uint64_t rows, const void *const *records, size_t offset, unsigned size)
+{
+    if (s->place[id] != NOWHERE)
+        put(s, s->place[id], rows, records, offset, size);
+}
+
+/* records[r] is the r-th of these structs. */
+static void records_of(const void *structs, size_t stride, size_t n, const void *records[TILE])
+{
+    for (size_t r = 0; r < n; r++)
+        records[r] = (const uint8_t *)structs + r * stride;
+}
+
+void stage_put_values(struct stage *s, unsigned id, uint64_t rows, const void *values)
+{
+    const void *records[TILE];
+    if (s->place[id] == NOWHERE)
+        return;
+    unsigned size = s->table->columns[s->place[id]].size;
+    records_of(values, size, tile_rows(s), records);
+    put(s, s->place[id], rows, records, 0, size);
+}
+
+static uint64_t rows_with(const struct column_set *const *sets, size_t n, unsigned id)
 {
     uint64_t bits = 0;
     for (size_t r = 0; r < n; r++)
-        bits |= (row_set(rows, stride, r)->word[id / 64] >> id % 64 & 1) << r;
+        bits |= (sets[r]->word[id / 64] >> id % 64 & 1) << r;
     return bits;
 }
 
-static void fill_tile(struct stage *s, size_t tile, const uint8_t *rows, size_t n)
+void stage_put_rows(struct stage *s, unsigned first, unsigned last, const void *row_structs)
 {
-    size_t stride = s->table->row_size;
+    const void *records[TILE];
+    const struct column_set *sets[TILE];
     struct column_set any = {.word = {0}};
-    struct column_set all = *row_set(rows, stride, 0);
-    for (size_t r = 0; r < n; r++)
+    struct column_set all = {.word = {UINT64_MAX, UINT64_MAX}};
+    size_t n = tile_rows(s);
+    records_of(row_structs, s->table->row_size, n, records);
+    for (size_t r = 0; r < n; r++) {
+        sets[r] = records[r];
         for (size_t k = 0; k < COLUMNS_MAX / 64; k++) {
-            any.word[k] |= row_set(rows, stride, r)->word[k];
-            all.word[k] &= row_set(rows, stride, r)->word[k];
+            any.word[k] |= sets[r]->word[k];
+            all.word[k] &= sets[r]->word[k];
         }
+    }
     for (unsigned i = 0; i < s->table->count; i++) {
         const struct column *c = &s->table->columns[i];
-        uint64_t bits = 0;
-        if (column_has(&all, c->id))
-            bits = n == TILE ? UINT64_MAX : (UINT64_C(1) << n) - 1;
-        else if (column_has(&any, c->id))
-            bits = tile_presence(rows, stride, n, c->id);
-        s->presence[i * s->words + tile] = bits;
-        if (!bits)
+        if (c->id < first || c->id > last || !column_has(&any, c->id))
             continue;
-        if (!s->count[i])
-            s->first[i] = first_number(rows + c->offset, c->size);
-        s->count[i] += (size_t)__builtin_popcountll(bits);
-        uint8_t *to = s->values + s->at[i] + tile * TILE * c->size;
-        s->varies[i] = copy_strided(rows + c->offset, stride, n, c->size, s->first[i], to) || s->varies[i];
+        put(s, i, column_has(&all, c->id) ? all_rows(n) : rows_with(sets, n, c->id), records, c->offset, c->size);
     }
 }
 
@@ -108,23 +174,27 @@ int stage_begin(struct stage *s, const struct table *t, size_t n, struct error *
     s->table = t;
     s->n = n;
     s->words = (n + TILE - 1) / TILE;
-    s->filled = 0;
+    s->tiles = 0;
+    memset(s->place, NOWHERE, sizeof s->place);
     memset(s->count, 0, sizeof s->count);
     memset(s->varies, 0, sizeof s->varies);
     for (unsigned i = 0; i < t->count; i++) {
+        s->place[t->columns[i].id] = (uint8_t)i;
         s->at[i] = size;
         size += (n * t->columns[i].size + 15) & ~(size_t)15;
     }
+    size_t bitmaps = s->words * t->count * sizeof(*s->presence);
     if (!make_room(&s->values, &s->values_room, size + 1) ||
-        !make_room(&s->presence, &s->presence_room, (s->words * t->count + 1) * sizeof(*s->presence)))
+        !make_room(&s->presence, &s->presence_room, bitmaps + sizeof(*s->presence)))
         return error_set(e, ERROR_MEMORY, "no memory to write %zu rows", n);
+    memset(s->presence, 0, bitmaps);
     return 0;
 }
 
-void stage_add(struct stage *s, const void *rows)
+size_t stage_next(struct stage *s)
 {
-    size_t left = s->n - s->filled * TILE;
-    fill_tile(s, s->filled++, rows, left < TILE ? left : TILE);
+    s->tiles++;
+    return tile_rows(s);
 }
 
 void stage_free(struct stage *s)
@@ -148,6 +218,20 @@ void stage_free(struct stage *s)
             }                                                                                                          \
     }
 
+void stage_rows(const struct stage *s, void *rows)
+{
+    memset(rows, 0, s->n * s->table->row_size);
+    for (unsigned i = 0; i < s->table->count; i++) {
+        const struct column *c = &s->table->columns[i];
+        const uint8_t *values = s->values + s->at[i];
+        EACH(s, i, {
+            uint8_t *row = (uint8_t *)rows + r * s->table->row_size;
+            memcpy(row + c->offset, values + r * c->size, c->size);
+            column_add((struct column_set *)(void *)row, c->id);
+        })
+    }
+}
+
 void stage_numbers(const struct stage *s, unsigned i, uint64_t *out)
 {
     const void *values = s->values + s->at[i];
@@ -167,6 +251,32 @@ void stage_numbers(const struct stage *s, unsigned i, uint64_t *out)
     }
 }
 
+/* The number of a row that has the column. */
+static uint64_t number_at(const struct stage *s, unsigned i, size_t r)
+{
+    const void *values = s->values + s->at[i];
+    switch (s->table->columns[i].size) {
+    case 1:
+        return ((const uint8_t *)values)[r];
+    case 2:
+        return ((const uint16_t *)values)[r];
+    case 4:
+        return ((const uint32_t *)values)[r];
+    default:
+        return ((const uint64_t *)values)[r];
+    }
+}
+
+void stage_others(const struct stage *s, unsigned i, unsigned j, uint64_t *out)
+{
+    if (s->count[i] == s->n && s->count[j] == s->n) {
+        stage_numbers(s, j, out);
+        return;
+    }
+    const uint64_t *others = s->presence + j * s->words;
+    EACH(s, i, *out++ = others[r / TILE] >> r % TILE & 1 ? number_at(s, j, r) : 0;)
+}
+
 void stage_texts(const struct stage *s, unsigned i, struct text *out)
 {
     const uint8_t *values = s->values + s->at[i];
@@ -182,6 +292,15 @@ void stage_lists(const struct stage *s, unsigned i, struct list *out)
 {
     const struct list *values = (const struct list *)(const void *)(s->values + s->at[i]);
     EACH(s, i, *out++ = values[r];)
+}
+
+unsigned stage_alike(const struct stage *s, unsigned i)
+{
+    const uint64_t *bits = s->presence + i * s->words;
+    for (unsigned j = 0; j < i; j++)
+        if (s->count[j] == s->count[i] && memcmp(s->presence + j * s->words, bits, s->words * sizeof(*bits)) == 0)
+            return j;
+    return i;
 }
 
 void stage_presence(const struct stage *s, unsigned i, uint8_t *out)

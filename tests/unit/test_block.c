@@ -96,6 +96,16 @@ static struct buffer one_column(unsigned id, unsigned codec, unsigned flags, con
 }
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
+/* Two columns, of which the second says the first's id. */
+static struct buffer relative(unsigned other, unsigned codec, unsigned flags, const void *data, size_t len,
+                              unsigned other_flags, const void *other_data, size_t other_len)
+{
+    struct craft c = {.columns = 0};
+    craft_add(&c, FLOW_BYTES_0, codec, flags, data, len, len);
+    craft_add(&c, other, 2, other_flags, other_data, other_len, other_len);
+    return craft_finish(&c, 1, 1, 3);
+}
+
 /* Expects reading all of the block to fail with this code and a text that holds `what`; frees it. */
 static void assert_refused(struct buffer *b, int code, const char *what)
 {
@@ -402,6 +412,138 @@ static void test_forms_of_numbers(void **state)
                    NUMBERS(0x0807060504030201));
 }
 
+static void test_numbers_in_two_parts(void **state)
+{
+    (void)state;
+    /* factor 1000, quotients 2, 1 as a plane from 0, remainders 0 and 7 */
+    assert_numbers(one_column(FLOW_BYTES_0, 7, 0, BYTES(0xe8, 0x07, 2, 0, 1, 2, 1, 2, 0, 1, 0, 7), 2), FLOW_BYTES_0,
+                   NUMBERS(2000, 1007));
+    /* the product is taken modulo 2^64: (2^63) * 2 + 1 */
+    assert_numbers(one_column(FLOW_BYTES_0, 7, 0,
+                              BYTES(2, 1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01, 1, 1), 1),
+                   FLOW_BYTES_0, NUMBERS(1));
+}
+
+/* Names that look random, of numbers in order: 5, 6, 7 from 100 on. */
+static void test_mixed_numbers(void **state)
+{
+    (void)state;
+    assert_numbers(one_column(FLOW_ID, 2, 16, BYTES(100, 0, 3, 0xf5, 0x01), 3), FLOW_ID,
+                   NUMBERS(hash64_mix(105), hash64_mix(106), hash64_mix(107)));
+    assert_int_equal(hash64_mix(1), UINT64_C(0x5692161d100b05e5)); /* splitmix64's */
+}
+
+static void test_numbers_relative_to_another_column(void **state)
+{
+    (void)state;
+    const unsigned other = FLOW_BYTES_1;
+    /* bytes.1 is 10, 20, 30; bytes.0 is above it by 0, 1, 2; and below it by 5 each */
+    assert_numbers(relative(other, 2, 4, BYTES(other, 0, 1, 0, 1, 2), 0, BYTES(0, 1, 10, 20, 30)), FLOW_BYTES_0,
+                   NUMBERS(10, 21, 32));
+    assert_numbers(relative(other, 1, 8, BYTES(other, 5), 0, BYTES(0, 1, 10, 20, 30)), FLOW_BYTES_0,
+                   NUMBERS(5, 15, 25));
+    /* the row in the middle has no bytes.1: then it is relative to 0 */
+    assert_numbers(relative(other, 1, 4, BYTES(other, 5), 1, BYTES(0x05, 0, 1, 10, 30)), FLOW_BYTES_0,
+                   NUMBERS(15, 5, 35));
+    /* below what is less: modulo 2^64 */
+    assert_numbers(relative(other, 1, 8, BYTES(other, 15), 0, BYTES(0, 1, 10, 20, 30)), FLOW_BYTES_0,
+                   NUMBERS((uint64_t)-5, 5, 15));
+}
+
+/* The same rows have bytes.0 as bytes.1: the first and the last. */
+static void test_rows_like_those_of_another_column(void **state)
+{
+    (void)state;
+    struct buffer data = relative(FLOW_BYTES_1, 2, 32, BYTES(FLOW_BYTES_1, 0, 1, 7, 9), 1, BYTES(0x05, 0, 1, 10, 30));
+    struct block *b = opened(&table_flow, data.data, data.len);
+    uint64_t numbers[3];
+    uint8_t present;
+    assert_int_equal(block_read_numbers(b, FLOW_BYTES_0, numbers, &present, NULL), 0);
+    assert_int_equal(present, 5);
+    assert_int_equal(numbers[0], 7);
+    assert_int_equal(numbers[2], 9);
+    block_close(b);
+    /* damage there is noticed here */
+    data.data[data.len - 5] ^= 4;
+    b = opened(&table_flow, data.data, data.len);
+    assert_int_equal(block_read_numbers(b, FLOW_BYTES_0, numbers, &present, NULL), ERROR_CORRUPT);
+    block_close(b);
+    buffer_free(&data);
+}
+
+static void test_wrong_relations(void **state)
+{
+    (void)state;
+    const unsigned other = FLOW_BYTES_1;
+    REFUSED(0, "", relative(other, 1, 4, BYTES(other, 5), 0, BYTES(0, 1, 10, 20, 30)));
+    REFUSED(ERROR_INVALID, "other column's id", relative(other, 1, 4, BYTES(0x80), 0, BYTES(0, 1, 10, 20, 30)));
+    REFUSED(ERROR_INVALID, "does not serve",
+            relative(other, 1, 4, BYTES(24, 5), 0, BYTES(0, 1, 10, 20, 30))); /* not there */
+    REFUSED(ERROR_INVALID, "does not serve",
+            relative(other, 1, 4, BYTES(15, 5), 0, BYTES(0, 1, 10, 20, 30))); /* none */
+    REFUSED(ERROR_INVALID, "does not serve",
+            relative(other, 1, 4, BYTES(0x97, 0x80, 0x80, 0x80, 0x80, 0x01, 5), 0, BYTES(0, 1, 10, 20, 30)));
+    REFUSED(ERROR_INVALID, "does not serve",
+            relative(other, 1, 4, BYTES(22, 5), 0, BYTES(0, 1, 10, 20, 30))); /* itself */
+    REFUSED(ERROR_INVALID, "does not serve", relative(other, 1, 4, BYTES(other, 5), 4, BYTES(22, 0, 1, 10, 20, 30)));
+    REFUSED(ERROR_INVALID, "does not serve",
+            relative(FLOW_HISTORY, 1, 4, BYTES(FLOW_HISTORY, 5), 0, BYTES(0, 1, 10, 20, 30))); /* no numbers */
+    REFUSED(ERROR_INVALID, "cannot", relative(other, 1, 4, BYTES(other, 5), 1, BYTES(0x0f, 0, 1, 10, 20, 30)));
+    REFUSED(ERROR_INVALID, "sequence", relative(other, 1, 4, BYTES(other, 5), 0, BYTES(0, 1, 10, 20)));
+    REFUSED(ERROR_INVALID, "behind", relative(other, 1, 4, BYTES(other, 5, 5), 0, BYTES(0, 1, 10, 20, 30)));
+    /* a port of 65536 */
+    struct craft c = {.columns = 0};
+    craft_add(&c, FLOW_PORT_0, 1, 4, BYTES(FLOW_PORT_1, 1), 2);
+    craft_add(&c, FLOW_PORT_1, 1, 0, BYTES(0xff, 0xff, 0x03), 3);
+    REFUSED(ERROR_INVALID, "does not fit", craft_finish(&c, 1, 1, 3));
+    /* the other one is damaged */
+    struct buffer b = relative(other, 1, 4, BYTES(other, 5), 0, BYTES(0, 1, 10, 20, 30));
+    b.data[b.len - 1] ^= 1;
+    struct block *block = opened(&table_flow, b.data, b.len);
+    uint64_t numbers[3];
+    assert_int_equal(block_read_numbers(block, FLOW_BYTES_0, numbers, NULL, NULL), ERROR_CORRUPT);
+    block_close(block);
+    buffer_free(&b);
+}
+
+/* What a column is declared to be relative to is a column of numbers that is not relative itself. */
+static void test_declared_relations(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < 2; k++)
+        for (const struct column *c = tables[k]->columns; c < tables[k]->columns + tables[k]->count; c++) {
+            unsigned id = c->above ? c->above : c->below;
+            const struct column *other = table_column(tables[k], id);
+            assert_true(!c->above || !c->below);
+            if (!id)
+                continue;
+            assert_true(c->type == COLUMN_UINT && other && other->type == COLUMN_UINT);
+            assert_true(!other->above && !other->below);
+        }
+}
+
+/* What is nearly known from another column costs next to nothing, and so do names of numbers in order. */
+static void test_what_is_known_is_small(void **state)
+{
+    (void)state;
+    size_t n = 20000;
+    struct random_pool *p = random_pool_new(29);
+    struct flow_row *rows = calloc(n, sizeof(*rows));
+    assert_non_null(rows);
+    for (size_t i = 0; i < n; i++) {
+        column_set_uint(table_column(&table_flow, FLOW_FIRST), &rows[i], random_next(p) >> 4);
+        column_set_uint(table_column(&table_flow, FLOW_START), &rows[i], rows[i].first_ns);
+        column_set_uint(table_column(&table_flow, FLOW_LAST), &rows[i], rows[i].first_ns + i % 5 * 1000);
+        column_set_uint(table_column(&table_flow, FLOW_ID), &rows[i], hash64_mix(UINT64_C(1) << 60 | i));
+    }
+    struct buffer out = encoded(&table_flow, rows, n);
+    assert_in_range(out.len, 20000 * 7, 20000 * 8 + 1500);
+    assert_round_trip(&table_flow, (const uint8_t *)rows, n);
+    buffer_free(&out);
+    free(rows);
+    free(p);
+}
+
 static void test_addresses(void **state)
 {
     (void)state;
@@ -414,12 +556,13 @@ static void test_addresses(void **state)
     free(rows);
     block_close(b);
     buffer_free(&data);
-    /* the same as a dictionary, indexes 1, 0, 1 of one bit */
-    data = one_column(FLOW_ADDR_1, 4, 0, BYTES(2, 4, 10, 10, 0, 0, 0, 1, 1, 2, 2, 0, 0, 1, 0x05), 3);
-    rows = crafted_rows(&data, &b, FLOW_ADDR_1, 3);
-    assert_int_equal(rows[0].key.addr[1][3], 2);
+    /* the same as a dictionary: the first; then uses as 2 bits each: the first again (1), the next (0), the second again (2) */
+    data = one_column(FLOW_ADDR_1, 4, 0, BYTES(2, 4, 10, 10, 0, 0, 0, 1, 1, 2, 2, 0, 0, 2, 0x21), 4);
+    rows = crafted_rows(&data, &b, FLOW_ADDR_1, 4);
+    assert_int_equal(rows[0].key.addr[1][3], 1);
     assert_int_equal(rows[1].key.addr[1][3], 1);
     assert_int_equal(rows[2].key.addr[1][3], 2);
+    assert_int_equal(rows[3].key.addr[1][3], 2);
     free(rows);
     block_close(b);
     buffer_free(&data);
@@ -442,9 +585,16 @@ static void test_texts(void **state)
     block_close(b);
     buffer_free(&data);
     /* dictionary of one, all the same */
-    data = one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 2, 'S', 'r', 1, 0), 100);
+    data = one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 2, 'S', 'r', 1, 1), 100);
     rows = crafted_rows(&data, &b, FLOW_HISTORY, 100);
     assert_memory_equal(rows[99].history.data, "Sr", 2);
+    free(rows);
+    block_close(b);
+    buffer_free(&data);
+    /* dictionary of one, of one row: no uses */
+    data = one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 2, 'S', 'r'), 1);
+    rows = crafted_rows(&data, &b, FLOW_HISTORY, 1);
+    assert_memory_equal(rows[0].history.data, "Sr", 2);
     free(rows);
     block_close(b);
     buffer_free(&data);
@@ -606,9 +756,13 @@ static void test_damage_under_right_hashes_does_no_harm(void **state)
         for (size_t i = 0; i < len; i++)
             column[i] = (uint8_t)(random_next(p) >> random_below(p, 8));
         const struct column *c = &table_flow.columns[random_below(p, table_flow.count)];
-        unsigned codec = 1 + (unsigned)random_below(p, 6);
-        struct buffer b =
-            one_column(c->id, codec, (unsigned)random_below(p, 2), column, len, 1 + (uint32_t)random_below(p, 40));
+        unsigned codec = 1 + (unsigned)random_below(p, 7);
+        static const unsigned flags[] = {0, 1, 0, 32, 4, 5, 9, 16};
+        struct craft craft = {.columns = 0};
+        craft_add(&craft, c->id, codec, flags[random_below(p, 8)], column, len, len);
+        if (c->id < FLOW_BYTES_1) /* that others may be relative to */
+            craft_add(&craft, FLOW_BYTES_1, 1, 0, BYTES(100), 1);
+        struct buffer b = craft_finish(&craft, 1, 1, 1 + (uint32_t)random_below(p, 40));
         refused += read_all(&table_flow, b.data, b.len, NULL) != 0;
         buffer_free(&b);
     }
@@ -657,7 +811,11 @@ static void test_wrong_directories(void **state)
     REFUSED(ERROR_INVALID, "do not ascend", two_columns(4, 4, 1));
     REFUSED(ERROR_INVALID, "do not ascend", two_columns(4, 3, 1));
     REFUSED(ERROR_INVALID, "without rows", two_columns(3, 4, 0));
-    REFUSED(ERROR_INVALID, "flags", raw_length(4, 1));
+    REFUSED(ERROR_INVALID, "unknown flags", raw_length(64, 1));
+    REFUSED(ERROR_INVALID, "not go together", raw_length(1 | 32, 1));
+    REFUSED(ERROR_INVALID, "not go together", raw_length(4 | 8, 1));
+    REFUSED(ERROR_INVALID, "not go together", raw_length(4 | 16, 1));
+    REFUSED(ERROR_INVALID, "not go together", one_column(FLOW_HISTORY, 5, 16, BYTES(1, 0), 1));
     REFUSED(ERROR_INVALID, "two lengths", raw_length(0, 2));
     REFUSED(ERROR_INVALID, "more bytes than", raw_length(2, 1 << 20));
     struct craft c = {.columns = 0};
@@ -673,6 +831,14 @@ static void test_wrong_presence(void **state)
     REFUSED(ERROR_INVALID, "do not exist", one_column(FLOW_BYTES_0, 1, 1, BYTES(0xff, 0x07, 5), 10));
     REFUSED(ERROR_INVALID, "no row has it", one_column(FLOW_BYTES_0, 1, 1, BYTES(0, 0, 5), 10));
     REFUSED(ERROR_INVALID, "within its presence", one_column(FLOW_BYTES_0, 1, 1, BYTES(0), 10));
+    const unsigned other = FLOW_BYTES_1;
+    REFUSED(0, "", relative(other, 1, 32, BYTES(other, 5), 1, BYTES(0x05, 0, 1, 10, 30)));
+    REFUSED(ERROR_INVALID, "does not serve", relative(other, 1, 32, BYTES(other, 5), 0, BYTES(0, 1, 10, 20, 30)));
+    REFUSED(ERROR_INVALID, "does not serve", relative(other, 1, 32, BYTES(24, 5), 1, BYTES(0x05, 0, 1, 10, 30)));
+    REFUSED(ERROR_INVALID, "does not serve", relative(other, 1, 32, BYTES(22, 5), 1, BYTES(0x05, 0, 1, 10, 30)));
+    REFUSED(ERROR_INVALID, "does not serve", relative(other, 1, 32, BYTES(0x97), 1, BYTES(0x05, 0, 1, 10, 30)));
+    REFUSED(ERROR_INVALID, "does not serve", relative(112, 1, 32, BYTES(112, 5), 1, BYTES(0x05, 0, 1, 10, 30)));
+    REFUSED(ERROR_INVALID, "do not exist", relative(other, 1, 32, BYTES(other, 5), 1, BYTES(0x0d, 0, 1, 10, 30)));
 }
 
 static void test_wrong_numbers(void **state)
@@ -680,7 +846,14 @@ static void test_wrong_numbers(void **state)
     (void)state;
     const unsigned id = FLOW_BYTES_0;
     REFUSED(ERROR_INVALID, "sequence", one_column(id, 0, 0, BYTES(1), 1)); /* no such codec */
-    REFUSED(ERROR_INVALID, "sequence", one_column(id, 7, 0, BYTES(1), 1));
+    REFUSED(ERROR_INVALID, "sequence", one_column(id, 8, 0, BYTES(1), 1));
+    REFUSED(ERROR_INVALID, "quotients", one_column(id, 7, 0, BYTES(1, 1, 1, 1, 0), 1)); /* by 1 */
+    REFUSED(ERROR_INVALID, "quotients", one_column(id, 7, 0, BYTES(0x80), 1));
+    REFUSED(ERROR_INVALID, "quotients", one_column(id, 7, 0, BYTES(9, 1, 1), 1));
+    REFUSED(0, "", one_column(id, 7, 0, BYTES(9, 1, 1, 1, 8), 1));
+    REFUSED(ERROR_INVALID, "remainder", one_column(id, 7, 0, BYTES(9, 1, 1, 1, 9), 1));
+    REFUSED(ERROR_INVALID, "behind", one_column(id, 7, 0, BYTES(9, 1, 1, 1, 8, 0), 1));
+    REFUSED(ERROR_INVALID, "does not fit", one_column(FLOW_PROTO, 7, 0, BYTES(2, 1, 0x80, 0x01, 1, 0), 1));
     REFUSED(ERROR_INVALID, "sequence", one_column(id, 5, 0, BYTES(1), 1));    /* plain is for others */
     REFUSED(ERROR_INVALID, "sequence", one_column(id, 1, 0, BYTES(0x80), 1)); /* half a varint */
     REFUSED(ERROR_INVALID, "behind", one_column(id, 1, 0, BYTES(1, 1), 1));
@@ -714,7 +887,12 @@ static void test_wrong_dictionaries(void **state)
             one_column(id, 4, 0, BYTES(3, 2, 0, 1, 4, 5, 6, 1, 0), 2));         /* more than rows */
     REFUSED(ERROR_INVALID, "outside", one_column(id, 4, 0, BYTES(1, 1, 5), 2)); /* no indexes */
     REFUSED(ERROR_INVALID, "fit", one_column(FLOW_PROTO, 4, 0, BYTES(2, 2, 0xff, 0x01, 1, 0, 1, 2, 0, 1, 0, 1), 2));
-    REFUSED(ERROR_INVALID, "outside", one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 1, 'S', 1, 1), 2));
+    REFUSED(0, "", one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 1, 'S', 1, 1), 2));
+    REFUSED(ERROR_INVALID, "outside",
+            one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 1, 'S', 1, 2), 2)); /* not used before */
+    REFUSED(ERROR_INVALID, "outside", one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 1, 'S', 1, 0), 2)); /* one too many */
+    REFUSED(ERROR_INVALID, "outside", one_column(FLOW_HISTORY, 4, 0, BYTES(2, 1, 1, 'S', 'T', 1, 1), 2)); /* unused */
+    REFUSED(ERROR_INVALID, "outside", one_column(FLOW_HISTORY, 4, 0, BYTES(1, 1, 1, 'S'), 2));            /* no uses */
     REFUSED(ERROR_INVALID, "dictionary", one_column(FLOW_HISTORY, 4, 0, BYTES(0, 1, 0), 2));
 }
 
@@ -843,6 +1021,13 @@ int main(void)
         cmocka_unit_test(test_blocks_follow_each_other_in_a_buffer),
         cmocka_unit_test(test_the_bytes_of_a_block),
         cmocka_unit_test(test_forms_of_numbers),
+        cmocka_unit_test(test_numbers_in_two_parts),
+        cmocka_unit_test(test_mixed_numbers),
+        cmocka_unit_test(test_numbers_relative_to_another_column),
+        cmocka_unit_test(test_rows_like_those_of_another_column),
+        cmocka_unit_test(test_wrong_relations),
+        cmocka_unit_test(test_declared_relations),
+        cmocka_unit_test(test_what_is_known_is_small),
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_lists),

@@ -36,6 +36,18 @@ static void pieces_hash_as_the_whole(void **state)
     }
 }
 
+static void mixed_numbers_come_back(void **state)
+{
+    (void)state;
+    uint64_t v = 1;
+    for (int i = 0; i < 100000; i++, v = v * UINT64_C(6364136223846793005) + 1442695040888963407) {
+        assert_int_equal(hash64_unmix(hash64_mix(v >> i % 64)), v >> i % 64);
+        assert_int_equal(hash64_mix(hash64_unmix(v)), v);
+    }
+    assert_int_equal(hash64_mix(UINT64_C(0x9e3779b97f4a7c15)),
+                     UINT64_C(0xe220a8397b1dcdaf)); /* splitmix64 from seed 0 */
+}
+
 static void sha256_is_over_both_pieces(void **state)
 {
     (void)state;
@@ -65,6 +77,7 @@ int main(void)
         cmocka_unit_test(values_are_xxh3),
         cmocka_unit_test(a_seed_changes_the_value),
         cmocka_unit_test(pieces_hash_as_the_whole),
+        cmocka_unit_test(mixed_numbers_come_back),
         cmocka_unit_test(sha256_is_over_both_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
