@@ -137,17 +137,45 @@ struct source {
     SOURCE(flow_tcp, (column) + 0, (set) + 0, measures.syn[0].member),                                                 \
         SOURCE(flow_tcp, (column) + 1, (set) + 1, measures.syn[1].member)
 
+/* Columns that stand side by side and are mostly the same in all rows of a tile: then they are looked at together. */
+#define RUN(record, from, to)                                                                                          \
+    offsetof(struct record, from),                                                                                     \
+        offsetof(struct record, to) + sizeof(((struct record *)0)->to) - offsetof(struct record, from)
+struct run {
+    const struct source *sources;
+    size_t count;
+    uint16_t offset, bytes; /* which they have together */
+};
+
+static const struct source sources_key[] = {
+    SOURCE(flow, FLOW_INTERFACE, SET_ALL, key.interface), SOURCE(flow, FLOW_TUNNEL_ID, SET_ALL, key.tunnel_id),
+    BOTH(flow, FLOW_VLAN_0, SET_ALL, key.vlan),           SOURCE(flow, FLOW_ETHERTYPE, SET_ALL, key.ethertype),
+    SOURCE(flow, FLOW_FAMILY, SET_ALL, key.family),       SOURCE(flow, FLOW_PROTO, SET_ALL, key.proto),
+    SOURCE(flow, FLOW_TUNNEL, SET_ALL, key.tunnel),       SOURCE(flow, FLOW_HAS_PORTS, SET_ALL, key.has_ports),
+};
+static const struct run run_key = {sources_key, sizeof sources_key / sizeof *sources_key,
+                                   RUN(flow, key.interface, key.reserved)};
+
+#define TROUBLE(i)                                                                                                     \
+    {                                                                                                                  \
+        SOURCE(flow_tcp, FLOW_RETRANS_0 + (i), SET_TCP, measures.sent[i].retrans),                                     \
+            SOURCE(flow_tcp, FLOW_SPURIOUS_0 + (i), SET_TCP, measures.sent[i].spurious),                               \
+            SOURCE(flow_tcp, FLOW_FAST_0 + (i), SET_TCP, measures.sent[i].fast),                                       \
+            SOURCE(flow_tcp, FLOW_OUT_OF_ORDER_0 + (i), SET_TCP, measures.sent[i].out_of_order),                       \
+            SOURCE(flow_tcp, FLOW_DUPLICATE_ACKS_0 + (i), SET_TCP, measures.sent[i].duplicate_acks),                   \
+            SOURCE(flow_tcp, FLOW_ZERO_WINDOWS_0 + (i), SET_TCP, measures.sent[i].zero_windows),                       \
+            SOURCE(flow_tcp, FLOW_FULL_WINDOWS_0 + (i), SET_TCP, measures.sent[i].full_windows),                       \
+            SOURCE(flow_tcp, FLOW_KEEP_ALIVES_0 + (i), SET_TCP, measures.sent[i].keep_alives),                         \
+            SOURCE(flow_tcp, FLOW_RETRANS_BYTES_0 + (i), SET_TCP, measures.sent[i].retrans_bytes),                     \
+    }
+static const struct source sources_trouble[2][9] = {TROUBLE(0), TROUBLE(1)};
+static const struct run run_trouble[2] = {
+    {sources_trouble[0], 9, RUN(flow_tcp, measures.sent[0].retrans, measures.sent[0].retrans_bytes)},
+    {sources_trouble[1], 9, RUN(flow_tcp, measures.sent[1].retrans, measures.sent[1].retrans_bytes)}};
+
 static const struct source sources_flow[] = {
     BOTH(flow, FLOW_ADDR_0, SET_ALL, key.addr),
     BOTH(flow, FLOW_PORT_0, SET_ALL, key.port),
-    SOURCE(flow, FLOW_INTERFACE, SET_ALL, key.interface),
-    SOURCE(flow, FLOW_TUNNEL_ID, SET_ALL, key.tunnel_id),
-    BOTH(flow, FLOW_VLAN_0, SET_ALL, key.vlan),
-    SOURCE(flow, FLOW_ETHERTYPE, SET_ALL, key.ethertype),
-    SOURCE(flow, FLOW_FAMILY, SET_ALL, key.family),
-    SOURCE(flow, FLOW_PROTO, SET_ALL, key.proto),
-    SOURCE(flow, FLOW_TUNNEL, SET_ALL, key.tunnel),
-    SOURCE(flow, FLOW_HAS_PORTS, SET_ALL, key.has_ports),
     SOURCE(flow, FLOW_ID, SET_ALL, id),
     SOURCE(flow, FLOW_START, SET_ALL, start_ns),
     SOURCE(flow, FLOW_FIRST, SET_ALL, first_ns),
@@ -171,15 +199,6 @@ static const struct source sources_flow[] = {
 };
 
 static const struct source sources_tcp[] = {
-    SENT(FLOW_RETRANS_0, SET_TCP, retrans),
-    SENT(FLOW_RETRANS_BYTES_0, SET_TCP, retrans_bytes),
-    SENT(FLOW_SPURIOUS_0, SET_TCP, spurious),
-    SENT(FLOW_FAST_0, SET_TCP, fast),
-    SENT(FLOW_OUT_OF_ORDER_0, SET_TCP, out_of_order),
-    SENT(FLOW_DUPLICATE_ACKS_0, SET_TCP, duplicate_acks),
-    SENT(FLOW_ZERO_WINDOWS_0, SET_TCP, zero_windows),
-    SENT(FLOW_FULL_WINDOWS_0, SET_TCP, full_windows),
-    SENT(FLOW_KEEP_ALIVES_0, SET_TCP, keep_alives),
     SOURCE(flow_tcp, FLOW_GAP_BYTES_0, SET_TCP, state.end[0].gap_bytes),
     SOURCE(flow_tcp, FLOW_GAP_BYTES_1, SET_TCP, state.end[1].gap_bytes),
     SENT(FLOW_ACKED_MAX_0, SET_ACKED, acked_max),
@@ -311,6 +330,36 @@ static void put_sources(struct stage *s, const struct flow_tile *k, const struct
         stage_put(s, from->column, k->set[from->set], records, from->offset, from->size);
 }
 
+/* Whether all records of a set have the same bytes there; a multiple of 4 bytes. */
+static bool are_same(const void *const *records, uint64_t set, size_t offset, size_t bytes)
+{
+    const uint8_t *first = (const uint8_t *)records[__builtin_ctzll(set)] + offset;
+    uint64_t differ = 0;
+    for (uint64_t left = set; left && !differ; left &= left - 1) {
+        const uint8_t *at = (const uint8_t *)records[__builtin_ctzll(left)] + offset;
+        for (size_t k = 0; k < bytes; k += sizeof(uint32_t)) {
+            uint32_t a;
+            uint32_t b;
+            memcpy(&a, first + k, sizeof a);
+            memcpy(&b, at + k, sizeof b);
+            differ |= a ^ b;
+        }
+    }
+    return !differ;
+}
+
+static void put_run(struct stage *s, const struct flow_tile *k, const struct run *run, const void *const *records)
+{
+    uint64_t set = k->set[run->sources->set];
+    if (!set || !are_same(records, set, run->offset, run->bytes)) {
+        put_sources(s, k, run->sources, run->count, records);
+        return;
+    }
+    const uint8_t *first = records[__builtin_ctzll(set)];
+    for (const struct source *c = run->sources; c < run->sources + run->count; c++)
+        stage_put_same(s, c->column, set, first + c->offset, c->size);
+}
+
 /* What applications said stands in rows, few of which know anything. */
 static void put_said(const struct flow_table *t, struct stage *s, const struct flow_tile *k)
 {
@@ -372,6 +421,9 @@ void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *
         fetch_tcp_ahead(t, from + r + FETCH_TCP);
         take_flow(t, &k, r, t->touched[from + r]);
     }
+    put_run(tile, &k, &run_key, k.flow);
+    put_run(tile, &k, &run_trouble[0], k.tcp);
+    put_run(tile, &k, &run_trouble[1], k.tcp);
     put_sources(tile, &k, sources_flow, sizeof sources_flow / sizeof *sources_flow, k.flow);
     put_sources(tile, &k, sources_tcp, sizeof sources_tcp / sizeof *sources_tcp, k.tcp);
     stage_put_values(tile, FLOW_STATE, k.set[SET_IP], k.state);

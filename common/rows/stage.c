@@ -108,6 +108,51 @@ void stage_put(struct stage *s, unsigned id, uint64_t rows, const void *const *r
         put(s, s->place[id], rows, records, offset, size);
 }
 
+/* Writes a number of `size` bytes for each row of the set. */
+#define FILL(type)                                                                                                     \
+    do {                                                                                                               \
+        for (size_t r = 0; r < n; r++)                                                                                 \
+            ((type *)(void *)to)[r] = (type)v;                                                                         \
+        for (uint64_t left = n ? 0 : rows; left; left &= left - 1)                                                     \
+            ((type *)(void *)to)[__builtin_ctzll(left)] = (type)v;                                                     \
+    } while (0)
+
+static void fill_values(uint8_t *to, unsigned size, uint64_t rows, size_t n, uint64_t v)
+{
+    switch (size) {
+    case 1:
+        FILL(uint8_t);
+        break;
+    case 2:
+        FILL(uint16_t);
+        break;
+    case 4:
+        FILL(uint32_t);
+        break;
+    default:
+        FILL(uint64_t);
+        break;
+    }
+}
+
+void stage_put_same(struct stage *s, unsigned id, uint64_t rows, const void *value, unsigned size)
+{
+    unsigned i = s->place[id];
+    if (i == NOWHERE || !rows)
+        return;
+    const struct column *c = &s->table->columns[i];
+    size_t tile = s->tiles - 1;
+    size_t n = tile_rows(s);
+    uint64_t v = 0;
+    memcpy(&v, value, size);
+    if (!s->count[i])
+        s->first[i] = v;
+    s->varies[i] |= v != s->first[i];
+    s->presence[i * s->words + tile] |= rows;
+    s->count[i] += (size_t)__builtin_popcountll(rows);
+    fill_values(s->values + s->at[i] + tile * TILE * c->size, c->size, rows, rows == all_rows(n) ? n : 0, v);
+}
+
 /* records[r] is the r-th of these structs. */
 static void records_of(const void *structs, size_t stride, size_t n, const void *records[TILE])
 {

@@ -38,7 +38,10 @@ size_t stage_next(struct stage *s);
  * where that has 8), an address, a struct text or list. Each row at most once. What texts and lists refer to is not copied. */
 void stage_put(struct stage *s, unsigned id, uint64_t rows, const void *const *records, size_t offset, unsigned size);
 
-/* The same from an array of the column's type, of which values[r] is for row r. */
+/* The same number for all rows of the set; it stands at `value`. */
+void stage_put_same(struct stage *s, unsigned id, uint64_t rows, const void *value, unsigned size);
+
+/* As stage_put, from an array of the column's type, of which values[r] is for row r. */
 void stage_put_values(struct stage *s, unsigned id, uint64_t rows, const void *values);
 
 /* The columns from id `first` to `last` of row structs, of which the r-th is for row r. */
