@@ -103,11 +103,13 @@ static const struct open_pack *pack_of(const struct partition_check *k, uint64_t
     return NULL;
 }
 
+/* With `whole` its packets are read, and the copy of its head, of which only reindex makes use. */
 static int check_record(const struct open_pack *pack, const struct head_row *row, const uint8_t epoch[EPOCH_SIZE],
-                        bool whole, struct error *e)
+                        bool whole, bool *packets_are_good, struct error *e)
 {
     struct pack_record record;
     uint8_t *head = NULL;
+    *packets_are_good = false;
     int r = pack_read_record(pack->fd, row->offset, pack->size, &record, e);
     if (r)
         return r;
@@ -117,9 +119,12 @@ static int check_record(const struct open_pack *pack, const struct head_row *row
                          (unsigned long long)row->offset);
     if (!whole)
         return 0;
-    r = pack_read_head(pack->fd, &record, &head, e);
+    r = pack_check_body(pack->fd, &record, e);
+    *packets_are_good = r == 0;
+    if (r == 0)
+        r = pack_read_head(pack->fd, &record, &head, e);
     free(head);
-    return r ? r : pack_check_body(pack->fd, &record, e);
+    return r;
 }
 
 static void check_body(struct partition_check *k, const struct head_row *row, const struct stream_sum *stream)
@@ -132,12 +137,14 @@ static void check_body(struct partition_check *k, const struct head_row *row, co
     const struct open_pack *pack = pack_of(k, row->pack);
     if (pack && pack->fd < 0) /* said once, of the pack */
         return;
-    int r = pack ? check_record(pack, row, stream->epoch, k->c->bodies, &why)
+    bool packets_are_good = false;
+    int r = pack ? check_record(pack, row, stream->epoch, k->c->bodies, &packets_are_good, &why)
                  : error_set(&why, ERROR_CORRUPT, "it is not known");
     if (r)
-        check_say(k->c, "%s/%s: %s: the packets of chunk %s.%llu are lost, its rows are not", k->p->path,
-                  pack_name(row->pack, name), why.text, record_epoch_text(stream->epoch, epoch),
-                  (unsigned long long)row->seq);
+        check_say(k->c, "%s/%s: %s: %s of chunk %s.%llu %s", k->p->path, pack_name(row->pack, name), why.text,
+                  packets_are_good ? "rows and packets" : "the packets", record_epoch_text(stream->epoch, epoch),
+                  (unsigned long long)row->seq,
+                  packets_are_good ? "are good, but reindex could not restore them" : "are lost, its rows are not");
 }
 
 /* ------------------------------------------------------------------ heads */

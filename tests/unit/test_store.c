@@ -1,9 +1,11 @@
 /* What goes into the store comes out once, in order, or is refused by name. */
+#include "collector/store/pack.h"
 #include "tests/unit/store_support.h"
 
 #include "common/base/fs.h"
 #include "common/base/log.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -641,6 +643,55 @@ static void packets_go_before_their_rows(void **state)
     assert_dropped(p, NULL, ""); /* rows are there and say what is gone */
 }
 
+/* ------------------------------------------------------------------ check */
+
+static void note_finding(void *context, const char *text)
+{
+    buffer_printf(context, "%s\n", text);
+}
+
+/* Another bit in the only pack; what check says of that. */
+static void flip_and_check(struct place *p, off_t at, struct buffer *said)
+{
+    struct store_report report;
+    glob_t found;
+    uint8_t byte;
+    buffer_clear(said);
+    assert_int_equal(glob(support_path(p->path, "partitions/*/*.pack"), 0, NULL, &found), 0);
+    assert_int_equal(found.gl_pathc, 1);
+    int fd = open(found.gl_pathv[0], O_RDWR | O_CLOEXEC);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    assert_int_equal(store_check(p->path, note_finding, said, &report, &p->e), 0);
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    assert_int_equal(report.damaged, 1);
+    close(fd);
+    globfree(&found);
+    buffer_u8(said, 0);
+}
+
+static void check_says_what_a_flipped_bit_costs(void **state)
+{
+    struct place *p = *state;
+    struct buffer said = {0};
+    struct made m;
+    const struct wish w = {.stream = 1};
+    make_chunk(&w, &m);
+    commit_chunk(p->s, &w, T0);
+    store_close(p->s);
+    const off_t head = PACK_HEADER_SIZE + PACK_RECORD_SIZE, body = head + (off_t)m.head.len;
+    made_free(&m);
+    flip_and_check(p, head + 10, &said);
+    assert_non_null(strstr((char *)said.data, ".0 are good, but reindex could not restore them"));
+    flip_and_check(p, body + 10, &said);
+    assert_non_null(strstr((char *)said.data, ".0 are lost, its rows are not"));
+    assert_int_equal(check_findings(p->path, true), 0);
+    buffer_free(&said);
+    p->s = open_store(p->path, NULL);
+}
+
 /* ------------------------------------------------------------------ agents */
 
 static void see_agent(struct place *p, uint8_t install, uint64_t seen_ns, const char *addresses, int expected)
@@ -757,6 +808,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_dropped_is_told_to_those_who_ask_for_it, make_place, remove_place),
         cmocka_unit_test_setup_teardown(the_oldest_hours_go_when_it_is_too_much, make_place, remove_place),
         cmocka_unit_test_setup_teardown(packets_go_before_their_rows, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(check_says_what_a_flipped_bit_costs, make_place, remove_place),
         cmocka_unit_test_setup_teardown(addresses_have_times, make_place, remove_place),
         cmocka_unit_test_setup_teardown(two_hosts_of_one_name_are_told_apart, make_place, remove_place),
         cmocka_unit_test_setup_teardown(a_store_is_one_collectors, make_place, remove_place),
