@@ -118,20 +118,21 @@ int taps_name(struct live *l, struct error *e)
 
 /* ---------------------------------------------------------------- packets */
 
-static int take(void *context, const struct ring_packet *p, struct error *e)
+static int take(void *context, const struct ring_packet *p, size_t n, struct error *e)
 {
     struct live *l = context;
-    struct pcapng_packet k = p->packet;
-    if (k.time_ns > l->cut_ns) {
-        l->reading->done = true;
-        return 1;
+    struct chunk_packet k[RING_PACKETS];
+    size_t some = 0;
+    for (; some < n && p[some].packet.time_ns <= l->cut_ns; some++) {
+        k[some] = (struct chunk_packet){.packet = p[some].packet, .companion = !p[some].wanted};
+        k[some].packet.interface = l->reading->index;
+        k[some].packet.comment = p[some].wanted ? NULL : CAPTURER_COMPANION;
     }
-    k.interface = l->reading->index;
-    k.comment = p->wanted ? NULL : CAPTURER_COMPANION;
-    int code = p->wanted ? chunk_builder_packet(l->builder, &k, e) : chunk_builder_companion(l->builder, &k, e);
+    l->reading->done = some < n;
+    int code = chunk_builder_packets(l->builder, k, some, e);
     if (code == 1)
         l->limit = true;
-    return code ? code : !chunk_builder_ready(l->builder);
+    return code ? code : l->reading->done || !chunk_builder_ready(l->builder);
 }
 
 static void set_state(struct live *l, struct tap *t, enum tap_state state)

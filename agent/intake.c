@@ -29,6 +29,8 @@ struct intake {
     uint32_t *map; /* interface of the file -> of the builder */
     uint32_t map_length;
     uint64_t skipped;
+    struct chunk_packet waiting[CHUNK_PACKETS]; /* to be given together */
+    size_t waiting_count;
 };
 
 int intake_new(struct chunk_builder *b, const atomic_bool *stop,
@@ -197,12 +199,37 @@ static int take_loss(struct intake *in, const struct source_item *item, struct e
     return code;
 }
 
-static int take_packet(struct intake *in, struct source_item *item, struct error *e)
+static int give_waiting(struct intake *in, struct error *e)
 {
-    item->packet.interface = mapped(in, item->interface);
-    int code = chunk_builder_packet(in->builder, &item->packet, e);
+    size_t n = in->waiting_count;
+    in->waiting_count = 0;
+    return chunk_builder_packets(in->builder, in->waiting, n, e);
+}
+
+static int take_packet(struct intake *in, const struct source_item *item, struct error *e)
+{
+    struct chunk_packet *p = &in->waiting[in->waiting_count++];
+    *p = (struct chunk_packet){.packet = item->packet};
+    p->packet.interface = mapped(in, item->interface);
+    if (in->waiting_count < CHUNK_PACKETS && item->stays && !item->time_limited)
+        return 0;
+    int code = give_waiting(in, e);
     if (!code && item->time_limited)
-        code = chunk_builder_count(in->builder, item->packet.interface, COUNTER_TIME_LIMITED, 1, e);
+        code = chunk_builder_count(in->builder, p->packet.interface, COUNTER_TIME_LIMITED, 1, e);
+    return code;
+}
+
+static int take_other(struct intake *in, const char *path, const struct source_item *item, bool *stream_failed,
+                      struct error *e)
+{
+    int code = give_waiting(in, e);
+    *stream_failed = code != 0;
+    if (code || item->kind == SOURCE_END)
+        return code;
+    if (item->kind == SOURCE_INTERFACE)
+        return take_interface(in, path, item, e);
+    code = take_loss(in, item, e);
+    *stream_failed = code != 0;
     return code;
 }
 
@@ -212,15 +239,20 @@ static int read_source(struct intake *in, const char *path, struct source *s, bo
     uint32_t packets = 0;
     for (;;) {
         int code = source_next(s, &item, e);
-        if (code || item.kind == SOURCE_END)
-            return code;
-        if (item.kind == SOURCE_INTERFACE) {
-            code = take_interface(in, path, &item, e);
-            if (code)
+        if (code) {
+            struct error why = ERROR_INIT;
+            *stream_failed = give_waiting(in, &why) != 0;
+            if (*stream_failed)
+                *e = why;
+            return *stream_failed ? why.code : code;
+        }
+        if (item.kind != SOURCE_PACKET) {
+            code = take_other(in, path, &item, stream_failed, e);
+            if (code || item.kind == SOURCE_END)
                 return code;
             continue;
         }
-        code = item.kind == SOURCE_PACKET ? take_packet(in, &item, e) : take_loss(in, &item, e);
+        code = take_packet(in, &item, e);
         if (code) {
             *stream_failed = true;
             return code;
@@ -229,8 +261,10 @@ static int read_source(struct intake *in, const char *path, struct source *s, bo
             uint64_t total, done = source_progress(s, &total);
             if (in->more)
                 in->more(in->context, done, total);
-            if (atomic_load_explicit(in->stop, memory_order_relaxed))
-                return 0;
+            if (atomic_load_explicit(in->stop, memory_order_relaxed)) {
+                *stream_failed = give_waiting(in, e) != 0;
+                return *stream_failed ? e->code : 0;
+            }
         }
     }
 }

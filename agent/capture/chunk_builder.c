@@ -102,8 +102,16 @@ void chunk_count(struct chunk_builder *b, struct interface *n, enum counter whic
     n->head.counters.value[which] += value;
     b->stats.counters.value[which] += value;
     b->has_counts = true;
-    if (b->sink->page)
-        counter_page_add(b->sink->page, which, value);
+}
+
+void chunk_publish(struct chunk_builder *b)
+{
+    for (int i = 0; b->sink->page && i < COUNTER_COUNT; i++) {
+        uint64_t now = b->stats.counters.value[i], more = now - b->published.value[i];
+        if (more)
+            counter_page_add(b->sink->page, (enum counter)i, more);
+        b->published.value[i] = now;
+    }
 }
 
 /* Packets that did not reach us, but should have: every flow of the interface may lack some. */
@@ -120,6 +128,7 @@ int chunk_builder_count(struct chunk_builder *b, uint32_t interface, enum counte
     if (which != COUNTER_INTERFACE_DROPS && which != COUNTER_TIME_LIMITED)
         chunk_count(b, i, COUNTER_RECEIVED, n);
     chunk_count(b, i, which, n);
+    chunk_publish(b);
     if (is_capture_loss(which) && !flow_table_loss(b->flows, interface, n))
         return error_set(e, ERROR_MEMORY, "no memory for %u interfaces", b->interface_count);
     return 0;
@@ -219,6 +228,7 @@ static int chunk_seal(struct chunk_builder *b, enum head_seal why, struct error 
     b->seq++;
     b->has_packet = b->begun = false;
     b->stats.chunks++;
+    chunk_publish(b);
     return compressor_seal(b->compressor, d, e);
 }
 

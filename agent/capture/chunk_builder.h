@@ -84,12 +84,16 @@ void chunk_builder_free(struct chunk_builder *b);
 MUST_CHECK int chunk_builder_interface(struct chunk_builder *b, const struct pcapng_interface *info, uint32_t *index,
                                        struct error *e);
 
-/* A packet; p->interface as above. 1 if with it (or before it: then it was not looked at) the limit of packets or bytes is reached. */
-MUST_CHECK int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e);
+struct chunk_packet {
+    struct pcapng_packet packet; /* `interface` as above */
+    bool
+        companion; /* the filter does not want it: it is kept only if it belongs to a flow that is alive, being an ICMP error that quotes it, or a
+                     * fragment of it */
+};
+#define CHUNK_PACKETS 16u /* that are worked on together; more at once are of no use */
 
-/* As chunk_builder_packet, for a packet that the filter does not want: it is kept only if it belongs to a flow that is alive, being an ICMP
- * error that quotes it, or a fragment of it. */
-MUST_CHECK int chunk_builder_companion(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e);
+/* Packets, in this order. 1 if with one of them (or before them) the limit of packets or bytes is reached: those behind it were not looked at. */
+MUST_CHECK int chunk_builder_packets(struct chunk_builder *b, const struct chunk_packet *p, size_t n, struct error *e);
 
 /* The time passes: all packets before now_ns were given. Ends flows, and seals what is old enough. */
 MUST_CHECK int chunk_builder_tick(struct chunk_builder *b, uint64_t now_ns, struct error *e);

@@ -43,9 +43,12 @@ struct chunk_builder {
     uint64_t rate_ns; /* ... at this packet's time */
 
     struct chunk_builder_stats stats;
+    struct counters published; /* what the counter page has of them */
 };
 
 /* chunk_builder.c */
+/* Counted here; chunk_publish, before anything of it can be on disk and when packets were worked on, tells the counter page. */
+void chunk_publish(struct chunk_builder *b);
 void chunk_count(struct chunk_builder *b, struct interface *n, enum counter which, uint64_t value);
 MUST_CHECK int chunk_open(struct chunk_builder *b, struct error *e);
 void chunk_begin(struct chunk_builder *b, uint64_t time_ns); /* unless it has begun */

@@ -22,6 +22,7 @@ static int frame_close(struct chunk_builder *b, struct interface *n, struct erro
     unsigned pressure = compressor_pressure(b->compressor);
     if (pressure)
         chunk_count(b, n, COUNTER_FRAMES_FASTER, 1);
+    chunk_publish(b);
     return compressor_frame(b->compressor, n->frame_number, &n->frame, pressure, raw, e);
 }
 
@@ -166,14 +167,25 @@ static void count_up_to(struct chunk_builder *b, struct interface *n, enum count
 /* The packet's flow may have found its place only by the end of another one, and no memory for what was said. */
 static void count_evicted(struct chunk_builder *b, struct interface *n)
 {
-    struct flow_table_stats s = flow_table_stats(b->flows);
-    count_up_to(b, n, COUNTER_FLOWS_EVICTED, s.resources);
-    count_up_to(b, n, COUNTER_APPS_UNREAD, s.unheard);
+    count_up_to(b, n, COUNTER_FLOWS_EVICTED, flow_table_resources(b->flows));
+    count_up_to(b, n, COUNTER_APPS_UNREAD, flow_table_unheard(b->flows));
 }
 
-static int keep(struct chunk_builder *b, struct interface *n, const struct packet *p, struct pcapng_packet *k,
-                struct error *e)
+/* A packet that is worked on, and what is known of it. */
+struct look {
+    struct interface *interface;
+    struct pcapng_packet kept; /* as given, cut to the snaplen, then to what is kept */
+    bool companion;
+    bool match;           /* the filter that is judged here */
+    struct packet packet; /* decoded, with its name, if it matches */
+    struct flow_name name;
+};
+
+static int keep(struct chunk_builder *b, struct look *l, struct error *e)
 {
+    struct interface *n = l->interface;
+    const struct packet *p = &l->packet;
+    struct pcapng_packet *k = &l->kept;
     b->has_packet = true;
     chunk_begin(b, k->time_ns);
     int code = b->draft ? 0 : chunk_open(b, e);
@@ -196,60 +208,85 @@ static int keep(struct chunk_builder *b, struct interface *n, const struct packe
         h->first_ns = k->time_ns;
     if (k->time_ns > h->last_ns)
         h->last_ns = k->time_ns;
-    flow_table_packet(b->flows, p, k->interface, k->time_ns, frame);
+    flow_table_count(b->flows, p, &l->name, k->time_ns, frame);
     count_evicted(b, n);
     return limit_reached(b);
 }
 
-static int judge(struct chunk_builder *b, struct interface *n, const struct pcapng_packet *p, bool wanted,
-                 struct error *e)
+static int judge(struct chunk_builder *b, struct look *l, struct error *e)
 {
-    struct packet d;
-    struct pcapng_packet k = *p;
-    cut(&k, b->options.snaplen);
-    packet_decode(n->head.link_type, k.data, k.captured, k.wire, &d);
+    const struct packet *p = &l->packet;
+    const struct pcapng_packet *k = &l->kept;
     enum counter why = COUNTER_KEPT;
-    if (b->options.forbid && forbid_packet(b->options.forbid, &d))
-        why = COUNTER_FORBIDDEN;
-    else if (b->options.own_family && is_own(&b->options, &d))
-        why = COUNTER_OWN;
-    else if (!wanted && !flow_table_knows(b->flows, &d, p->interface, p->time_ns))
+    if (!l->match)
         why = COUNTER_FILTERED;
-    else if (b->options.rate && !within_rate(b, d.wire, p->time_ns))
+    else if (b->options.forbid && forbid_packet(b->options.forbid, p))
+        why = COUNTER_FORBIDDEN;
+    else if (b->options.own_family && is_own(&b->options, p))
+        why = COUNTER_OWN;
+    else if (l->companion && !flow_table_knows(b->flows, p, k->interface, k->time_ns))
+        why = COUNTER_FILTERED;
+    else if (b->options.rate && !within_rate(b, k->wire, k->time_ns))
         why = COUNTER_POLICY;
     if (why == COUNTER_KEPT)
-        return keep(b, n, &d, &k, e);
-    chunk_count(b, n, why, 1);
+        return keep(b, l, e);
+    chunk_count(b, l->interface, why, 1);
     return 0;
 }
 
-static int take(struct chunk_builder *b, const struct pcapng_packet *p, bool wanted, struct error *e)
+static int take(struct chunk_builder *b, struct look *l, struct error *e)
 {
-    if (p->interface >= b->interface_count)
-        return error_set(e, ERROR_INVALID, "there is no interface %u", p->interface);
     if (limit_reached(b))
         return 1;
-    struct interface *n = &b->interfaces[p->interface];
-    uint32_t wire = p->wire < p->captured ? p->captured : p->wire;
-    bool match = !n->filter || capture_filter_match(n->filter, p->data, p->captured, wire);
-    int code = match ? chunk_make_ready(b, p->time_ns, e) : 0;
+    int code = l->match ? chunk_make_ready(b, l->kept.time_ns, e) : 0;
     if (code)
         return code;
-    chunk_count(b, n, COUNTER_RECEIVED, 1);
-    chunk_count(b, n, COUNTER_RECEIVED_BYTES, wire);
-    if (!match) {
-        chunk_count(b, n, COUNTER_FILTERED, 1);
-        return 0;
+    chunk_count(b, l->interface, COUNTER_RECEIVED, 1);
+    chunk_count(b, l->interface, COUNTER_RECEIVED_BYTES, l->kept.wire);
+    return judge(b, l, e);
+}
+
+static int look_at(struct chunk_builder *b, const struct chunk_packet *given, struct look *l, struct error *e)
+{
+    const struct pcapng_packet *p = &given->packet;
+    struct pcapng_packet *k = &l->kept;
+    if (p->interface >= b->interface_count)
+        return error_set(e, ERROR_INVALID, "there is no interface %u", p->interface);
+    *k = *p;
+    if (k->wire < k->captured)
+        k->wire = k->captured;
+    l->interface = &b->interfaces[p->interface];
+    l->companion = given->companion;
+    l->match = !l->interface->filter || capture_filter_match(l->interface->filter, p->data, p->captured, k->wire);
+    cut(k, b->options.snaplen);
+    if (l->match) {
+        packet_decode(l->interface->head.link_type, k->data, k->captured, k->wire, &l->packet);
+        flow_table_name(b->flows, &l->packet, p->interface, &l->name);
     }
-    return judge(b, n, p, wanted, e);
+    return 0;
 }
 
-int chunk_builder_packet(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e)
+static int take_together(struct chunk_builder *b, const struct chunk_packet *p, size_t n, struct error *e)
 {
-    return take(b, p, true, e);
+    struct look looks[CHUNK_PACKETS];
+    int code = 0;
+    for (size_t i = 0; i < n && !code; i++)
+        code = look_at(b, &p[i], &looks[i], e);
+    for (size_t i = 0; i < n && !code; i++)
+        if (looks[i].match)
+            flow_table_fetch(b->flows, &looks[i].name);
+    for (size_t i = 0; i < n && !code; i++)
+        code = take(b, &looks[i], e);
+    chunk_publish(b);
+    return code;
 }
 
-int chunk_builder_companion(struct chunk_builder *b, const struct pcapng_packet *p, struct error *e)
+int chunk_builder_packets(struct chunk_builder *b, const struct chunk_packet *p, size_t n, struct error *e)
 {
-    return take(b, p, false, e);
+    int code = 0;
+    for (size_t at = 0, some; at < n && !code; at += some) {
+        some = n - at < CHUNK_PACKETS ? n - at : CHUNK_PACKETS;
+        code = take_together(b, p + at, some, e);
+    }
+    return code;
 }

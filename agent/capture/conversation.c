@@ -413,3 +413,8 @@ const char *conversation_app(const struct conversation_place *place)
 {
     return app_name((enum app)place->app);
 }
+
+uint64_t conversations_unheard(const struct conversations *all)
+{
+    return all->stats.unheard;
+}

@@ -110,5 +110,6 @@ size_t conversations_exchanges(const struct conversations *all, const struct exc
 void conversations_next(struct conversations *all);
 
 void conversations_stats(const struct conversations *all, struct conversations_stats *s);
+uint64_t conversations_unheard(const struct conversations *all); /* one of them */
 
 #endif

@@ -54,7 +54,7 @@ static int pcap_next(struct source *s, struct source_item *item, struct error *e
             .name = "", .description = "", .link_type = f->pcap.link_type, .snaplen = f->pcap.snaplen};
         return 0;
     }
-    int code = pcap_read_record(f->input, f->name, &f->pcap, f->packets + 1, &item->packet, e);
+    int code = pcap_read_record(f->input, f->name, &f->pcap, f->packets + 1, &item->packet, &item->stays, e);
     if (code < 0)
         return code;
     item->kind = code ? SOURCE_PACKET : SOURCE_END;
@@ -147,6 +147,7 @@ static int give_packet(struct capture_file *f, const struct pcapng_item *p, stru
     item->packet = p->packet;
     item->interface = p->packet.interface;
     item->time_limited = p->time_limited;
+    item->stays = false;
     f->packets++;
     if (!p->has_time)
         item->packet.time_ns = f->last_ns;

@@ -94,8 +94,20 @@ static void order_lengths(const struct pcap_format *f, struct pcapng_packet *p)
     }
 }
 
+/* Whether the next record is all there. */
+static bool next_is_here(const struct input *in, const struct pcap_format *f)
+{
+    const uint8_t *data;
+    size_t n = input_here(in, &data);
+    if (n < f->record_size)
+        return false;
+    struct bytes b = bytes_of(data + 8, 8);
+    uint32_t captured = get32(f, &b), wire = get32(f, &b);
+    return captured <= n - f->record_size && (!f->swapped_lengths || wire <= n - f->record_size);
+}
+
 int pcap_read_record(struct input *in, const char *name, const struct pcap_format *f, uint64_t number,
-                     struct pcapng_packet *p, struct error *e)
+                     struct pcapng_packet *p, bool *stays, struct error *e)
 {
     unsigned long long at = input_offset(in), packet = number;
     const uint8_t *data;
@@ -125,5 +137,6 @@ int pcap_read_record(struct input *in, const char *name, const struct pcap_forma
                          name, packet, at + (unsigned long long)n, n - (long)f->record_size, p->captured);
     p->data = data + f->record_size;
     input_take(in, size);
+    *stays = next_is_here(in, f);
     return 1;
 }

@@ -57,7 +57,7 @@ uint32_t flow_store_find(const struct flow_store *s, const struct flow_key *key,
 {
     for (uint32_t i = hash & s->mask; s->entries[i].flow; i = (i + 1) & s->mask) {
         const struct flow_entry *entry = &s->entries[i];
-        if (entry->hash == hash && memcmp(&flow_at(s, entry->flow)->key, key, sizeof *key) == 0)
+        if (entry->hash == hash && flow_key_same(&flow_at(s, entry->flow)->key, key))
             return entry->flow;
     }
     return 0;

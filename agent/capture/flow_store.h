@@ -15,6 +15,7 @@
 #include "agent/capture/flow_table.h"
 #include "agent/capture/tcp_measures.h"
 #include "agent/capture/tcp_state.h"
+#include <string.h>
 
 #define FLOW_BUCKETS    512u /* seconds */
 #define FRAME_NODE_SIZE 7u
@@ -120,6 +121,18 @@ static inline bool flow_is_tcp(const struct flow_key *key)
 MUST_CHECK int flow_store_init(struct flow_store *s, uint32_t alive, uint32_t ended, struct error *e);
 void flow_store_free(struct flow_store *s);
 
+/* Whether the keys are the same; by words, which is less than a call. */
+static inline bool flow_key_same(const struct flow_key *a, const struct flow_key *b)
+{
+    uint64_t x[sizeof *a / sizeof(uint64_t)], y[sizeof x / sizeof *x], other = 0;
+    memcpy(x, a, sizeof x);
+    memcpy(y, b, sizeof y);
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        other |= x[i] ^ y[i];
+    return !other;
+}
+_Static_assert(sizeof(struct flow_key) % sizeof(uint64_t) == 0, "a key is whole words");
+
 /* The flow alive of this key, or 0. */
 uint32_t flow_store_find(const struct flow_store *s, const struct flow_key *key, uint32_t hash);
 
@@ -127,6 +140,15 @@ uint32_t flow_store_find(const struct flow_store *s, const struct flow_key *key,
 static inline void flow_store_prefetch(const struct flow_store *s, uint32_t hash)
 {
     __builtin_prefetch(&s->entries[hash & s->mask]);
+}
+
+/* A flow alive of this hash, which may have another key, or 0. */
+static inline uint32_t flow_store_candidate(const struct flow_store *s, uint32_t hash)
+{
+    uint32_t i = hash & s->mask;
+    while (s->entries[i].flow && s->entries[i].hash != hash)
+        i = (i + 1) & s->mask;
+    return s->entries[i].flow;
 }
 
 /* A new flow, zeroed, with its key, alive and found from now on, in no bucket and not in the queue; 0 without room. */

@@ -77,12 +77,13 @@ static uint8_t first_timer(const struct flow_key *key)
     }
 }
 
-static uint32_t new_flow(struct flow_table *t, const struct packet *p, const struct flow_key *key, uint32_t hash,
-                         unsigned sender, uint64_t time_ns)
+static uint32_t new_flow(struct flow_table *t, const struct packet *p, const struct flow_name *name, uint64_t time_ns)
 {
+    const struct flow_key *key = &name->key;
+    unsigned sender = name->sender;
     if (t->store.alive >= t->options.max_flows)
         flow_end_one(t);
-    uint32_t index = flow_store_add(&t->store, key, hash);
+    uint32_t index = flow_store_add(&t->store, key, name->hash);
     if (!index) {
         t->failed = true;
         return 0;
@@ -104,10 +105,9 @@ static uint32_t new_flow(struct flow_table *t, const struct packet *p, const str
 }
 
 /* The flow alive of this key that this packet continues, or 0: one that it cannot continue is ended. */
-static uint32_t find_flow(struct flow_table *t, const struct packet *p, const struct flow_key *key, uint32_t hash,
-                          unsigned sender, uint64_t time_ns)
+static uint32_t find_flow(struct flow_table *t, const struct packet *p, const struct flow_name *name, uint64_t time_ns)
 {
-    uint32_t index = flow_store_find(&t->store, key, hash);
+    uint32_t index = flow_store_find(&t->store, &name->key, name->hash);
     if (!index)
         return 0;
     struct flow *f = flow_at(&t->store, index);
@@ -117,7 +117,7 @@ static uint32_t find_flow(struct flow_table *t, const struct packet *p, const st
     }
     if (p->has_tcp && (p->tcp_flags & TCP_SYN)) {
         const struct tcp_segment g = {.seq = p->tcp_seq, .flags = p->tcp_flags};
-        if (tcp_state_is_new(&flow_tcp_at(&t->store, index)->state, f->originator, sender, &g)) {
+        if (tcp_state_is_new(&flow_tcp_at(&t->store, index)->state, f->originator, name->sender, &g)) {
             flow_end(t, index, FLOW_END_DETECTED);
             return 0;
         }
@@ -130,20 +130,33 @@ static uint32_t hash_key(const struct flow_table *t, const struct flow_key *key)
     return (uint32_t)hash64_seed(key, sizeof *key, t->seed);
 }
 
-static uint32_t own_flow(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
-                         unsigned *sender)
+void flow_table_name(struct flow_table *t, const struct packet *p, uint32_t interface, struct flow_name *name)
 {
-    struct flow_key key;
-    *sender = packet_key(p, interface, &key);
+    name->sender = packet_key(p, interface, &name->key);
+    name->hash = hash_key(t, &name->key);
+    flow_store_prefetch(&t->store, name->hash);
+}
+
+void flow_table_fetch(const struct flow_table *t, const struct flow_name *name)
+{
+    uint32_t index = flow_store_candidate(&t->store, name->hash);
+    if (!index)
+        return;
+    flow_prefetch_hot(flow_at(&t->store, index));
+    if (flow_is_tcp(&name->key))
+        flow_tcp_prefetch(flow_tcp_at(&t->store, index));
+}
+
+static uint32_t own_flow(struct flow_table *t, const struct packet *p, const struct flow_name *name, uint64_t time_ns)
+{
     if (t->last && !(p->tcp_flags & TCP_SYN)) {
         const struct flow *f = flow_at(&t->store, t->last);
-        if (memcmp(&f->key, &key, sizeof key) == 0 && !flow_is_over(t, f, time_ns))
+        if (f->hash == name->hash && flow_key_same(&f->key, &name->key) && !flow_is_over(t, f, time_ns))
             return t->last;
     }
-    uint32_t hash = hash_key(t, &key);
-    uint32_t index = find_flow(t, p, &key, hash, *sender, time_ns);
+    uint32_t index = find_flow(t, p, name, time_ns);
     if (!index)
-        index = new_flow(t, p, &key, hash, *sender, time_ns);
+        index = new_flow(t, p, name, time_ns);
     t->last = index;
     return index;
 }
@@ -339,15 +352,15 @@ static void count_quoted(struct flow_table *t, const struct packet *p, uint32_t 
     f->icmp_error_code = p->icmp_code;
 }
 
-void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
-                       uint32_t frame)
+void flow_table_count(struct flow_table *t, const struct packet *p, const struct flow_name *name, uint64_t time_ns,
+                      uint32_t frame)
 {
-    unsigned sender;
-    uint32_t index = 0;
+    unsigned sender = name->sender;
+    uint32_t index = 0, interface = name->key.interface;
     if (p->net.fragment == FRAGMENT_LATER)
         index = fragment_flow(t, p, interface, time_ns, &sender);
     if (!index)
-        index = own_flow(t, p, interface, time_ns, &sender);
+        index = own_flow(t, p, name, time_ns);
     if (!index)
         return;
     count_packet(t, index, p, sender, time_ns, frame);
@@ -355,6 +368,24 @@ void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t in
         note_fragment(t, p, interface, time_ns, index);
     if (p->quoted.family != FAMILY_NONE)
         count_quoted(t, p, interface, time_ns);
+}
+
+void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
+                       uint32_t frame)
+{
+    struct flow_name name;
+    flow_table_name(t, p, interface, &name);
+    flow_table_count(t, p, &name, time_ns, frame);
+}
+
+uint64_t flow_table_resources(const struct flow_table *t)
+{
+    return t->resources;
+}
+
+uint64_t flow_table_unheard(const struct flow_table *t)
+{
+    return conversations_unheard(t->conversations);
 }
 
 struct flow_table_stats flow_table_stats(const struct flow_table *t)

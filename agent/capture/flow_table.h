@@ -8,6 +8,7 @@
  * where chunks were cut. Exchanges (conversation.h) are in the chunk in which they ended.
  *
  *   each packet:      while (!flow_table_advance(...)) seal the chunk; flow_table_packet
+ *   or many at once:  flow_table_name for all of them, flow_table_fetch for all of them, then for each as above, with flow_table_count
  *   seal the chunk:   flow_table_prepare, flow_table_fill, write the rows, flow_table_next
  *   end:              while (!flow_table_end(...)) seal; seal
  *
@@ -85,7 +86,24 @@ void flow_table_free(struct flow_table *t);
  * chunk has as many rows as it may: seal it, and again. */
 bool flow_table_advance(struct flow_table *t, uint64_t time_ns);
 
-/* Counts a packet of the interface, seen at time_ns, whose bytes are in `frame` of the body (FLOW_FRAME_NONE: not kept). */
+/* Which flow a packet belongs to, before it is looked for. */
+struct flow_name {
+    struct flow_key key;
+    uint32_t hash;
+    unsigned sender; /* which endpoint of the key */
+};
+
+/* Names the flow of a packet of the interface. */
+void flow_table_name(struct flow_table *t, const struct packet *p, uint32_t interface, struct flow_name *name);
+
+/* Has the memory of the flow fetched into the cache: flows lie anywhere in it, and to wait for each of them costs more than to count. */
+void flow_table_fetch(const struct flow_table *t, const struct flow_name *name);
+
+/* Counts a packet of this name, seen at time_ns, whose bytes are in `frame` of the body (FLOW_FRAME_NONE: not kept). */
+void flow_table_count(struct flow_table *t, const struct packet *p, const struct flow_name *name, uint64_t time_ns,
+                      uint32_t frame);
+
+/* The same of a packet of the interface that has no name yet. */
 void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
                        uint32_t frame);
 
@@ -122,5 +140,9 @@ void flow_table_next(struct flow_table *t);
 bool flow_table_end(struct flow_table *t, uint8_t reason);
 
 struct flow_table_stats flow_table_stats(const struct flow_table *t);
+
+/* Two of them, for after each packet. */
+uint64_t flow_table_resources(const struct flow_table *t);
+uint64_t flow_table_unheard(const struct flow_table *t);
 
 #endif

@@ -12,6 +12,7 @@
 
 #define STOP_LOOK_MS 500 /* a signal wakes us earlier, unless it came just before */
 #define WINDOW_SIZE  (1u << 20)
+#define FILL_SIZE    (128u << 10) /* at a time: what is read is looked at while it is in the cache */
 #define RAW_SIZE     (256u << 10)
 #define MAGIC_SIZE   6
 
@@ -301,13 +302,13 @@ void input_close(struct input *in)
 /* Fills the window until it holds n bytes or the stream ends. */
 static int window_fill(struct input *in, size_t n, struct error *e)
 {
-    if (WINDOW_SIZE - in->start < n) {
-        memmove(in->window, in->window + in->start, in->end - in->start);
-        in->end -= in->start;
-        in->start = 0;
-    }
+    memmove(in->window, in->window + in->start,
+            in->end - in->start); /* less than n: the beginning of what is asked for */
+    in->end -= in->start;
+    in->start = 0;
     while (in->end - in->start < n && !in->at_end) {
-        long got = in->expander->fill(in, in->window + in->end, WINDOW_SIZE - in->end, e);
+        size_t room = WINDOW_SIZE - in->end;
+        long got = in->expander->fill(in, in->window + in->end, room < FILL_SIZE ? room : FILL_SIZE, e);
         if (got < 0)
             return (int)got;
         in->at_end = got == 0;
@@ -328,6 +329,12 @@ long input_need(struct input *in, uint32_t n, const uint8_t **data, struct error
     *data = in->window + in->start;
     size_t have = in->end - in->start;
     return (long)(have < n ? have : n);
+}
+
+size_t input_here(const struct input *in, const uint8_t **data)
+{
+    *data = in->window + in->start;
+    return in->end - in->start;
 }
 
 void input_take(struct input *in, uint32_t n)

@@ -31,6 +31,9 @@ void input_close(struct input *in); /* NULL is fine */
  * which byte of the file. */
 MUST_CHECK long input_need(struct input *in, uint32_t n, const uint8_t **data, struct error *e);
 
+/* Bytes that stand in one piece at *data already: as many may be asked for without moving those before them. */
+size_t input_here(const struct input *in, const uint8_t **data);
+
 /* Goes past n bytes, at most what input_need returned. */
 void input_take(struct input *in, uint32_t n);
 

@@ -40,10 +40,14 @@ struct ring {
     int drop_fds[DROP_FILES];
     uint64_t interface_first; /* what the interface had dropped before */
 
+    uint64_t filtered_ns; /* wall clock: from then on the kernel judges by the filter, and libpcap need not */
+
     /* ring_read */
-    ring_packet_fn *each;
+    ring_packets_fn *take;
     void *context;
     struct error *error;
+    struct ring_packet waiting[RING_PACKETS];
+    size_t waiting_count;
     unsigned given;
     int code;
 };
@@ -231,6 +235,7 @@ static int set_filter(struct ring *r, const struct ring_options *o, struct error
     int code = ring_filter_make(r->pcap, o->filter, o->companions, o->forbid, &r->filter, e);
     if (!code && pcap_setfilter(r->pcap, &r->filter.kernel) != 0)
         code = error_set(e, ERROR_USAGE, "%s", pcap_geterr(r->pcap));
+    r->filtered_ns = clock_wall_ns();
     return code ? error_prefix(e, "%s", r->name) : 0;
 }
 
@@ -332,12 +337,29 @@ static bool is_wanted(const struct ring *r, const struct pcap_pkthdr *h, const u
     return bpf_run(&r->filter.wanted, &p) != 0;
 }
 
+static void give(struct ring *r)
+{
+    size_t n = r->waiting_count;
+    r->waiting_count = 0;
+    r->given += (unsigned)n;
+    if (n)
+        r->code = r->take(r->context, r->waiting, n, r->error);
+}
+
+/* Whether the packet's bytes stay where they are until the callback was called for another one. The kernel gets a block back after its last
+ * packet, for which libpcap does not call if it judges by the filter itself: packets that came before the kernel did. */
+static bool stays(const struct ring *r, const struct ring_packet *p, const struct tpacket3_hdr *t)
+{
+    return t && t->tp_next_offset && p->packet.time_ns > r->filtered_ns;
+}
+
 static void take(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
 {
     struct ring *r = (void *)user;
     const struct tpacket3_hdr *t = ring_frame(h, data, &r->frame_back);
     ring_frame_fetch_next(t);
-    struct ring_packet p = {
+    struct ring_packet *p = &r->waiting[r->waiting_count++];
+    *p = (struct ring_packet){
         .packet = {.time_ns = (uint64_t)h->ts.tv_sec * NS_PER_S + (uint64_t)h->ts.tv_usec,
                    .captured = h->caplen,
                    .wire = h->len,
@@ -345,8 +367,8 @@ static void take(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
                    .flags = direction(t)},
         .wanted = !r->filter.companions || is_wanted(r, h, data, t),
     };
-    r->given++;
-    r->code = r->each(r->context, &p, r->error);
+    if (r->waiting_count == RING_PACKETS || !stays(r, p, t))
+        give(r);
     if (r->code)
         pcap_breakloop(r->pcap);
 }
@@ -383,14 +405,16 @@ static int look(struct ring *r, bool failed, struct error *e)
     return 0;
 }
 
-int ring_read(struct ring *r, unsigned most, ring_packet_fn *each, void *context, struct error *e)
+int ring_read(struct ring *r, unsigned most, ring_packets_fn *take_packets, void *context, struct error *e)
 {
-    r->each = each;
+    r->take = take_packets;
     r->context = context;
     r->error = e;
     r->given = 0;
     r->code = 0;
     int n = pcap_dispatch(r->pcap, most < INT_MAX ? (int)most : INT_MAX, take, (u_char *)r);
+    if (!r->code)
+        give(r); /* of a block that the kernel does not have back yet */
     if (r->code < 0)
         return r->code;
     return r->given ? (int)r->given : look(r, n < 0, e);

@@ -40,15 +40,16 @@ const struct pcapng_interface *ring_interface(const struct ring *r);
 int ring_fd(const struct ring *r); /* to poll for POLLIN */
 
 struct ring_packet {
-    struct pcapng_packet packet; /* data valid during the call; `interface` is 0; `flags` tell the direction */
+    struct pcapng_packet packet; /* data are valid during the call; `interface` is 0; `flags` tell the direction */
     bool wanted;                 /* the capture's own filter matches; else it is a possible companion */
 };
-typedef int ring_packet_fn(void *context, const struct ring_packet *p, struct error *e);
+#define RING_PACKETS 16u /* given together at the most */
+typedef int ring_packets_fn(void *context, const struct ring_packet *p, size_t n, struct error *e);
 
-/* Gives all packets that are there now, at most `most`, to `each`; a nonzero return of it ends that. Returns how many, or a negative code: that
- * of `each`; or, if there are no packets, ERROR_NOT_FOUND: the interface is gone; ERROR_UNREACHABLE: it is down (the ring stays usable, packets
+/* Gives all packets that are there now, at most `most`, to `take`, some at a time; a nonzero return of it ends that. Returns how many, or a negative
+ * code: that of `take`; or, if there are no packets, ERROR_NOT_FOUND: the interface is gone; ERROR_UNREACHABLE: it is down (the ring stays usable, packets
  * come again when it is up, whatever its name is then). */
-MUST_CHECK int ring_read(struct ring *r, unsigned most, ring_packet_fn *each, void *context, struct error *e);
+MUST_CHECK int ring_read(struct ring *r, unsigned most, ring_packets_fn *take, void *context, struct error *e);
 
 /* Packets dropped since the ring was opened: by the kernel because the ring was full; by the interface (its FIFO). */
 void ring_drops(struct ring *r, uint64_t *kernel, uint64_t *interface);

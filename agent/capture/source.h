@@ -16,15 +16,16 @@ enum source_item_kind {
     SOURCE_LOSS, /* packets that did not reach the source */
 };
 
-/* What source_next returned; pointers are valid until the next call. */
+/* What source_next returned; pointers are valid until the next call, but for the bytes of packets that stay. */
 struct source_item {
     enum source_item_kind kind;
     uint32_t interface;  /* all kinds but END */
     uint32_t generation; /* INTERFACE: those of one generation exist side by side; a later one may be the same again */
     struct pcapng_interface info; /* INTERFACE; name "" if it has none */
     struct pcapng_packet packet;  /* PACKET; `interface` as above; times are never missing */
-    bool time_limited;            /* PACKET: its time is another, which does not fit (pcapng.h) */
-    uint64_t kernel_drops;        /* LOSS: more than were told before */
+    bool stays;            /* PACKET: its bytes, and of those before it that stay, are valid after the next call, too */
+    bool time_limited;     /* PACKET: its time is another, which does not fit (pcapng.h) */
+    uint64_t kernel_drops; /* LOSS: more than were told before */
     uint64_t interface_drops;
 };
 

@@ -92,7 +92,7 @@ static int give_packet(struct chunk_builder *b, struct shelf *s, const struct pc
 {
     if (whole)
         s->given[p->interface] = after(s->given[p->interface], p, p->captured);
-    return chunk_builder_packet(b, p, NULL);
+    return chunk_builder_packets(b, &(struct chunk_packet){.packet = *p}, 1, NULL);
 }
 
 static int give(struct chunk_builder *b, struct shelf *s, struct source *from, bool whole, uint64_t *packets)

@@ -51,11 +51,9 @@ static FILE *open_file(const char *base, int n, const char *ending, const struct
     return f;
 }
 
-static int take(void *context, const struct ring_packet *p, struct error *e)
+static void write_packet(struct tapped *t, const struct ring_packet *p)
 {
-    struct tapped *t = context;
     FILE *f = t->files[!p->wanted];
-    (void)e;
     put32(f, (uint32_t)(p->packet.time_ns / NS_PER_S));
     put32(f, (uint32_t)(p->packet.time_ns % NS_PER_S));
     put32(f, p->packet.captured);
@@ -63,6 +61,13 @@ static int take(void *context, const struct ring_packet *p, struct error *e)
     (void)fwrite(p->packet.data, p->packet.captured, 1, f);
     t->count[!p->wanted]++;
     t->outgoing += p->packet.flags == PCAPNG_DIRECTION_OUT;
+}
+
+static int take(void *context, const struct ring_packet *p, size_t n, struct error *e)
+{
+    (void)e;
+    for (size_t i = 0; i < n; i++)
+        write_packet(context, &p[i]);
     return 0;
 }
 

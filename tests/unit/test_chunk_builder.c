@@ -195,14 +195,14 @@ static void give(struct run *u, const struct scene *s, unsigned i)
 {
     struct error e = ERROR_INIT;
     const struct random_packet *from = &s->packet[i];
-    struct pcapng_packet p = {.interface = interface_of(u, from->link_type),
-                              .time_ns = s->time_ns[i],
-                              .captured = from->captured,
-                              .wire = from->wire,
-                              .data = from->data};
+    struct chunk_packet p = {.packet = {.interface = interface_of(u, from->link_type),
+                                        .time_ns = s->time_ns[i],
+                                        .captured = from->captured,
+                                        .wire = from->wire,
+                                        .data = from->data}};
     if (s->lost[i])
-        assert_int_equal(chunk_builder_count(u->builder, p.interface, COUNTER_KERNEL_DROPS, s->lost[i], &e), 0);
-    if (chunk_builder_packet(u->builder, &p, &e))
+        assert_int_equal(chunk_builder_count(u->builder, p.packet.interface, COUNTER_KERNEL_DROPS, s->lost[i], &e), 0);
+    if (chunk_builder_packets(u->builder, &p, 1, &e))
         fail_msg("packet %u: %s", i, e.text);
 }
 
@@ -412,7 +412,7 @@ static void give_http(struct chunk_builder *b, uint32_t interface, unsigned n)
                               .captured = build_length(&p),
                               .wire = build_length(&p),
                               .data = build_data(&p)};
-    assert_int_equal(chunk_builder_packet(b, &k, NULL), 0);
+    assert_int_equal(chunk_builder_packets(b, &(struct chunk_packet){.packet = k}, 1, NULL), 0);
 }
 
 /* What the head of a chunk with one exchange has: exchanges, and the flow's application. */

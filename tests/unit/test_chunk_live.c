@@ -236,14 +236,14 @@ static struct pcapng_packet packet_of(struct build *p, double seconds)
 static int give(struct chunk_builder *b, struct build p, double seconds)
 {
     struct pcapng_packet k = packet_of(&p, seconds);
-    return chunk_builder_packet(b, &k, NULL);
+    return chunk_builder_packets(b, &(struct chunk_packet){.packet = k}, 1, NULL);
 }
 
 static int come_along(struct chunk_builder *b, struct build p, double seconds)
 {
     struct pcapng_packet k = packet_of(&p, seconds);
     k.comment = COMPANION;
-    return chunk_builder_companion(b, &k, NULL);
+    return chunk_builder_packets(b, &(struct chunk_packet){.packet = k, .companion = true}, 1, NULL);
 }
 
 static int tick(struct chunk_builder *b, double seconds)
