@@ -15,12 +15,14 @@
 
 #define DNS_WAIT_NS    (10 * NS_PER_S) /* as Zeek's dns_session_timeout */
 #define DNS_WAITING    256u            /* queries of a flow at once; then the oldest counts as unanswered */
+#define DNS_BUCKETS    16u             /* that they are found by */
 #define DNS_ANSWERED   8u              /* responses that are known again */
 #define DNS_TCP_LENGTH 2u              /* in front of each message (RFC 1035, 4.2.2) */
 #define DNS_TCP_MAX    (DNS_TCP_LENGTH + 65535u)
 
 struct query {
-    struct query *next;
+    struct query *next, *previous; /* by age */
+    struct query *same;            /* the next one of its bucket */
     uint64_t first_ns, last_ns;
     uint64_t bytes;
     uint64_t question; /* hash of it */
@@ -32,6 +34,7 @@ struct query {
 
 struct dns_state {
     struct query *first, *last; /* oldest and newest that wait */
+    struct query *by_question[DNS_BUCKETS];
     uint32_t waiting;
     uint64_t answered[DNS_ANSWERED]; /* hashes of id and question */
     unsigned answered_next;
@@ -79,35 +82,71 @@ static void fill_response(struct hearing *h, struct exchange_row *r, const struc
 
 /* ---------------------------------------------------------------- queries that wait */
 
-static struct query *unlink_query(struct dns_state *s, struct query **at)
+/* Where the chain begins; who sends the queries cannot tell. */
+static struct query **bucket(const struct hearing *h, uint16_t id, uint64_t question)
 {
-    struct query *q = *at;
-    *at = q->next;
+    uint64_t mixed = (question ^ id ^ h->flow_id) * UINT64_C(0x9e3779b97f4a7c15);
+    return &state_of(h)->by_question[mixed >> 60];
+}
+_Static_assert(DNS_BUCKETS == 16, "as many as four bits tell apart");
+
+static void link_query(const struct hearing *h, struct query *q)
+{
+    struct dns_state *s = state_of(h);
+    struct query **at = bucket(h, q->id, q->question);
+    q->same = *at;
+    *at = q;
+    q->previous = s->last;
+    if (s->last)
+        s->last->next = q;
+    else
+        s->first = q;
+    s->last = q;
+    s->waiting++;
+}
+
+static void unlink_query(const struct hearing *h, struct query *q)
+{
+    struct dns_state *s = state_of(h);
+    struct query **at = bucket(h, q->id, q->question);
+    while (*at != q)
+        at = &(*at)->same;
+    *at = q->same;
+    if (q->previous)
+        q->previous->next = q->next;
+    else
+        s->first = q->next;
+    if (q->next)
+        q->next->previous = q->previous;
+    else
+        s->last = q->previous;
     s->waiting--;
-    if (s->last != q)
-        return q;
-    s->last = s->first;
-    while (s->last && s->last->next)
-        s->last = s->last->next;
-    return q;
 }
 
 static void end_first(struct hearing *h, uint8_t outcome)
 {
     struct dns_state *s = state_of(h);
-    struct query *q = unlink_query(s, &s->first);
+    struct query *q = s->first;
+    unlink_query(h, q);
     struct exchange_row *r = exchange_add(h, q->ordinal, outcome, q->first_ns);
     if (r)
         fill_query(h, r, q);
     conversation_release(h->all, h->v, q);
 }
 
-static struct query **find(struct dns_state *s, const struct said *said)
+/* A response without a question is told by its id alone. */
+static struct query *find(const struct hearing *h, const struct said *said)
 {
-    struct query **at = &s->first;
-    while (*at && ((*at)->id != said->m->id || ((*at)->question != said->question && said->m->questions)))
-        at = &(*at)->next;
-    return at;
+    struct dns_state *s = state_of(h);
+    uint16_t id = said->m->id;
+    struct query *q = said->m->questions ? *bucket(h, id, said->question) : s->first;
+    if (!said->m->questions)
+        while (q && q->id != id)
+            q = q->next;
+    else
+        while (q && (q->id != id || q->question != said->question))
+            q = q->same;
+    return q;
 }
 
 /* Those that have waited for too long. */
@@ -124,7 +163,7 @@ static void take_query(struct hearing *h, const struct said *said)
 {
     struct dns_state *s = state_of(h);
     const struct dns_message *m = said->m;
-    if (*find(s, said))
+    if (find(h, said))
         return;
     end_old(h);
     while (s->waiting >= DNS_WAITING)
@@ -143,12 +182,7 @@ static void take_query(struct hearing *h, const struct said *said)
                         .type = m->type,
                         .name_len = m->name_len};
     memcpy(q->name, m->name, m->name_len);
-    if (s->last)
-        s->last->next = q;
-    else
-        s->first = q;
-    s->last = q;
-    s->waiting++;
+    link_query(h, q);
 }
 
 /* Whether the response was told already; it is from now on. */
@@ -165,11 +199,11 @@ static bool is_told(struct dns_state *s, const struct said *said, bool is_wanted
 static void take_response(struct hearing *h, const struct said *said)
 {
     struct dns_state *s = state_of(h);
-    struct query **at = find(s, said), *q = *at;
+    struct query *q = find(h, said);
     if (is_told(s, said, q != NULL))
         return;
     if (q)
-        (void)unlink_query(s, at);
+        unlink_query(h, q);
     struct exchange_row *r = exchange_add(h, q ? q->ordinal : ++h->v->ordinal, q ? EXCHANGE_COMPLETE : EXCHANGE_UNSEEN,
                                           q ? q->first_ns : said->first_ns);
     if (r && q) {

@@ -21,7 +21,9 @@ struct exchange {
     bool has_request, asked; /* there is one; it has ended */
     bool has_reply, replied; /* likewise, its final response */
     bool unseen;             /* bytes of it are missing */
-    uint8_t minor;
+    bool early;              /* the reply began before the request had ended */
+    uint64_t early_ns;       /* how long after what was sent of it until then */
+    uint8_t minor;           /* of the version; HTTP_MINOR_NONE: not seen */
     uint16_t status;
     uint16_t method_len, path_len, host_len, type_len;
     char *type;
@@ -72,7 +74,9 @@ static void fill_reply(struct hearing *h, const struct exchange *x, struct excha
     EXCHANGE_PUT(r, EXCHANGE_REPLY_BYTES, reply_bytes, x->reply_bytes);
     EXCHANGE_PUT(r, EXCHANGE_REPLY_BODY, reply_body, x->reply_body);
     EXCHANGE_PUT(r, EXCHANGE_STATUS, status, x->status);
-    if (x->has_request && x->asked)
+    if (x->has_request && x->early)
+        EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, x->early_ns);
+    else if (x->has_request && x->asked)
         EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, exchange_since(x->reply_ns, x->last_ns));
     if (x->has_request && (x->replied || outcome == EXCHANGE_CUT || outcome == EXCHANGE_OPEN)) /* as far as it came */
         EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(x->end_ns, x->first_ns));
@@ -97,7 +101,8 @@ static void end_first(struct hearing *h, uint8_t outcome)
     struct exchange_row *r = exchange_add(h, x->ordinal, outcome, x->first_ns);
     if (r) {
         version[sizeof version - 2] = (char)('0' + x->minor); /* one digit */
-        exchange_text(h, r, EXCHANGE_VERSION, &r->version, version, sizeof version - 1);
+        if (x->minor != HTTP_MINOR_NONE)
+            exchange_text(h, r, EXCHANGE_VERSION, &r->version, version, sizeof version - 1);
         if (x->has_request)
             fill_request(h, x, r);
         if (x->has_reply)
@@ -264,6 +269,8 @@ static void reply_head(struct hearing *h, struct http_end *end)
     if (!x)
         return;
     s->answering = x;
+    x->early = !x->asked;
+    x->early_ns = exchange_since(end->first_ns, x->last_ns);
     x->has_reply = true;
     x->status = head->status;
     x->minor = head->minor;
@@ -433,10 +440,44 @@ static uint64_t ahead(const struct conversation *v, unsigned side)
     return end->lost ? 0 : http_ahead(&end->reader);
 }
 
+/* A request of whose first line only the beginning was captured. */
+static void cut(struct hearing *h, const uint8_t *data, size_t len)
+{
+    struct http_state *s = state_of(h);
+    struct http_end *end = &s->end[h->side];
+    struct http_head *head = &h->all->http_head;
+    if (!s->known || h->side != s->client || end->lost || !http_between(&end->reader) ||
+        !http_cut_request(data, len, head))
+        return;
+    blank(h, head, true);
+    end->first_ns = h->v->direction[h->side].pending_ns;
+    end->last_ns = h->time_ns;
+    end->reader.bytes = len;
+    end->reader.body = 0;
+    end->reader.head = head;
+    request_head(h, end);
+    end->reader.head = NULL;
+}
+
+/* A head of which the rest is missing: what it said so far. */
+static void tell_head(struct hearing *h, struct http_end *end)
+{
+    if (end->lost || !end->saved)
+        return;
+    end->reader.head = end->saved;
+    blank(h, end->saved, end->reader.kind == HTTP_REQUEST);
+    if (end->reader.kind == HTTP_REQUEST)
+        request_head(h, end);
+    else
+        reply_head(h, end);
+    end->reader.head = NULL;
+}
+
 /* The message at hand will not be seen to its end. */
 static void lose(struct hearing *h, struct http_end *end)
 {
     struct http_state *s = state_of(h);
+    tell_head(h, end);
     bool is_request = !s->known || h->side == s->client;
     struct exchange *x = is_request ? s->asking : s->answering;
     if (x) {
@@ -513,6 +554,7 @@ const struct app_reader app_http_reader = {
     .begin = begin,
     .take = take,
     .ahead = ahead,
+    .cut = cut,
     .missed = missed,
     .closed = closed,
     .end = end,

@@ -18,6 +18,7 @@ struct tls_end {
     void *window;                      /* lent to it, or NULL */
     uint64_t first_ns, last_ns, bytes; /* of all that it said */
     bool said, hello, done, unseen, closed;
+    bool other; /* what it said is no TLS: a refusal in words, say */
 };
 
 struct tls_state {
@@ -237,7 +238,7 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
         if (event == TLS_MORE)
             break;
         if (event == TLS_NONE) {
-            end->unseen = true;
+            end->other = true;
             conversation_broken(h, h->side);
             break;
         }
@@ -267,6 +268,8 @@ static uint8_t outcome_of(const struct tls_state *s, uint8_t reason)
     const struct tls_end *client = &s->end[s->client], *server = &s->end[!s->client];
     if (client->unseen || server->unseen || !client->said)
         return EXCHANGE_UNSEEN;
+    if (client->other || server->other)
+        return EXCHANGE_CUT;
     if (client->closed || server->closed)
         return server->said ? EXCHANGE_CUT : EXCHANGE_UNANSWERED;
     return exchange_left(reason, server->said ? EXCHANGE_CUT : EXCHANGE_UNANSWERED);

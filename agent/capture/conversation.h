@@ -79,6 +79,9 @@ struct conversation_packet {
     /* TCP: of each end the next number that the other one waits for, as far as its acks tell, and the first one of its data; if known */
     uint32_t acked[2], first[2];
     bool has_acked[2], has_first[2];
+    uint32_t sent[2]; /* likewise: one past the greatest number that each end has sent, as far as that was seen */
+    bool has_sent[2];
+    uint32_t window; /* of the other end's bytes: how many the sender takes at most ahead of what it acknowledged */
 };
 
 /* Once in a process that will not be allowed to open files any more: readers of what is encrypted fetch their ciphers. */

@@ -40,6 +40,8 @@ struct app_reader {
     size_t (*take)(struct hearing *h, const uint8_t *data, size_t len);
     /* How many of the bytes that come next it would only count; UINT64_MAX: all. */
     uint64_t (*ahead)(const struct conversation *v, unsigned side);
+    /* Of what it left, the rest will not be seen. */
+    void (*cut)(struct hearing *h, const uint8_t *data, size_t len);
     /* n bytes that follow were not seen. */
     void (*missed)(struct hearing *h, uint64_t n);
     /* The side has sent its last byte. */

@@ -1,5 +1,6 @@
 /* conversation_rows: the exchanges of the open chunk, and what stays with a flow. */
 #include "agent/capture/conversation_impl.h"
+#include "common/rows/block.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t o
 {
     struct exchanges *x = &h->all->exchanges;
     h->v->exchanges++;
-    if (x->count == x->room && !make_room(h->all, x)) {
+    if (x->count == BLOCK_ROWS_MAX || (x->count == x->room && !make_room(h->all, x))) {
         h->all->stats.unheard++;
         return NULL;
     }

@@ -145,6 +145,8 @@ static void miss(struct hearing *h, struct direction *d, uint64_t n)
 {
     if (!n || !hears(h, d))
         return;
+    if (d->pending && h->v->reader && h->v->reader->cut)
+        h->v->reader->cut(h, d->pending, d->pending_len);
     if (d->pending)
         pending_drop(h, d);
     if (!h->v->reader) { /* it will not be told by its beginning */
@@ -301,6 +303,13 @@ static void check_closed(struct hearing *h, struct direction *d)
         h->v->reader->closed(h);
 }
 
+/* Nobody acknowledges more than was sent; that is what we saw, and at most a window of what we did not. */
+static bool is_believable(const struct conversation_packet *k, uint32_t ack)
+{
+    unsigned other = !k->sender;
+    return !k->has_sent[other] || !tcp_before(k->sent[other] + k->window, ack);
+}
+
 /* The sender goes on after it acknowledged what we have not seen of the other end. */
 static void take_ack(struct hearing *h, const struct conversation_packet *k)
 {
@@ -314,7 +323,7 @@ static void take_ack(struct hearing *h, const struct conversation_packet *k)
         return;
     }
     uint32_t ack = k->p->tcp_ack - (d->has_fin && k->p->tcp_ack == d->fin + 1);
-    if (!tcp_before(d->next, ack))
+    if (!tcp_before(d->next, ack) || !is_believable(k, ack))
         return;
     h->side = other;
     give_up_before(h, d, ack);

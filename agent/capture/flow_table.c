@@ -223,6 +223,18 @@ static void judge_spare(struct flow_table *t, uint32_t index)
         flow_store_keep(&t->store, index);
 }
 
+#define TCP_WINDOW_MAX UINT32_C(65535)
+#define TCP_SCALE_MAX  14 /* RFC 7323, 2.3 */
+
+/* The largest window that the end can offer. Where no SYN told its scale, the largest of all is possible. */
+static uint32_t window_max(const struct flow_tcp *tcp, unsigned end)
+{
+    const struct tcp_syn *syn = tcp->measures.syn;
+    if (!syn[end].seen || !syn[!end].seen)
+        return TCP_WINDOW_MAX << TCP_SCALE_MAX;
+    return TCP_WINDOW_MAX << (syn[end].scale > 0 && syn[!end].scale >= 0 ? syn[end].scale & 15 : 0);
+}
+
 static void hear(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender, uint64_t time_ns)
 {
     struct flow *f = flow_at(&t->store, index);
@@ -238,7 +250,10 @@ static void hear(struct flow_table *t, uint32_t index, const struct packet *p, u
         k.first[i] = tcp->measures.syn[i].seq + 1;
         k.has_acked[i] = tcp->state.end[!i].state != TCP_END_INACTIVE;
         k.acked[i] = tcp->state.end[i].acked_seq;
+        k.has_sent[i] = tcp->state.end[i].state != TCP_END_INACTIVE;
+        k.sent[i] = tcp->state.end[i].last_seq;
     }
+    k.window = p->has_tcp ? window_max(flow_tcp_at(&t->store, index), sender) : 0;
     conversation_packet(t->conversations, &f->conversation, &k);
 }
 

@@ -64,6 +64,7 @@ struct flow_table_options {
     struct flow_timeouts timeouts;
     const struct listeners *listeners; /* of the host, for the originator; NULL: not known. Outlive the table */
     uint32_t app_payload; /* bytes of each packet's payload that may be looked at to learn of applications; 0: none */
+    bool one_chunk;       /* all is in one chunk, as it was when it was captured: exchanges do not fill it */
     uint64_t app_memory;  /* for what is remembered of them; 0: FLOW_TABLE_APP_BYTES for each of max_flows */
     uint8_t http_blank;   /* enum http_blank (conversation.h): what HTTP said and rows do not tell */
 };

@@ -67,7 +67,8 @@ void flow_add_frame(struct flow_table *t, struct flow *f, uint32_t frame)
 
 bool flow_rows_full(const struct flow_table *t)
 {
-    return t->touched_count + FLOW_TABLE_ROWS_SPARE > t->options.max_rows || conversations_full(t->conversations);
+    return t->touched_count + FLOW_TABLE_ROWS_SPARE > t->options.max_rows ||
+           (!t->options.one_chunk && conversations_full(t->conversations));
 }
 
 bool flow_table_has_rows(const struct flow_table *t)

@@ -101,7 +101,8 @@ static int read_packets(struct recovery *r, struct error *e)
     struct flow_table_options o = {.max_flows = FLOW_TABLE_ROWS_MAX,
                                    .timeouts = r->timeouts,
                                    .app_payload = FLOW_TABLE_APP_ALL,
-                                   .http_blank = r->http_blank};
+                                   .http_blank = r->http_blank,
+                                   .one_chunk = true};
     memcpy(o.epoch, r->head.epoch, EPOCH_SIZE);
     o.part = r->seq + 1;
     struct flow_table *flows = NULL;

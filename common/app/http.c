@@ -155,16 +155,21 @@ static bool take_status_line(struct line l, struct http_head *h)
     return h->status >= 100;
 }
 
-/* A line of the right length that begins as a message does; empty lines before it were passed over. */
-static bool take_first_line(struct http_reader *r, struct line l)
+static void clear_head(struct http_head *h)
 {
-    struct http_head *h = r->head;
     h->minor = 0;
     h->status = 0;
     h->chunked = h->encoded = h->close = h->upgrade = h->confused = false;
     h->length = HTTP_LENGTH_NONE;
     h->method_len = h->path_len = h->host_len = h->type_len = h->software_len = 0;
     h->method[0] = h->path[0] = h->host[0] = h->type[0] = h->software[0] = 0;
+}
+
+/* A line of the right length that begins as a message does; empty lines before it were passed over. */
+static bool take_first_line(struct http_reader *r, struct line l)
+{
+    struct http_head *h = r->head;
+    clear_head(h);
     return r->kind == HTTP_REQUEST ? take_request_line(l, h) : take_status_line(l, h);
 }
 
@@ -525,4 +530,20 @@ bool http_begins(enum http_kind kind, const uint8_t *data, size_t len)
     if (kind == HTTP_REPLY)
         return len >= VERSION_SIZE - 1 && starts(data, len, "HTTP/1.");
     return method_length(data, len) + 1 < len && request_may_begin(data, len);
+}
+
+bool http_cut_request(const uint8_t *data, size_t len, struct http_head *out)
+{
+    clear_head(out);
+    out->minor = HTTP_MINOR_NONE;
+    if (!http_begins(HTTP_REQUEST, data, len))
+        return false;
+    size_t method = method_length(data, len);
+    struct line target = {(const char *)data + method + 1, len - method - 1};
+    const char *space = memchr(target.at, ' ', target.len);
+    if (space)
+        target.len = (size_t)(space - target.at);
+    keep(out->method, HTTP_METHOD_MAX, &out->method_len, (const char *)data, method);
+    take_target(target, out);
+    return true;
 }

@@ -88,6 +88,11 @@ bool http_closed(struct http_reader *r);
 bool http_between(const struct http_reader *r);
 bool http_in_head(const struct http_reader *r);
 
+/* Of a request of whose first line there is only the beginning: its method, and its target as far as that goes; `minor` is
+ * HTTP_MINOR_NONE. False: it is none. */
+#define HTTP_MINOR_NONE UINT8_MAX
+bool http_cut_request(const uint8_t *data, size_t len, struct http_head *out);
+
 /* Whether a message begins with these bytes, a request line's or a status line's; false also if there are too few to say. */
 bool http_begins(enum http_kind kind, const uint8_t *data, size_t len);
 /* Whether it would with more of them. */

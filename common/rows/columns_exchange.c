@@ -65,7 +65,9 @@ static const struct column columns[] = {
     {EXCHANGE_SNI, "sni", COLUMN_TEXT, AT(sni), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "server name in the TLS client hello"},
     {EXCHANGE_ALPN, "alpn", COLUMN_TEXT, AT(alpn), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
-     .help = "protocol chosen within TLS (what the client offered first, where no answer can be read)"},
+     .help = "protocol chosen within TLS; where the answer is encrypted (TLS 1.3, QUIC) or was not seen, the first one "
+             "that the "
+             "client offered, which need not be the one chosen"},
     {EXCHANGE_JA4, "ja4", COLUMN_TEXT, AT(ja4), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "JA4 fingerprint of the TLS client hello"},
     {EXCHANGE_TLS_CIPHER, "tls_cipher", COLUMN_UINT, AT(tls_cipher), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,

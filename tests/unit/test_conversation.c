@@ -469,8 +469,8 @@ static void test_packets_that_are_cut(void **state)
     struct play p = PLAY;
     p.cut = 50;
     assert_string_equal(OUTCOMES(long_body, &p), "complete complete");
-    p.cut = 10; /* not even the heads */
-    assert_string_equal(OUTCOMES(long_body, &p), "");
+    p.cut = 10; /* not even the heads: what was asked for, as far as that goes */
+    assert_string_equal(OUTCOMES(long_body, &p), "unseen unseen");
 }
 
 /* ---------------------------------------------------------------- DNS */
@@ -641,6 +641,23 @@ static void test_tls_that_fails(void **state)
     assert_string_equal(outcomes(scene, 1, &PLAY), "unanswered");
 }
 
+/* A server of something else on that port says so in its own words. */
+static void test_tls_to_a_plain_port(void **state)
+{
+    (void)state;
+    static struct hello_build room;
+    struct hello_parts client = {.version = 0x0303, .ciphers = suites, .server_name = "x.example"};
+    struct hello_build c = hello_client(&client);
+    struct message scene[] = {record(C, 22, c.at, c.len, &room), {S, "HTTP/1.1 400 Bad Request\r\n\r\n", 0}};
+    struct told t;
+    struct play p = PLAY;
+    p.port = 80;
+    PLAY_SCENE(scene, &p, &t);
+    assert_non_null(strstr(t.exchanges, "app=tls"));
+    assert_non_null(strstr(t.exchanges, "outcome=cut sni=x.example"));
+    assert_non_null(strstr(t.flow, "tls"));
+}
+
 static void test_ssh(void **state)
 {
     (void)state;
@@ -685,7 +702,7 @@ static void test_what_may_not_be_looked_at(void **state)
     assert_string_equal(t.flow, "");
     /* so many bytes: as if no more had been captured */
     p.payload = 10;
-    assert_string_equal(OUTCOMES(pages, &p), "");
+    assert_string_equal(OUTCOMES(pages, &p), "unseen unseen unseen");
 }
 
 static void test_memory_has_a_limit(void **state)
@@ -699,6 +716,39 @@ static void test_memory_has_a_limit(void **state)
         assert_true(t.packets > 0 && (t.unheard == 1 || t.exchanges[0]));
         assert_true(p.memory > 100 || t.unheard == 1);
     }
+}
+
+/* By the snaplen: a row has what was captured. */
+static void test_requests_that_are_cut(void **state)
+{
+    (void)state;
+    static const struct message cut[] = {
+        {C, "GET /a/long/path?q HTTP/1.1\r\nHost: web.example\r\nAccept: text/html\r\n\r\n", 0},
+        {S, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0}};
+    struct told t;
+    struct play p = PLAY;
+    p.cut = 10;
+    PLAY_SCENE(cut, &p, &t);
+    assert_non_null(strstr(t.exchanges, "method=GET path=/a/lon"));
+    assert_non_null(strstr(t.exchanges, "outcome=unseen"));
+    assert_null(strstr(t.exchanges, "version="));
+    p.cut = 50;
+    PLAY_SCENE(cut, &p, &t);
+    assert_non_null(strstr(t.exchanges, "method=GET http_host=web.example path=/a/long/path"));
+}
+
+/* The request's body was refused before it was sent whole, or without a look at it. */
+static void test_an_early_reply_has_a_wait(void **state)
+{
+    (void)state;
+    static const struct message refused[] = {{C, "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0},
+                                             {S, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", 0},
+                                             {C, "defghi", 0}};
+    struct told t;
+    PLAY_SCENE(refused, &PLAY, &t);
+    assert_non_null(strstr(t.exchanges, " wait=10 "));
+    play(refused, 2, &PLAY, &t);
+    assert_non_null(strstr(t.exchanges, " wait=10 "));
 }
 
 /* However much there is for all: requests that nobody answers are kept as far as one flow may go. */
@@ -719,6 +769,30 @@ static void test_a_flow_has_a_limit(void **state)
     assert_int_equal(t.unheard, 0);
     play(many, sizeof many / sizeof *many, &p, &t);
     assert_int_equal(t.unheard, 1);
+}
+
+/* An ack of what nobody can have sent yet hides nothing. */
+static void test_acks_are_not_believed_beyond_a_window(void **state)
+{
+    (void)state;
+    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL};
+    static const struct message asked = {C, "GET / HTTP/1.1\r\nHost: web.example\r\n\r\n", 0},
+                                answered = {S, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0};
+    struct told t = {0};
+    struct play p = PLAY;
+    struct stage g = {.play = &p, .told = &t, .seq = {1000, 2000}, .now = T0, .ports = {40000, 80}};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    give(&g, C, TCP_SYN, g.seq[C] - 1, NULL, 0);
+    give(&g, S, TCP_SYN | TCP_ACK, g.seq[S] - 1, NULL, 0);
+    uint32_t seq = g.seq[S];
+    g.seq[S] += 100000; /* which the client's next packet acknowledges */
+    say(&g, &asked, false);
+    g.seq[S] = seq;
+    say(&g, &answered, false);
+    seal(&t, g.table);
+    assert_non_null(strstr(t.exchanges, "status=200"));
+    assert_non_null(strstr(t.exchanges, "outcome=complete"));
+    flow_table_free(g.table);
 }
 
 /* Half of all numbers ahead: the segment begins before what is next, and ends behind it. */
@@ -769,6 +843,10 @@ int main(void)
         cmocka_unit_test(test_mdns_has_no_exchanges),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_tls_that_fails),
+        cmocka_unit_test(test_tls_to_a_plain_port),
+        cmocka_unit_test(test_requests_that_are_cut),
+        cmocka_unit_test(test_an_early_reply_has_a_wait),
+        cmocka_unit_test(test_acks_are_not_believed_beyond_a_window),
         cmocka_unit_test(test_ssh),
         cmocka_unit_test(test_names_alone),
     };
