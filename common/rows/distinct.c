@@ -61,16 +61,20 @@ bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t
         uint16_t *place = number_find(d, values[i]);
         if (sample && i == SAMPLE && d->count > SAMPLE_DISTINCT)
             return false;
-        if (*place)
-            continue;
-        if (d->count == DISTINCT_NUMBERS_MAX)
-            return false;
-        d->values[d->count++] = values[i];
-        *place = (uint16_t)d->count;
+        if (!*place) {
+            if (d->count == DISTINCT_NUMBERS_MAX)
+                return false;
+            d->values[d->count++] = values[i];
+            *place = (uint16_t)d->count;
+        }
+        indexes[i] = *place - 1u;
     }
+    memcpy(d->found, d->values, d->count * sizeof(*d->found));
     number_table_sort(d);
+    for (uint32_t k = 0; k < d->count; k++)
+        d->found[k] = *number_find(d, d->found[k]) - 1u;
     for (size_t i = 0; i < n; i++)
-        indexes[i] = *number_find(d, values[i]) - 1u;
+        indexes[i] = d->found[indexes[i]];
     return true;
 }
 

@@ -13,7 +13,9 @@
 struct distinct_numbers {
     uint32_t count;
     uint64_t values[DISTINCT_NUMBERS_MAX];
-    /* implementation: an open hash table of values and their places in `values` */
+    /* implementation: an open hash table of values and their places in `values`; and in the order in which they were found, the
+     * values and then their places */
+    uint64_t found[DISTINCT_NUMBERS_MAX];
     uint32_t slots;
     uint16_t place[2 * DISTINCT_NUMBERS_MAX]; /* + 1; 0: free */
 };
