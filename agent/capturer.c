@@ -29,7 +29,8 @@
 /* The kernel's timer may be late on a busy machine; at the end nothing is behind it that would bring the block. */
 #define END_RETIRE_NS (4 * (uint64_t)RETIRE_NS)
 #define PATIENCE_NS   (10 * NS_PER_S) /* at the end: for a full disk, and for rings that do not become empty */
-#define CLOCK_MS      60000           /* a wall clock that was set is noticed so late at most */
+#define ALIVE_NS                                                                                                       \
+    (5 * NS_PER_S) /* also an idle one notes so often that it captures; and notices that a wall clock was set */
 
 enum { FD_SIGNAL, FD_MONITOR, FD_WATCH, FD_WAKE, FD_TAPS };
 
@@ -253,12 +254,12 @@ static int timeout_ms(const struct live *l)
     next = l->flush_ns < next ? l->flush_ns : next;
     next = l->drops_ns < next ? l->drops_ns : next;
     uint64_t wait = next > now ? next - now : 0;
+    wait = wait < ALIVE_NS ? wait : ALIVE_NS;
     if (l->order->end_ns) {
         uint64_t left = l->order->end_ns > wall ? l->order->end_ns - wall : 0;
         wait = left < wait ? left : wait;
-        wait = wait < CLOCK_MS * NS_PER_MS ? wait : CLOCK_MS * NS_PER_MS;
     }
-    return next == UINT64_MAX && !l->order->end_ns ? -1 : (int)((wait + NS_PER_MS - 1) / NS_PER_MS);
+    return (int)((wait + NS_PER_MS - 1) / NS_PER_MS);
 }
 
 /* ---------------------------------------------------------------- the loop */

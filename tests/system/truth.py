@@ -3,6 +3,7 @@
 high, of dead agents, and questions after what is not there."""
 
 import datetime
+import glob
 import json
 import os
 import re
@@ -174,6 +175,22 @@ def a_capturer_that_left_no_chunk_hides_no_such_time():
         assert len(account["agents"][0]["not_captured"]) == 1 and "not captured " in said, (account, said)
 
 
+def an_idle_capturer_says_that_it_lives():
+    """Without packets, and however long the capture may run: else its time would end with its last packet if it is killed."""
+    with lab.Lab("web-1", "client") as system:
+        system.start_agents("web-1")
+        system.run("capture", "start", "--on", "web-1", "--name", "idle", "--for", "ever", "--no-wait", "icmp")
+        (page,) = fleet.wait_until(lambda: glob.glob(system.path("spool-web-1", "*", "counters")), "a stream")
+        seen = set()
+
+        def goes_on():
+            with open(page, "rb") as file:
+                seen.add(file.read())
+            return len(seen) > 4  # it takes some steps to begin
+        fleet.wait_until(goes_on, "the idle capturer to note the time again and again")
+        assert system.order("idle")["packets"] == 0
+
+
 def flows_alone_have_no_packets():
     with lab.Lab("web-1", "client") as system:
         system.start_agents("web-1")
@@ -209,7 +226,7 @@ def an_old_loss_is_not_missing_in_a_later_connection():
         assert "missing" not in shown.stderr and "GET" in shown.stdout, (shown.stdout, shown.stderr)
 
 
-STORIES = [flows_alone_have_no_packets, an_old_loss_is_not_missing_in_a_later_connection, a_time_without_a_capturer_is_missing,
+STORIES = [flows_alone_have_no_packets, an_old_loss_is_not_missing_in_a_later_connection, a_time_without_a_capturer_is_missing, an_idle_capturer_says_that_it_lives,
            a_capturer_that_left_no_chunk_hides_no_such_time, copies_of_a_packet_come_once_and_whole,
            what_was_over_the_rate_is_missing, any_and_its_interfaces_count_once,
            a_capture_that_nobody_knows_is_an_error]
