@@ -18,11 +18,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define TRANSIENT "/var/lib/fleetdump-transient" /* the script's */
-#define ARRIVE_MS 20000u                         /* until the collector knows the agent */
-#define LOOK_MS   150u
-#define WORDS_MAX 12
-#define FACT_MAX  256
+#define TOKEN_LIFE_NS ((json_int_t)15 * 60 * 1000000000) /* of one that is not used after all */
+#define TRANSIENT     "/var/lib/fleetdump-transient"     /* the script's */
+#define ARRIVE_MS     20000u                             /* until the collector knows the agent */
+#define LOOK_MS       150u
+#define WORDS_MAX     12
+#define FACT_MAX      256
 
 /* ---------------------------------------------------------------- what all hosts get */
 
@@ -195,6 +196,7 @@ static int get_token(const struct host *h, struct buffer *to, struct error *e)
 {
     json_t *wants = json_object(), *answer = NULL;
     json_object_set_new(wants, "name", json_string(h->name));
+    json_object_set_new(wants, "ttl_ns", json_integer(TOKEN_LIFE_NS));
     if (json_array_size(h->d->labels))
         json_object_set(wants, "labels", h->d->labels);
     if (h->collector[0])

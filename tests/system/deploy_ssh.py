@@ -3,6 +3,7 @@
 """From bare machines to the merged packets of two of them, in three commands; with Debian's sshd, on hosts that have networks, /etc, /var/lib and
 /run of their own. Then: what is done again, twice at once, what cannot be done, a host without a way to the collector, and that nothing stays behind."""
 
+import datetime
 import json
 import os
 import shlex
@@ -235,6 +236,9 @@ def what_fails(machines):
         file.write("#!/nonsense\n")
     done = machines.deploy("--transient", "--agent", machines.path("broken"), "far-1", check=False)
     assert done.returncode == 1 and "does not run here" in done.stderr, done.stderr
+    unused = json.loads(machines.user("fleetdump", "admin", "list", "--tokens", "-o", "json").stdout)  # which soon is good for nobody
+    until = [datetime.datetime.fromisoformat(t["until"][:19] + "+00:00").timestamp() for t in unused if t["name"] == "far-1"]
+    assert until and all(end < time.time() + 16 * 60 for end in until), unused
     done = machines.deploy("--transient", "bad/name", check=False)
     assert done.returncode == 1 and "bad/name" in done.stderr, done.stderr
 
