@@ -299,6 +299,17 @@ static void check_refusals(struct visit *v)
         doctor_say(v->d, DOCTOR_OK, "collector", "no refusal of this agent is known");
 }
 
+/* As the shipper found it; who does not run has left what may be over by now. */
+static void check_offset(struct visit *v)
+{
+    int64_t offset_ns;
+    int fd = open(v->c->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0 && order_is_locked(v->c->spool) && clock_noted(fd, &offset_ns))
+        doctor_offset(v->d, offset_ns, "this host's clock", "the collector's");
+    if (fd >= 0)
+        close(fd);
+}
+
 static void check_name(struct visit *v, const struct tls *tls)
 {
     const char *certified = tls_identity(tls)->name;
@@ -326,6 +337,7 @@ static void check_collector(struct visit *v)
         doctor_reach(v->d, v->c->collector, tls);
     tls_unref(tls);
     check_refusals(v);
+    check_offset(v);
 }
 
 /* ---------------------------------------------------------------- what may be captured */

@@ -69,6 +69,7 @@ struct commands {
     uint64_t next_token;
     struct clock_sample samples[CLOCK_SAMPLES];
     unsigned sample_count; /* ever taken */
+    int64_t noted_ns;      /* the offset that doctor was told */
     struct rates rates;
 };
 

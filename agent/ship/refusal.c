@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VERSION   1
-#define NAME_SIZE 32
+#define VERSION    1
+#define NAME_SIZE  32
+#define CLOCK_NAME "clock"
 
 const char *const refusal_links[] = {"control", "data", NULL};
 
@@ -70,4 +71,27 @@ bool refusal_read(int spool_fd, const char *link, struct refusal *out)
     snprintf(out->text, sizeof(out->text), "%.*s", (int)sizeof(out->text) - 1, line + at);
     utf8_clean(out->text, strlen(out->text));
     return out->text[0] != 0;
+}
+
+void clock_note(int spool_fd, int64_t offset_ns)
+{
+    struct error e = ERROR_INIT;
+    char line[REFUSAL_BYTES];
+    int n = snprintf(line, sizeof(line), "%d %llu %lld\n", VERSION, (unsigned long long)clock_wall_ns(),
+                     (long long)offset_ns);
+    if (fs_replace(spool_fd, CLOCK_NAME, line, (size_t)n, SPOOL_FILE_MODE, "spool.clock", &e))
+        log_debug("uplink: %s", e.text);
+}
+
+bool clock_noted(int spool_fd, int64_t *offset_ns)
+{
+    char line[REFUSAL_BYTES + 1];
+    unsigned long long when = 0;
+    long long offset = 0;
+    int version = 0;
+    if (!read_line(spool_fd, CLOCK_NAME, line, sizeof(line)) ||
+        sscanf(line, "%2d %20llu %20lld", &version, &when, &offset) != 3 || version != VERSION)
+        return false;
+    *offset_ns = offset;
+    return true;
 }

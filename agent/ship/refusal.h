@@ -3,7 +3,9 @@
  *
  *   SPOOL/refused-control, SPOOL/refused-data   "1 <when, ns> <code> <text>\n" of that connection (uplink.h); gone once it was let in
  *
- * Both are advice for people: what cannot be written is left out. The file is the shipper's, who talks to the network, and its text may be
+ *   SPOOL/clock                                 "1 <when, ns> <this clock minus the collector's, ns>\n": how far they were apart then
+ *
+ * All are advice for people: what cannot be written is left out. The file is the shipper's, who talks to the network, and its text may be
  * what a collector said: reading it follows no links, waits for nothing, takes at most REFUSAL_BYTES and makes its text printable.
  */
 #ifndef FLEETDUMP_AGENT_SHIP_REFUSAL_H
@@ -30,5 +32,9 @@ void refusal_forget(int spool_fd, const char *link);
 
 /* False if there is none, or a file that is none of ours. */
 bool refusal_read(int spool_fd, const char *link, struct refusal *out);
+
+/* Likewise of clocks. */
+void clock_note(int spool_fd, int64_t offset_ns);
+bool clock_noted(int spool_fd, int64_t *offset_ns);
 
 #endif

@@ -4,6 +4,7 @@
  *   SPOOL/install            16 random bytes in hex: this installation
  *   SPOOL/shipper.lock       held by the one shipper
  *   SPOOL/refused-<link>     why the collector did not let it in (refusal.h)
+ *   SPOOL/clock              how far this clock is from the collector's (likewise)
  *   SPOOL/<epoch>/           a stream; epoch as 32 hex digits
  *       writer.lock          held by the capturer for as long as it lives
  *       counters             its counter page (counter_page.h), shared memory

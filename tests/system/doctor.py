@@ -46,6 +46,9 @@ def config_of(system, name, **more):
 def check_healthy(system):
     agent = doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check=())
     assert {"configuration", "version", "clock", "running", "ring", "disk", "spool", "name", "reach", "users", "certificate"} <= set(agent), set(agent)
+    offset = lambda: [one["found"] for one in doctor(system, "fleetdump-agent", *config_of(system, "web-1"), check=())["clock"]
+                      if one["found"].startswith("this host's clock is ") and one["found"].endswith(" the collector's")]
+    fleet.wait_until(offset, "the agent to know how far its clock is from the collector's")
     collector = doctor(system, "fleetdump-collector", "--config", system.path("collector.conf"), "--listen", system.address, check=())
     assert {"configuration", "version", "clock", "data", "disk", "retention", "files", "listen", "reach"} <= set(collector), set(collector)
     client = doctor(system, "fleetdump", check=())

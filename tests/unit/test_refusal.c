@@ -50,6 +50,21 @@ static void it_is_known_until_the_agent_is_let_in(void **state)
     assert_false(refusal_read(t->fd, "control", &r));
 }
 
+static void clocks_are_noted(void **state)
+{
+    struct place *t = *state;
+    int64_t offset_ns = 7;
+    assert_false(clock_noted(t->fd, &offset_ns));
+    clock_note(t->fd, 12);
+    clock_note(t->fd, INT64_MIN);
+    assert_true(clock_noted(t->fd, &offset_ns));
+    assert_true(offset_ns == INT64_MIN);
+    support_write(t->folder, "clock", "1 2\n", 4);
+    assert_false(clock_noted(t->fd, &offset_ns));
+    support_write(t->folder, "clock", "2 2 2\n", 6);
+    assert_false(clock_noted(t->fd, &offset_ns));
+}
+
 static void the_longest_text_is_cut_and_every_text_is_printable(void **state)
 {
     struct place *t = *state;
@@ -95,6 +110,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(it_is_known_until_the_agent_is_let_in),
+        TEST(clocks_are_noted),
         TEST(the_longest_text_is_cut_and_every_text_is_printable),
         TEST(what_is_no_such_file_is_none),
     };
