@@ -46,7 +46,9 @@ static void keep(struct hearing *h, const struct quic_gather *shared)
 static void datagram(struct hearing *h, const uint8_t *data, size_t len, size_t wire)
 {
     struct quic_state *s = h->v->state;
-    struct quic_gather first, *g = s ? &s->gather : &first;
+    struct quic_gather first;
+    // cppcheck-suppress uninitvar ; begun below, if it is used
+    struct quic_gather *g = s ? &s->gather : &first;
     (void)wire;
     if (!h->all->quic) {
         conversation_deafen(h, h->side);

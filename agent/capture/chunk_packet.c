@@ -218,9 +218,7 @@ static int judge(struct chunk_builder *b, struct look *l, struct error *e)
     const struct packet *p = &l->packet;
     const struct pcapng_packet *k = &l->kept;
     enum counter why = COUNTER_KEPT;
-    if (!l->match)
-        why = COUNTER_FILTERED;
-    else if (b->options.forbid && forbid_packet(b->options.forbid, p))
+    if (b->options.forbid && forbid_packet(b->options.forbid, p))
         why = COUNTER_FORBIDDEN;
     else if (b->options.own_family && is_own(&b->options, p))
         why = COUNTER_OWN;
@@ -243,7 +241,10 @@ static int take(struct chunk_builder *b, struct look *l, struct error *e)
         return code;
     chunk_count(b, l->interface, COUNTER_RECEIVED, 1);
     chunk_count(b, l->interface, COUNTER_RECEIVED_BYTES, l->kept.wire);
-    return judge(b, l, e);
+    if (l->match)
+        return judge(b, l, e);
+    chunk_count(b, l->interface, COUNTER_FILTERED, 1);
+    return 0;
 }
 
 static int look_at(struct chunk_builder *b, const struct chunk_packet *given, struct look *l, struct error *e)

@@ -59,14 +59,14 @@ static void *resize(struct conversations *all, struct conversation *v, void *mem
     uint64_t used = all->stats.memory - before, own = (v ? v->memory : 0) - before;
     if (used + all->stats.exchange_memory + cost > all->options.memory || own + cost > CONVERSATION_FLOW_MAX)
         return NULL;
-    piece = realloc(piece, size + PIECE_HEADER);
-    if (!piece)
+    uint8_t *grown = realloc(piece, size + PIECE_HEADER);
+    if (!grown)
         return NULL;
-    memcpy(piece, &cost, sizeof cost);
+    memcpy(grown, &cost, sizeof cost);
     all->stats.memory = used + cost;
     if (v)
         v->memory = (uint32_t)(own + cost);
-    return piece + PIECE_HEADER;
+    return grown + PIECE_HEADER;
 }
 
 void *conversation_resize(struct hearing *h, void *memory, size_t size)

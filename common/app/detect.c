@@ -143,7 +143,7 @@ static void make_index(struct index *x)
         for (unsigned first = 0; first < 256; first++)
             if (can_begin(x, d, (uint8_t)first))
                 add(&x->by_first[first], row);
-        for (uint8_t side = SAYS_ORIGINATOR; side <= SAYS_RESPONDER; side++)
+        for (unsigned side = SAYS_ORIGINATOR; side <= SAYS_RESPONDER; side++)
             if (d->side & side)
                 add(&x->by_side[side], row);
         if (!d->port[0])

@@ -90,13 +90,12 @@ static bool expand(struct quic *q, const uint8_t secret[QUIC_SECRET], const char
                    size_t len)
 {
     static const char prefix[] = "tls13 ";
-    size_t label_len = strlen(label), tail_len = strlen(tail), n = sizeof prefix - 1 + label_len + tail_len;
-    uint8_t info[64] = {0, (uint8_t)len, (uint8_t)n}, block[QUIC_SECRET], *p = info + 3;
-    memcpy(p, prefix, sizeof prefix - 1);
-    memcpy(p + sizeof prefix - 1, label, label_len);
-    memcpy(p + sizeof prefix - 1 + label_len, tail, tail_len);
-    p[n] = 0;     /* no context */
-    p[n + 1] = 1; /* number of the block (RFC 5869) */
+    uint8_t info[64] = {0, (uint8_t)len}, block[QUIC_SECRET];
+    char *text = (char *)info + 3, *end = stpcpy(stpcpy(stpcpy(text, prefix), label), tail);
+    size_t n = (size_t)(end - text);
+    info[2] = (uint8_t)n;
+    end[0] = 0; /* no context */
+    end[1] = 1; /* number of the block (RFC 5869) */
     if (!hmac(q, secret, QUIC_SECRET, info, 5 + n, block))
         return false;
     memcpy(out, block, len);

@@ -1,7 +1,7 @@
 /*
  * block: many rows of one table, stored by column.
  *
- *   block     := magic "FDBK" | version u8 (1) | table id u8 | column count u16 | row count u32
+ *   block     := magic "FDBK" | version u8 (2) | table id u8 | column count u16 | row count u32
  *                | directory | hash64 of all before it | column data
  *   directory := per column, ascending ids: id u16 | codec u8 | flags u8 | stored length u32 | raw length u32
  *                | hash64 of the stored data

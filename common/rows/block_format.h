@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define BLOCK_MAGIC       "FDBK"
-#define BLOCK_VERSION     1
+#define BLOCK_VERSION     2
 #define BLOCK_HEADER_SIZE 12u /* magic to row count */
 #define BLOCK_ENTRY_SIZE  20u
 #define BLOCK_HASH_SIZE   8u

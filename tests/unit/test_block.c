@@ -3,6 +3,7 @@
  * describe: the blocks made by hand here are spelled from there, with numbers, not with the names of the code.
  */
 #include "common/base/hash.h"
+#include "common/rows/block_format.h"
 #include "tests/unit/random_rows.h"
 
 #include <stdio.h>
@@ -92,7 +93,7 @@ static struct buffer one_column(unsigned id, unsigned codec, unsigned flags, con
 {
     struct craft c = {.columns = 0};
     craft_add(&c, id, codec, flags, data, len, len);
-    return craft_finish(&c, 1, 1, rows);
+    return craft_finish(&c, BLOCK_VERSION, 1, rows);
 }
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
@@ -103,7 +104,7 @@ static struct buffer relative(unsigned other, unsigned codec, unsigned flags, co
     struct craft c = {.columns = 0};
     craft_add(&c, FLOW_BYTES_0, codec, flags, data, len, len);
     craft_add(&c, other, 2, other_flags, other_data, other_len, other_len);
-    return craft_finish(&c, 1, 1, 3);
+    return craft_finish(&c, BLOCK_VERSION, 1, 3);
 }
 
 /* Expects reading all of the block to fail with this code and a text that holds `what`; frees it. */
@@ -356,7 +357,7 @@ static void test_the_bytes_of_a_block(void **state)
     craft_add(&c, 4, 1, 0, BYTES(80), 1);                /* constant 80 */
     craft_add(&c, 11, 2, 0, BYTES(6, 0, 4, 0xb0, 0), 5); /* frame 6 | groups | width 4 | 0, 11, 0 */
     craft_add(&c, 28, 1, 1, BYTES(0x04, 0xac, 0x02), 3); /* row 2 only | constant 300 */
-    struct buffer expected = craft_finish(&c, 1, 1, 3);
+    struct buffer expected = craft_finish(&c, BLOCK_VERSION, 1, 3);
     struct buffer out = encoded(&table_flow, rows, 3);
     assert_int_equal(out.len, expected.len);
     assert_memory_equal(out.data, expected.data, out.len);
@@ -495,7 +496,7 @@ static void test_wrong_relations(void **state)
     struct craft c = {.columns = 0};
     craft_add(&c, FLOW_PORT_0, 1, 4, BYTES(FLOW_PORT_1, 1), 2);
     craft_add(&c, FLOW_PORT_1, 1, 0, BYTES(0xff, 0xff, 0x03), 3);
-    REFUSED(ERROR_INVALID, "does not fit", craft_finish(&c, 1, 1, 3));
+    REFUSED(ERROR_INVALID, "does not fit", craft_finish(&c, BLOCK_VERSION, 1, 3));
     /* the other one is damaged */
     struct buffer b = relative(other, 1, 4, BYTES(other, 5), 0, BYTES(0, 1, 10, 20, 30));
     b.data[b.len - 1] ^= 1;
@@ -638,7 +639,7 @@ static void test_a_compressed_column(void **state)
     size_t len = ZSTD_compress(stored, sizeof(stored), raw, sizeof(raw), 1);
     struct craft c = {.columns = 0};
     craft_add(&c, FLOW_PROTO, 2, 2, stored, len, sizeof(raw));
-    struct buffer data = craft_finish(&c, 1, 1, 1000);
+    struct buffer data = craft_finish(&c, BLOCK_VERSION, 1, 1000);
     struct block *b;
     struct flow_row *rows = crafted_rows(&data, &b, FLOW_PROTO, 1000);
     for (size_t i = 0; i < 1000; i++)
@@ -675,7 +676,7 @@ static void test_unknown_columns_are_skipped(void **state)
     craft_add(&c, 15, 77, 0xf0, BYTES(1, 2, 3), 9999);
     craft_add(&c, 28, 1, 0, BYTES(1), 1);
     craft_add(&c, 60000, 2, 0, BYTES(9, 9), 2);
-    struct buffer data = craft_finish(&c, 1, 1, 2);
+    struct buffer data = craft_finish(&c, BLOCK_VERSION, 1, 2);
     struct block *b = opened(&table_flow, data.data, data.len);
     struct flow_row *rows;
     void *all;
@@ -762,7 +763,7 @@ static void test_damage_under_right_hashes_does_no_harm(void **state)
         craft_add(&craft, c->id, codec, flags[random_below(p, 8)], column, len, len);
         if (c->id < FLOW_BYTES_1) /* that others may be relative to */
             craft_add(&craft, FLOW_BYTES_1, 1, 0, BYTES(100), 1);
-        struct buffer b = craft_finish(&craft, 1, 1, 1 + (uint32_t)random_below(p, 40));
+        struct buffer b = craft_finish(&craft, BLOCK_VERSION, 1, 1 + (uint32_t)random_below(p, 40));
         refused += read_all(&table_flow, b.data, b.len, NULL) != 0;
         buffer_free(&b);
     }
@@ -779,12 +780,12 @@ static struct buffer block_of(unsigned version, unsigned table, uint32_t rows)
 static void test_foreign_headers(void **state)
 {
     (void)state;
-    REFUSED(0, "", block_of(1, 1, 0));
-    REFUSED(0, "", block_of(1, 1, 7)); /* rows without any column */
-    REFUSED(ERROR_VERSION, "version 2", block_of(2, 1, 0));
-    REFUSED(ERROR_INVALID, "another table", block_of(1, 2, 0));
-    REFUSED(ERROR_LIMIT, "262145 rows", block_of(1, 1, 262145));
-    struct buffer b = block_of(1, 1, 0);
+    REFUSED(0, "", block_of(BLOCK_VERSION, 1, 0));
+    REFUSED(0, "", block_of(BLOCK_VERSION, 1, 7)); /* rows without any column */
+    REFUSED(ERROR_VERSION, "version 1", block_of(1, 1, 0));
+    REFUSED(ERROR_INVALID, "another table", block_of(BLOCK_VERSION, 2, 0));
+    REFUSED(ERROR_LIMIT, "262145 rows", block_of(BLOCK_VERSION, 1, 262145));
+    struct buffer b = block_of(BLOCK_VERSION, 1, 0);
     b.data[0] = 'X';
     assert_refused(&b, ERROR_INVALID, "FDBK");
 }
@@ -794,14 +795,14 @@ static struct buffer two_columns(unsigned a, unsigned b, uint32_t rows)
     struct craft c = {.columns = 0};
     craft_add(&c, a, 1, 0, BYTES(1), 1);
     craft_add(&c, b, 1, 0, BYTES(1), 1);
-    return craft_finish(&c, 1, 1, rows);
+    return craft_finish(&c, BLOCK_VERSION, 1, rows);
 }
 
 static struct buffer raw_length(unsigned flags, size_t raw)
 {
     struct craft c = {.columns = 0};
     craft_add(&c, FLOW_BYTES_0, 1, flags, BYTES(1), raw);
-    return craft_finish(&c, 1, 1, 10);
+    return craft_finish(&c, BLOCK_VERSION, 1, 10);
 }
 
 static void test_wrong_directories(void **state)
@@ -821,7 +822,7 @@ static void test_wrong_directories(void **state)
     struct craft c = {.columns = 0};
     craft_add(&c, 1000, 1, 0, BYTES(1), 200u << 20);
     craft_add(&c, 1001, 1, 0, BYTES(1), 200u << 20);
-    REFUSED(ERROR_LIMIT, "bytes of columns", craft_finish(&c, 1, 1, 1));
+    REFUSED(ERROR_LIMIT, "bytes of columns", craft_finish(&c, BLOCK_VERSION, 1, 1));
 }
 
 static void test_wrong_presence(void **state)
@@ -928,7 +929,7 @@ static struct buffer zstd_column(const void *stored, size_t len, size_t raw)
 {
     struct craft c = {.columns = 0};
     craft_add(&c, FLOW_PROTO, 2, 2, stored, len, raw);
-    return craft_finish(&c, 1, 1, 100);
+    return craft_finish(&c, BLOCK_VERSION, 1, 100);
 }
 
 static void test_wrong_zstd(void **state)
