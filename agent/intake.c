@@ -241,10 +241,11 @@ static int read_source(struct intake *in, const char *path, struct source *s, bo
         int code = source_next(s, &item, e);
         if (code) {
             struct error why = ERROR_INIT;
-            *stream_failed = give_waiting(in, &why) != 0;
-            if (*stream_failed)
+            int given = give_waiting(in, &why);
+            *stream_failed = given != 0;
+            if (given)
                 *e = why;
-            return *stream_failed ? why.code : code;
+            return given ? given : code;
         }
         if (item.kind != SOURCE_PACKET) {
             code = take_other(in, path, &item, stream_failed, e);
@@ -262,8 +263,9 @@ static int read_source(struct intake *in, const char *path, struct source *s, bo
             if (in->more)
                 in->more(in->context, done, total);
             if (atomic_load_explicit(in->stop, memory_order_relaxed)) {
-                *stream_failed = give_waiting(in, e) != 0;
-                return *stream_failed ? e->code : 0;
+                code = give_waiting(in, e);
+                *stream_failed = code != 0;
+                return code;
             }
         }
     }

@@ -35,6 +35,7 @@ struct query {
 struct dns_state {
     struct query *first, *last; /* oldest and newest that wait */
     struct query *by_question[DNS_BUCKETS];
+    uint64_t mix; /* the flow's id, which is not known any more when all is given up */
     uint32_t waiting;
     uint64_t answered[DNS_ANSWERED]; /* hashes of id and question */
     unsigned answered_next;
@@ -85,7 +86,7 @@ static void fill_response(struct hearing *h, struct exchange_row *r, const struc
 /* Where the chain begins; who sends the queries cannot tell. */
 static struct query **bucket(const struct hearing *h, uint16_t id, uint64_t question)
 {
-    uint64_t mixed = (question ^ id ^ h->flow_id) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = (question ^ id ^ state_of(h)->mix) * UINT64_C(0x9e3779b97f4a7c15);
     return &state_of(h)->by_question[mixed >> 60];
 }
 _Static_assert(DNS_BUCKETS == 16, "as many as four bits tell apart");
@@ -93,6 +94,8 @@ _Static_assert(DNS_BUCKETS == 16, "as many as four bits tell apart");
 static void link_query(const struct hearing *h, struct query *q)
 {
     struct dns_state *s = state_of(h);
+    if (!s->mix)
+        s->mix = h->flow_id;
     struct query **at = bucket(h, q->id, q->question);
     q->same = *at;
     *at = q;
@@ -275,7 +278,7 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
     while (len - taken >= DNS_TCP_LENGTH && !conversation_is_over(h)) {
         size_t length = (size_t)data[taken] << 8 | data[taken + 1];
         if (length < DNS_HEADER) {
-            conversation_broken(h, h->side);
+            conversation_deafen(h, h->side);
             break;
         }
         if (length > len - taken - DNS_TCP_LENGTH)

@@ -401,7 +401,7 @@ static size_t read_all(struct hearing *h, struct http_end *end, const uint8_t *d
         size_t n = http_read(r, data ? data + taken : NULL, len - taken, &event);
         if (event == HTTP_BROKEN) {
             end->broken = true;
-            conversation_broken(h, h->side);
+            conversation_deafen(h, h->side);
             break;
         }
         if (n && !(was_between && http_between(r)))

@@ -15,7 +15,7 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
         conversation_say(h, &h->v->software[h->side], text.at, text.len);
         conversation_deafen(h, h->side);
     } else {
-        conversation_broken(h, h->side);
+        conversation_deafen(h, h->side);
     }
     return len;
 }

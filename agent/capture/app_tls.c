@@ -239,7 +239,7 @@ static size_t take(struct hearing *h, const uint8_t *data, size_t len)
             break;
         if (event == TLS_NONE) {
             end->other = true;
-            conversation_broken(h, h->side);
+            conversation_deafen(h, h->side);
             break;
         }
         happened(h, event, &end->reader);

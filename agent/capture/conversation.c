@@ -178,11 +178,6 @@ void conversation_give_up(struct hearing *h)
     h->v->place->phase = CONVERSATION_OVER;
 }
 
-void conversation_broken(struct hearing *h, unsigned side)
-{
-    conversation_deafen(h, side);
-}
-
 /* ---------------------------------------------------------------- looking */
 
 static void name_app(struct conversation_place *place, enum app app)

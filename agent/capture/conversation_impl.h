@@ -109,12 +109,10 @@ void *conversation_alloc(struct hearing *h, size_t size);
 void *conversation_resize(struct hearing *h, void *memory, size_t size);
 void conversation_release(struct conversations *all, struct conversation *v, void *memory); /* NULL is fine */
 
-/* A reader's: nothing more of this side is worth reading; of both: the conversation is over. */
+/* A reader's: nothing more of this side is worth reading, or it broke the rules; of both: the conversation is over. */
 void conversation_deafen(struct hearing *h, unsigned side);
 /* Without memory: the flow is not listened to any more. */
 void conversation_give_up(struct hearing *h);
-/* The side broke the rules. */
-void conversation_broken(struct hearing *h, unsigned side);
 /* Bytes of an application that is not known yet; whether they tell it, or that nothing will. */
 enum looked { LOOK_MORE, LOOK_FOUND, LOOK_STRANGE };
 enum looked conversation_look(struct hearing *h, const uint8_t *data, size_t len);

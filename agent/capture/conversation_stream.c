@@ -75,7 +75,7 @@ static size_t feed_pending(struct hearing *h, struct direction *d, const uint8_t
         n = n < PENDING_STEP ? n : PENDING_STEP;
         n = n < len - used ? n : len - used;
         if (!n) {
-            conversation_broken(h, h->side);
+            conversation_deafen(h, h->side);
             break;
         }
         if (!pending_add(h, d, data + used, n))
@@ -131,7 +131,7 @@ static void feed(struct hearing *h, struct direction *d, const uint8_t *data, si
         if (!n && len && hears(h, d)) {
             size_t most = window(h->v);
             if (len > most)
-                conversation_broken(h, h->side);
+                conversation_deafen(h, h->side);
             else
                 (void)pending_add(h, d, data, len);
             break;

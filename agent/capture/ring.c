@@ -40,7 +40,9 @@ struct ring {
     int drop_fds[DROP_FILES];
     uint64_t interface_first; /* what the interface had dropped before */
 
-    uint64_t filtered_ns; /* wall clock: from then on the kernel judges by the filter, and libpcap need not */
+    uint64_t
+        filtered_ns; /* wall clock: from then on the kernel judges by the filter, and libpcap need not; UINT64_MAX: it never does */
+    uint32_t loopback; /* index of lo, or 0 */
 
     /* ring_read */
     ring_packets_fn *take;
@@ -235,7 +237,11 @@ static int set_filter(struct ring *r, const struct ring_options *o, struct error
     int code = ring_filter_make(r->pcap, o->filter, o->companions, o->forbid, &r->filter, e);
     if (!code && pcap_setfilter(r->pcap, &r->filter.kernel) != 0)
         code = error_set(e, ERROR_USAGE, "%s", pcap_geterr(r->pcap));
-    r->filtered_ns = clock_wall_ns();
+    socklen_t instructions = 0; /* of the filter that the kernel has */
+    bool in_kernel =
+        getsockopt(pcap_fileno(r->pcap), SOL_SOCKET, SO_GET_FILTER, NULL, &instructions) == 0 && instructions > 0;
+    r->filtered_ns = in_kernel ? clock_wall_ns() : UINT64_MAX;
+    r->loopback = if_nametoindex("lo");
     return code ? error_prefix(e, "%s", r->name) : 0;
 }
 
@@ -346,11 +352,19 @@ static void give(struct ring *r)
         r->code = r->take(r->context, r->waiting, n, r->error);
 }
 
-/* Whether the packet's bytes stay where they are until the callback was called for another one. The kernel gets a block back after its last
- * packet, for which libpcap does not call if it judges by the filter itself: packets that came before the kernel did. */
+/* Whether libpcap calls for the next packet of the block: it passes over what lo, and CAN, send, since they also receive it. */
+static bool next_is_given(const struct ring *r, const struct tpacket3_hdr *t)
+{
+    const struct sockaddr_ll *a = ring_frame_address((const void *)((const uint8_t *)t + t->tp_next_offset));
+    return a->sll_pkttype != PACKET_OUTGOING ||
+           ((uint32_t)a->sll_ifindex != r->loopback && a->sll_hatype != ARPHRD_CAN);
+}
+
+/* Whether the packet's bytes stay where they are until the callback was called for another one: the kernel gets a block back after its last
+ * packet, given or not. Besides those above, libpcap does not give what it judges by the filter itself: packets that came before the kernel did. */
 static bool stays(const struct ring *r, const struct ring_packet *p, const struct tpacket3_hdr *t)
 {
-    return t && t->tp_next_offset && p->packet.time_ns > r->filtered_ns;
+    return t && t->tp_next_offset && p->packet.time_ns > r->filtered_ns && next_is_given(r, t);
 }
 
 static void take(u_char *user, const struct pcap_pkthdr *h, const u_char *data)

@@ -84,6 +84,7 @@ static void vantage_name(const char *interface, const struct packet *p, char *te
         snprintf(text + n, len - n, " %s %u", packet_tunnel_name(p->tunnel), p->tunnel_id);
 }
 
+/* 1 for an error that was seen where the connection was not. */
 static int find_vantage(struct show *s, const char *interface, const struct packet *p, uint32_t *index, struct error *e)
 {
     char name[512];
@@ -91,6 +92,8 @@ static int find_vantage(struct show *s, const char *interface, const struct pack
     for (*index = 0; *index < s->ladder->vantages; ++*index)
         if (strcmp(s->ladder->vantage[*index].name, name) == 0)
             return 0;
+    if (s->quoted)
+        return 1;
     return ladder_add_vantage(s->ladder, name, index, e);
 }
 
@@ -118,7 +121,9 @@ static int take_packet(struct show *s, const struct pcapng_packet *packet, struc
     if (s->quoted && !quotes(&p, s->quoted))
         return 0;
     int r = find_vantage(s, s->interfaces[packet->interface].name, &p, &vantage, e);
-    return r ? r : ladder_take(s->ladder, vantage, &p, packet->time_ns, e);
+    if (r == 0)
+        r = ladder_take(s->ladder, vantage, &p, packet->time_ns, e);
+    return r < 0 ? r : 0;
 }
 
 static int take_item(void *context, const struct pcapng_item *item, struct error *e)
@@ -230,26 +235,25 @@ static int pull(struct show *s, const struct which_flow *vantage, struct error *
 }
 
 /* Whom errors about the connection were sent to: those who sent packets of it. */
-static void put_errors_filter(const struct flow_key *key, const struct which_flow *vantage, struct buffer *out)
+static void put_errors_filter(const struct flow_key *key, struct buffer *out)
 {
     char a[64], b[64];
     packet_addr_text(key->family, key->addr[0], a, sizeof a);
     packet_addr_text(key->family, key->addr[1], b, sizeof b);
     buffer_printf(out, "%s and (dst host %s or dst host %s)", key->family == FAMILY_IP4 ? "icmp" : "icmp6", a, b);
-    if (vantage)
-        buffer_printf(out, " and agent '%s'", vantage->agent);
     buffer_u8(out, 0);
 }
 
 /* The ICMP errors that quote the connection, if its rows count some: they are of flows of their own. One that was seen where the connection was not has
  * no place in the ladder; what is missing of them is not missing in the connection. */
-static int pull_errors(struct show *s, const struct which_flow *vantage, struct error *e)
+static int pull_errors(struct show *s, struct error *e)
 {
     struct client_answer answer = {0};
     struct buffer filter = {0};
     const struct flow_row *row = &which_first(&s->meant, s->connection)->row;
-    put_errors_filter(&row->key, vantage, &filter);
-    struct message_query q = packets_of(s, vantage, &filter);
+    put_errors_filter(&row->key, &filter);
+    struct message_query q = packets_of(s, NULL, &filter);
+    q.vantage = VANTAGE_ALL; /* wherever the connection was seen, whoever else saw them */
     q.packets_only = true;
     q.link_type = s->interface_count ? (uint32_t)s->interfaces[0].link_type : UINT32_MAX;
     q.until_ns = q.until_ns < UINT64_MAX - ERRORS_NS ? q.until_ns + ERRORS_NS : UINT64_MAX;
@@ -272,12 +276,6 @@ static bool has_errors(const struct show *s)
     return false;
 }
 
-static int pull_with_errors(struct show *s, const struct which_flow *vantage, struct error *e)
-{
-    int r = pull(s, vantage, e);
-    return r == 0 && has_errors(s) ? pull_errors(s, vantage, e) : r;
-}
-
 static bool is_first_there(const struct show *s, uint32_t flow)
 {
     const struct which_flow *f = s->meant.flows;
@@ -290,13 +288,11 @@ static bool is_first_there(const struct show *s, uint32_t flow)
 
 static int pull_all(struct show *s, struct error *e)
 {
-    int r = 0;
-    if (!s->all_vantages)
-        return pull_with_errors(s, NULL, e);
-    for (uint32_t i = 0; r == 0 && i < s->meant.flow_count; i++)
+    int r = s->all_vantages ? 0 : pull(s, NULL, e);
+    for (uint32_t i = 0; s->all_vantages && r == 0 && i < s->meant.flow_count; i++)
         if (is_first_there(s, i))
-            r = pull_with_errors(s, &s->meant.flows[i], e);
-    return r;
+            r = pull(s, &s->meant.flows[i], e);
+    return r == 0 && has_errors(s) ? pull_errors(s, e) : r;
 }
 
 /* ------------------------------------------------------------------ which connection */

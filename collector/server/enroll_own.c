@@ -69,7 +69,9 @@ static int renew_authority(struct enroll *en, uint64_t now_ns, struct error *e)
 {
     const struct enroll_config *c = &en->server->config->enroll;
     struct buffer pem = {0};
-    int r = ca_renew_root(en->ca, now_ns, c->ca_life_ns, &pem, e);
+    int r = enroll_load_ca(en, e); /* as the file is now */
+    if (r == 0)
+        r = ca_renew_root(en->ca, now_ns, c->ca_life_ns, &pem, e);
     if (r == 0)
         r = ca_append_current(ca_text_string(en->ca_pem), now_ns, &pem, e);
     if (r == 0)

@@ -81,7 +81,10 @@ unsigned session_judge_all(struct server *server)
     struct error e = ERROR_INIT;
     for (struct session *s = server->sessions, *next; s; s = next) {
         next = s->next;
-        if (!s->stream || stream_judge_again(s->stream, &e) != ERROR_REFUSED)
+        int r = s->stream ? stream_judge_again(s->stream, &e) : 0;
+        if (r == ERROR_BUSY)
+            session_give_up(s, e.text);
+        if (r != ERROR_REFUSED)
             continue;
         ended++;
         session_shut_out(s, e.text);

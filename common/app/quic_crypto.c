@@ -1,5 +1,4 @@
 #include "common/app/quic_crypto.h"
-#include "common/base/hash.h"
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +6,8 @@
 struct quic {
     EVP_CIPHER *gcm, *ecb;
     EVP_CIPHER_CTX *gcm_context, *ecb_context;
-    struct hash_sha *sha;
+    EVP_MAC *hmac;
+    EVP_MAC_CTX *hmac_context;
     uint8_t header[QUIC_PACKET_MAX], plain[QUIC_PACKET_MAX];
 };
 
@@ -34,6 +34,15 @@ const struct quic_version *quic_version_of(uint32_t version)
 
 /* ------------------------------------------------------------------ life */
 
+/* The digest is looked up here; a key alone changes later. */
+static bool use_sha256(EVP_MAC_CTX *c)
+{
+    char digest[] = "SHA256";
+    uint8_t key[1] = {0};
+    OSSL_PARAM with[] = {{"digest", OSSL_PARAM_UTF8_STRING, digest, sizeof digest - 1, 0}, {NULL, 0, NULL, 0, 0}};
+    return EVP_MAC_init(c, key, sizeof key, with) == 1;
+}
+
 int quic_new(struct quic **out, struct error *e)
 {
     struct quic *q = *out = calloc(1, sizeof *q);
@@ -43,21 +52,23 @@ int quic_new(struct quic **out, struct error *e)
     q->ecb = EVP_CIPHER_fetch(NULL, "AES-128-ECB", NULL);
     q->gcm_context = EVP_CIPHER_CTX_new();
     q->ecb_context = EVP_CIPHER_CTX_new();
-    q->sha = hash_sha_new();
-    if (q->gcm && q->ecb && q->gcm_context && q->ecb_context && q->sha)
+    q->hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    q->hmac_context = q->hmac ? EVP_MAC_CTX_new(q->hmac) : NULL;
+    if (q->gcm && q->ecb && q->gcm_context && q->ecb_context && q->hmac_context && use_sha256(q->hmac_context))
         return 0;
     quic_free(q);
     *out = NULL;
-    return error_set(e, ERROR_UNSUPPORTED, "cannot read QUIC: libcrypto gives no AES-128-GCM, or no SHA-256");
+    return error_set(e, ERROR_UNSUPPORTED, "cannot read QUIC: libcrypto gives no AES-128-GCM, or no HMAC with SHA-256");
 }
 
 void quic_free(struct quic *q)
 {
     if (!q)
         return;
-    hash_sha_free(q->sha);
+    EVP_MAC_CTX_free(q->hmac_context);
     EVP_CIPHER_CTX_free(q->ecb_context);
     EVP_CIPHER_CTX_free(q->gcm_context);
+    EVP_MAC_free(q->hmac);
     EVP_CIPHER_free(q->ecb);
     EVP_CIPHER_free(q->gcm);
     free(q);
@@ -70,19 +81,12 @@ uint8_t *quic_header_room(struct quic *q)
 
 /* ------------------------------------------------------------------ keys */
 
-/* HMAC (RFC 2104) with a key of at most one block. */
 static bool hmac(struct quic *q, const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
                  uint8_t out[QUIC_SECRET])
 {
-    uint8_t inner[HASH_SHA256_BLOCK], outer[HASH_SHA256_BLOCK], sum[HASH_SHA256_SIZE];
-    memset(inner, 0x36, sizeof inner);
-    memset(outer, 0x5c, sizeof outer);
-    for (size_t i = 0; i < key_len; i++) {
-        inner[i] ^= key[i];
-        outer[i] ^= key[i];
-    }
-    return hash_sha(q->sha, inner, sizeof inner, data, len, sum) &&
-           hash_sha(q->sha, outer, sizeof outer, sum, sizeof sum, out);
+    size_t n;
+    return EVP_MAC_init(q->hmac_context, key, key_len, NULL) == 1 && EVP_MAC_update(q->hmac_context, data, len) == 1 &&
+           EVP_MAC_final(q->hmac_context, out, &n, QUIC_SECRET) == 1;
 }
 
 /* HKDF-Expand-Label (RFC 8446, 7.1) without context, of at most one block. */

@@ -42,7 +42,6 @@ bool hash_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8
 
 /* The same for many sums: the algorithm is looked up once, by hash_sha_new (NULL without memory), not by each of them. Used by one thread
  * at a time. */
-#define HASH_SHA256_BLOCK 64u
 struct hash_sha;
 struct hash_sha *hash_sha_new(void);
 bool hash_sha(struct hash_sha *s, const void *a, size_t a_len, const void *b, size_t b_len,

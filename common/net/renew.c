@@ -62,7 +62,8 @@ static int take_root(const char *folder, const char *ca, struct error *e)
     char path[4096];
     int r = ca_load(folder, CA_ROOT_NAME, &known, e);
     bool is_new = r == 0 && ca && (strlen(ca) != known.len || memcmp(ca, known.data, known.len) != 0) &&
-                  ca_check_renewed(ca_text_string(ca), ca_text_of(&known), NULL) == 0;
+                  ca_check_renewed(ca_text_string(ca), ca_text_of(&known), NULL) == 0 &&
+                  ca_check_renewed(ca_text_of(&known), ca_text_string(ca), NULL) == 0; /* none of ours would be lost */
     if (is_new && snprintf(path, sizeof path, "%s/" CA_ROOT_NAME, folder) < (int)sizeof path) {
         buffer_append(&now, ca, strlen(ca));
         r = now.failed ? error_set(e, ERROR_MEMORY, "no memory for a certificate") : ca_save(path, &now, e);

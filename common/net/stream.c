@@ -468,7 +468,9 @@ const struct identity *stream_identity(const struct stream *s)
 
 int stream_judge_again(const struct stream *s, struct error *e)
 {
-    return s->link && s->secured && s->identity.kind != IDENTITY_NONE ? tls_judge_again(s->link, e) : 0;
+    if (s->link && !s->secured)
+        return error_set(e, ERROR_BUSY, "what certificates are judged by changed during its handshake");
+    return s->link && s->identity.kind != IDENTITY_NONE ? tls_judge_again(s->link, e) : 0;
 }
 
 const struct identity *stream_late(const struct stream *s)

@@ -237,8 +237,10 @@ static int read_bitmap(const struct block *b, struct stored *s, const struct col
     s->count = 0;
     for (size_t i = 0; i < size; i++)
         s->count += (size_t)__builtin_popcount(bits[i]);
+    if (!s->count)
+        return block_bad_column(e, b, c, "stored, but no row has it");
     s->presence = bits;
-    return s->count ? 0 : block_bad_column(e, b, c, "stored, but no row has it");
+    return 0;
 }
 
 static bool make_scratch(struct block *b)

@@ -475,7 +475,7 @@ static size_t trial(struct column_writer *w, bool planes)
     if (part.n > TRIAL_NUMBERS) {
         part.values += (w->main.n - TRIAL_NUMBERS) / 2;
         part.n = TRIAL_NUMBERS;
-        part.base = part.form == FORM_DELTA ? part.values[-1] : part.base;
+        part.base = part.form == FORM_DELTA && part.values > w->main.values ? part.values[-1] : part.base;
     }
     buffer_clear(&w->raw);
     sequence_write(&part, planes, &w->raw);
@@ -513,6 +513,8 @@ int column_write(struct column_writer *w, const struct stage *s, unsigned i, str
                  struct buffer *out, struct error *e)
 {
     int r = plan(w, s, i, e);
+    if (r == 0 && any_failed(w)) /* then there is no form to write in */
+        r = error_set(e, ERROR_MEMORY, "no memory to write the column %s", w->column->name);
     if (r < 0)
         return r;
     plan_presence(w, s, i);

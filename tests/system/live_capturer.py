@@ -246,9 +246,12 @@ def limits(net, folder):
     expected = theirs.end(sent)
     for capturer in (packets, size, ends):
         got = sorted(map(key, capturer.packets()))
-        assert len(got) == capturer.totals()["received"] > 0
+        totals = capturer.totals()
+        assert len(got) == totals["received"] - totals["kernel_drops"] > 0, totals
         first, last = got[0][0], got[-1][0]
-        assert got == sorted(key(p) for p in expected if first <= p.time_ns <= last)  # nothing is missing between
+        there = sorted(key(p) for p in expected if first <= p.time_ns <= last)
+        # Nothing is missing between, but what the kernel dropped, which may lie anywhere
+        assert set(got) <= set(there) and len(there) - len(got) <= totals["kernel_drops"], (len(got), len(there), totals, sorted(set(got) ^ set(there))[:3])
 
 
 def flushes(net, folder):

@@ -281,7 +281,7 @@ def agents_that_are_not_let_in(peers):
     fleet.wait_until(lambda: "its time is over" in open(system.path("web-8.log"), errors="replace").read(), "the agent to say why")
     peers.log_says("agent web-8", "was good until", "the clock here says")
     system.authority.issue("agent", "web-8", system.path("tls-web-8"), owner=owner)  # renewed while it runs
-    fleet.wait_until(lambda: "web-8" in {a["agent"] for a in system.json("agents")}, "the renewed certificate to be used")
+    fleet.wait_until(lambda: [a["connected"] for a in system.json("agents") if a["agent"] == "web-8"] == [True], "the renewed certificate to be used")
     system.stop_agent("web-8")
     problem = lambda: [a.get("problem", "") for a in system.json("agents") if a["agent"] == "web-8"][0]
     fleet.wait_until(lambda: [a["connected"] for a in system.json("agents") if a["agent"] == "web-8"] == [False], "its end to be known")

@@ -4,6 +4,7 @@
 reached by ssh. init starts the collector; deploy makes a unit that stays on one host, and on the other one that the next start forgets; the
 units give their processes what they need: captures, a reload, restarts; and --remove takes all of it away."""
 
+import contextlib
 import glob
 import json
 import os
@@ -86,7 +87,8 @@ class Machines(deploy_ssh.Machines):
 
     def __exit__(self, kind, value, trace):
         for pid in self.booted.values():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         super().__exit__(kind, value, trace)
         for pid in self.booted.values():
             fleet.wait_until(lambda pid=pid: not os.path.exists("/proc/%d" % pid), "a machine to end")

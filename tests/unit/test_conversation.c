@@ -532,6 +532,23 @@ static void test_dns_without_an_answer(void **state)
     flow_table_free(g.table);
 }
 
+/* A capture that fails frees its flows as they are; the id of each is another. */
+static void test_dns_given_up(void **state)
+{
+    (void)state;
+    static const struct message asked[] = {{C, BYTES(QUERY("\0\1", "a"))}, {C, BYTES(QUERY("\0\2", "b"))}};
+    for (uint8_t i = 0; i < 64; i++) {
+        struct flow_table_options o = {.epoch = {i}, .app_payload = FLOW_TABLE_APP_ALL};
+        struct told t = {0};
+        struct play p = PLAY;
+        struct stage g = {.play = &p, .told = &t, .now = T0, .udp = true, .ports = {40000, 53}};
+        assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+        say(&g, &asked[0], false);
+        say(&g, &asked[1], false);
+        flow_table_free(g.table);
+    }
+}
+
 static void test_dns_over_tcp(void **state)
 {
     (void)state;
@@ -839,6 +856,7 @@ int main(void)
         cmocka_unit_test(test_other_things),
         cmocka_unit_test(test_dns),
         cmocka_unit_test(test_dns_without_an_answer),
+        cmocka_unit_test(test_dns_given_up),
         cmocka_unit_test(test_dns_over_tcp),
         cmocka_unit_test(test_mdns_has_no_exchanges),
         cmocka_unit_test(test_tls),
