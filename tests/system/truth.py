@@ -180,7 +180,7 @@ def an_idle_capturer_says_that_it_lives():
     with lab.Lab("web-1", "client") as system:
         system.start_agents("web-1")
         system.run("capture", "start", "--on", "web-1", "--name", "idle", "--for", "ever", "--no-wait", "icmp")
-        (page,) = fleet.wait_until(lambda: glob.glob(system.path("spool-web-1", "*", "counters")), "a stream")
+        (page,) = fleet.wait_until(lambda: [p for p in glob.glob(system.path("spool-web-1", "*", "counters")) if ".new/" not in p], "a stream")  # .new: being made
         seen = set()
 
         def goes_on():
