@@ -86,9 +86,8 @@ MUST_CHECK int chunk_builder_interface(struct chunk_builder *b, const struct pca
 
 struct chunk_packet {
     struct pcapng_packet packet; /* `interface` as above */
-    bool
-        companion; /* the filter does not want it: it is kept only if it belongs to a flow that is alive, being an ICMP error that quotes it, or a
-                     * fragment of it */
+    /* The filter does not want it: it is kept only if it belongs to a flow that is alive, being an ICMP error that quotes it, or a fragment of it. */
+    bool companion;
 };
 #define CHUNK_PACKETS 16u /* that are worked on together; more at once are of no use */
 

@@ -47,9 +47,9 @@ struct chunk_builder {
 };
 
 /* chunk_builder.c */
-/* Counted here; chunk_publish, before anything of it can be on disk and when packets were worked on, tells the counter page. */
-void chunk_publish(struct chunk_builder *b);
 void chunk_count(struct chunk_builder *b, struct interface *n, enum counter which, uint64_t value);
+/* Tells the counter page what was counted: before anything of it can be on disk, and when some packets were worked on. */
+void chunk_publish(struct chunk_builder *b);
 MUST_CHECK int chunk_open(struct chunk_builder *b, struct error *e);
 void chunk_begin(struct chunk_builder *b, uint64_t time_ns); /* unless it has begun */
 

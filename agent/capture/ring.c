@@ -41,8 +41,8 @@ struct ring {
     int drop_fds[DROP_FILES];
     uint64_t interface_first; /* what the interface had dropped before */
 
-    uint64_t
-        filtered_ns; /* wall clock: from then on the kernel judges by the filter, and libpcap need not; UINT64_MAX: it never does */
+    /* Wall clock: from then on the kernel judges by the filter, and libpcap need not; UINT64_MAX: it never does */
+    uint64_t filtered_ns;
     uint32_t loopback; /* index of lo, or 0 */
 
     /* ring_read */

@@ -9,7 +9,6 @@ or a flow differs, tests/data/zeek-exceptions.tsv has to say why; a line that is
 """
 
 import collections
-import fnmatch
 import json
 import os
 import pathlib
@@ -17,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-EXCEPTIONS = ROOT / "tests/data/zeek-exceptions.tsv"
+import corpus
+import fleet
+
+EXCEPTIONS = "zeek-exceptions.tsv"
 BIN = os.environ.get("FLEETDUMP_BIN", "")
 PROTOS = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmp"}
 KEY = ("proto", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p")
@@ -106,46 +107,18 @@ def oracles(corpus):
             yield capture, oracle
 
 
-def read_exceptions():
-    lines = [line.split("\t") for line in EXCEPTIONS.read_text().splitlines() if line and line[0] != "#"]
-    return [[*line[:3], 0] for line in lines]
-
-
-def excuse(exceptions, oracle, flow, what):
-    for line in exceptions:
-        if fnmatch.fnmatchcase(oracle.split("/")[-1], line[0]) and fnmatch.fnmatchcase(flow, line[1]) and fnmatch.fnmatchcase(what, line[2]):
-            line[3] += 1
-            return True
-    return False
-
-
 def main():
-    if not os.environ.get("FLEETDUMP_CORPUS"):
-        print("FLEETDUMP_CORPUS is not set")
-        return 77
-    corpus = pathlib.Path(os.environ["FLEETDUMP_CORPUS"])
-    exceptions, bad, logs, flows, excused = read_exceptions(), 0, 0, 0, 0
+    root, found, logs, flows = pathlib.Path(fleet.corpus()), corpus.Differences(EXCEPTIONS), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "conf").write_text("name = test\n")
-        for capture, oracle in oracles(corpus):
-            if sys.argv[1:] and capture not in sys.argv[1:]:
+        for capture, oracle in oracles(root):
+            if corpus.chosen() and capture not in corpus.chosen():
                 continue
-            key, columns, theirs = zeek_flows(corpus / oracle)
+            key, columns, theirs = zeek_flows(root / oracle)
             logs += 1
             flows += len(theirs)
-            for flow, what in differences(our_flows(corpus / capture, folder), key, columns, theirs):
-                if excuse(exceptions, oracle, flow, what):
-                    excused += 1
-                    if not sys.argv[1:]:
-                        continue
-                else:
-                    bad += 1
-                print("%s: %s: %s" % (oracle.split("/")[-1], flow, what))
-    unused = [] if sys.argv[1:] else [line[:3] for line in exceptions if not line[3]]
-    for line in unused:
-        print("exception not needed:", *line)
-    print("%d logs, %d flows, %d differences excused, %d not" % (logs, flows, excused, bad))
-    return 1 if bad or unused or not logs else 0
+            found.take(oracle.split("/")[-1], differences(our_flows(root / capture, folder), key, columns, theirs))
+    return found.status("%d logs, %d flows" % (logs, flows)) or not logs
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import apps_corpus
 import corpus
 import fleet
 
-EXCEPTIONS = corpus.DATA / "apps-zeek-exceptions.tsv"
+EXCEPTIONS = "apps-zeek-exceptions.tsv"
 ENDS = ("id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p")
 VERSIONS = {"SSLv3": "SSL 3.0", "TLSv10": "TLS 1.0", "TLSv11": "TLS 1.1", "TLSv12": "TLS 1.2", "TLSv13": "TLS 1.3"}
 RTT_US = 2  # Zeek keeps times in seconds, by floating point
@@ -158,13 +158,13 @@ def oracles(root):
 
 def main():
     root = pathlib.Path(fleet.corpus())
-    exceptions = [[*fields[:3], 0] for fields in corpus.lines(EXCEPTIONS.name)]
-    bad = logs = rows = excused = right = 0
+    found = corpus.Differences(EXCEPTIONS)
+    logs = rows = 0
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "conf").write_text("name = test\n")
         for oracle, (kind, several, captures) in sorted(oracles(root).items()):
             name = oracle.split("/")[-1]
-            if sys.argv[1:] and name not in sys.argv[1:]:
+            if corpus.chosen() and name not in corpus.chosen():
                 continue
             _, _, theirs = agent_zeek.zeek_flows(root / oracle)
             fields = set(theirs[0]) if theirs else set()
@@ -177,22 +177,8 @@ def main():
             if several:
                 ours, theirs = both_have(fields, ours, seen, theirs)
             logs, rows = logs + 1, rows + len(theirs)
-            for difference in differences(kind, fields, ours, theirs):
-                if not difference:
-                    right += 1
-                    continue
-                if agent_zeek.excuse(exceptions, name, *difference):
-                    excused += 1
-                    if not sys.argv[1:]:
-                        continue
-                else:
-                    bad += 1
-                print("%s: %s: %s" % (name, *difference))
-    unused = [] if sys.argv[1:] else [line[:3] for line in exceptions if not line[3]]
-    for line in unused:
-        print("exception not needed:", *line)
-    print("%d logs, %d rows, %d values are the same, %d differences excused, %d not" % (logs, rows, right, excused, bad))
-    return 1 if bad or unused or not right else 0
+            found.take(name, differences(kind, fields, ours, theirs))
+    return found.status("%d logs, %d rows" % (logs, rows)) or not found.right
 
 
 if __name__ == "__main__":

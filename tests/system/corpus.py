@@ -63,6 +63,45 @@ class Verdicts:
         return 1 if self.wrong or not self.seen else 0
 
 
+class Differences:
+    """Where what we say differs from another program's output, but for the exceptions in tests/data/NAME (output, who, what, each with
+    wildcards; reason). Of outputs named on the command line the excused are printed, too, and exceptions need not be needed."""
+
+    def __init__(self, name):
+        self.exceptions = [[*fields[:3], 0] for fields in lines(name)]
+        self.right = self.excused = self.wrong = 0
+
+    def excuse(self, *difference):
+        for line in self.exceptions:
+            if all(map(fnmatch.fnmatchcase, difference, line[:3])):
+                line[3] += 1
+                return True
+        return False
+
+    def take(self, output, found):
+        """`found`: (who, what) of each difference, None for what is the same."""
+        for difference in found:
+            if not difference:
+                self.right += 1
+                continue
+            if self.excuse(output, *difference):
+                self.excused += 1
+                if not chosen():
+                    continue
+            else:
+                self.wrong += 1
+            print("%s: %s: %s" % (output, *difference))
+
+    def status(self, told):
+        """Prints `told` and the sums; the exit status."""
+        unused = [] if chosen() else [line[:3] for line in self.exceptions if not line[3]]
+        for line in unused:
+            print("exception not needed:", *line)
+        same = ", %d values are the same" % self.right if self.right else ""
+        print("%s%s, %d differences excused, %d not" % (told, same, self.excused, self.wrong))
+        return 1 if self.wrong or unused else 0
+
+
 def batches(items, size):
     return [items[at:at + size] for at in range(0, len(items), size)]
 

@@ -10,7 +10,6 @@ rewritten by editcap. tests/data/measures-tcptrace-exceptions.tsv has to say why
 """
 
 import collections
-import fnmatch
 import ipaddress
 import json
 import os
@@ -25,7 +24,7 @@ import corpus
 import fleet
 import measures_corpus
 
-EXCEPTIONS = corpus.DATA / "measures-tcptrace-exceptions.tsv"
+EXCEPTIONS = "measures-tcptrace-exceptions.tsv"
 READABLE = ("pcap", "pcapng")
 RTT_NS = 51000  # tcptrace rounds to tenths of a millisecond
 
@@ -141,44 +140,22 @@ def differences(ours, theirs):
                 yield ("%s:%d" % who, "rtt_min %d, tcptrace %d" % (shortest(row, i), least)) if wrong else None
 
 
-def excuse(exceptions, capture, who, what):
-    for line in exceptions:
-        if fnmatch.fnmatchcase(capture, line[0]) and fnmatch.fnmatchcase(who, line[1]) and fnmatch.fnmatchcase(what, line[2]):
-            line[3] += 1
-            return True
-    return False
-
-
 def main():
     root = pathlib.Path(fleet.corpus())
     if not shutil.which("editcap"):
         fleet.skip("no editcap")
     formats = {row["path"]: row["format"] for row in corpus.captures([f"tcptrace/captures/{p.name}" for p in (root / "tcptrace/captures").iterdir()])}
-    exceptions, bad, excused, right, connections = [[*line[:3], 0] for line in corpus.lines(EXCEPTIONS.name)], 0, 0, 0, 0
+    found, connections = corpus.Differences(EXCEPTIONS), 0
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder, "conf").write_text("name = test\n")
         for path, form in sorted(formats.items()):
             name = pathlib.Path(path).name
-            if sys.argv[1:] and name not in sys.argv[1:]:
+            if corpus.chosen() and name not in corpus.chosen():
                 continue
             theirs = parse(root / "tcptrace/oracle" / (name + ".long"))
             connections += len(theirs)
-            for difference in differences(flows(readable(root / path, form, folder), folder), theirs):
-                if not difference:
-                    right += 1
-                    continue
-                if excuse(exceptions, name, *difference):
-                    excused += 1
-                    if not sys.argv[1:]:
-                        continue
-                else:
-                    bad += 1
-                print("%s: %s: %s" % (name, *difference))
-    unused = [] if sys.argv[1:] else [line[:3] for line in exceptions if not line[3]]
-    for line in unused:
-        print("exception not needed:", *line)
-    print("%d captures, %d connections, %d values are the same, %d differences excused, %d not" % (len(formats), connections, right, excused, bad))
-    return 1 if bad or unused or not right else 0
+            found.take(name, differences(flows(readable(root / path, form, folder), folder), theirs))
+    return found.status("%d captures, %d connections" % (len(formats), connections)) or not found.right
 
 
 if __name__ == "__main__":
