@@ -238,10 +238,11 @@ static int set_filter(struct ring *r, const struct ring_options *o, struct error
     int code = ring_filter_make(r->pcap, o->filter, o->companions, o->forbid, &r->filter, e);
     if (!code && pcap_setfilter(r->pcap, &r->filter.kernel) != 0)
         code = error_set(e, ERROR_USAGE, "%s", pcap_geterr(r->pcap));
-    socklen_t instructions = 0; /* of the filter that the kernel has, which says how many if there is room for none */
-    struct sock_filter none;
+    /* Asked for 0 instructions, the kernel writes none and says how many there are; sanitizers take that for bytes written. */
+    uint8_t none[BPF_MAXINSNS];
+    socklen_t instructions = 0;
     bool in_kernel =
-        getsockopt(pcap_fileno(r->pcap), SOL_SOCKET, SO_GET_FILTER, &none, &instructions) == 0 && instructions > 0;
+        getsockopt(pcap_fileno(r->pcap), SOL_SOCKET, SO_GET_FILTER, none, &instructions) == 0 && instructions > 0;
     r->filtered_ns = in_kernel ? clock_wall_ns() : UINT64_MAX;
     r->loopback = if_nametoindex("lo");
     return code ? error_prefix(e, "%s", r->name) : 0;
