@@ -19,7 +19,7 @@ import time
 import certificates
 
 BIN = os.environ.get("FLEETDUMP_BIN", "")
-WAIT_S = 60  # for what should happen at once, on a busy machine
+WAIT_S = 120  # for what should happen at once, on a busy machine
 
 
 def has(word):

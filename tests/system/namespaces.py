@@ -21,7 +21,7 @@ import time
 import traceback
 
 BIN = os.environ.get("FLEETDUMP_BIN", "")
-WAIT_S = 60
+WAIT_S = 120
 CLONE_NEWNET = 0x40000000
 
 # IPv6 is off in the kernel, so that it says nothing by itself; frames of it are sent as they are.

@@ -95,7 +95,7 @@ def what_is_narrowed_is_said():
         text = text_of(system, "narrow")
         assert text.startswith("its limit of 7 packets") and "at most 60 bytes" in text, text
         start(system, "told")
-        system.run("capture", "stop", "told")
+        system.run("capture", "stop", "told", check=(0, 3))
         stopped(system, "told")
         text = text_of(system, "told")
         assert text.startswith("stopped by ") and "collector's word" not in text and "at most 60 bytes" in text, text
@@ -185,7 +185,7 @@ def forbidden_packets_never_come():
         frames = forbidden_frames(system)
         system.inject("client", frames)
         ping(system, "client", "web-1", 5)
-        system.run("capture", "stop", "all")
+        system.run("capture", "stop", "all", check=(0, 3))
         stopped(system, "all")
         system.end_tcpdump(oracle)
         passed = lab.dumped(system.path("oracle.pcap"))
@@ -322,7 +322,7 @@ def the_host_keeps_its_own_journal():
         system.policy("web-1", who="*@*")
         system.start_agents("web-1")
         start(system, "mine")
-        system.run("capture", "stop", "mine")
+        system.run("capture", "stop", "mine", check=(0, 3))
         stopped(system, "mine")
         system.policy("web-1", who="nobody")
         start(system, "theirs", check=(1,))

@@ -196,6 +196,7 @@ def on_terminal(system, width, *arguments):
     pid, fd = pty.fork()
     if pid == 0:
         os.environ.update(system.environment, FLEETDUMP_COLLECTOR=system.address, TERM="xterm", NO_COLOR="")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # progress, if it takes long
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
         os.execv(os.path.join(fleet.BIN, "fleetdump"), ["fleetdump", *arguments])
     out = b""
