@@ -45,7 +45,7 @@ class Capturer:
         while True:
             line = self.line()
             if not line.startswith("{"):
-                raise AssertionError("%s, before %s: %s" % (line, what, self.reports[-3:]))
+                raise AssertionError("%s, before %s: %s %s" % (line, what, self.reports[-3:], open(self.log.name).read()))
             self.reports.append(json.loads(line))
             if condition(self.reports[-1]):
                 return self.reports[-1]
