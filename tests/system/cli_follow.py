@@ -137,9 +137,14 @@ def it_ends(fleet, files):
     """By --deadline; at once for a name that nobody has; and with the capture that was asked for."""
     said = Follower(fleet, "--capture", "restrat-0").end(how=None, status=1)
     assert "no capture is called 'restrat-0': did you mean 'restart-0'?" in said, said
-    follower = Follower(fleet, "--capture", "restart-0", "--deadline", "5s")
-    follower.end(how=None)
-    assert len(follower.packets()) == 300
+    ended = []
+    for deadline in ("3s", "15s", "45s"):  # how much comes until then is the machine's business
+        follower = Follower(fleet, "--capture", "restart-0", "--deadline", deadline)
+        follower.end(how=None)
+        ended.append(len(follower.packets()))
+        if ended[-1] == 300:
+            break
+    assert ended[-1] == 300, ended
     with wire.Agent(fleet, "ends-1"), wire.Client(fleet.address) as client:
         assert client.command("start", wire.request("short", on=["ends-1"]))["code"] == 0
         follower = Follower(fleet, "--capture", "short")

@@ -97,6 +97,8 @@ class Machines(lab.Lab):
         return environment
 
     def user(self, *command, check=True, where=lab.HUB, **more):
+        if command[0] == "fleetdump":
+            command = (command[0], *fleet.patient(command[1:], answered=check))
         done = subprocess.run(self.on(where, *command), env=self.environment_of_user(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, errors="replace", timeout=120, check=False, **more)
         if check and done.returncode != 0:

@@ -302,8 +302,9 @@ def revocation():
         assert hub.agent("web-1")["problem"].startswith("was revoked 2") and "revoked" not in hub.agent("web-2").get("problem", "")
         wait_until(lambda: "revoked" in hub.log("web-1"), "the agent to hear of it")
         assert "does not know" in hub.join("web-1", spare, check=1).stderr, "an old token is worth nothing"
-        hub.restart()
+        hub.stop()
         refused = hub.log().count("was revoked;")
+        hub.start()
         wait_until(lambda: hub.log().count("was revoked;") > refused, "it to be refused again")
         assert not hub.connected("web-1") and hub.agent("web-1")["problem"].startswith("was revoked 2")
         assert re.search(r"web-1 was revoked 2[^\n]*\s+-> fleetdump admin enroll --name web-1", hub.run("doctor", check=ANY).stdout)

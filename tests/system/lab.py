@@ -106,10 +106,12 @@ class Lab(fleet.Fleet):
     def ip6(self, host):
         return "fd66::%x" % self.hosts[host]
 
+    def mac_text(self, host, name="eth0"):
+        return self.host(host, "ip", "link", "show", name).stdout.split("link/ether ")[1].split()[0]
+
     def mac(self, host):
         """The address of its eth0, as bytes."""
-        words = self.host(host, "ip", "link", "show", "eth0").stdout
-        return bytes.fromhex(words.split("link/ether ")[1].split()[0].replace(":", ""))
+        return bytes.fromhex(self.mac_text(host).replace(":", ""))
 
     def inside(self, where):
         return ["ip", "netns", "exec", self.namespace(where if where in self.hosts else HUB)]

@@ -70,10 +70,11 @@ def one_hung_agent_harms_no_other():
         shipper = int(open("/proc/%d/task/%d/children" % ((system.agents["web-2"].pid,) * 2)).read().split()[0])
         os.kill(shipper, signal.SIGSTOP)
         try:
-            done = system.run("capture", "start", "-A", "--for", "1s", "--name", "all", "--answer-within", "3s", check=(1,))
-            assert "nothing was started: web-2 is connected, but did not answer in time" in done.stderr, done.stderr
-            assert "--answer-within" in done.stderr, done.stderr
-            assert {a["agent"]: a["up"] for a in system.json("agents")} == {"web-1": "yes", "web-2": "silent"}
+            refused = lambda: system.run("capture", "start", "-A", "--for", "1s", "--name", "all", "--answer-within", "3s", check=(1,)).stderr
+            named = "nothing was started: web-2 is connected, but did not answer in time"
+            said = fleet.wait_until(lambda: named in (said := refused()) and said, "web-1 to answer in time, and web-2 to be named")
+            assert "--answer-within" in said, said
+            fleet.wait_until(lambda: {a["agent"]: a["up"] for a in system.json("agents")} == {"web-1": "yes", "web-2": "silent"}, "web-2 to be silent")
             patient = Lines(popen(system, "capture", "start", "-A", "--for", "3s", "--name", "late",
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
             done = system.run("capture", "start", "-A", "--for", "3s", "--name", "most", "--partial", "--answer-within", "3s", check=(3,))

@@ -177,7 +177,7 @@ def a_hangup_reads_anew_and_loses_nothing():
             hang_up(system)
             fleet.wait_until(lambda: system.phases("goes") == ["waiting"], "the policy to take its interface away")
         fleet.wait_until(lambda: system.running("stays", 1), "the new shipper to say that the other goes on")
-        assert lab.pids(system, "web-1", "fleetdump-cap") == [stays]
+        fleet.wait_until(lambda: lab.pids(system, "web-1", "fleetdump-cap") == [stays], "the other's capturer to end, which is waiting as soon as it was told to")
         system.agent_config("web-1", label="role=db", capture_user="nobody")
         hang_up(system)
         fleet.wait_until(lambda: [a["labels"] for a in system.json("agents") if a["connected"]] == ["role=db"], "the new label")
@@ -214,6 +214,8 @@ def interfaces_come_go_and_change_names():
         system.add_interface("web-1", "eth1")
         system.ip_in("web-1", "address", "add", "10.66.200.1/16", "dev", "eth1")
         fleet.wait_until(lambda: system.order("moving")["agents"][0]["interfaces"] == ["eth0", "eth1"], "eth1 to be captured on")
+        system.until_it_sends("web-1", "eth1", "eth1")
+        system.ip_in("client", "neighbour", "replace", "10.66.200.1", "lladdr", system.mac_text("web-1", "eth1"), "dev", "eth0")  # else eth0 may answer for it
         system.host("client", "ping", "-q", "-c", "5", "-i", "0.01", "-I", system.ip("client"), "10.66.200.1")
         system.ip_in("web-1", "link", "set", "eth1", "down")
         system.ip_in("web-1", "link", "del", "eth1")

@@ -11,6 +11,7 @@ with Net() as net:
 import ctypes
 import os
 import pickle
+import random
 import shutil
 import socket
 import struct
@@ -183,7 +184,8 @@ def icmp(kind, code, rest, quoted=b""):
 
 
 def send_frames(interface, frames, pause_s=0.0):
-    """For Space.call: puts frames on the interface as they are."""
+    """For Space.call: puts frames on the interface as they are, all from one processor: else one may overtake another."""
+    os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
         s.bind((interface, 0))
         for frame in frames:

@@ -121,7 +121,7 @@ def away_then_coming(system, client):
 def two_commands_at_once(system, client):
     with wire.Agent(system, "web-1") as web1, wire.Agent(system, "web-2"), wire.Client(system.address) as other:
         web1.code = None
-        client.send("Command", kind=wire.COMMANDS["start"], request=wire.request("same", on=["web-1", "web-2"]), wait_ms=500, partial=True)
+        client.send("Command", kind=wire.COMMANDS["start"], request=wire.request("same", on=["web-1", "web-2"]), wait_ms=3000, partial=True)  # in which web-2 answers
         fleet.wait_until(lambda: "Check" in web1.seen, "the first to be asked")
         done = other.command("start", wire.request("same", on=["web-1"]))
         assert done["code"] == EXISTS and "there is a capture same already" in done["text"], done

@@ -242,7 +242,8 @@ def the_kill_file_ends_all():
 def what_a_host_ended_is_no_success():
     with lab.Lab("web-1") as system:
         system.start_agents("web-1")
-        waits = subprocess.Popen(system.inside("client") + [os.path.join(fleet.BIN, "fleetdump"), "capture", "start", "--all", "--name", "cut", "--for", "10m", "icmp"],
+        words = fleet.patient(("capture", "start", "--all", "--name", "cut", "--for", "10m", "icmp"))
+        waits = subprocess.Popen(system.inside("client") + [os.path.join(fleet.BIN, "fleetdump"), *words],
                                  env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address), stdin=subprocess.DEVNULL,
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         fleet.wait_until(lambda: system.json("capture", "list") and system.running("cut", 1), "the capture to run")

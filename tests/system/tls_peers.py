@@ -64,7 +64,7 @@ class Peers:
             seen[0] += self.said()
             return all(w in seen[0] for w in words)
         try:
-            fleet.wait_until(there, str(words), 30)
+            fleet.wait_until(there, str(words))
         except AssertionError:
             raise AssertionError("the log does not say %s but: %s" % (words, seen[0])) from None
 
@@ -213,8 +213,8 @@ def the_slow(peers):
 
     def answered():
         return peers.system.run("status", check=None).returncode == 0
-    fleet.wait_until(answered, "the collector to answer although all places are taken", 30)
-    fleet.wait_until(lambda: files(pid) <= before[1] + 1, "the slow ones to be left", 30)
+    fleet.wait_until(answered, "the collector to answer although all places are taken")
+    fleet.wait_until(lambda: files(pid) <= before[1] + 1, "the slow ones to be left")
     peers.log_says("its place was needed", "did not agree on TLS in time")
     grown = memory_mb(pid) - before[0]
     assert grown < GROWTH_MB + fleet.quarantine_kib() / 1024, "%.1f MB more" % grown

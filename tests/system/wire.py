@@ -205,7 +205,8 @@ class Client(Peer):
                 raise AssertionError((name, message))
 
     def command(self, kind, request=None, **more):
-        self.send("Command", kind=COMMANDS[kind], **({"request": request} if request else {}), **more)
+        """Agents have all the time to answer that there is, unless `wait_ms` is given."""
+        self.send("Command", kind=COMMANDS[kind], **({"request": request} if request else {}), **{"wait_ms": WAIT_S * 1000, **more})
         return self.answer()
 
     def query(self, kind, **more):
