@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+/* A literal for structs of the program, which never write to their texts. */
+#define TEXT(literal) ((char *)(uintptr_t)(literal))
+
 /* An own empty folder for this test: its path, to be given to support_folder_remove, which frees it. */
 char *support_folder(void);
 void support_folder_remove(char *path);

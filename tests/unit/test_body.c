@@ -8,8 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-#define FRAMES        5u
+#define FRAMES 5u
 
 /* A body of two interfaces and five frames, the head that belongs to it, and what stands in each frame. */
 struct sample {

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT(s) ((char *)(uintptr_t)(s))
-
 static struct message_query question(uint64_t fresh_ms)
 {
     return (struct message_query){.kind = QUERY_FLOWS,

@@ -10,7 +10,6 @@
 #include <string.h>
 
 /* Heads have char *, since decoded ones own their texts. */
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
 
 /* A head that uses everything; its rows are in `rows`. */
 struct sample {

@@ -16,8 +16,6 @@
 
 #define NOW_NS UINT64_C(1700000000000000000)
 
-#define TEXT(literal) ((char *)(uintptr_t)(literal))
-
 static struct order sound(void)
 {
     struct order o = {.magic = ORDER_MAGIC, .name = "c1", .filter = "tcp port 80", .interfaces = {"eth*"}};

@@ -1,139 +1,13 @@
-#include "common/chunk/pcapng.h"
+/*
+ * pcapng: what is written is as the draft says and comes back; what others write is read.
+ */
 #include "common/chunk/pcapng_parse.h"
+#include "tests/unit/pcapng_build.h"
 
-#include "tests/unit/support.h"
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* --- A stream from memory, in pieces of `piece` bytes --- */
-
-struct stream {
-    const uint8_t *data;
-    size_t len, at, piece;
-    int error; /* given once all is read */
-};
-
-static long stream_read(void *context, void *buf, size_t len, struct error *e)
-{
-    struct stream *s = context;
-    size_t n = s->len - s->at < len ? s->len - s->at : len;
-    n = n < s->piece ? n : s->piece;
-    if (n == 0 && s->error)
-        return error_set(e, s->error, "the disk is on fire");
-    memcpy(buf, s->data + s->at, n);
-    s->at += n;
-    return (long)n;
-}
-
-static struct pcapng_reader *reader_of(struct stream *s)
-{
-    struct pcapng_reader *r = NULL;
-    struct error e;
-    assert_int_equal(pcapng_reader_new(stream_read, s, &r, &e), 0);
-    return r;
-}
-
-static void next(struct pcapng_reader *r, struct pcapng_item *item, enum pcapng_item_kind kind)
-{
-    struct error e = ERROR_INIT;
-    if (pcapng_reader_next(r, item, &e))
-        fail_msg("%s", e.text);
-    assert_int_equal(item->kind, kind);
-}
-
-/* --- Blocks made by hand, in either byte order --- */
-
-static bool big;
-
-static void put16(struct buffer *b, uint16_t v)
-{
-    buffer_le16(b, big ? __builtin_bswap16(v) : v);
-}
-
-static void put32(struct buffer *b, uint32_t v)
-{
-    buffer_le32(b, big ? __builtin_bswap32(v) : v);
-}
-
-static void put64(struct buffer *b, uint64_t v)
-{
-    buffer_le64(b, big ? __builtin_bswap64(v) : v);
-}
-
-static void option(struct buffer *b, uint16_t code, const void *value, uint16_t len)
-{
-    put16(b, code);
-    put16(b, len);
-    buffer_append(b, value, len);
-    buffer_zero(b, -(size_t)len & 3);
-}
-
-static void option64(struct buffer *b, uint16_t code, uint64_t value)
-{
-    put16(b, code);
-    put16(b, 8);
-    put64(b, value);
-}
-
-static void block(struct buffer *b, uint32_t type, const struct buffer *content)
-{
-    uint32_t total = (uint32_t)content->len + 12;
-    put32(b, type);
-    put32(b, total);
-    buffer_append(b, content->data, content->len);
-    put32(b, total);
-}
-
-static void section(struct buffer *b)
-{
-    struct buffer c = {0};
-    put32(&c, 0x1a2b3c4d);
-    put16(&c, 1);
-    put16(&c, 0);
-    put64(&c, UINT64_MAX);
-    block(b, PCAPNG_SHB, &c);
-    buffer_free(&c);
-}
-
-/* tsresol < 0: without the option. */
-static void interface(struct buffer *b, uint16_t link_type, uint32_t snaplen, int tsresol, int64_t tsoffset)
-{
-    struct buffer c = {0};
-    put16(&c, link_type);
-    put16(&c, 0);
-    put32(&c, snaplen);
-    uint8_t resolution = (uint8_t)tsresol;
-    if (tsresol >= 0)
-        option(&c, 9, &resolution, 1);
-    if (tsoffset)
-        option64(&c, 14, (uint64_t)tsoffset);
-    block(b, PCAPNG_IDB, &c);
-    buffer_free(&c);
-}
-
-static void packet_begin(struct buffer *c, uint32_t number, uint64_t ticks, const char *data, uint32_t wire)
-{
-    put32(c, number);
-    put32(c, (uint32_t)(ticks >> 32));
-    put32(c, (uint32_t)ticks);
-    put32(c, (uint32_t)strlen(data));
-    put32(c, wire);
-    buffer_append(c, data, strlen(data));
-    buffer_zero(c, -strlen(data) & 3);
-}
-
-static void packet(struct buffer *b, uint32_t number, uint64_t ticks, const char *data, uint32_t wire)
-{
-    struct buffer c = {0};
-    packet_begin(&c, number, ticks, data, wire);
-    block(b, PCAPNG_EPB, &c);
-    buffer_free(&c);
-}
-
 /* --- Writing --- */
-
 static void a_packet_is_written_as_the_draft_says(void **state)
 {
     (void)state;
@@ -207,9 +81,9 @@ static void what_is_written_is_read(void **state)
     write_all(&out);
     assert_false(out.failed);
     struct stream s = {.data = out.data, .len = out.len, .piece = 1};
-    struct pcapng_reader *r = reader_of(&s);
-    next(r, &item, PCAPNG_ITEM_SECTION);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    struct pcapng_reader *r = source_reader(&s);
+    source_next(r, &item, PCAPNG_ITEM_SECTION);
+    source_next(r, &item, PCAPNG_ITEM_INTERFACE);
     assert_string_equal(item.interface_info.name, "web-1/eth0");
     assert_string_equal(item.interface_info.description, "web-1");
     assert_string_equal(item.interface_info.filter, "tcp port 80");
@@ -217,26 +91,26 @@ static void what_is_written_is_read(void **state)
     assert_memory_equal(item.interface_info.mac, "\2\0\0\0\0\1", 6);
     assert_int_equal(item.interface_info.speed_bps, 1000000000);
     assert_int_equal(item.interface_info.snaplen, 96);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    source_next(r, &item, PCAPNG_ITEM_INTERFACE);
     assert_int_equal(item.interface, 1);
     assert_int_equal(item.interface_info.link_type, 113);
     assert_null(item.interface_info.name);
     assert_null(item.interface_info.mac);
-    next(r, &item, PCAPNG_ITEM_PACKET);
+    source_next(r, &item, PCAPNG_ITEM_PACKET);
     assert_int_equal(item.packet.interface, 1);
     assert_int_equal(item.packet.time_ns, 1700000000123456789);
     assert_int_equal(item.packet.wire, 1500);
     assert_memory_equal(item.packet.data, "abc", 3);
     assert_int_equal(item.packet.flags, PCAPNG_DIRECTION_OUT);
     assert_string_equal(item.packet.comment, "four");
-    next(r, &item, PCAPNG_ITEM_JOURNAL);
+    source_next(r, &item, PCAPNG_ITEM_JOURNAL);
     assert_int_equal(item.body_length, 36); /* with padding */
     assert_memory_equal(item.body, "__REALTIME_TIMESTAMP=1\nMESSAGE=hi\n\0\0", 36);
-    next(r, &item, PCAPNG_ITEM_STATISTICS);
+    source_next(r, &item, PCAPNG_ITEM_STATISTICS);
     assert_int_equal(item.statistics_received, 100);
     assert_int_equal(item.statistics_dropped, 3);
     assert_int_equal(item.statistics_os_dropped, 4);
-    next(r, &item, PCAPNG_ITEM_END);
+    source_next(r, &item, PCAPNG_ITEM_END);
     assert_int_equal(pcapng_reader_offset(r), out.len);
     pcapng_reader_free(r);
     buffer_free(&out);
@@ -305,37 +179,36 @@ static void what_is_too_long_fails_the_buffer(void **state)
 }
 
 /* --- Reading what others write --- */
-
 static void both_orders_in_one_file(void **state)
 {
     (void)state;
     struct buffer b = {0};
     struct pcapng_item item;
     for (int order = 0; order < 3; order++) {
-        big = order == 1;
-        section(&b);
-        interface(&b, 1, 0, -1, 0);
-        interface(&b, 113, 0, 9, 0);
-        packet(&b, 1, UINT64_C(0x1122334455667788), "hello", 77);
+        build_big_endian = order == 1;
+        build_section(&b);
+        build_interface(&b, 1, 0, -1, 0);
+        build_interface(&b, 113, 0, 9, 0);
+        build_packet(&b, 1, UINT64_C(0x1122334455667788), "hello", 77);
     }
-    big = false;
+    build_big_endian = false;
     struct stream s = {.data = b.data, .len = b.len, .piece = 7};
-    struct pcapng_reader *r = reader_of(&s);
+    struct pcapng_reader *r = source_reader(&s);
     for (uint32_t order = 0; order < 3; order++) {
-        next(r, &item, PCAPNG_ITEM_SECTION);
-        next(r, &item, PCAPNG_ITEM_INTERFACE);
+        source_next(r, &item, PCAPNG_ITEM_SECTION);
+        source_next(r, &item, PCAPNG_ITEM_INTERFACE);
         assert_int_equal(item.interface, 2 * order); /* counted over the whole file */
-        next(r, &item, PCAPNG_ITEM_INTERFACE);
+        source_next(r, &item, PCAPNG_ITEM_INTERFACE);
         assert_int_equal(item.interface_info.link_type, 113);
-        next(r, &item, PCAPNG_ITEM_PACKET);
+        source_next(r, &item, PCAPNG_ITEM_PACKET);
         assert_int_equal(item.packet.interface, 2 * order + 1);
         assert_int_equal(item.packet.time_ns, UINT64_C(0x1122334455667788));
         assert_int_equal(item.packet.captured, 5);
         assert_int_equal(item.packet.wire, 77);
         assert_memory_equal(item.packet.data, "hello", 5);
     }
-    next(r, &item, PCAPNG_ITEM_END);
-    next(r, &item, PCAPNG_ITEM_END);
+    source_next(r, &item, PCAPNG_ITEM_END);
+    source_next(r, &item, PCAPNG_ITEM_END);
     pcapng_reader_free(r);
     buffer_free(&b);
 }
@@ -395,19 +268,19 @@ static void resolution_and_offset_are_those_of_the_packets_interface(void **stat
     (void)state;
     struct buffer b = {0};
     struct pcapng_item item;
-    section(&b);
-    interface(&b, 1, 0, -1, 0);
-    interface(&b, 1, 0, 3, 100);
-    packet(&b, 0, 1, "a", 1);
-    packet(&b, 1, 1, "a", 1);
+    build_section(&b);
+    build_interface(&b, 1, 0, -1, 0);
+    build_interface(&b, 1, 0, 3, 100);
+    build_packet(&b, 0, 1, "a", 1);
+    build_packet(&b, 1, 1, "a", 1);
     struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
-    struct pcapng_reader *r = reader_of(&s);
-    next(r, &item, PCAPNG_ITEM_SECTION);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
-    next(r, &item, PCAPNG_ITEM_PACKET);
+    struct pcapng_reader *r = source_reader(&s);
+    source_next(r, &item, PCAPNG_ITEM_SECTION);
+    source_next(r, &item, PCAPNG_ITEM_INTERFACE);
+    source_next(r, &item, PCAPNG_ITEM_INTERFACE);
+    source_next(r, &item, PCAPNG_ITEM_PACKET);
     assert_int_equal(item.packet.time_ns, 1000);
-    next(r, &item, PCAPNG_ITEM_PACKET);
+    source_next(r, &item, PCAPNG_ITEM_PACKET);
     assert_int_equal(item.packet.time_ns, 100001000000);
     pcapng_reader_free(r);
     buffer_free(&b);
@@ -418,36 +291,36 @@ static void simple_and_obsolete_packets(void **state)
     (void)state;
     struct buffer b = {0}, c = {0};
     struct pcapng_item item;
-    section(&b);
-    interface(&b, 1, 6, -1, 0);
-    put32(&c, 1500); /* simple: length on the wire, data up to the snaplen, padding */
+    build_section(&b);
+    build_interface(&b, 1, 6, -1, 0);
+    build_put32(&c, 1500); /* simple: length on the wire, data up to the snaplen, padding */
     buffer_append(&c, "abcdef\0\0", 8);
-    block(&b, PCAPNG_SPB, &c);
+    build_block(&b, PCAPNG_SPB, &c);
     buffer_clear(&c);
-    put32(&c, 3);
+    build_put32(&c, 3);
     buffer_append(&c, "abc\0", 4);
-    block(&b, PCAPNG_SPB, &c);
+    build_block(&b, PCAPNG_SPB, &c);
     buffer_clear(&c);
-    put16(&c, 0); /* obsolete: interface, drops */
-    put16(&c, 9);
-    put32(&c, 0);
-    put32(&c, 7);
-    put32(&c, 2);
-    put32(&c, 2);
+    build_put16(&c, 0); /* obsolete: interface, drops */
+    build_put16(&c, 9);
+    build_put32(&c, 0);
+    build_put32(&c, 7);
+    build_put32(&c, 2);
+    build_put32(&c, 2);
     buffer_append(&c, "xy\0\0", 4);
-    block(&b, PCAPNG_PB, &c);
+    build_block(&b, PCAPNG_PB, &c);
     struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
-    struct pcapng_reader *r = reader_of(&s);
-    next(r, &item, PCAPNG_ITEM_SECTION);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
-    next(r, &item, PCAPNG_ITEM_PACKET);
+    struct pcapng_reader *r = source_reader(&s);
+    source_next(r, &item, PCAPNG_ITEM_SECTION);
+    source_next(r, &item, PCAPNG_ITEM_INTERFACE);
+    source_next(r, &item, PCAPNG_ITEM_PACKET);
     assert_false(item.has_time);
     assert_int_equal(item.packet.captured, 6);
     assert_int_equal(item.packet.wire, 1500);
-    next(r, &item, PCAPNG_ITEM_PACKET);
+    source_next(r, &item, PCAPNG_ITEM_PACKET);
     assert_int_equal(item.packet.captured, 3);
     assert_memory_equal(item.packet.data, "abc", 3);
-    next(r, &item, PCAPNG_ITEM_PACKET);
+    source_next(r, &item, PCAPNG_ITEM_PACKET);
     assert_true(item.has_time);
     assert_int_equal(item.packet.time_ns, 7000);
     assert_int_equal(item.packet.dropcount, 9);
@@ -461,30 +334,30 @@ static void options_of_wrong_length_are_left_out(void **state)
     (void)state;
     struct buffer b = {0}, c = {0};
     struct pcapng_item item;
-    section(&b);
-    put16(&c, 1);
-    put16(&c, 0);
-    put32(&c, 0);
-    option(&c, 9, "\3\3", 2);    /* if_tsresol of 2 bytes */
-    option(&c, 6, "\1\2\3", 3);  /* if_MACaddr of 3 */
-    option(&c, 8, "\1", 1);      /* if_speed of 1 */
-    option(&c, 11, "\1code", 5); /* a filter in byte code */
-    option(&c, 2, "lo", 2);
-    block(&b, PCAPNG_IDB, &c); /* without opt_endofopt */
+    build_section(&b);
+    build_put16(&c, 1);
+    build_put16(&c, 0);
+    build_put32(&c, 0);
+    build_option(&c, 9, "\3\3", 2);    /* if_tsresol of 2 bytes */
+    build_option(&c, 6, "\1\2\3", 3);  /* if_MACaddr of 3 */
+    build_option(&c, 8, "\1", 1);      /* if_speed of 1 */
+    build_option(&c, 11, "\1code", 5); /* a filter in byte code */
+    build_option(&c, 2, "lo", 2);
+    build_block(&b, PCAPNG_IDB, &c); /* without opt_endofopt */
     buffer_clear(&c);
-    packet_begin(&c, 0, 1, "data", 4);
-    option(&c, 2, "\1", 1);
-    option(&c, 4, "\1\0\0\0", 4);
-    block(&b, PCAPNG_EPB, &c);
+    build_packet_begin(&c, 0, 1, "data", 4);
+    build_option(&c, 2, "\1", 1);
+    build_option(&c, 4, "\1\0\0\0", 4);
+    build_block(&b, PCAPNG_EPB, &c);
     struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
-    struct pcapng_reader *r = reader_of(&s);
-    next(r, &item, PCAPNG_ITEM_SECTION);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
+    struct pcapng_reader *r = source_reader(&s);
+    source_next(r, &item, PCAPNG_ITEM_SECTION);
+    source_next(r, &item, PCAPNG_ITEM_INTERFACE);
     assert_null(item.interface_info.mac);
     assert_null(item.interface_info.filter);
     assert_int_equal(item.interface_info.speed_bps, 0);
     assert_string_equal(item.interface_info.name, "lo");
-    next(r, &item, PCAPNG_ITEM_PACKET);
+    source_next(r, &item, PCAPNG_ITEM_PACKET);
     assert_int_equal(item.packet.time_ns, 1000);
     assert_int_equal(item.packet.flags, 0);
     assert_int_equal(item.packet.dropcount, 0);
@@ -498,174 +371,23 @@ static void blocks_that_are_not_known_are_given_as_they_are(void **state)
     (void)state;
     struct buffer b = {0}, c = {0};
     struct pcapng_item item;
-    section(&b);
+    build_section(&b);
     buffer_append(&c, "whatever", 8);
-    block(&b, 0xbad, &c);
-    block(&b, PCAPNG_NRB, &c);
+    build_block(&b, 0xbad, &c);
+    build_block(&b, PCAPNG_NRB, &c);
     struct stream s = {.data = b.data, .len = b.len, .piece = 4096};
-    struct pcapng_reader *r = reader_of(&s);
-    next(r, &item, PCAPNG_ITEM_SECTION);
-    next(r, &item, PCAPNG_ITEM_OTHER);
+    struct pcapng_reader *r = source_reader(&s);
+    source_next(r, &item, PCAPNG_ITEM_SECTION);
+    source_next(r, &item, PCAPNG_ITEM_OTHER);
     assert_int_equal(item.block_type, 0xbad);
     assert_int_equal(item.offset, 28);
     assert_int_equal(item.body_length, 8);
     assert_memory_equal(item.body, "whatever", 8);
-    next(r, &item, PCAPNG_ITEM_OTHER);
+    source_next(r, &item, PCAPNG_ITEM_OTHER);
     assert_int_equal(item.block_type, PCAPNG_NRB);
     pcapng_reader_free(r);
     buffer_free(&b);
     buffer_free(&c);
-}
-
-/* --- Errors --- */
-
-/* Reads to the error; what came before is counted. The error stays. */
-static unsigned read_to_error(const struct buffer *b, int code, const char *says)
-{
-    struct stream s = {.data = b->data, .len = b->len, .piece = 5};
-    struct pcapng_reader *r = reader_of(&s);
-    struct pcapng_item item;
-    struct error e = ERROR_INIT, again;
-    unsigned items = 0;
-    while (pcapng_reader_next(r, &item, &e) == 0) {
-        assert_int_not_equal(item.kind, PCAPNG_ITEM_END);
-        items++;
-    }
-    assert_int_equal(e.code, code);
-    if (!strstr(e.text, says))
-        fail_msg("\"%s\" does not say \"%s\"", e.text, says);
-    assert_int_equal(pcapng_reader_next(r, &item, &again), code);
-    assert_string_equal(e.text, again.text);
-    pcapng_reader_free(r);
-    return items;
-}
-
-/* Section (28 bytes), interface (20) and a packet (36) at byte 48. */
-static void begin(struct buffer *b)
-{
-    buffer_clear(b);
-    section(b);
-    interface(b, 1, 0, -1, 0);
-    packet(b, 0, 1, "data", 4);
-    assert_int_equal(b->len, 84);
-}
-
-static void damage_names_the_byte(void **state)
-{
-    (void)state;
-    static const struct {
-        size_t at;
-        uint8_t value;
-        int code;
-        const char *says;
-    } damage[] = {
-        {0, 0x0b, ERROR_INVALID, "byte 0"}, /* no section header */
-        {8, 0x4e, ERROR_INVALID, "byte-order magic at byte 8"},
-        {12, 2, ERROR_VERSION, "version 2.0 at byte 12"},
-        {52, 35, ERROR_INVALID, "length 35 at byte 52"},
-        {52, 8, ERROR_INVALID, "length 8 at byte 52"},
-        {55, 4, ERROR_LIMIT, "byte 52"},
-        {80, 40, ERROR_INVALID, "byte 80"}, /* the length at the end */
-        {56, 1, ERROR_INVALID, "interface 1"},
-        {68, 5, ERROR_INVALID, "goes past the end of the block at byte 76"},
-        {52, 48, ERROR_TRUNCATED, "ends at byte 84"},
-    };
-    struct buffer b = {0};
-    for (size_t i = 0; i < sizeof(damage) / sizeof(damage[0]); i++) {
-        begin(&b);
-        b.data[damage[i].at] = damage[i].value;
-        unsigned items = read_to_error(&b, damage[i].code, damage[i].says);
-        assert_int_equal(items, damage[i].at < 28 ? 0 : 2);
-    }
-    buffer_free(&b);
-}
-
-static void every_cut_is_found(void **state)
-{
-    (void)state;
-    struct buffer b = {0};
-    begin(&b);
-    for (b.len = 83; b.len > 0; b.len--) {
-        char says[32];
-        snprintf(says, sizeof(says), "at byte %zu", b.len);
-        if (b.len != 48 && b.len != 28)
-            assert_int_equal(read_to_error(&b, ERROR_TRUNCATED, says), (b.len > 28) + (b.len > 48));
-    }
-    assert_int_equal(read_to_error(&b, ERROR_TRUNCATED, "byte 0"), 0);
-    buffer_free(&b);
-}
-
-static void an_option_past_its_block_is_refused(void **state)
-{
-    (void)state;
-    struct buffer b = {0}, c = {0};
-    section(&b);
-    interface(&b, 1, 0, -1, 0);
-    packet_begin(&c, 0, 1, "data", 4);
-    put16(&c, 1);
-    put16(&c, 5); /* 4 are there */
-    put32(&c, 0x61616161);
-    block(&b, PCAPNG_EPB, &c);
-    assert_int_equal(read_to_error(&b, ERROR_INVALID, "option"), 2);
-    buffer_free(&b);
-    buffer_free(&c);
-}
-
-static void interfaces_of_another_section_are_not_known(void **state)
-{
-    (void)state;
-    struct buffer b = {0};
-    section(&b);
-    interface(&b, 1, 0, -1, 0);
-    section(&b);
-    packet(&b, 0, 1, "data", 4);
-    assert_int_equal(read_to_error(&b, ERROR_INVALID, "interface 0"), 3);
-    buffer_free(&b);
-}
-
-static void an_error_of_the_source_is_passed_on(void **state)
-{
-    (void)state;
-    struct buffer b = {0};
-    struct pcapng_item item;
-    struct error e;
-    begin(&b);
-    struct stream s = {.data = b.data, .len = 60, .piece = 1000, .error = ERROR_SYSTEM};
-    struct pcapng_reader *r = reader_of(&s);
-    next(r, &item, PCAPNG_ITEM_SECTION);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
-    assert_int_equal(pcapng_reader_next(r, &item, &e), ERROR_SYSTEM);
-    assert_string_equal(e.text, "the disk is on fire");
-    pcapng_reader_free(r);
-    buffer_free(&b);
-}
-
-static void large_blocks_pass_the_window(void **state)
-{
-    (void)state;
-    struct buffer b = {0};
-    struct pcapng_item item;
-    uint8_t *data = malloc(3000000);
-    assert_non_null(data);
-    memset(data, 0x5a, 3000000);
-    section(&b);
-    interface(&b, 1, 0, 9, 0);
-    for (uint32_t len = 1; len < 3000000; len = len * 3 + 1)
-        pcapng_write_packet(&b, &(struct pcapng_packet){.captured = len, .wire = len, .time_ns = len, .data = data});
-    struct stream s = {.data = b.data, .len = b.len, .piece = 65536};
-    struct pcapng_reader *r = reader_of(&s);
-    next(r, &item, PCAPNG_ITEM_SECTION);
-    next(r, &item, PCAPNG_ITEM_INTERFACE);
-    for (uint32_t len = 1; len < 3000000; len = len * 3 + 1) {
-        next(r, &item, PCAPNG_ITEM_PACKET);
-        assert_int_equal(item.packet.captured, len);
-        assert_int_equal(item.packet.time_ns, len);
-        assert_memory_equal(item.packet.data, data, len);
-    }
-    next(r, &item, PCAPNG_ITEM_END);
-    pcapng_reader_free(r);
-    buffer_free(&b);
-    free(data);
 }
 
 int main(void)
@@ -682,12 +404,6 @@ int main(void)
         cmocka_unit_test(simple_and_obsolete_packets),
         cmocka_unit_test(options_of_wrong_length_are_left_out),
         cmocka_unit_test(blocks_that_are_not_known_are_given_as_they_are),
-        cmocka_unit_test(damage_names_the_byte),
-        cmocka_unit_test(every_cut_is_found),
-        cmocka_unit_test(an_option_past_its_block_is_refused),
-        cmocka_unit_test(interfaces_of_another_section_are_not_known),
-        cmocka_unit_test(an_error_of_the_source_is_passed_on),
-        cmocka_unit_test(large_blocks_pass_the_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

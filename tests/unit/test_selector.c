@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT(s) ((char *)(uintptr_t)(s))
-
 static const char *const labels[] = {"role=web", "dc=fra", "empty=", "odd=a=b"};
 
 static bool means(char **on, uint32_t on_count, char **label, uint32_t label_count)
