@@ -44,6 +44,7 @@ const struct config_key agent_config_keys[] = {
     TIMEOUT("udp", UDP, "the same of UDP"),
     TIMEOUT("icmp", ICMP, "the same of ICMP"),
     TIMEOUT("other", OTHER, "the same of all else"),
+    TIMEOUT("dns_query", DNS_QUERY, "how long a DNS query waits for its answer before it is listed as unanswered"),
     {"ring", CONFIG_NUMBER, UNIT_BYTES, AT(ring), "16M", 1u << 20, 1u << 30,
      "kernel's buffer of each interface that a capture listens on"},
     {"memory", CONFIG_NUMBER, UNIT_BYTES, AT(memory), "2G", 64u << 20, UINT64_MAX,

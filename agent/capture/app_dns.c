@@ -1,28 +1,29 @@
 /*
  * app_dns: DNS over UDP and TCP: a query and its response are one exchange, told by id and question, whatever comes between.
  *
- * A query that is sent again while it waits, with the same id and question, is still the same one. It stays unanswered if nothing
- * has come DNS_WAIT_NS later, when the flow's next packet passes or the flow ends; so also an answer after that much time counts if it is
- * the next packet. A response that is said again counts once. A response to a query that was not seen is an exchange of its own.
+ * A query that is sent again while it waits, with the same id and question, is still the same one. It is unanswered when nothing has come for longer
+ * than options.dns_wait_ns, whether packets pass or not; sent again after that, it is another one. It is remembered while the flow lives: an
+ * answer that comes after all is told as late, in a row of its own that has the number of the query's. A response that is said again counts once. A
+ * response to a query that was not seen is an exchange of its own.
  *
  * mDNS and LLMNR are asked of all and answered by anybody, in other flows or never: of these only names are noted, no exchanges.
  */
 #include "agent/capture/conversation_impl.h"
 #include "common/app/dns.h"
-#include "common/base/clock.h"
 #include "common/base/hash.h"
 #include <string.h>
 
-#define DNS_WAIT_NS    (10 * NS_PER_S) /* as Zeek's dns_session_timeout */
-#define DNS_WAITING    256u            /* queries of a flow at once; then the oldest counts as unanswered */
-#define DNS_BUCKETS    16u             /* that they are found by */
-#define DNS_ANSWERED   8u              /* responses that are known again */
-#define DNS_TCP_LENGTH 2u              /* in front of each message (RFC 1035, 4.2.2) */
+#define DNS_WAITING    256u /* queries of a flow at once; then the oldest counts as unanswered */
+#define DNS_BUCKETS    16u  /* that they are found by */
+#define DNS_ANSWERED   8u   /* responses that are known again */
+#define DNS_TCP_LENGTH 2u   /* in front of each message (RFC 1035, 4.2.2) */
 #define DNS_TCP_MAX    (DNS_TCP_LENGTH + 65535u)
 
 struct query {
     struct query *next, *previous; /* by age */
     struct query *same;            /* the next one of its bucket */
+    struct waiter waiter;          /* until it is told */
+    bool told;                     /* there is a row that it is unanswered */
     uint64_t first_ns, last_ns;
     uint64_t bytes;
     uint64_t question; /* hash of it */
@@ -33,10 +34,11 @@ struct query {
 };
 
 struct dns_state {
-    struct query *first, *last; /* oldest and newest that wait */
+    struct query *first, *last; /* oldest and newest that are remembered */
+    struct query *waits;        /* the oldest that is not told; nor are those behind it */
     struct query *by_question[DNS_BUCKETS];
-    uint64_t mix; /* the flow's id, which is not known any more when all is given up */
-    uint32_t waiting;
+    uint64_t mix;                    /* the flow's id, which is not known any more when all is given up */
+    uint32_t count;                  /* of those remembered */
     uint64_t answered[DNS_ANSWERED]; /* hashes of id and question */
     unsigned answered_next;
     bool lost[2]; /* TCP: until a segment begins with a message */
@@ -81,7 +83,7 @@ static void fill_response(struct hearing *h, struct exchange_row *r, const struc
     exchange_text(h, r, EXCHANGE_DNS_ANSWERS, &r->dns_answers, m->answers_text, m->answers_len);
 }
 
-/* ---------------------------------------------------------------- queries that wait */
+/* ---------------------------------------------------------------- queries that wait, or did in vain */
 
 /* Where the chain begins; who sends the queries cannot tell. */
 static struct query **bucket(const struct hearing *h, uint16_t id, uint64_t question)
@@ -105,7 +107,17 @@ static void link_query(const struct hearing *h, struct query *q)
     else
         s->first = q;
     s->last = q;
-    s->waiting++;
+    if (!s->waits)
+        s->waits = q;
+    s->count++;
+}
+
+/* It waits no more. Those before it do not, either. */
+static void note_told(const struct hearing *h, struct query *q)
+{
+    q->told = true;
+    conversation_wait_no_more(h->all, &q->waiter);
+    state_of(h)->waits = q->next;
 }
 
 static void unlink_query(const struct hearing *h, struct query *q)
@@ -115,6 +127,10 @@ static void unlink_query(const struct hearing *h, struct query *q)
     while (*at != q)
         at = &(*at)->same;
     *at = q->same;
+    if (!q->told)
+        conversation_wait_no_more(h->all, &q->waiter);
+    if (s->waits == q)
+        s->waits = q->next;
     if (q->previous)
         q->previous->next = q->next;
     else
@@ -123,18 +139,28 @@ static void unlink_query(const struct hearing *h, struct query *q)
         q->next->previous = q->previous;
     else
         s->last = q->previous;
-    s->waiting--;
+    s->count--;
+}
+
+static void forget(struct hearing *h, struct query *q)
+{
+    unlink_query(h, q);
+    conversation_release(h->all, h->v, q);
+}
+
+static void tell(struct hearing *h, const struct query *q, uint8_t outcome)
+{
+    struct exchange_row *r = exchange_add(h, q->ordinal, outcome, q->first_ns);
+    if (r)
+        fill_query(h, r, q);
 }
 
 static void end_first(struct hearing *h, uint8_t outcome)
 {
-    struct dns_state *s = state_of(h);
-    struct query *q = s->first;
-    unlink_query(h, q);
-    struct exchange_row *r = exchange_add(h, q->ordinal, outcome, q->first_ns);
-    if (r)
-        fill_query(h, r, q);
-    conversation_release(h->all, h->v, q);
+    struct query *q = state_of(h)->first;
+    if (!q->told)
+        tell(h, q, outcome);
+    forget(h, q);
 }
 
 /* A response without a question is told by its id alone. */
@@ -152,12 +178,19 @@ static struct query *find(const struct hearing *h, const struct said *said)
     return q;
 }
 
+static bool is_old(const struct hearing *h, const struct query *q)
+{
+    return exchange_since(h->time_ns, q->first_ns) > h->all->options.dns_wait_ns;
+}
+
 /* Those that have waited for too long. */
-static void end_old(struct hearing *h)
+static void overdue(struct hearing *h)
 {
     struct dns_state *s = state_of(h);
-    while (s->first && exchange_since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS)
-        end_first(h, s->unseen ? EXCHANGE_UNSEEN : EXCHANGE_UNANSWERED);
+    while (s->waits && is_old(h, s->waits)) {
+        tell(h, s->waits, s->unseen ? EXCHANGE_UNSEEN : EXCHANGE_UNANSWERED);
+        note_told(h, s->waits);
+    }
 }
 
 /* ---------------------------------------------------------------- messages */
@@ -166,10 +199,12 @@ static void take_query(struct hearing *h, const struct said *said)
 {
     struct dns_state *s = state_of(h);
     const struct dns_message *m = said->m;
-    if (find(h, said))
+    struct query *before = find(h, said);
+    if (before && !before->told)
         return;
-    end_old(h);
-    while (s->waiting >= DNS_WAITING)
+    if (before)
+        forget(h, before);
+    while (s->count >= DNS_WAITING)
         end_first(h, EXCHANGE_UNANSWERED);
     struct query *q = conversation_alloc(h, sizeof *q + m->name_len);
     if (!q) {
@@ -186,6 +221,7 @@ static void take_query(struct hearing *h, const struct said *said)
                         .name_len = m->name_len};
     memcpy(q->name, m->name, m->name_len);
     link_query(h, q);
+    conversation_wait(h, &q->waiter, q->first_ns);
 }
 
 /* Whether the response was told already; it is from now on. */
@@ -205,12 +241,16 @@ static void take_response(struct hearing *h, const struct said *said)
     struct query *q = find(h, said);
     if (is_told(s, said, q != NULL))
         return;
+    uint8_t outcome = !q ? EXCHANGE_UNSEEN : q->told ? EXCHANGE_LATE : EXCHANGE_COMPLETE;
     if (q)
         unlink_query(h, q);
-    struct exchange_row *r = exchange_add(h, q ? q->ordinal : ++h->v->ordinal, q ? EXCHANGE_COMPLETE : EXCHANGE_UNSEEN,
-                                          q ? q->first_ns : said->first_ns);
+    struct exchange_row *r =
+        exchange_add(h, q ? q->ordinal : ++h->v->ordinal, outcome, q ? q->first_ns : said->first_ns);
     if (r && q) {
-        fill_query(h, r, q);
+        if (q->told) /* what the query had stands in its row */
+            fill_question(h, r, q->name, q->name_len, q->type);
+        else
+            fill_query(h, r, q);
         EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, exchange_since(said->first_ns, q->last_ns));
         EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(said->last_ns, q->first_ns));
     } else if (r) {
@@ -219,7 +259,6 @@ static void take_response(struct hearing *h, const struct said *said)
     if (r)
         fill_response(h, r, said);
     conversation_release(h->all, h->v, q);
-    end_old(h);
 }
 
 static uint64_t question_of(const struct dns_message *m)
@@ -237,6 +276,7 @@ static void take_message(struct hearing *h, const uint8_t *data, size_t len, str
     conversation_say(h, &h->v->dns_name, m.name, m.name_len);
     if (!h->v->counts)
         return;
+    overdue(h);
     if (m.response)
         take_response(h, &said);
     else
@@ -303,8 +343,7 @@ static void end(struct hearing *h, uint8_t reason)
 {
     struct dns_state *s = state_of(h);
     while (s->first) {
-        bool waited = exchange_since(h->time_ns, s->first->first_ns) > DNS_WAIT_NS;
-        uint8_t outcome = waited ? EXCHANGE_UNANSWERED : exchange_left(reason, EXCHANGE_UNANSWERED);
+        uint8_t outcome = is_old(h, s->first) ? EXCHANGE_UNANSWERED : exchange_left(reason, EXCHANGE_UNANSWERED);
         end_first(h, s->unseen ? EXCHANGE_UNSEEN : outcome);
     }
 }
@@ -316,5 +355,6 @@ const struct app_reader app_dns_reader = {
     .take = take,
     .missed = missed,
     .datagram = datagram,
+    .overdue = overdue,
     .end = end,
 };

@@ -93,7 +93,7 @@ void conversation_release(struct conversations *all, struct conversation *v, voi
 
 /* ---------------------------------------------------------------- beginning and end */
 
-static struct conversation *add(struct conversations *all, struct conversation_place *place)
+static struct conversation *add(struct conversations *all, struct conversation_place *place, uint32_t flow)
 {
     struct conversation *v = resize(all, NULL, NULL, sizeof *v);
     if (!v) {
@@ -101,7 +101,7 @@ static struct conversation *add(struct conversations *all, struct conversation_p
         place->phase = CONVERSATION_OVER;
         return NULL;
     }
-    *v = (struct conversation){.memory = (uint32_t)piece_cost(sizeof *v)};
+    *v = (struct conversation){.memory = (uint32_t)piece_cost(sizeof *v), .flow = flow};
     v->next = all->first;
     if (v->next)
         v->next->previous = v;
@@ -176,6 +176,49 @@ void conversation_give_up(struct hearing *h)
 {
     h->all->stats.unheard++;
     h->v->place->phase = CONVERSATION_OVER;
+}
+
+/* ---------------------------------------------------------------- waiting */
+
+void conversation_wait(struct hearing *h, struct waiter *w, uint64_t since_ns)
+{
+    struct conversations *all = h->all;
+    *w = (struct waiter){.previous = all->waiting_last, .v = h->v, .since_ns = since_ns};
+    if (w->previous)
+        w->previous->next = w;
+    else
+        all->waiting = w;
+    all->waiting_last = w;
+}
+
+void conversation_wait_no_more(struct conversations *all, struct waiter *w)
+{
+    if (w->previous)
+        w->previous->next = w->next;
+    else
+        all->waiting = w->next;
+    if (w->next)
+        w->next->previous = w->previous;
+    else
+        all->waiting_last = w->previous;
+}
+
+bool conversations_due(const struct conversations *all, uint64_t now_ns, uint32_t *flow)
+{
+    const struct waiter *w = all->waiting;
+    if (!w || exchange_since(now_ns, w->since_ns) <= all->options.dns_wait_ns)
+        return false;
+    *flow = w->v->flow;
+    return true;
+}
+
+void conversation_overdue(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
+                          uint64_t now_ns)
+{
+    struct conversation *v = place->it;
+    struct hearing h = {.all = all, .v = v, .flow_id = flow_id, .time_ns = now_ns, .first_ns = now_ns};
+    v->place = place;
+    v->reader->overdue(&h);
 }
 
 /* ---------------------------------------------------------------- looking */
@@ -276,7 +319,7 @@ static void hear_tcp(struct conversations *all, struct conversation_place *place
     if (!v) {
         if (!first_look(place, k, data, len))
             return;
-        v = add(all, place);
+        v = add(all, place, k->flow);
         if (!v)
             return;
         v->place = place;
@@ -315,7 +358,7 @@ static void hear_datagram(struct conversations *all, struct conversation_place *
         look_at_datagram(place, k, data, len);
     if (place->phase == CONVERSATION_LOOKING || place->phase == CONVERSATION_OVER)
         return;
-    if (!place->it && !add(all, place))
+    if (!place->it && !add(all, place, k->flow))
         return;
     struct conversation *v = place->it;
     struct hearing h = {.all = all,

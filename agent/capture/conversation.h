@@ -41,8 +41,9 @@ struct conversations_options {
     uint64_t memory; /* for what is remembered of flows */
     uint32_t
         payload; /* bytes of each packet's payload that may be looked at; 0: none, nothing is known of applications */
-    uint32_t exchanges; /* 0 for CONVERSATION_EXCHANGES_MAX */
-    uint8_t http_blank; /* of enum http_blank: forgotten as soon as it was read */
+    uint32_t exchanges;   /* 0 for CONVERSATION_EXCHANGES_MAX */
+    uint8_t http_blank;   /* of enum http_blank: forgotten as soon as it was read */
+    uint64_t dns_wait_ns; /* a DNS query that has waited for longer is unanswered */
 };
 
 struct conversations_stats {
@@ -72,6 +73,7 @@ struct conversation_place {
 struct conversation_packet {
     const struct packet *p; /* with a transport, no later fragment */
     uint64_t flow_id;
+    uint32_t flow; /* the caller's name for it, not 0: what conversations_due gives */
     uint64_t time_ns;
     unsigned sender;
     unsigned originator; /* the endpoint that is taken for the client */
@@ -97,6 +99,12 @@ static inline bool conversation_wants(const struct conversation_place *place, co
 }
 void conversation_packet(struct conversations *all, struct conversation_place *place,
                          const struct conversation_packet *k);
+
+/* Packet time goes on, also without packets: while there is such a flow, has to be told by conversation_overdue what is over in it by now. A flow with what
+ * waits is found without a look at others. */
+bool conversations_due(const struct conversations *all, uint64_t now_ns, uint32_t *flow);
+void conversation_overdue(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
+                          uint64_t now_ns);
 
 /* The flow ends, for this reason (enum flow_end): its exchanges end. What it said stays until conversation_forget. */
 void conversation_end(struct conversations *all, struct conversation_place *place, uint64_t flow_id, uint64_t last_ns,

@@ -48,8 +48,17 @@ struct app_reader {
     void (*closed)(struct hearing *h);
     /* UDP: `wire` bytes, of which len are there. */
     void (*datagram)(struct hearing *h, const uint8_t *data, size_t len, size_t wire);
+    /* So late is it now: what has waited for too long is over. */
+    void (*overdue)(struct hearing *h);
     /* The flow ends: so do its exchanges. Frees what hangs on the state, which itself is freed by the caller. */
     void (*end)(struct hearing *h, uint8_t reason);
+};
+
+/* What is over by itself if nothing comes; all of them stand in one list, in the order in which they began to wait. */
+struct waiter {
+    struct waiter *next, *previous;
+    struct conversation *v;
+    uint64_t since_ns;
 };
 
 /* A segment that waits. */
@@ -83,6 +92,7 @@ struct remark {
 struct conversation {
     struct conversation *next, *previous;
     struct conversation_place *place; /* during a call */
+    uint32_t flow;                    /* the caller's name for it */
     uint32_t memory;                  /* that it takes, of all's */
     const struct app_reader *reader;  /* NULL: not known yet */
     void *state;
@@ -118,6 +128,10 @@ enum looked { LOOK_MORE, LOOK_FOUND, LOOK_STRANGE };
 enum looked conversation_look(struct hearing *h, const uint8_t *data, size_t len);
 
 const char *conversation_app(const struct conversation_place *place); /* its name, or NULL */
+
+/* Begins and ends to wait. */
+void conversation_wait(struct hearing *h, struct waiter *w, uint64_t since_ns);
+void conversation_wait_no_more(struct conversations *all, struct waiter *w);
 
 static inline bool conversation_is_over(const struct hearing *h)
 {
@@ -175,6 +189,7 @@ struct conversations {
     struct conversations_options options;
     struct conversations_stats stats;
     struct conversation *first;
+    struct waiter *waiting, *waiting_last; /* longest first */
     struct exchanges exchanges;
     struct quic *quic; /* NULL: what QUIC says cannot be read */
     uint8_t quic_window[QUIC_HELLO_WINDOW];

@@ -26,7 +26,10 @@ int flow_table_new(const struct flow_table_options *o, struct flow_table **out, 
     t->seed = hash64(o->epoch, sizeof o->epoch);
     t->first_id = hash64_seed(o->epoch, sizeof o->epoch, FLOW_ID_SEED + o->part);
     t->said = calloc(STAGE_TILE, sizeof *t->said);
-    struct conversations_options c = {.payload = o->app_payload, .memory = o->app_memory, .http_blank = o->http_blank};
+    struct conversations_options c = {.payload = o->app_payload,
+                                      .memory = o->app_memory,
+                                      .http_blank = o->http_blank,
+                                      .dns_wait_ns = t->options.timeouts.ns[FLOW_TIMER_DNS_QUERY]};
     if (!c.memory)
         c.memory = (uint64_t)t->options.max_flows * FLOW_TABLE_APP_BYTES;
     int code = t->said ? flow_store_init(&t->store, t->options.max_flows, t->options.max_rows, e)
@@ -240,6 +243,7 @@ static void hear(struct flow_table *t, uint32_t index, const struct packet *p, u
     struct flow *f = flow_at(&t->store, index);
     struct conversation_packet k = {.p = p,
                                     .flow_id = f->id,
+                                    .flow = index,
                                     .time_ns = time_ns,
                                     .sender = sender,
                                     .originator = f->originator,

@@ -41,6 +41,7 @@ enum flow_timer {
     FLOW_TIMER_UDP,
     FLOW_TIMER_ICMP,
     FLOW_TIMER_OTHER,
+    FLOW_TIMER_DNS_QUERY, /* of no flow: how long a query waits for its answer before it counts as unanswered */
     FLOW_TIMER_COUNT
 };
 
@@ -51,6 +52,7 @@ enum flow_timer {
 #define FLOW_TIMEOUT_UDP         60  /* udp_inactivity_timeout */
 #define FLOW_TIMEOUT_ICMP        60  /* icmp_inactivity_timeout */
 #define FLOW_TIMEOUT_OTHER       60  /* unknown_ip_inactivity_timeout */
+#define FLOW_TIMEOUT_DNS_QUERY   5   /* ours: resolvers have given up or ask again by then (resolv.conf: timeout:5) */
 
 struct flow_timeouts {
     uint64_t ns[FLOW_TIMER_COUNT]; /* 0 for these */

@@ -21,6 +21,7 @@ void flow_timeouts_fill(struct flow_timeouts *t)
         [FLOW_TIMER_UDP] = FLOW_TIMEOUT_UDP,
         [FLOW_TIMER_ICMP] = FLOW_TIMEOUT_ICMP,
         [FLOW_TIMER_OTHER] = FLOW_TIMEOUT_OTHER,
+        [FLOW_TIMER_DNS_QUERY] = FLOW_TIMEOUT_DNS_QUERY,
     };
     for (size_t i = 0; i < FLOW_TIMER_COUNT; i++)
         if (!t->ns[i])
@@ -93,6 +94,20 @@ static void clock_back(struct flow_table *t, uint64_t second)
     }
 }
 
+/* What waits in flows that go on; false if the chunk is full. */
+static bool tell_overdue(struct flow_table *t, uint64_t now_ns)
+{
+    uint32_t index;
+    while (conversations_due(t->conversations, now_ns, &index)) {
+        struct flow *f = flow_at(&t->store, index);
+        if (flow_rows_full(t))
+            return false;
+        flow_touch(t, index);
+        conversation_overdue(t->conversations, &f->conversation, f->id, now_ns);
+    }
+    return true;
+}
+
 bool flow_table_advance(struct flow_table *t, uint64_t time_ns)
 {
     uint64_t second = time_ns / NS_PER_S;
@@ -112,6 +127,8 @@ bool flow_table_advance(struct flow_table *t, uint64_t time_ns)
     t->behind = 0;
     if (second > t->second + FLOW_BUCKETS)
         t->second = second - FLOW_BUCKETS; /* all buckets once are enough */
+    if (t->second < second && !tell_overdue(t, time_ns))
+        return false;
     while (t->second < second) {
         uint64_t due = t->second + 1;
         t->second = due; /* what moves on goes behind it */

@@ -7,11 +7,9 @@
 
 const char *exchange_outcome_name(uint64_t value)
 {
-    static const char *const names[] = {[EXCHANGE_COMPLETE] = "complete",
-                                        [EXCHANGE_UNANSWERED] = "unanswered",
-                                        [EXCHANGE_CUT] = "cut",
-                                        [EXCHANGE_UNSEEN] = "unseen",
-                                        [EXCHANGE_OPEN] = "open"};
+    static const char *const names[] = {[EXCHANGE_COMPLETE] = "complete", [EXCHANGE_UNANSWERED] = "unanswered",
+                                        [EXCHANGE_CUT] = "cut",           [EXCHANGE_UNSEEN] = "unseen",
+                                        [EXCHANGE_OPEN] = "open",         [EXCHANGE_LATE] = "late"};
     return value < sizeof names / sizeof *names ? names[value] : NULL;
 }
 
@@ -59,7 +57,10 @@ static const struct column columns[] = {
     {EXCHANGE_REPLY_BODY, "reply_body", COLUMN_UINT, AT(reply_body), UNIT_BYTES, MERGE_SUM, CODEC_AUTO,
      .below = EXCHANGE_REPLY_BYTES, .help = "body of the HTTP reply as sent, without chunk sizes"},
     {EXCHANGE_OUTCOME, "outcome", COLUMN_UINT, AT(outcome), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
-     .value_name = exchange_outcome_name, .help = "how it ended: complete, unanswered, cut, unseen, open"},
+     .value_name = exchange_outcome_name,
+     .help = "how it ended: complete, unanswered, cut, unseen, open; late: a reply to a request that was unanswered "
+             "for so long "
+             "that it is listed as that"},
     {EXCHANGE_VERSION, "version", COLUMN_TEXT, AT(version), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "version of the protocol that was used: HTTP/1.1, TLS 1.3"},
     {EXCHANGE_SNI, "sni", COLUMN_TEXT, AT(sni), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,

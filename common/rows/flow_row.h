@@ -60,6 +60,7 @@ enum exchange_outcome {
     EXCHANGE_CUT = 3,        /* the connection was closed or reset, or fell silent, within the request or the reply */
     EXCHANGE_UNSEEN = 4,     /* bytes of it are missing in the capture */
     EXCHANGE_OPEN = 5,       /* the capture ended before it */
+    EXCHANGE_LATE = 6,       /* the reply came after a row told that the request is unanswered */
 };
 const char *exchange_outcome_name(uint64_t value); /* "complete", ...; NULL for unknown values */
 #define EXCHANGE_STATUS_CLASSES 5u

@@ -88,7 +88,7 @@ def ours(lines):
             if "wait" in line:
                 times["time", line["status"]].append(line["wait"])
         if line.get("app") == "dns" and "exchange" in line and "duration" in line:
-            times["dns", name(line.get("dns_name", "")), line.get("dns_type"), line.get("dns_rcode")].append(line["duration"] - line["send"])
+            times["dns", name(line.get("dns_name", "")), line.get("dns_type"), line.get("dns_rcode")].append(line["duration"] - line.get("send", 0))
         if line.get("app") == "tls" and "exchange" in line:
             if "ja4" in line:
                 found["hello", line.get("sni", "")] += 1

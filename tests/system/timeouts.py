@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""How long a flow may be silent stands in agent.conf: for files that are read and for live captures. What is out of range is refused where it stands."""
+"""How long a flow may be silent, and how long a DNS query waits for its answer, stands in agent.conf: for files that are read and for live captures.
+What is out of range is refused where it stands."""
 
 import os
 import socket
@@ -75,9 +76,36 @@ def live(system):
     system.stop_agent("live-1")
 
 
+QUERY = b"\x42\x42\1\0\0\1\0\0\0\0\0\0\6silent\3foo\0\0\1\0\1"  # A
+
+
+def queries(system):
+    """Nobody answers: that is known while the flow goes on, seconds later."""
+    if os.geteuid() != 0:
+        print("live captures: skipped, they need root")
+        return
+    system.start_agent("live-2", timeout_dns_query="1s", timeout_udp="10m")
+    fleet.wait_until(lambda: [a for a in system.json("agents") if a["agent"] == "live-2" and a["connected"]], "the agent to connect")
+    with socket.socket(type=socket.SOCK_DGRAM) as here, socket.socket(type=socket.SOCK_DGRAM) as there:
+        there.bind(("127.0.0.1", 0))
+        here.bind(("127.0.0.1", 0))
+        here.connect(there.getsockname())
+        system.run("capture", "start", "--on", "live-2", "-i", "lo", "--for", "10m", "--name", "queries", "--no-wait",
+                   "udp and port %d" % here.getsockname()[1])
+        phase = lambda: [a["phase"] for o in system.json("capture", "list") if o["capture"] == "queries" for a in o["agents"]]
+        fleet.wait_until(lambda: phase() == ["running"], "the capture to run")
+        here.send(QUERY)
+        unanswered = lambda: [x["dns_name"] for x in system.json("dns", "unanswered", "--since", "10m", "--capture", "queries")]
+        fleet.wait_until(unanswered, "the query to be unanswered")
+        assert unanswered() == ["silent.foo"], unanswered()
+        assert [f["end_reason"] for f in system.flows("udp", "--capture", "queries")] == ["ongoing"]
+        system.run("capture", "stop", "queries")
+    system.stop_agent("live-2")
+
+
 def main():
     with fleet.Fleet() as system:
-        for story in (files, what_is_out_of_range, live):
+        for story in (files, what_is_out_of_range, live, queries):
             story(system)
             print(story.__name__.replace("_", " ") + ": right")
 

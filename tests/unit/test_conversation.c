@@ -511,40 +511,146 @@ static void test_dns(void **state)
     check_all_ways(names_udp, sizeof names_udp / sizeof *names_udp, &p, &t);
 }
 
+#define DNS_WAIT_NS (FLOW_TIMEOUT_DNS_QUERY * NS_PER_S)
+
+static const struct message asked_a = {C, BYTES(QUERY("\0\1", "a"))}, asked_b = {C, BYTES(QUERY("\0\2", "b"))},
+                            answered_a = {S, BYTES(ANSWER("\0\1", "a", "\x80"))};
+
+/* A stage for DNS whose table has these options besides; end_names frees it. */
+static struct stage begin_names(struct flow_table_options o, struct told *t)
+{
+    static const struct play p = {.lost = -1};
+    struct stage g = {.play = &p, .told = t, .now = T0, .udp = true, .ports = {40000, 53}};
+    o.app_payload = FLOW_TABLE_APP_ALL;
+    *t = (struct told){0};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    return g;
+}
+
+/* What was told since the last time. */
+static void expect_now(struct stage *g, const char *want)
+{
+    seal(g->told, g->table);
+    expect(g->told, want);
+    g->told->len = 0;
+    g->told->exchanges[0] = 0;
+}
+
+static void end_names(struct stage *g)
+{
+    while (!flow_table_end(g->table, FLOW_END_FORCED))
+        seal(g->told, g->table);
+    seal(g->told, g->table);
+    assert_int_equal(flow_table_stats(g->table).app_memory, 0);
+    flow_table_free(g->table);
+}
+
 static void test_dns_without_an_answer(void **state)
 {
     (void)state;
-    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL};
-    static const struct message asked = {C, BYTES(QUERY("\0\1", "a"))}, other = {C, BYTES(QUERY("\0\2", "b"))};
-    struct told t = {0};
-    struct play p = PLAY;
-    struct stage g = {.play = &p, .told = &t, .now = T0, .udp = true, .ports = {40000, 53}};
-    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
-    say(&g, &asked, false);
-    g.now += 11 * NS_PER_S;
-    say(&g, &other, false); /* so much later, that nobody waits any more */
+    struct told t;
+    struct stage g = begin_names((struct flow_table_options){.epoch = {1}}, &t);
+    say(&g, &asked_a, false);
+    g.now += DNS_WAIT_NS / 2;
+    say(&g, &asked_b, false);
+    assert_true(flow_table_advance(g.table, T0 + STEP_NS + DNS_WAIT_NS)); /* just not over */
+    expect_now(&g, "");
+    g.now = T0 + DNS_WAIT_NS + NS_PER_S; /* no packet: time goes on, the flow as well, and the other query waits */
+    assert_true(flow_table_advance(g.table, g.now));
+    expect_now(&g,
+               " time=10 request_bytes=27 dns_name=a.example dns_type=A app=dns ordinal=1 send=0 outcome=unanswered\n");
+    assert_int_equal(flow_table_stats(g.table).alive, 1);
+    g.now += 100 * NS_PER_S; /* the flow ends, and with it the other one */
+    assert_true(flow_table_advance(g.table, g.now));
+    expect_now(&g, " time=2520 request_bytes=27 dns_name=b.example dns_type=A app=dns ordinal=2 send=0 "
+                   "outcome=unanswered\n");
+    end_names(&g);
+    assert_string_equal(t.exchanges, "");
+}
+
+/* It is told once, by itself, and the answer is told apart from what is asked again meanwhile. */
+static void test_dns_answer_that_comes_late(void **state)
+{
+    (void)state;
+    struct told t;
+    struct stage g = begin_names((struct flow_table_options){.epoch = {1}}, &t);
+    static const char unanswered[] =
+        " time=10 request_bytes=27 dns_name=a.example dns_type=A app=dns ordinal=1 send=0 outcome=unanswered\n";
+    say(&g, &asked_a, false);
+    g.now += DNS_WAIT_NS; /* within the same second as the next: the packet itself tells */
+    say(&g, &answered_a, false);
+    say(&g, &answered_a, false); /* said again */
     seal(&t, g.table);
-    expect(&t, " time=10 request_bytes=27 dns_name=a.example dns_type=A app=dns ordinal=1 send=0 outcome=unanswered\n");
-    g.now += 100 * NS_PER_S;
-    assert_true(flow_table_advance(g.table, g.now)); /* the flow ends, and with it the other one */
+    assert_memory_equal(t.exchanges, unanswered, strlen(unanswered));
+    assert_string_equal(t.exchanges + strlen(unanswered),
+                        " time=10 wait=5010 duration=5010 reply_bytes=43 dns_name=a.example dns_answers=10.0.0.1 "
+                        "dns_type=A dns_rcode=NOERROR app=dns ordinal=1 outcome=late\n");
+    assert_int_equal(t.sums[0], 2);
+    t.len = 0;
+    say(&g, &asked_b, false);
+    g.now += DNS_WAIT_NS + NS_PER_S;
+    say(&g, &asked_b, false); /* so late that it is another question */
     seal(&t, g.table);
     assert_non_null(strstr(t.exchanges, "b.example dns_type=A app=dns ordinal=2 send=0 outcome=unanswered"));
-    flow_table_free(g.table);
+    t.len = 0;
+    g.now += DNS_WAIT_NS + NS_PER_S;
+    assert_true(flow_table_advance(g.table, g.now));
+    seal(&t, g.table);
+    assert_non_null(strstr(t.exchanges, "b.example dns_type=A app=dns ordinal=3 send=0 outcome=unanswered"));
+    end_names(&g);
+}
+
+static void test_dns_wait_is_as_configured(void **state)
+{
+    (void)state;
+    struct told t;
+    struct flow_table_options o = {.timeouts.ns = {[FLOW_TIMER_DNS_QUERY] = 20 * NS_PER_S}};
+    struct stage g = begin_names(o, &t);
+    say(&g, &asked_a, false);
+    g.now += 19 * NS_PER_S;
+    say(&g, &answered_a, false);
+    seal(&t, g.table);
+    assert_non_null(strstr(t.exchanges, "ordinal=1 send=0 outcome=complete"));
+    end_names(&g);
+}
+
+/* Flows whose queries nobody answers end in the order of their queries, as many in a chunk as it has room for; none is left or told twice. */
+static void test_dns_many_without_an_answer(void **state)
+{
+    (void)state;
+    enum { FLOWS = 100, ROWS = 2 * FLOW_TABLE_ROWS_SPARE };
+    struct told t;
+    struct stage g = begin_names((struct flow_table_options){.max_rows = ROWS}, &t);
+    for (unsigned i = 0; i < FLOWS; i++) {
+        g.ports[C] = 1000 + i;
+        say(&g, &asked_a, false);
+        say(&g, &asked_b, false);
+    }
+    while (flow_table_has_rows(g.table))
+        seal(&t, g.table);
+    assert_int_equal(t.len, 0);
+    unsigned chunks = 0;
+    for (g.now += DNS_WAIT_NS + NS_PER_S; !flow_table_advance(g.table, g.now); chunks++)
+        seal(&t, g.table);
+    seal(&t, g.table);
+    assert_true(chunks >= FLOWS / ROWS);
+    unsigned told = 0;
+    for (const char *at = t.exchanges; (at = strstr(at, "outcome=unanswered")); at++)
+        told++;
+    assert_int_equal(told, 2 * FLOWS);
+    assert_int_equal(flow_table_stats(g.table).alive, FLOWS);
+    end_names(&g);
 }
 
 /* A capture that fails frees its flows as they are; the id of each is another. */
 static void test_dns_given_up(void **state)
 {
     (void)state;
-    static const struct message asked[] = {{C, BYTES(QUERY("\0\1", "a"))}, {C, BYTES(QUERY("\0\2", "b"))}};
     for (uint8_t i = 0; i < 64; i++) {
-        struct flow_table_options o = {.epoch = {i}, .app_payload = FLOW_TABLE_APP_ALL};
-        struct told t = {0};
-        struct play p = PLAY;
-        struct stage g = {.play = &p, .told = &t, .now = T0, .udp = true, .ports = {40000, 53}};
-        assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
-        say(&g, &asked[0], false);
-        say(&g, &asked[1], false);
+        struct told t;
+        struct stage g = begin_names((struct flow_table_options){.epoch = {i}}, &t);
+        say(&g, &asked_a, false);
+        say(&g, &asked_b, false);
         flow_table_free(g.table);
     }
 }
@@ -856,6 +962,9 @@ int main(void)
         cmocka_unit_test(test_other_things),
         cmocka_unit_test(test_dns),
         cmocka_unit_test(test_dns_without_an_answer),
+        cmocka_unit_test(test_dns_answer_that_comes_late),
+        cmocka_unit_test(test_dns_wait_is_as_configured),
+        cmocka_unit_test(test_dns_many_without_an_answer),
         cmocka_unit_test(test_dns_given_up),
         cmocka_unit_test(test_dns_over_tcp),
         cmocka_unit_test(test_mdns_has_no_exchanges),

@@ -117,6 +117,20 @@ static void what_several_places_saw_counts_once(void **state)
     }
 }
 
+/* A query whose answer came late has two lines, of whatever places; neither stands for the other. */
+static void a_late_answer_is_not_its_query(void **state)
+{
+    struct world *w = *state;
+    const struct message_query one = question_of("http", "");
+    for (uint8_t i = 1; i <= 3; i++) {
+        const struct place at = {i, i == 1 ? "web-1" : "web-2", i == 2 ? "eth0" : "eth1"};
+        struct exchange_row x[] = {same(1, i * MS, 0), same(1, i * MS, 8 * SECOND)};
+        exchange_put(&x[1], EXCHANGE_OUTCOME, EXCHANGE_LATE);
+        commit_seen(w, &at, x, 2);
+    }
+    answer_expect(w, &one, NULL, "ordinal,outcome", LIST("1 unanswered", "1 late"));
+}
+
 static void has_address(struct world *w, uint8_t install, const char *agent, const char *address)
 {
     struct filter_address a = {.family = FAMILY_IP4};
@@ -208,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(several_captures_on_one_interface_are_one_place),
         TEST(what_several_places_saw_counts_once),
+        TEST(a_late_answer_is_not_its_query),
         TEST(the_servers_agent_is_believed),
         TEST(numbers_need_not_be_the_same),
         TEST(sums_over_flows_count_a_connection_once),
