@@ -355,8 +355,3 @@ uint64_t input_progress(const struct input *in, uint64_t *total)
     *total = in->file_size;
     return raw_offset(in);
 }
-
-const char *input_compression(const struct input *in)
-{
-    return in->expander->name;
-}

@@ -43,7 +43,4 @@ uint64_t input_offset(const struct input *in);
 /* Bytes of the file itself that were read so far, and its size (0 for a pipe). */
 uint64_t input_progress(const struct input *in, uint64_t *total);
 
-/* "gzip", "zstd" or NULL. */
-const char *input_compression(const struct input *in);
-
 #endif

@@ -45,7 +45,8 @@ void tcp_analysis_free(struct tcp_analysis *a);
 MUST_CHECK int tcp_analysis_next(struct tcp_analysis *a, unsigned from, const struct tcp_segment *s,
                                  struct tcp_reading *out, struct error *e);
 
-/* Time from the latest SYN before it to the first ACK without SYN: 0 if not known (yet). */
+/* Time from the latest SYN before it to the first ACK without SYN: 0 if not known (yet). By it out of order is told from retransmitted; tests compare it
+ * with tshark's. */
 int64_t tcp_analysis_handshake_ns(const struct tcp_analysis *a);
 
 #endif

@@ -94,7 +94,7 @@ enum {
     RIGHTS_HOLDS_RANGE = 8,
     RIGHTS_HOLDS_ALL = 15
 };
-const struct rights_rule *rights_rule_at(size_t i);
+const struct rights_rule *rights_rule_at(size_t i); /* NULL: there is none; for tests, which walk all of them */
 /* NULL: no such request. */
 const struct rights_rule *rights_rule_of(const struct message *m);
 

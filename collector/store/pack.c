@@ -95,21 +95,6 @@ int pack_make(int dirfd, uint64_t partition, uint64_t number, uint64_t now_ns, s
     return 0;
 }
 
-int pack_open(int dirfd, uint64_t number, uint64_t committed, struct pack **out, struct error *e)
-{
-    char name[PACK_NAME_MAX];
-    int fd = openat(dirfd, pack_name(number, name), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return error_sys(e, errno, "cannot open the pack %s", name);
-    struct pack *p = pack_new(fd, number, committed, e);
-    if (!p) {
-        close(fd);
-        return ERROR_MEMORY;
-    }
-    *out = p;
-    return 0;
-}
-
 void pack_close(struct pack *p)
 {
     if (p)

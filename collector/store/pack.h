@@ -68,8 +68,6 @@ struct pack {
 /* Makes a new file in the directory, with header, file and directory synced. ERROR_EXISTS if the name is taken. */
 MUST_CHECK int pack_make(int dirfd, uint64_t partition, uint64_t number, uint64_t now_ns, struct pack **out,
                          struct error *e);
-/* Opens one for appending at its committed end. */
-MUST_CHECK int pack_open(int dirfd, uint64_t number, uint64_t committed, struct pack **out, struct error *e);
 void pack_close(struct pack *p); /* NULL is fine */
 
 /* Appends a record: head bytes, and body_length bytes of body_fd from 0, hashed as they are copied. The caller has filled the

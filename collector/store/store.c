@@ -9,13 +9,11 @@
  */
 #include "collector/store/store_impl.h"
 
-#include "common/base/fault.h"
 #include "common/base/fs.h"
 #include "common/base/log.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,21 +311,4 @@ void store_close(struct store *s)
         return;
     store_leave(s);
     free(s);
-}
-
-int store_scratch(struct store *s, struct error *e)
-{
-    int sys = FAULT("store.scratch");
-    int fd = sys ? -1 : openat(s->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    if (sys || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
-        return error_sys(e, sys ? sys : errno, "cannot make a temporary file in %s", s->path);
-    char *path = store_path(s, "scratch.XXXXXX"); /* a file system that knows no O_TMPFILE */
-    fd = path ? mkostemp(path, O_CLOEXEC) : -1;
-    int r = fd >= 0 ? fd : error_sys(e, path ? errno : ENOMEM, "cannot make a temporary file in %s", s->path);
-    if (fd >= 0)
-        unlink(path);
-    free(path);
-    return r;
 }

@@ -180,9 +180,6 @@ MUST_CHECK int store_token_put_beside(const char *path, const struct store_token
 /* Retention, closing of partitions that are over (postings to disk), copying of cursors: what is due at now_ns. Called now and then. */
 MUST_CHECK int store_maintain(struct store *s, uint64_t now_ns, struct error *e);
 
-/* A temporary file on the store's file system, unlinked already. */
-MUST_CHECK int store_scratch(struct store *s, struct error *e);
-
 /* ------------------------------------------------------------------ verification (any thread) */
 /* Decodes and checks a head as it came: format, hashes, that its row blocks decode, that frames fit. */
 MUST_CHECK int store_verify_head(const void *data, size_t len, struct chunk_head *h, struct error *e);

@@ -70,11 +70,6 @@ int sandbox_enter(enum sandbox_kind kind, const struct sandbox_needs *needs, str
     return 0;
 }
 
-const char *sandbox_name(enum sandbox_kind kind)
-{
-    return sandbox_profiles[kind].name;
-}
-
 const char *sandbox_ending(int status, char text[SANDBOX_ENDING_MAX])
 {
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)

@@ -80,8 +80,6 @@ MUST_CHECK int sandbox_enter(enum sandbox_kind kind, const struct sandbox_needs 
  * process is started again. */
 bool sandbox_outdated(void);
 
-const char *sandbox_name(enum sandbox_kind kind);
-
 /* The kernel's version of Landlock; 0: none. */
 unsigned sandbox_landlock(void);
 

@@ -64,7 +64,7 @@ MUST_CHECK int body_read_frame(const struct body_source *s, struct frame_codec *
                                struct buffer *raw, struct error *e);
 
 /* Verifies the whole body against its head: leading frame's ids, section, every frame, statistics, seek table, length and hash. The error says what is wrong and
- * at which byte. */
+ * at which byte. Programs read frame by frame and judge each; this is for tests and tools that judge what was written. */
 MUST_CHECK int body_verify(const struct body_source *s, const struct chunk_head *h, struct error *e);
 
 /* For a body cut by a crash, without a head: what the leading frame says and the frames that are whole, in file order, with their descriptions; *end is the offset

@@ -72,7 +72,7 @@ MUST_CHECK int listener_new(uv_loop_t *loop, struct tls *tls, const char *addres
                             listener_accept_fn *on_accept, void *context, struct listener **out, struct error *e);
 int listener_port(const struct listener *l);
 
-/* Who connects must send a whole message within that time (LISTENER_GREETING_MS unless said otherwise). */
+/* Who connects must send a whole message within that time (LISTENER_GREETING_MS unless said otherwise, as tests do). */
 #define LISTENER_GREETING_MS 10000u
 void listener_set_greeting(struct listener *l, uint64_t ms);
 

@@ -103,7 +103,7 @@ struct table {
 extern const struct table table_flow;     /* struct flow_row */
 extern const struct table table_exchange; /* struct exchange_row */
 
-/* The column with this id or name, or NULL. */
+/* The column with this id or name, or NULL. (People's names are fields, of field.h; columns are named by tests.) */
 const struct column *table_column(const struct table *t, unsigned id);
 const struct column *table_column_named(const struct table *t, const char *name);
 

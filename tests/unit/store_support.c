@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define BODY_BYTES 5000u
@@ -176,11 +177,11 @@ struct store_part head_part(struct made *m, uint64_t arrived_ns)
     return p;
 }
 
-struct store_part body_part(struct store *s, struct made *m, uint64_t arrived_ns)
+struct store_part body_part(struct made *m, uint64_t arrived_ns)
 {
     struct error e = ERROR_INIT;
     struct store_part p = {
-        .body_fd = store_scratch(s, &e),
+        .body_fd = memfd_create("body", MFD_CLOEXEC),
         .body_length = m->body.len,
         .seq = m->decoded.seq,
         .arrived_ns = arrived_ns,
@@ -222,7 +223,7 @@ int commit_body(struct store *s, const struct wish *w, uint64_t arrived_ns, stru
 {
     struct made m;
     make_chunk(w, &m);
-    struct store_part part = body_part(s, &m, arrived_ns);
+    struct store_part part = body_part(&m, arrived_ns);
     int r = commit_one(s, &part, why);
     part_done(&part);
     made_free(&m);

@@ -45,7 +45,7 @@ uint64_t flow_id_of(const struct wish *w, uint32_t number);
 
 struct store_part head_part(struct made *m, uint64_t arrived_ns);
 /* The body in a scratch file of the store (part_done closes it). */
-struct store_part body_part(struct store *s, struct made *m, uint64_t arrived_ns);
+struct store_part body_part(struct made *m, uint64_t arrived_ns);
 void part_done(struct store_part *part);
 
 /* Commits one part and returns its result (the group must not fail); text of the error in `why` (may be NULL). */

@@ -175,7 +175,7 @@ static void submit_body(struct world *w, unsigned number, uint8_t stream)
     struct made m;
     struct ingest_job *job = ingest_job_new(INGEST_BODY, &came[number]);
     make_chunk(&wish, &m);
-    struct store_part part = body_part(w->store, &m, T0);
+    struct store_part part = body_part(&m, T0);
     epoch_of(stream, job->epoch);
     job->arrived_ns = T0;
     job->body_fd = part.body_fd;

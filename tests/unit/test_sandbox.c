@@ -1,7 +1,7 @@
 /* The sandbox by itself: each test in a child, since locks are for ever. System tests try it in the real processes (tests/system/sandbox.py). */
 #include "tests/unit/support.h"
 
-#include "common/base/sandbox.h"
+#include "common/base/sandbox_impl.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -179,7 +179,7 @@ static void endings_are_told_apart(void **state)
     assert_string_equal(sandbox_ending(SIGKILL, text), "was ended by signal 9 (Killed)");
     assert_string_equal(sandbox_ending(3 << 8, text), "ended with status 3");
     for (int kind = 0; kind < SANDBOX_KINDS; kind++)
-        assert_non_null(sandbox_name((enum sandbox_kind)kind));
+        assert_non_null(sandbox_profiles[kind].name);
 }
 
 int main(void)

@@ -162,7 +162,7 @@ static void a_short_body_is_refused(void **state)
     struct made m;
     assert_int_equal(commit_head(p->s, &w, T0, NULL), 0);
     make_chunk(&w, &m);
-    struct store_part part = body_part(p->s, &m, T0);
+    struct store_part part = body_part(&m, T0);
     assert_int_equal(ftruncate(part.body_fd, 100), 0);
     assert_int_equal(store_commit(p->s, &part, 1, &p->e), 0);
     assert_int_equal(part.result, ERROR_CORRUPT);
@@ -223,7 +223,7 @@ static void a_group_holds_parts_of_many_streams_and_hours(void **state)
     for (uint8_t i = 0; i < 32; i++) {
         make_chunk(&(struct wish){.stream = i % 4, .seq = i / 4}, &m[i]);
         parts[2 * i] = head_part(&m[i], T0 + i * 4 * MINUTE);
-        parts[2 * i + 1] = body_part(p->s, &m[i], T0 + i * 4 * MINUTE);
+        parts[2 * i + 1] = body_part(&m[i], T0 + i * 4 * MINUTE);
     }
     assert_int_equal(store_commit(p->s, parts, 64, &p->e), 0);
     for (size_t i = 0; i < 64; i++) {

@@ -67,7 +67,7 @@ static size_t next_parts(struct store *s, uint8_t stream, struct made *m, struct
         if (!has_body(&w))
             continue;
         make_chunk(&w, &m[count]);
-        parts[count] = body_part(s, &m[count], arrival_of(head));
+        parts[count] = body_part(&m[count], arrival_of(head));
         count++;
     }
     return count;
