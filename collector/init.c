@@ -264,6 +264,17 @@ static void tell(const struct init *i)
     buffer_free(&ca);
 }
 
+/* The configuration, and the data folder, as whose owner it goes on. */
+static int prepare(struct init *i, struct error *e)
+{
+    int r = write_config(i, e);
+    if (r == 0)
+        r = owner_make_folder(i->c->data, &i->owner, e);
+    if (r == 0)
+        r = owner_become(&i->owner, e);
+    return r;
+}
+
 /* ------------------------------------------------------------------ the three ways */
 
 static int init_new(struct init *i, struct error *e)
@@ -275,11 +286,7 @@ static int init_new(struct init *i, struct error *e)
             "this collector has an authority already, in %s: nothing was changed. Another administrator's token: "
             "fleetdump-collector init --admin-token",
             i->folder);
-    int r = write_config(i, e);
-    if (r == 0)
-        r = owner_make_folder(i->c->data, &i->owner, e);
-    if (r == 0)
-        r = owner_become(&i->owner, e);
+    int r = prepare(i, e);
     if (r)
         return r;
     r = make_all(i, text, e);
@@ -338,11 +345,7 @@ static int init_organisation(struct init *i, struct error *e)
 {
     const struct tls_files files = {.ca = i->c->tls_ca, .cert = i->c->tls_cert, .key = i->c->tls_key};
     struct tls *tls = NULL;
-    int r = write_config(i, e);
-    if (r == 0)
-        r = owner_make_folder(i->c->data, &i->owner, e);
-    if (r == 0)
-        r = owner_become(&i->owner, e);
+    int r = prepare(i, e);
     if (r)
         return r;
     r = tls_load(&files, IDENTITY_COLLECTOR, &tls, e);

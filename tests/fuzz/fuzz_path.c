@@ -11,6 +11,7 @@
 #include "common/chunk/body.h"
 #include "common/chunk/frame.h"
 #include "common/rows/block.h"
+#include "tests/unit/sink_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,16 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { HOW_KEEP = 3, HOW_SHORT = 4, HOW_FEW_ROWS = 8, HOW_SNAPLEN = 16, HOW_PAYLOAD = 32 };
 
-struct item {
-    struct buffer head;
-    int body; /* -1: none */
-    uint64_t length;
-};
-
 struct shelf {
-    struct sink sink;
-    struct item items[ITEMS_MAX];
-    size_t count;
+    struct sink_memory made;
     /* By interface: what was given, what came back */
     uint64_t given[INTERFACES_MAX], found[INTERFACES_MAX];
 };
@@ -45,37 +38,6 @@ static void hold(bool holds)
 {
     if (!holds)
         abort();
-}
-
-/* ---------------------------------------------------------------- the sink */
-
-static int open_body(struct sink *s, uint64_t seq, struct error *e)
-{
-    (void)s;
-    int fd = memfd_create("body", MFD_CLOEXEC);
-    return fd >= 0 ? fd : error_set(e, ERROR_MEMORY, "no memory for body %llu", (unsigned long long)seq);
-}
-
-static int keep_item(struct sink *s, uint64_t seq, const void *head, size_t len, bool with_body, int fd,
-                     struct error *e)
-{
-    struct shelf *shelf = (struct shelf *)s;
-    (void)e;
-    hold(seq == shelf->count && seq < ITEMS_MAX);
-    struct item *i = &shelf->items[shelf->count++];
-    i->head = (struct buffer){.data = NULL};
-    buffer_append(&i->head, head, len);
-    i->body = with_body ? dup(fd) : -1;
-    hold(!with_body || i->body >= 0);
-    return 0;
-}
-
-static int room(struct sink *s, uint64_t need, struct error *e)
-{
-    (void)s;
-    (void)need;
-    (void)e;
-    return 0;
 }
 
 /* ---------------------------------------------------------------- giving */
@@ -168,7 +130,7 @@ static void read_frame(struct shelf *s, const struct body_source *from, struct f
                 after(s->found[item.packet.interface], &item.packet, item.packet.captured);
 }
 
-static void read_body(struct shelf *s, const struct item *i, const struct chunk_head *h, bool whole)
+static void read_body(struct shelf *s, const struct sink_memory_item *i, const struct chunk_head *h, bool whole)
 {
     struct body_file file = {.fd = i->body};
     struct body_source from = body_source_file(&file, h->body_length);
@@ -181,7 +143,7 @@ static void read_body(struct shelf *s, const struct item *i, const struct chunk_
     frame_codec_free(codec);
 }
 
-static void read_item(struct shelf *s, const struct item *i, bool whole)
+static void read_item(struct shelf *s, const struct sink_memory_item *i, bool whole)
 {
     struct chunk_head h;
     struct error e = ERROR_INIT;
@@ -224,23 +186,19 @@ static void run(struct source *from, uint8_t how)
     uint64_t packets = 0;
     bool whole = o.keep_packets && !o.headers_only && !o.payload && !o.snaplen;
     hold(s);
-    s->sink = (struct sink){.open_body = open_body, .seal = keep_item, .room = room};
-    hold(chunk_builder_new(&o, &s->sink, &b, NULL) == 0);
+    sink_memory_init(&s->made, ITEMS_MAX, true);
+    hold(chunk_builder_new(&o, &s->made.sink, &b, NULL) == 0);
     if (give(b, s, from, whole, &packets) == 0) {
         struct chunk_builder_stats stats;
         hold(chunk_builder_finish(b, NULL) == 0);
         chunk_builder_stats(b, &stats);
         hold(stats.counters.value[COUNTER_KEPT] == packets);
-        for (size_t i = 0; i < s->count; i++)
-            read_item(s, &s->items[i], whole);
+        for (size_t i = 0; i < s->made.count; i++)
+            read_item(s, &s->made.items[i], whole);
         hold(memcmp(s->given, s->found, sizeof s->given) == 0);
     }
     chunk_builder_free(b);
-    for (size_t i = 0; i < s->count; i++) {
-        buffer_free(&s->items[i].head);
-        if (s->items[i].body >= 0)
-            close(s->items[i].body);
-    }
+    sink_memory_free(&s->made);
     free(s);
 }
 

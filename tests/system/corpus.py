@@ -4,17 +4,32 @@ FLEETDUMP_CORPUS is the folder of real captures; without, such tests are skipped
 N-th capture only: for runs that are slow, as those with sanitizers are.
 """
 
+import argparse
 import csv
 import fnmatch
 import os
 import pathlib
 import re
 import sys
+import tempfile
 
 import fleet
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "data"
 SHARE = int(os.environ.get("FLEETDUMP_CORPUS_SHARE", "1"))
+
+
+def main(run):
+    """Options, then run(folder of captures, folder to work in, options): the exit status."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--every", type=int, default=SHARE, metavar="N", help="every N-th capture only")
+    parser.add_argument("--only", default="", metavar="WORD", help="captures with this word in their names")
+    parser.add_argument("--show", type=int, default=5, metavar="N", help="so many differences of each kind")
+    parser.add_argument("--keep", metavar="FOLDER", help="where to work; it stays")
+    options = parser.parse_args()
+    root = fleet.corpus()
+    with tempfile.TemporaryDirectory() as folder:
+        return run(pathlib.Path(root), options.keep or folder, options)
 
 
 def captures(only=()):

@@ -19,18 +19,19 @@ import lab
 HOSTS = ("web-1", "db-1", "far-1")
 COLLECTOR_PORT = "4741"
 OWN = ("/etc", "/var/lib", "/usr/local", "/root")  # of each machine: what is written there, nobody else sees
-# A mount namespace with these folders, then the command; what was written is in $1/FOLDER.
-ALONE = """
+# For a shell in a mount namespace: what is written in these folders from now on is in $1/upper/FOLDER.
+OVERLAYS = """
 set -e
 mount --make-rprivate /
 mkdir -p "$1"
 mount -t tmpfs tmpfs "$1"
-shift_to=$1; shift
-while [ "$1" != -- ]; do
-    mkdir -p "$shift_to/upper$1" "$shift_to/work$1"
-    mount -t overlay overlay -o "lowerdir=$1,upperdir=$shift_to/upper$1,workdir=$shift_to/work$1" "$1"
-    shift
+for folder in %s; do
+    mkdir -p "$1/upper$folder" "$1/work$folder"
+    mount -t overlay overlay -o "lowerdir=$folder,upperdir=$1/upper$folder,workdir=$1/work$folder" "$folder"
 done
+"""
+# ALONE FOLDER COMMAND
+ALONE = OVERLAYS % " ".join(OWN) + """
 shift
 rm -rf /etc/fleetdump /var/lib/fleetdump-*
 mount -t tmpfs tmpfs /run
@@ -69,7 +70,7 @@ class Machines(lab.Lab):
             raise
 
     def alone(self, where, *command):
-        script = ["unshare", "--mount", "sh", "-c", ALONE, "sh", self.path("own-" + where), *OWN, "--", *command]
+        script = ["unshare", "--mount", "sh", "-c", ALONE, "sh", self.path("own-" + where), *command]
         return self.spawn(where, *script, log=where + ".log")
 
     def make_ssh(self):

@@ -20,7 +20,7 @@ import struct
 import subprocess
 
 from live_capturer import TOOL, Capturer
-from namespaces import BIN, Net, need, tell, wait_until
+from namespaces import BIN, need, tell, wait_until
 
 REQUESTS = 20000 if os.environ.get("FLEETDUMP_APPS_FULL") else 2000
 PER_CONNECTION, BATCH = 100, 10  # no more than the agent lets wait in one flow

@@ -14,7 +14,7 @@ import tempfile
 import time
 
 import pcapfile
-from namespaces import BIN, WAIT_S, Net, ethernet, icmp, ip4, ip6, need, send_frames, tcp, tell, udp, wait_until
+from namespaces import BIN, WAIT_S, ethernet, icmp, ip4, need, send_frames, tcp, tell, udp, wait_until
 
 TOOL = os.path.join(BIN, "capturer_tool")
 PARTS = ("kept", "filtered", "kernel_drops", "agent_drops", "policy", "own", "forbidden")

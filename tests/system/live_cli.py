@@ -229,13 +229,5 @@ STORIES = (one_hung_agent_harms_no_other, a_file_holds_what_tcpdump_saw, a_pipe_
            who_cannot_says_so, limits_end_the_wait, followed_packets_come_once)
 
 
-def main():
-    for story in STORIES:
-        if sys.argv[1:] and story.__name__ not in sys.argv[1:]:
-            continue
-        story()
-        print("ok", story.__name__, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(lab.tell(STORIES))

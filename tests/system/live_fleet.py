@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import traceback
 
 import fleet
 import lab
@@ -393,22 +391,5 @@ STORIES = [a_packet_of_just_now_is_in_the_answer, limits_end_it, an_agent_that_c
            bad_orders_are_refused_before_anything_starts, many_agents_and_captures_at_once]
 
 
-def main():
-    failed = 0
-    for story in STORIES:
-        if sys.argv[1:] and story.__name__ not in sys.argv[1:]:
-            continue
-        began = time.monotonic()
-        try:
-            story()
-            print("%s: good, %.1f s" % (story.__name__, time.monotonic() - began), flush=True)
-        except Exception:  # pylint: disable=broad-except  # the other stories are worth telling
-            traceback.print_exc()
-            print("%s: FAILED" % story.__name__, flush=True)
-            failed += 1
-    print("%d stories, %d failed" % (len(STORIES), failed))
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(lab.tell(STORIES))

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 
 import pcapfile
-from namespaces import (BIN, WAIT_S, Net, ethernet, fragment6, icmp, ip4, ip6, need, send_frames, tcp, tell, udp, wait_until)
+from namespaces import (BIN, WAIT_S, ethernet, fragment6, icmp, ip4, ip6, need, send_frames, tcp, tell, udp, wait_until)
 
 TOOL = os.path.join(BIN, "ring_tool")
 TAG5, TAG7 = (0x8100, 5), (0x8100, 7)

@@ -17,6 +17,7 @@ import pathlib
 import subprocess
 import sys
 
+import corpus
 import fleet
 import packet_corpus
 import show_corpus
@@ -231,7 +232,7 @@ def compare(batch, folder, exceptions, report):
 
 
 def run(corpus, folder, options):
-    share = int(os.environ.get("FLEETDUMP_CORPUS_SHARE", "1"))
+    share = options.every
     packet_corpus.PROTOCOLS = show_corpus.PROTOCOLS | {n for n in show_corpus.all_protocols() if n.startswith("tcp.options.")}
     config = packet_corpus.tshark_config(folder)
     exceptions, report = packet_corpus.Exceptions(EXCEPTIONS), collections.defaultdict(list)
@@ -258,4 +259,4 @@ def run(corpus, folder, options):
 
 
 if __name__ == "__main__":
-    sys.exit(show_corpus.main(run))
+    sys.exit(corpus.main(run))

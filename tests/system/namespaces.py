@@ -21,18 +21,13 @@ import tempfile
 import time
 import traceback
 
-BIN = os.environ.get("FLEETDUMP_BIN", "")
-WAIT_S = 120
+from fleet import BIN, WAIT_S, skip, wait_until
+
 CLONE_NEWNET = 0x40000000
 
 # IPv6 is off in the kernel, so that it says nothing by itself; frames of it are sent as they are.
 HOLD = ("mount -t sysfs sysfs /sys && for i in all default lo; do echo 1 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done; "
         "ip link set lo up && echo && exec cat")
-
-
-def skip(why):
-    print("skipped:", why)
-    sys.exit(77)
 
 
 def need(*programs):
@@ -42,17 +37,6 @@ def need(*programs):
     for program in ("ip", "unshare", "nsenter", *programs):
         if not shutil.which(program):
             skip(program + " is not installed")
-
-
-def wait_until(condition, what, seconds=WAIT_S):
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError("waited in vain for " + what)
-        time.sleep(0.01)
 
 
 class Space:

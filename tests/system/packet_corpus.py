@@ -11,7 +11,6 @@ that is not needed fails too.
 
 takes every Nth capture (else FLEETDUMP_CORPUS_SHARE says so), those with WORD in their path, shows N differences a column, keeps the files.
 """
-import argparse
 import collections
 import fnmatch
 import gzip
@@ -21,7 +20,8 @@ import pathlib
 import struct
 import subprocess
 import sys
-import tempfile
+
+import corpus
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXCEPTIONS = ROOT / "tests/data/packet-exceptions.tsv"
@@ -380,21 +380,6 @@ def compare(batch, dump, tshark, exceptions, report, seen):
     return packets
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--every", type=int, default=int(os.environ.get("FLEETDUMP_CORPUS_SHARE", "1")))
-    parser.add_argument("--only", default="")
-    parser.add_argument("--show", type=int, default=5)
-    parser.add_argument("--keep")
-    options = parser.parse_args()
-    corpus = os.environ.get("FLEETDUMP_CORPUS")
-    if not corpus:
-        print("FLEETDUMP_CORPUS is not set")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        return run(pathlib.Path(corpus), options.keep or folder, options)
-
-
 def run(corpus, folder, options):
     program = os.path.join(os.environ["FLEETDUMP_BIN"], "packet_dump")
     config = tshark_config(folder)
@@ -425,4 +410,4 @@ def run(corpus, folder, options):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(corpus.main(run))

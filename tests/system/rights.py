@@ -4,7 +4,6 @@ A viewer's stolen certificate sees no packet."""
 
 import json
 import os
-import shutil
 import socket
 import ssl
 import struct

@@ -7,15 +7,12 @@ As in show_corpus.py the packets of all captures go into a few pcapng files, whi
 tshark's fields hold is put into our words, and has to be there, beside the same packet. Exceptions stand in
 tests/data/said-exceptions.tsv, each with its reason. FLEETDUMP_CORPUS_SHARE=N takes every N-th capture.
 """
-import argparse
 import collections
 import concurrent.futures
-import os
-import pathlib
 import subprocess
 import sys
-import tempfile
 
+import corpus
 import packet_corpus
 import show_corpus
 
@@ -146,7 +143,7 @@ def compare(batch, names, exceptions, report):
 
 
 def run(corpus, folder, options):
-    share = int(os.environ.get("FLEETDUMP_CORPUS_SHARE", "1"))
+    share = options.every
     names = suites()
     packet_corpus.PROTOCOLS = PROTOCOLS | {n for n in show_corpus.all_protocols() if n.startswith("tcp.options.")}
     config = packet_corpus.tshark_config(folder)
@@ -167,19 +164,5 @@ def run(corpus, folder, options):
     return 1 if report or unused or not count else 0
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
-    parser.add_argument("--show", type=int, default=5)
-    parser.add_argument("--keep")
-    options = parser.parse_args()
-    corpus = os.environ.get("FLEETDUMP_CORPUS")
-    if not corpus:
-        print("FLEETDUMP_CORPUS is not set")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        return run(pathlib.Path(corpus), options.keep or folder, options)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(corpus.main(run))

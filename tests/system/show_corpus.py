@@ -12,7 +12,6 @@ too. FLEETDUMP_CORPUS_SHARE=N takes every N-th capture.
 
 takes captures with WORD in their path, shows N differences a column, keeps the files.
 """
-import argparse
 import collections
 import concurrent.futures
 import fnmatch
@@ -21,8 +20,8 @@ import pathlib
 import struct
 import subprocess
 import sys
-import tempfile
 
+import corpus
 import packet_corpus
 import pcapfile
 
@@ -195,7 +194,7 @@ def compare(batch, exceptions, report):
 
 
 def run(corpus, folder, options):
-    share = int(os.environ.get("FLEETDUMP_CORPUS_SHARE", "1"))
+    share = options.every
     packet_corpus.PROTOCOLS = PROTOCOLS | {n for n in all_protocols() if n.startswith("tcp.options.")}
     config = packet_corpus.tshark_config(folder)
     exceptions, report, count = packet_corpus.Exceptions(EXCEPTIONS), collections.defaultdict(list), 0
@@ -220,20 +219,5 @@ def all_protocols():
     return {line.split("\t")[2] for line in listing.splitlines()}
 
 
-def main(run=run):
-    """Options, then run(corpus, folder, options): its exit status."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="")
-    parser.add_argument("--show", type=int, default=5)
-    parser.add_argument("--keep")
-    options = parser.parse_args()
-    corpus = os.environ.get("FLEETDUMP_CORPUS")
-    if not corpus:
-        print("FLEETDUMP_CORPUS is not set")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        return run(pathlib.Path(corpus), options.keep or folder, options)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(corpus.main(run))

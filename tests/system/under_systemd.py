@@ -23,15 +23,7 @@ CGROUPS = [folder for folder in ("/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/s
 # ENTER CGROUP COMMAND: in a cgroup of its own, which the new namespace takes for the root
 ENTER = "cgroup=$1; shift; for all in %s; do mkdir -p $all/$cgroup && echo $$ >$all/$cgroup/cgroup.procs || exit; done; exec \"$@\"" % " ".join(CGROUPS)
 # BOOT FOLDER: nothing of what this distribution starts at boot; a /proc whose kernel variables are only to be read
-BOOT = """
-set -e
-mount --make-rprivate /
-mkdir -p "$1"
-mount -t tmpfs tmpfs "$1"
-for folder in %s; do
-    mkdir -p "$1/upper$folder" "$1/work$folder"
-    mount -t overlay overlay -o "lowerdir=$folder,upperdir=$1/upper$folder,workdir=$1/work$folder" "$folder"
-done
+BOOT = deploy_ssh.OVERLAYS % " ".join(OWN) + """
 rm -rf /etc/fleetdump /var/lib/fleetdump-* /var/log/journal /etc/systemd/system/*.wants /usr/lib/systemd/system/*.wants /usr/lib/systemd/system-generators/*
 mkdir /usr/lib/systemd/system/sysinit.target.wants
 ln -s ../systemd-journald.service ../systemd-journald.socket ../systemd-journald-dev-log.socket /usr/lib/systemd/system/sysinit.target.wants
@@ -54,7 +46,7 @@ fi
 mount -t tmpfs tmpfs /run
 mkdir /run/sshd
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=basic.target --log-target=null --show-status=0
-""" % " ".join(OWN)
+"""
 
 
 class Machines(deploy_ssh.Machines):

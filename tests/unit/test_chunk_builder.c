@@ -11,13 +11,13 @@
 #include "common/rows/block.h"
 #include "tests/unit/filter_random.h"
 #include "tests/unit/packet_build.h"
+#include "tests/unit/sink_memory.h"
 #include "tests/unit/support.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 #define PACKETS     2000
@@ -62,45 +62,16 @@ static void make_scene(struct random *r, struct scene *s)
 /* --- Chunks in memory --- */
 
 struct chunk {
-    struct buffer bytes;
     struct chunk_head head;
     struct block *block;
     struct flow_row *rows;
 };
 
 struct shelf {
-    struct sink sink;
-    struct chunk chunk[CHUNKS_MAX];
-    unsigned count;
+    struct sink_memory made;
+    struct chunk chunk[CHUNKS_MAX]; /* of each item */
     unsigned seals[SEAL_RECOVERED + 1];
 };
-
-static int open_body(struct sink *s, uint64_t seq, struct error *e)
-{
-    (void)s;
-    int fd = memfd_create("body", MFD_CLOEXEC);
-    return fd >= 0 ? fd : error_set(e, ERROR_SYSTEM, "no memory for body %" PRIu64, seq);
-}
-
-static int keep_head(struct sink *s, uint64_t seq, const void *head, size_t len, bool with_body, int fd,
-                     struct error *e)
-{
-    struct shelf *shelf = (struct shelf *)s;
-    (void)with_body;
-    (void)fd;
-    if (shelf->count == CHUNKS_MAX || shelf->count != seq)
-        return error_set(e, ERROR_LIMIT, "no place for item %" PRIu64, seq);
-    buffer_append(&shelf->chunk[shelf->count++].bytes, head, len);
-    return 0;
-}
-
-static int room(struct sink *s, uint64_t need, struct error *e)
-{
-    (void)s;
-    (void)need;
-    (void)e;
-    return 0;
-}
 
 /* What a row in a chunk leaves to its head, as the collector fills it in. */
 static void complete(struct chunk *c)
@@ -115,12 +86,20 @@ static void complete(struct chunk *c)
     }
 }
 
+static struct shelf *shelf_new(void)
+{
+    struct shelf *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    sink_memory_init(&s->made, CHUNKS_MAX, false);
+    return s;
+}
+
 static void read_chunks(struct shelf *s)
 {
     struct error e = ERROR_INIT;
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->made.count; i++) {
         struct chunk *c = &s->chunk[i];
-        if (head_decode(c->bytes.data, c->bytes.len, &c->head, &e))
+        if (head_decode(s->made.items[i].head.data, s->made.items[i].head.len, &c->head, &e))
             fail_msg("head %u: %s", i, e.text);
         if (c->head.kind != HEAD_CHUNK)
             continue;
@@ -134,17 +113,17 @@ static void read_chunks(struct shelf *s)
         c->rows = rows;
         complete(c);
     }
-    assert_int_equal(s->chunk[s->count - 1].head.kind, HEAD_END);
+    assert_int_equal(s->chunk[s->made.count - 1].head.kind, HEAD_END);
 }
 
 static void shelf_free(struct shelf *s)
 {
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->made.count; i++) {
         free(s->chunk[i].rows);
         block_close(s->chunk[i].block);
         head_free(&s->chunk[i].head);
-        buffer_free(&s->chunk[i].bytes);
     }
+    sink_memory_free(&s->made);
     free(s);
 }
 
@@ -208,9 +187,7 @@ static void give(struct run *u, const struct scene *s, unsigned i)
 
 static struct shelf *build(struct random *r, const struct scene *s, const struct cut *cut)
 {
-    struct shelf *shelf = calloc(1, sizeof *shelf);
-    assert_non_null(shelf);
-    shelf->sink = (struct sink){.open_body = open_body, .seal = keep_head, .room = room};
+    struct shelf *shelf = shelf_new();
     struct chunk_builder_options o = {.epoch = "one for all",
                                       .agent = "web-1",
                                       .capture = "test",
@@ -224,7 +201,7 @@ static struct shelf *build(struct random *r, const struct scene *s, const struct
                                       .chunk_ns = cut->chunk_ns};
     struct run u;
     memset(u.interface, -1, sizeof u.interface);
-    assert_int_equal(chunk_builder_new(&o, &shelf->sink, &u.builder, NULL), 0);
+    assert_int_equal(chunk_builder_new(&o, &shelf->made.sink, &u.builder, NULL), 0);
     for (unsigned i = 0; i < PACKETS; i++) {
         give(&u, s, i);
         if (random_chance(r, cut->seal_percent))
@@ -243,7 +220,7 @@ static struct flow_set *answer(const struct shelf *s, const struct filter *f)
 {
     struct flow_set *set = flow_set_new(FLOWS_LIMIT);
     assert_non_null(set);
-    for (unsigned i = 0; i < s->count; i++)
+    for (unsigned i = 0; i < s->made.count; i++)
         for (uint32_t n = 0; s->chunk[i].block && n < block_rows(s->chunk[i].block); n++)
             if (filter_row_part(f, &s->chunk[i].rows[n]) != TRUTH_NO)
                 assert_int_equal(flow_set_add(set, &s->chunk[i].rows[n], NULL), 0);
@@ -335,7 +312,7 @@ static void ask(struct shelf *const *shelves, size_t count, const char *text, ui
 static void check_prior(const struct shelf *s)
 {
     struct flow_set *before = flow_set_new(FLOWS_LIMIT);
-    for (unsigned i = 0; i < s->count; i++)
+    for (unsigned i = 0; i < s->made.count; i++)
         for (uint32_t n = 0; s->chunk[i].block && n < block_rows(s->chunk[i].block); n++) {
             const struct flow_row *row = &s->chunk[i].rows[n];
             const struct flow_set_entry *known = flow_set_find(before, row->flow_id);
@@ -418,15 +395,13 @@ static void give_http(struct chunk_builder *b, uint32_t interface, unsigned n)
 /* What the head of a chunk with one exchange has: the flow's application, exchanges, and what stands behind the first line's beginning. */
 static void check_told(struct chunk_builder_options o, bool app, bool exchanges, bool host)
 {
-    struct shelf *shelf = calloc(1, sizeof *shelf);
+    struct shelf *shelf = shelf_new();
     struct chunk_builder *b;
     struct pcapng_interface i = {.name = "eth0", .link_type = 1, .snaplen = 65535};
     uint32_t index;
-    assert_non_null(shelf);
-    shelf->sink = (struct sink){.open_body = open_body, .seal = keep_head, .room = room};
     o.agent = o.capture = o.software = "test";
     o.level = 1;
-    assert_int_equal(chunk_builder_new(&o, &shelf->sink, &b, NULL), 0);
+    assert_int_equal(chunk_builder_new(&o, &shelf->made.sink, &b, NULL), 0);
     assert_int_equal(chunk_builder_interface(b, &i, &index, NULL), 0);
     give_http(b, index, 0);
     give_http(b, index, 1);

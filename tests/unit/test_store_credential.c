@@ -1,5 +1,5 @@
 /* Tokens, certificates and revocations outlive the collector and a damaged catalog; a token is used once. */
-#include "tests/unit/store_support.h"
+#include "tests/unit/store_place.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,36 +8,6 @@
 #include <unistd.h>
 
 #define DAY (24 * HOUR)
-
-struct place {
-    char *path;
-    struct store *s;
-    struct error e;
-};
-
-static int make_place(void **state)
-{
-    struct place *p = calloc(1, sizeof(*p));
-    p->path = support_folder();
-    p->s = open_store(p->path, NULL);
-    *state = p;
-    return 0;
-}
-
-static int remove_place(void **state)
-{
-    struct place *p = *state;
-    store_close(p->s);
-    support_folder_remove(p->path);
-    free(p);
-    return 0;
-}
-
-static void reopen(struct place *p)
-{
-    store_close(p->s);
-    p->s = open_store(p->path, NULL);
-}
 
 static struct store_token token(uint8_t hash, const char *name, uint64_t created_ns)
 {
@@ -104,13 +74,13 @@ static void a_token_is_used_once(void **state)
     struct store_token t = token(1, "web-1", T0), found;
     struct store_credential c = credential("aa", "web-1", T0 + SECOND);
     assert_int_equal(store_token_put(p->s, &t, &p->e), 0);
-    reopen(p);
+    place_reopen(p, NULL);
     assert_int_equal(store_token_find(p->s, t.hash, &found, &p->e), 0);
     assert_memory_equal(&t, &found, sizeof t);
     assert_int_equal(store_credential_put(p->s, &c, t.hash, &p->e), 0);
     struct store_credential second = credential("bb", "web-1", T0 + 2 * SECOND);
     assert_int_equal(store_credential_put(p->s, &second, t.hash, &p->e), ERROR_CONFLICT);
-    reopen(p);
+    place_reopen(p, NULL);
     assert_list(p, TOKENS, "01 web-1 used; ");
     assert_list(p, CREDENTIALS, "aa web-1 role=web token 10.0.0.1:4000; ");
     struct store_credential back;
@@ -153,7 +123,7 @@ static void revocations_stay_and_take_tokens_along(void **state)
     revoke_it(p, "web-1", "", 5);
     revoke_it(p, "", "ab12", 6);
     revoke_it(p, "web-1", "", 7);
-    reopen(p);
+    place_reopen(p, NULL);
     assert_list(p, REVOCATIONS, "1 web-1 '' 5 ann; 1  'ab12' 6 ann; 1 web-1 '' 7 ann; ");
     assert_list(p, TOKENS, "02 web-2; ");
 }
@@ -202,7 +172,7 @@ static void reindex_keeps_what_was_revoked_or_says_that_it_is_lost(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
     const struct CMUnitTest tests[] = {
         TEST(a_token_is_used_once),
         TEST(what_is_long_over_is_forgotten),

@@ -1,5 +1,5 @@
 /* Orders outlive the collector, an older catalog, and a damaged one; and what streams tell of a capture's reach. */
-#include "tests/unit/store_support.h"
+#include "tests/unit/store_place.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -7,36 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct place {
-    char *path;
-    struct store *s;
-    struct error e;
-};
-
-static int make_place(void **state)
-{
-    struct place *p = calloc(1, sizeof(*p));
-    p->path = support_folder();
-    p->s = open_store(p->path, NULL);
-    *state = p;
-    return 0;
-}
-
-static int remove_place(void **state)
-{
-    struct place *p = *state;
-    store_close(p->s);
-    support_folder_remove(p->path);
-    free(p);
-    return 0;
-}
-
-static void reopen(struct place *p)
-{
-    store_close(p->s);
-    p->s = open_store(p->path, NULL);
-}
 
 static void put(struct place *p, uint8_t id, const char *request, uint64_t created_ns, uint64_t ended_ns)
 {
@@ -77,13 +47,13 @@ static void orders_are_kept_changed_and_removed(void **state)
     put(p, 1, "dns", 10, 0);
     assert_orders(p, "0101 dns 10-0  []; 0202 web 20-0  []; ");
     put(p, 2, "web", 20, 25);
-    reopen(p);
+    place_reopen(p, NULL);
     assert_orders(p, "0101 dns 10-0  []; 0202 web 20-25 stopped []; ");
     uint8_t id[16];
     memset(id, 1, sizeof(id));
     assert_int_equal(store_order_remove(p->s, id, &p->e), 0);
     assert_int_equal(store_order_remove(p->s, id, &p->e), 0);
-    reopen(p);
+    place_reopen(p, NULL);
     assert_orders(p, "0202 web 20-25 stopped []; ");
 }
 
@@ -118,11 +88,11 @@ static void users_are_kept_changed_and_removed(void **state)
     put_user(p, "bob", "viewer", "{}");
     put_user(p, "ann", "admin", "{}");
     put_user(p, "bob", "analyst", "{\"snaplen\":96}");
-    reopen(p);
+    place_reopen(p, NULL);
     assert_users(p, "ann admin {} 5 root; bob analyst {\"snaplen\":96} 5 root; ");
     assert_int_equal(store_user_remove(p->s, "ann", &p->e), 0);
     assert_int_equal(store_user_remove(p->s, "ann", &p->e), 0);
-    reopen(p);
+    place_reopen(p, NULL);
     assert_users(p, "bob analyst {\"snaplen\":96} 5 root; ");
 }
 
@@ -171,7 +141,7 @@ static void an_older_catalog_is_brought_up_to_date(void **state)
     assert_orders(p, "");
     assert_known(p, "db-1 [] 5 ()5; "); /* as good as when it was last seen */
     put(p, 1, "dns", 10, 0);
-    reopen(p);
+    place_reopen(p, NULL);
     assert_orders(p, "0101 dns 10-0  []; ");
     assert_int_equal(commit_head(p->s, &(struct wish){.stream = 1, .seq = 1}, T0, NULL), 0);
     store_close(p->s);
@@ -328,7 +298,7 @@ static void a_live_stream_reaches_until_its_last_chunk_was_sealed(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, make_place, remove_place)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
     const struct CMUnitTest tests[] = {
         TEST(orders_are_kept_changed_and_removed),
         TEST(users_are_kept_changed_and_removed),
