@@ -25,7 +25,7 @@ struct after;
 MUST_CHECK int after_new(const char *mark, struct after **out, struct error *e);
 void after_free(struct after *a); /* NULL is fine */
 
-/* Has the scan begin at the mark, and remember where it ended. */
+/* Has the scan begin at the mark, and remember where it ended: the first one, whose `end` is to be NULL before another. */
 void after_scan(struct after *a, struct store_scan *scan);
 
 /* Whether the chunk belongs to this answer: asked for each, in order, by the first scan of a question, */

@@ -368,6 +368,7 @@ int plan_scan(struct plan *p, plan_chunk_fn *chunk, void *context, struct error 
     int r = reach_account(p->reader, &p->scan, p->live, &p->manifest, e);
     if (r == 0)
         r = store_scan_chunks(p->reader, &p->scan, scan_chunk, &s, e);
+    p->scan.end = NULL; /* a later scan may see more, which is in the next answer: it does not move the mark */
     if (r == 0)
         r = check_capture(p, e);
     if (r == 0)

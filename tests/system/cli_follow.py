@@ -24,12 +24,15 @@ def write_pcap(path, packets):
 
 
 class Follower:
+    all = []  # that were started: none outlives the test
+
     def __init__(self, fleet, *options):
         environment = dict(fleet.environment, FLEETDUMP_COLLECTOR=fleet.address)
         self.process = subprocess.Popen([os.path.join(BIN, "fleetdump"), "print", "--follow", *options], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.all.append(self.process)
         self.lines, self.said = [], []
-        self.readers = [threading.Thread(target=self.read, args=pair)
+        self.readers = [threading.Thread(target=self.read, args=pair, daemon=True)
                         for pair in ((self.process.stdout, self.lines), (self.process.stderr, self.said))]
         for reader in self.readers:
             reader.start()
@@ -202,4 +205,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        for process in Follower.all:
+            process.kill()

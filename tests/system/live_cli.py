@@ -24,8 +24,10 @@ def ping(system, count, to="web-1"):
 
 
 def popen(system, *arguments, **more):
-    return subprocess.Popen(system.inside(lab.HUB) + [os.path.join(fleet.BIN, "fleetdump"), *fleet.patient(arguments)],
-                            env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address), stdin=subprocess.DEVNULL, **more)
+    process = subprocess.Popen(system.inside(lab.HUB) + [os.path.join(fleet.BIN, "fleetdump"), *fleet.patient(arguments)],
+                               env=dict(system.environment, FLEETDUMP_COLLECTOR=system.address), stdin=subprocess.DEVNULL, **more)
+    system.children.append(process)
+    return process
 
 
 def wait_for_phase(system, name, phase, agents=1):
@@ -38,7 +40,7 @@ class Lines:
 
     def __init__(self, process):
         self.process, self.out, self.said = process, [], []
-        self.readers = [threading.Thread(target=self.read, args=pair)
+        self.readers = [threading.Thread(target=self.read, args=pair, daemon=True)
                         for pair in ((process.stdout, self.out), (process.stderr, self.said))]
         for reader in self.readers:
             reader.start()
