@@ -339,6 +339,12 @@ static void missed(struct hearing *h, uint64_t n)
     state_of(h)->unseen = true;
 }
 
+static void running(struct hearing *h)
+{
+    for (const struct query *q = state_of(h)->waits; q; q = q->next)
+        tell(h, q, EXCHANGE_RUNNING);
+}
+
 static void end(struct hearing *h, uint8_t reason)
 {
     struct dns_state *s = state_of(h);
@@ -355,6 +361,7 @@ const struct app_reader app_dns_reader = {
     .take = take,
     .missed = missed,
     .datagram = datagram,
+    .running = running,
     .overdue = overdue,
     .end = end,
 };

@@ -78,10 +78,26 @@ static void fill_reply(struct hearing *h, const struct exchange *x, struct excha
         EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, x->early_ns);
     else if (x->has_request && x->asked)
         EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, exchange_since(x->reply_ns, x->last_ns));
-    if (x->has_request && (x->replied || outcome == EXCHANGE_CUT || outcome == EXCHANGE_OPEN)) /* as far as it came */
+    bool is_over = x->replied && outcome != EXCHANGE_RUNNING;
+    if (x->has_request && (is_over || outcome == EXCHANGE_CUT || outcome == EXCHANGE_OPEN)) /* as far as it came */
         EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(x->end_ns, x->first_ns));
     if (x->type)
         exchange_text(h, r, EXCHANGE_CONTENT_TYPE, &r->content_type, x->type, x->type_len);
+}
+
+static void tell(struct hearing *h, const struct exchange *x, uint8_t outcome)
+{
+    char version[] = "HTTP/1.0";
+    struct exchange_row *r = exchange_add(h, x->ordinal, outcome, x->first_ns);
+    if (!r)
+        return;
+    version[sizeof version - 2] = (char)('0' + x->minor); /* one digit */
+    if (x->minor != HTTP_MINOR_NONE)
+        exchange_text(h, r, EXCHANGE_VERSION, &r->version, version, sizeof version - 1);
+    if (x->has_request)
+        fill_request(h, x, r);
+    if (x->has_reply)
+        fill_reply(h, x, r, outcome);
 }
 
 /* The first in the queue ends. */
@@ -89,7 +105,6 @@ static void end_first(struct hearing *h, uint8_t outcome)
 {
     struct http_state *s = state_of(h);
     struct exchange *x = s->first;
-    char version[] = "HTTP/1.0";
     s->first = x->next;
     if (!s->first)
         s->last = NULL;
@@ -98,16 +113,7 @@ static void end_first(struct hearing *h, uint8_t outcome)
         s->asking = NULL;
     if (s->answering == x)
         s->answering = NULL;
-    struct exchange_row *r = exchange_add(h, x->ordinal, outcome, x->first_ns);
-    if (r) {
-        version[sizeof version - 2] = (char)('0' + x->minor); /* one digit */
-        if (x->minor != HTTP_MINOR_NONE)
-            exchange_text(h, r, EXCHANGE_VERSION, &r->version, version, sizeof version - 1);
-        if (x->has_request)
-            fill_request(h, x, r);
-        if (x->has_reply)
-            fill_reply(h, x, r, outcome);
-    }
+    tell(h, x, outcome);
     conversation_release(h->all, h->v, x->type);
     conversation_release(h->all, h->v, x);
 }
@@ -539,6 +545,12 @@ static uint8_t outcome_of(const struct http_state *s, const struct exchange *x, 
     return server->closed ? EXCHANGE_UNANSWERED : exchange_left(reason, EXCHANGE_UNANSWERED);
 }
 
+static void running(struct hearing *h)
+{
+    for (const struct exchange *x = state_of(h)->first; x; x = x->next)
+        tell(h, x, EXCHANGE_RUNNING);
+}
+
 static void end(struct hearing *h, uint8_t reason)
 {
     struct http_state *s = state_of(h);
@@ -557,5 +569,6 @@ const struct app_reader app_http_reader = {
     .cut = cut,
     .missed = missed,
     .closed = closed,
+    .running = running,
     .end = end,
 };

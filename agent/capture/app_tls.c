@@ -76,16 +76,29 @@ static void fill(struct hearing *h, const struct tls_state *s, struct exchange_r
         EXCHANGE_PUT(r, EXCHANGE_TLS_ALERT, tls_alert, v->tls_alert);
 }
 
+static void tell(struct hearing *h, uint32_t ordinal, uint8_t outcome)
+{
+    const struct tls_state *s = state_of(h);
+    const struct tls_end *first = s->end[s->client].said ? &s->end[s->client] : &s->end[!s->client];
+    struct exchange_row *r = exchange_add(h, ordinal, outcome, first->first_ns);
+    if (r)
+        fill(h, s, r, outcome);
+}
+
 static void end_exchange(struct hearing *h, uint8_t outcome)
 {
     struct tls_state *s = state_of(h);
     if (s->ended || !s->known)
         return;
     s->ended = true;
-    const struct tls_end *first = s->end[s->client].said ? &s->end[s->client] : &s->end[!s->client];
-    struct exchange_row *r = exchange_add(h, ++h->v->ordinal, outcome, first->first_ns);
-    if (r)
-        fill(h, s, r, outcome);
+    tell(h, ++h->v->ordinal, outcome);
+}
+
+static void running(struct hearing *h)
+{
+    const struct tls_state *s = state_of(h);
+    if (s->known && !s->ended)
+        tell(h, h->v->ordinal + 1, EXCHANGE_RUNNING);
 }
 
 static void over(struct hearing *h, uint8_t outcome)
@@ -290,5 +303,6 @@ const struct app_reader app_tls_reader = {
     .take = take,
     .missed = missed,
     .closed = closed,
+    .running = running,
     .end = end,
 };

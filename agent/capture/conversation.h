@@ -115,6 +115,10 @@ void conversation_forget(struct conversations *all, struct conversation_place *p
 void conversation_fill(const struct conversation_place *place, struct flow_row *r);
 void conversation_next(struct conversation_place *place);
 
+/* Adds a row for each of the flow's exchanges that goes on, as it stands (EXCHANGE_RUNNING): behind those that ended, until another one ends. */
+void conversation_running(struct conversations *all, struct conversation_place *place, uint64_t flow_id);
+void conversations_forget_running(struct conversations *all);
+
 /* Exchanges of the open chunk, in the order in which they ended; good until the next call. */
 bool conversations_full(const struct conversations *all);
 size_t conversations_exchanges(const struct conversations *all, const struct exchange_row **rows);

@@ -68,12 +68,16 @@ static void free_rows(struct conversations *all, struct exchanges *x)
 struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns)
 {
     struct exchanges *x = &h->all->exchanges;
-    h->v->exchanges++;
+    bool goes_on = outcome == EXCHANGE_RUNNING;
+    if (x->running && !goes_on)
+        conversations_forget_running(h->all);
+    h->v->exchanges += !goes_on;
     if (x->count == BLOCK_ROWS_MAX || (x->count == x->room && !make_room(h->all, x))) {
         h->all->stats.unheard++;
         return NULL;
     }
     struct exchange_row *r = &x->rows[x->count++];
+    x->running += goes_on;
     *r = (struct exchange_row){
         .flow_id = h->flow_id, .ordinal = ordinal, .outcome = outcome, .time_ns = time_ns, .app = {h->v->app, 0}};
     r->app.len = (uint32_t)strlen(h->v->app);
@@ -106,6 +110,22 @@ uint8_t exchange_left(uint8_t reason, uint8_t otherwise)
     return reason == FLOW_END_FORCED || reason == FLOW_END_RESOURCES ? EXCHANGE_OPEN : otherwise;
 }
 
+void conversation_running(struct conversations *all, struct conversation_place *place, uint64_t flow_id)
+{
+    struct conversation *v = place->it;
+    if (!v || place->phase == CONVERSATION_OVER || !v->reader || !v->reader->running)
+        return;
+    struct hearing h = {.all = all, .v = v, .flow_id = flow_id};
+    v->place = place;
+    v->reader->running(&h);
+}
+
+void conversations_forget_running(struct conversations *all)
+{
+    all->exchanges.count -= all->exchanges.running;
+    all->exchanges.running = 0;
+}
+
 bool conversations_full(const struct conversations *all)
 {
     const struct exchanges *x = &all->exchanges;
@@ -124,7 +144,7 @@ void conversations_next(struct conversations *all)
     struct exchanges *x = &all->exchanges;
     if (x->room > ROWS_LEAST && x->count < x->room / 4)
         free_rows(all, x);
-    x->count = x->text_bytes = 0;
+    x->count = x->running = x->text_bytes = 0;
     while (x->texts && x->texts->next)
         free_block(all, x);
     if (x->texts)

@@ -306,7 +306,7 @@ static struct text take_letters(struct flow_table *t, const struct flow *f)
 /* The r-th row of the tile is this flow's. */
 static void take_flow(struct flow_table *t, struct flow_tile *k, size_t r, uint32_t index)
 {
-    const struct flow *f = flow_at(&t->store, index);
+    struct flow *f = flow_at(&t->store, index);
     const struct flow_tcp *tcp = flow_is_tcp(&f->key) ? flow_tcp_at(&t->store, index) : NULL;
     k->flow[r] = f;
     k->tcp[r] = tcp;
@@ -322,6 +322,8 @@ static void take_flow(struct flow_table *t, struct flow_tile *k, size_t r, uint3
     k->history[r] = take_letters(t, f);
     if (f->frame_count)
         k->frames[r] = take_frames(t, f);
+    if (f->conversation.it)
+        conversation_running(t->conversations, &f->conversation, f->id);
 }
 
 static void put_sources(struct stage *s, const struct flow_tile *k, const struct source *from, size_t count,
@@ -415,6 +417,7 @@ void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *
     k.n = n;
     if (from == 0) {
         t->frames_filled = t->letters_filled = 0;
+        conversations_forget_running(t->conversations);
         t->last_letters = (struct text){t->letters, 0};
     }
     for (size_t r = 0; r < n; r++) {

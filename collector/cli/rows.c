@@ -447,7 +447,11 @@ static void say_vantage(const struct rows *r, const struct client_answer *answer
 void rows_say_notes(const struct rows *r, const struct client_answer *answer)
 {
     json_int_t all = number(answer, r->kind->selected);
+    json_int_t running = number(answer, "running");
     say_vantage(r, answer, (long long)all);
+    if (running > 0)
+        note(r->u.cli, "%lld of %lld %s had not ended in what was captured until now (outcome = running)",
+             (long long)running, (long long)all, r->kind->what);
     if (r->by_count == 0 && all > 0 && r->given < (uint64_t)all)
         note(r->u.cli, "the first %llu of %lld %s by %s; --limit changes how many, --sort the order, --by makes sums",
              (unsigned long long)r->given, (long long)all, r->kind->what, r->sort ? r->sort : "time");

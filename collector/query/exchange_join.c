@@ -20,14 +20,15 @@ static struct sight sight_of(const struct plan *p, const struct owners *o, const
     const struct exchange_line *l = &s->lines[i];
     const struct flow_row *flow = &l->flow->sum;
     uint64_t hash = exchange_asked_hash(&l->row, connections_hash(&flow->key));
-    bool missed = column_has(&l->row.has, EXCHANGE_OUTCOME) && l->row.outcome == EXCHANGE_UNSEEN;
+    unsigned outcome = column_has(&l->row.has, EXCHANGE_OUTCOME) ? l->row.outcome : 0;
+    bool missed = outcome == EXCHANGE_UNSEEN, running = outcome == EXCHANGE_RUNNING; /* elsewhere it may have ended */
     uint8_t rank = owners_rank(o, flow, l->row.time_ns, l->row.time_ns);
     return (struct sight){.hash = hash,
                           .numbered = hash + l->row.ordinal,
                           .time_ns = l->row.time_ns,
                           .line = (uint32_t)i,
                           .vantage = p->places.place[flow->key.interface].vantage,
-                          .rank = (uint8_t)(missed << 2 | rank)};
+                          .rank = (uint8_t)(running << 3 | missed << 2 | rank)};
 }
 
 static int by_time(const struct sight *x, const struct sight *y)

@@ -1,20 +1,42 @@
 /*
  * Exchanges: a chunk has them in a block of their own, and the rows of their flows. Both are joined chunk by chunk; what
  * the filter leaves is sorted or grouped.
+ *
+ * An exchange that went on behind a chunk has a row in it and others in later ones, of which the last counts: the filter is judged by that alone. Chunks of a
+ * stream come in order.
  */
 #include "collector/query/answers.h"
 #include "collector/query/exchange_set.h"
 #include "collector/query/group.h"
+#include "common/base/hash.h"
 #include "common/rows/block.h"
 #include "common/rows/field.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_ROWS 8192u
+#define BLOCK_ROWS    8192u
+#define RUNNING_LEAST 1024u
+
+/* An exchange that a chunk told of while it went on. */
+struct running {
+    uint64_t flow_id;
+    uint32_t ordinal; /* 0: the place is free */
+    uint32_t line;    /* its line in the set, or one of these */
+};
+#define LINE_NONE     UINT32_MAX
+#define LINE_LEFT_OUT (UINT32_MAX - 1) /* for the bounds' sake */
+
+/* By flow and number: open addressing, at most half full. */
+struct running_map {
+    struct running *items; /* owned; mask + 1 of them */
+    size_t mask, count;
+};
 
 struct exchanges {
     struct plan *plan;
     struct exchange_set set;
+    struct running_map running;
+    bool replaced; /* lines without a flow are of what a later row told better */
 };
 
 /* Exchanges of a chunk that may be of the answer, by flow. */
@@ -24,6 +46,74 @@ struct candidates {
     uint8_t *found; /* of each whether its flow was: it counts once, whatever the chunk says */
     size_t count, joined;
 };
+
+/* ------------------------------------------------------------------ what goes on */
+
+/* Its place, or the free one where it belongs. */
+static struct running *place_of(const struct running_map *m, uint64_t flow_id, uint32_t ordinal)
+{
+    size_t i = (size_t)hash64_mix(flow_id + ordinal) & m->mask;
+    while (m->items[i].ordinal && (m->items[i].flow_id != flow_id || m->items[i].ordinal != ordinal))
+        i = (i + 1) & m->mask;
+    return &m->items[i];
+}
+
+static int grow(struct running_map *m, struct error *e)
+{
+    if (m->items && m->count * 2 <= m->mask)
+        return 0;
+    struct running_map more = {.mask = (m->items ? (m->mask + 1) * 2 : RUNNING_LEAST) - 1, .count = m->count};
+    more.items = calloc(more.mask + 1, sizeof *more.items);
+    if (!more.items)
+        return error_set(e, ERROR_MEMORY, "no memory for more than %zu exchanges that went on", m->count);
+    for (size_t i = 0; m->items && i <= m->mask; i++)
+        if (m->items[i].ordinal)
+            *place_of(&more, m->items[i].flow_id, m->items[i].ordinal) = m->items[i];
+    free(m->items);
+    *m = more;
+    return 0;
+}
+
+static int note_running(struct exchanges *x, const struct exchange_row *row, uint32_t line, struct error *e)
+{
+    int r = grow(&x->running, e);
+    if (r)
+        return r;
+    struct running *at = place_of(&x->running, row->flow_id, row->ordinal);
+    x->running.count += !at->ordinal;
+    *at = (struct running){row->flow_id, row->ordinal, line};
+    return 0;
+}
+
+/* What was told while it went on does not count any more. Returns whether anything was. */
+static bool replace(struct exchanges *x, const struct exchange_row *row)
+{
+    struct running *before = x->running.items ? place_of(&x->running, row->flow_id, row->ordinal) : NULL;
+    if (!before || !before->ordinal)
+        return false;
+    if (before->line == LINE_LEFT_OUT)
+        x->plan->exchanges_left_out--;
+    else if (before->line != LINE_NONE)
+        x->set.lines[before->line].flow = NULL;
+    x->replaced = true;
+    before->line = LINE_NONE;
+    return true;
+}
+
+static void leave_latest(struct exchanges *x)
+{
+    size_t left = 0;
+    for (size_t i = 0; x->replaced && i < x->set.count; i++)
+        if (x->set.lines[i].flow)
+            x->set.lines[left++] = x->set.lines[i];
+    if (x->replaced)
+        x->set.count = left;
+}
+
+static bool goes_on(const struct exchange_row *x)
+{
+    return column_has(&x->has, EXCHANGE_OUTCOME) && x->outcome == EXCHANGE_RUNNING && x->ordinal;
+}
 
 /* ------------------------------------------------------------------ joining */
 
@@ -89,6 +179,33 @@ static int keep(struct exchanges *x, const struct flow_row *flow, const struct e
     return r ? r : exchange_set_add(&x->set, x->plan->flows, row, flow_set_find(x->plan->flows, plain.flow_id), e);
 }
 
+/* One exchange of the flow; *line: the one that it got, if it did. */
+static int judge(struct exchanges *x, struct flow_row *flow, const struct exchange_row *row, bool shown, uint32_t *line,
+                 struct error *e)
+{
+    struct plan *p = x->plan;
+    *line = LINE_NONE;
+    flow->exchange = row;
+    if (filter_row_sum(p->asked, flow) == TRUTH_NO)
+        return 0;
+    if (!shown) {
+        *line = LINE_LEFT_OUT;
+        p->exchanges_left_out++;
+        return 0;
+    }
+    *line = (uint32_t)x->set.count;
+    return keep(x, flow, row, e);
+}
+
+static int take(struct exchanges *x, struct flow_row *flow, const struct exchange_row *row, bool shown, struct error *e)
+{
+    uint32_t line;
+    if (!replace(x, row))
+        x->plan->exchanges_seen++;
+    int r = judge(x, flow, row, shown, &line, e);
+    return r == 0 && goes_on(row) ? note_running(x, row, line, e) : r;
+}
+
 static int join_row(void *context, const struct store_chunk *c, const struct flow_row *row, struct error *e)
 {
     struct candidates *k = context;
@@ -102,14 +219,7 @@ static int join_row(void *context, const struct store_chunk *c, const struct flo
     for (; i < k->count && k->rows[i]->flow_id == row->flow_id && !k->found[i]; i++) {
         k->found[i] = 1;
         k->joined++;
-        flow.exchange = k->rows[i];
-        if (filter_row_sum(p->asked, &flow) == TRUTH_NO)
-            continue;
-        if (!shown) {
-            p->exchanges_left_out++;
-            continue;
-        }
-        int r = keep(k->x, &flow, k->rows[i], e);
+        int r = take(k->x, &flow, k->rows[i], shown, e);
         if (r)
             return r;
     }
@@ -136,7 +246,6 @@ static int join_rows(struct exchanges *x, struct store_chunk *c, const struct ex
     for (uint32_t i = 0; r == 0 && i < count; i++)
         if (is_wanted(x->plan, &rows[i]))
             k.rows[k.count++] = &rows[i];
-    x->plan->exchanges_seen += k.count;
     if (k.count)
         qsort(k.rows, k.count, sizeof(struct exchange_row *), by_flow);
     if (r == 0 && k.count)
@@ -288,6 +397,7 @@ static int write_lines(struct plan *p, const struct exchange_line *const *lines,
 static int account(struct plan *p, const struct exchange_set *s, struct error *e)
 {
     for (size_t i = 0; i < s->count; i++) {
+        p->running += goes_on(&s->lines[i].row);
         const struct place *place = &p->places.place[s->lines[i].flow->sum.key.interface];
         struct manifest_agent *a = manifest_agent(&p->manifest, p->places.vantage[place->vantage].agent);
         if (!a)
@@ -327,6 +437,7 @@ int answer_exchanges(struct plan *p, struct error *e)
         r = check(p, order, e);
     if (r == 0)
         r = plan_scan(p, read_chunk, &x, e);
+    leave_latest(&x);
     if (r == 0)
         r = exchange_set_leave_one(&x.set, p, e);
     if (r == 0)
@@ -337,6 +448,7 @@ int answer_exchanges(struct plan *p, struct error *e)
         r = exchange_groups(&x.set, p->q, &groups, e);
     if (r == 0)
         r = sort_and_write(p, p->q->by_count ? &groups : &x.set, order, e);
+    free(x.running.items);
     exchange_set_free(&groups);
     exchange_set_free(&x.set);
     free(order);

@@ -129,8 +129,7 @@ static void say_none(const struct explain_what *w, uint64_t cut, const char *the
     if (!w->exchanges)
         snprintf(text, size, "no flow in %s matches", them);
     else if (w->seen == 0)
-        snprintf(text, size, "no exchange%s%s was seen in %s%s, or none has ended", app[0] ? " of " : "", app, them,
-                 why);
+        snprintf(text, size, "no exchange%s%s was seen in %s%s", app[0] ? " of " : "", app, them, why);
     else
         snprintf(text, size, "none of the %llu exchanges%s%s in %s matches", (unsigned long long)w->seen,
                  app[0] ? " of " : "", app, them);

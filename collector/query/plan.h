@@ -34,6 +34,7 @@ struct plan {
     uint64_t chunks_seen, rows_seen; /* inside the question's time, agents and captures */
     uint64_t exchanges_seen;         /* of the application that is asked for, in the question's time */
     uint64_t selected;               /* flows, or exchanges */
+    uint64_t running;                /* of the selected exchanges: those that had not ended in what is here */
     uint64_t shared;                 /* of the selected exchanges: those that several vantages saw */
     bool any_time;                   /* plan_rows gives rows of any time */
     uint64_t packets, duplicates; /* of a pull: written; left out because another capture on the interface has them */

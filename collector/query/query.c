@@ -100,8 +100,10 @@ static char *full_manifest(const struct plan *p)
         return NULL;
     json_object_set_new(o, p->manifest.counts_exchanges ? "selected_exchanges" : "selected_flows",
                         json_integer((json_int_t)p->selected));
-    if (p->manifest.counts_exchanges)
+    if (p->manifest.counts_exchanges) {
         json_object_set_new(o, "seen_by_several_agents", json_integer((json_int_t)p->shared));
+        json_object_set_new(o, "running", json_integer((json_int_t)p->running));
+    }
     json_object_set_new(o, "duplicates", json_integer((json_int_t)p->duplicates));
     json_object_set_new(o, "several_vantages", json_integer((json_int_t)p->several_vantages));
     put_mark(p, o);

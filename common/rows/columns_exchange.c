@@ -1,6 +1,6 @@
 /*
- * The columns of the table exchange: one row per request and its reply. A row stands in one chunk alone: merge rules are those
- * of groups in answers.
+ * The columns of the table exchange: one row per request and its reply, in the chunk in which it ended; and one, with the outcome running, in each
+ * chunk before in which its flow has a row. Of these the latest counts: merge rules are those of groups in answers.
  */
 #include "common/rows/column_names.h"
 #include "common/rows/flow_row.h"
@@ -9,7 +9,8 @@ const char *exchange_outcome_name(uint64_t value)
 {
     static const char *const names[] = {[EXCHANGE_COMPLETE] = "complete", [EXCHANGE_UNANSWERED] = "unanswered",
                                         [EXCHANGE_CUT] = "cut",           [EXCHANGE_UNSEEN] = "unseen",
-                                        [EXCHANGE_OPEN] = "open",         [EXCHANGE_LATE] = "late"};
+                                        [EXCHANGE_OPEN] = "open",         [EXCHANGE_LATE] = "late",
+                                        [EXCHANGE_RUNNING] = "running"};
     return value < sizeof names / sizeof *names ? names[value] : NULL;
 }
 
@@ -58,9 +59,9 @@ static const struct column columns[] = {
      .below = EXCHANGE_REPLY_BYTES, .help = "body of the HTTP reply as sent, without chunk sizes"},
     {EXCHANGE_OUTCOME, "outcome", COLUMN_UINT, AT(outcome), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .value_name = exchange_outcome_name,
-     .help = "how it ended: complete, unanswered, cut, unseen, open; late: a reply to a request that was unanswered "
-             "for so long "
-             "that it is listed as that"},
+     .help = "how it ended: complete, unanswered, cut, unseen; open: the capture ended before it; running: it had not "
+             "ended "
+             "in what is here; late: a reply to a request that was unanswered for so long that it is listed as that"},
     {EXCHANGE_VERSION, "version", COLUMN_TEXT, AT(version), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "version of the protocol that was used: HTTP/1.1, TLS 1.3"},
     {EXCHANGE_SNI, "sni", COLUMN_TEXT, AT(sni), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,

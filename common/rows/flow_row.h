@@ -61,6 +61,8 @@ enum exchange_outcome {
     EXCHANGE_UNSEEN = 4,     /* bytes of it are missing in the capture */
     EXCHANGE_OPEN = 5,       /* the capture ended before it */
     EXCHANGE_LATE = 6,       /* the reply came after a row told that the request is unanswered */
+    EXCHANGE_RUNNING =
+        7, /* it goes on behind the chunk: a later row of the same flow and number takes this one's place */
 };
 const char *exchange_outcome_name(uint64_t value); /* "complete", ...; NULL for unknown values */
 #define EXCHANGE_STATUS_CLASSES 5u

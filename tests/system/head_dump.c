@@ -116,8 +116,11 @@ static void put_row(const struct chunk_head *h, const struct flow_row *row)
     printf("}\n");
 }
 
+/* Those that have ended: each once. */
 static void put_exchange(const struct chunk_head *h, const struct exchange_row *row)
 {
+    if (row->outcome == EXCHANGE_RUNNING)
+        return;
     printf("{\"exchange\":\"%016" PRIx64 "\",\"seq\":%" PRIu64, row->flow_id, h->seq);
     for (unsigned i = 0; i < table_exchange.count; i++)
         if (table_exchange.columns[i].id != EXCHANGE_FLOW_ID && column_has(&row->has, table_exchange.columns[i].id))

@@ -17,12 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ETHERNET 1
-#define T0       (UINT64_C(1700000000) * NS_PER_S)
-#define STEP_NS  UINT64_C(10000000)
-#define CLIENT   "10.0.0.1"
-#define SERVER   "10.0.0.2"
-#define TEXT_MAX 262144u
+#define ETHERNET    1
+#define T0          (UINT64_C(1700000000) * NS_PER_S)
+#define STEP_NS     UINT64_C(10000000)
+#define CLIENT      "10.0.0.1"
+#define SERVER      "10.0.0.2"
+#define TEXT_MAX    262144u
+#define NUMBERS_MAX 1024u
 
 enum { C, S }; /* who says it: client, server */
 
@@ -59,6 +60,9 @@ struct told {
     uint64_t sums[8]; /* exchanges, statuses by class */
     unsigned packets;
     uint64_t unheard;
+    char running[4096]; /* exchanges that went on in the latest chunk with such: number, bytes of each side */
+    bool more_running;
+    uint32_t goes_on[NUMBERS_MAX]; /* by number: how often it was told that it goes on, and not yet that it ended */
 };
 
 static void add(struct told *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -88,16 +92,34 @@ static void add_column(struct told *t, const struct column *c, const void *row)
         add(t, " %s=%" PRIu64, c->name, value);
 }
 
+/* How far it came; the latest of those told together. */
+static void take_running(struct told *t, const struct exchange_row *x)
+{
+    size_t len = t->more_running ? strlen(t->running) : 0;
+    len += (size_t)snprintf(t->running + len, sizeof t->running - len, " %u: %" PRIu64, x->ordinal, x->request_bytes);
+    if (column_has(&x->has, EXCHANGE_REPLY_BYTES))
+        len += (size_t)snprintf(t->running + len, sizeof t->running - len, "+%" PRIu64, x->reply_bytes);
+    assert_true(len < sizeof t->running && !column_has(&x->has, EXCHANGE_DURATION));
+    t->more_running = true;
+}
+
 static void take_exchanges(struct told *t, struct flow_table *table, const struct flow_row *rows, size_t flows)
 {
     const struct exchange_row *x;
     size_t n;
     flow_table_exchanges(table, &x, &n);
+    t->more_running = false;
     for (size_t i = 0; i < n; i++) {
         bool has_flow = false;
         for (size_t k = 0; k < flows; k++)
             has_flow |= rows[k].flow_id == x[i].flow_id;
-        assert_true(has_flow);
+        assert_true(has_flow && x[i].ordinal > 0);
+        uint32_t *goes_on = &t->goes_on[x[i].ordinal % NUMBERS_MAX];
+        *goes_on = x[i].outcome == EXCHANGE_RUNNING ? *goes_on + 1 : 0;
+        if (*goes_on) {
+            take_running(t, &x[i]);
+            continue;
+        }
         for (unsigned k = 0; k < table_exchange.count; k++)
             if (table_exchange.columns[k].id != EXCHANGE_FLOW_ID && column_has(&x[i].has, table_exchange.columns[k].id))
                 add_column(t, &table_exchange.columns[k], &x[i]);
@@ -252,6 +274,8 @@ static void play(const struct message *m, size_t n, const struct play *p, struct
     seal(t, g.table);
     struct flow_table_stats stats = flow_table_stats(g.table);
     assert_true(p->memory || !stats.unheard);
+    for (unsigned i = 0; i < NUMBERS_MAX && !p->memory; i++)
+        assert_int_equal(t->goes_on[i], 0); /* what went on ended at last */
     t->unheard = stats.unheard;
     assert_int_equal(stats.app_memory, 0); /* all of it came back */
     flow_table_free(g.table);
@@ -323,6 +347,45 @@ static void test_http(void **state)
     static const uint64_t sums[8] = {5, 1, 2, 1, 1, 1, 500, 0};
     assert_memory_equal(t.sums, sums, sizeof sums);
     check_all_ways(pages, sizeof pages / sizeof *pages, &PLAY, &t);
+}
+
+/* A request that waits, then a reply that goes on: each chunk tells how far they came, and the last one how they ended. */
+static void test_what_goes_on_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        struct message said;
+        const char *running;
+    } steps[] = {
+        {{C, "GET /long HTTP/1.1\r\nHost: h\r\n", 0}, ""}, /* the head goes on */
+        {{C, "\r\nGET /next HTTP/1.1\r\n\r\n", 0}, " 1: 31 2: 22"},
+        {{S, "HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n", 0}, " 1: 31+41 2: 22"},
+        {{S, NULL, 1000}, " 1: 31+1041 2: 22"},
+        {{S, NULL, 1000}, " 1: 31+2041 2: 22"},
+        {{S, NULL, 1000}, " 2: 22"},
+    };
+    struct told t = {0};
+    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL};
+    static const struct play p = {.lost = -1};
+    struct stage g = {.play = &p, .told = &t, .seq = {1, 1}, .now = T0, .ports = {40000, 80}};
+    static char body[1000];
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct message m = steps[i].said;
+        m.bytes = m.bytes ? m.bytes : body;
+        t.running[0] = 0;
+        say(&g, &m, false);
+        seal(&t, g.table);
+        assert_string_equal(t.running, steps[i].running);
+    }
+    assert_true(flow_table_end(g.table, FLOW_END_FORCED));
+    seal(&t, g.table);
+    static const char ended[] = "path=/long status=200 app=http ordinal=1 send=10 request_body=0 reply_body=3000 "
+                                "outcome=complete version=HTTP/1.1\n time=20 request_bytes=22 method=GET path=/next "
+                                "app=http ordinal=2 send=0 request_body=0 outcome=open";
+    assert_non_null(strstr(t.exchanges, ended));
+    assert_int_equal(t.sums[0], 2); /* each counts once */
+    flow_table_free(g.table);
 }
 
 /* Only how each exchange ended, in order. */
@@ -555,6 +618,7 @@ static void test_dns_without_an_answer(void **state)
     say(&g, &asked_b, false);
     assert_true(flow_table_advance(g.table, T0 + STEP_NS + DNS_WAIT_NS)); /* just not over */
     expect_now(&g, "");
+    assert_string_equal(t.running, " 1: 27 2: 27");
     g.now = T0 + DNS_WAIT_NS + NS_PER_S; /* no packet: time goes on, the flow as well, and the other query waits */
     assert_true(flow_table_advance(g.table, g.now));
     expect_now(&g,
@@ -949,6 +1013,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_http),
+        cmocka_unit_test(test_what_goes_on_is_told),
         cmocka_unit_test(test_http_is_blanked),
         cmocka_unit_test(test_http_ends),
         cmocka_unit_test(test_what_is_missing),

@@ -26,11 +26,13 @@ static void commit_without_body(struct store *store, struct chunk_head *h)
     made_free(&made);
 }
 
-/* One and the same connection with these exchanges, as a place of `at` saw it: with a flow id of its own. */
-static void commit_seen(struct world *w, const struct place *at, const struct exchange_row *seen, size_t count)
+/* One and the same connection with these exchanges, as a place of `at` saw it: with a flow id of its own. In the chunk `seq`. */
+static void commit_part(struct world *w, const struct place *at, uint64_t seq, const struct exchange_row *seen,
+                        size_t count)
 {
     const struct wish alike = {.stream = 1, .rows = 1};
-    const struct wish wish = {.stream = at->stream, .rows = 1, .agent = at->agent, .interface = at->interface};
+    const struct wish wish = {
+        .stream = at->stream, .seq = seq, .rows = 1, .agent = at->agent, .interface = at->interface};
     struct exchange_row *x = calloc(count, sizeof *x);
     struct buffer flows = {0}, exchanges = {0};
     struct flow_row row;
@@ -56,6 +58,11 @@ static void commit_seen(struct world *w, const struct place *at, const struct ex
     buffer_free(&flows);
     buffer_free(&exchanges);
     free(x);
+}
+
+static void commit_seen(struct world *w, const struct place *at, const struct exchange_row *seen, size_t count)
+{
+    commit_part(w, at, 0, seen, count);
 }
 
 /* A request for /same. */
@@ -129,6 +136,79 @@ static void a_late_answer_is_not_its_query(void **state)
         commit_seen(w, &at, x, 2);
     }
     answer_expect(w, &one, NULL, "ordinal,outcome", LIST("1 unanswered", "1 late"));
+}
+
+static struct exchange_row running(struct exchange_row x)
+{
+    exchange_put(&x, EXCHANGE_OUTCOME, EXCHANGE_RUNNING);
+    return x;
+}
+
+static void expect_running(struct world *w, const struct message_query *q, unsigned running)
+{
+    struct answer a;
+    char expected[64];
+    answer_run(w, q, NULL, "ordinal", &a);
+    snprintf(expected, sizeof expected, "\"running\":%u,", running);
+    if (a.outcome.code || !strstr(a.outcome.manifest, expected))
+        fail_msg("not %u running: %s", running, a.outcome.manifest ? a.outcome.manifest : a.outcome.text);
+    free(a.outcome.manifest);
+}
+
+/* Rows of what goes on give way to later ones, whatever the filter says of either: each exchange is a line, as it was told last. */
+static void what_goes_on_is_one_line(void **state)
+{
+    struct world *w = *state;
+    char outcome[] = "outcome";
+    char *by[] = {outcome};
+    struct message_query any = question_of("", ""), sums = any, short_ones = question_of("", "wait < 50ms"),
+                         going = question_of("", "outcome = running");
+    sums.by = by;
+    sums.by_count = 1;
+    sums.sort = outcome;
+    const struct place at = {1, "web-1", "eth0"};
+    const struct exchange_row first[] = {running(same(1, 0, 0)), running(same(2, SECOND, MS))};
+    commit_part(w, &at, 0, first, 2);
+    answer_expect(w, &any, NULL, "ordinal,outcome", LIST("1 running", "2 running"));
+    answer_expect(w, &short_ones, NULL, "ordinal,outcome", LIST("2 running"));
+    expect_running(w, &any, 2);
+    const struct exchange_row second[] = {running(same(1, 0, MS)), same(2, SECOND, 80 * MS)};
+    commit_part(w, &at, 1, second, 2);
+    answer_expect(w, &any, NULL, "ordinal,outcome,wait", LIST("1 running 1000000", "2 complete 80000000"));
+    answer_expect(w, &short_ones, NULL, "ordinal,outcome", LIST("1 running"));
+    answer_expect(w, &sums, NULL, "outcome,exchanges", LIST("complete 1", "running 1"));
+    expect_running(w, &any, 1);
+    expect_running(w, &short_ones, 1);
+    const struct exchange_row third = same(1, 0, 90 * MS);
+    commit_part(w, &at, 2, &third, 1);
+    answer_expect(w, &any, NULL, "ordinal,outcome", LIST("1 complete", "2 complete"));
+    answer_expect(w, &short_ones, NULL, "ordinal", NOTHING);
+    answer_expect(w, &going, NULL, "ordinal", NOTHING);
+    expect_running(w, &any, 0);
+}
+
+/* Where one place saw the end, and the other one has not told of it yet, it is over; thousands of them as well. */
+static void what_goes_on_elsewhere_is_over(void **state)
+{
+    enum { MANY = 3000 };
+    struct world *w = *state;
+    struct exchange_row *x = calloc(MANY, sizeof *x);
+    static const struct place places[] = {{1, "web-1", "eth0"}, {2, "web-2", "eth0"}};
+    struct message_query any = question_of("", ""), going = question_of("", "outcome = running");
+    any.limit = 1;
+    assert_non_null(x);
+    for (uint32_t i = 0; i < MANY; i++)
+        x[i] = running(same(i + 1, i * MS, 0));
+    commit_seen(w, &places[0], x, MANY);
+    commit_seen(w, &places[1], x, MANY);
+    expect_running(w, &any, MANY);
+    for (uint32_t i = 1; i < MANY; i++)
+        x[i] = same(i + 1, i * MS, MS);
+    commit_part(w, &places[1], 1, x + 1, MANY - 1);
+    expect_running(w, &any, 1);
+    commit_part(w, &places[0], 1, x + 1, MANY - 1);
+    answer_expect(w, &going, NULL, "ordinal", LIST("1"));
+    free(x);
 }
 
 static void has_address(struct world *w, uint8_t install, const char *agent, const char *address)
@@ -223,6 +303,8 @@ int main(void)
         TEST(several_captures_on_one_interface_are_one_place),
         TEST(what_several_places_saw_counts_once),
         TEST(a_late_answer_is_not_its_query),
+        TEST(what_goes_on_is_one_line),
+        TEST(what_goes_on_elsewhere_is_over),
         TEST(the_servers_agent_is_believed),
         TEST(numbers_need_not_be_the_same),
         TEST(sums_over_flows_count_a_connection_once),
