@@ -93,6 +93,30 @@ void conversation_release(struct conversations *all, struct conversation *v, voi
 
 /* ---------------------------------------------------------------- beginning and end */
 
+static void make_youngest(struct conversations *all, struct conversation *v)
+{
+    v->heard = false;
+    v->younger = NULL;
+    v->older = all->youngest;
+    if (v->older)
+        v->older->younger = v;
+    else
+        all->oldest = v;
+    all->youngest = v;
+}
+
+static void take_out(struct conversations *all, struct conversation *v)
+{
+    if (v->older)
+        v->older->younger = v->younger;
+    else
+        all->oldest = v->younger;
+    if (v->younger)
+        v->younger->older = v->older;
+    else
+        all->youngest = v->older;
+}
+
 static struct conversation *add(struct conversations *all, struct conversation_place *place, uint32_t flow)
 {
     struct conversation *v = resize(all, NULL, NULL, sizeof *v);
@@ -106,6 +130,7 @@ static struct conversation *add(struct conversations *all, struct conversation_p
     if (v->next)
         v->next->previous = v;
     all->first = v;
+    make_youngest(all, v);
     place->it = v;
     return v;
 }
@@ -113,6 +138,10 @@ static struct conversation *add(struct conversations *all, struct conversation_p
 /* No reader, no bytes any more; what was said stays. */
 static void stop(struct conversations *all, struct conversation *v)
 {
+    if (v->stopped)
+        return;
+    v->stopped = true;
+    take_out(all, v);
     stream_free(all, v);
     conversation_release(all, v, v->state);
     v->state = NULL;
@@ -145,7 +174,7 @@ static void finish(struct hearing *h, uint8_t reason)
     struct conversation *v = h->v;
     v->place->phase = CONVERSATION_OVER;
     if (v->reader && v->reader->end)
-        v->reader->end(h, reason);
+        v->reader->end(h, v->gave_up ? (uint8_t)FLOW_END_RESOURCES : reason);
     stop(h->all, v);
 }
 
@@ -174,8 +203,50 @@ void conversation_deafen(struct hearing *h, unsigned side)
 
 void conversation_give_up(struct hearing *h)
 {
+    h->v->gave_up = true;
     h->all->stats.unheard++;
     h->v->place->phase = CONVERSATION_OVER;
+}
+
+/* ---------------------------------------------------------------- giving way */
+
+#define LOOKS 8u /* at flows, for one that gives way */
+
+/* From the oldest on; those that were heard meanwhile are the youngest from now on. */
+static const struct conversation *choose(struct conversations *all, uint32_t but)
+{
+    const struct conversation *most = NULL;
+    struct conversation *younger, *v = all->oldest;
+    for (unsigned i = 0; v && i < LOOKS; i++, v = younger) {
+        younger = v->younger;
+        if (v->flow == but)
+            continue;
+        if (!v->heard && (!most || v->memory > most->memory))
+            most = v;
+        if (v->heard) {
+            take_out(all, v);
+            make_youngest(all, v);
+        }
+    }
+    return most;
+}
+
+bool conversations_pressed(struct conversations *all, uint32_t but, uint32_t *flow)
+{
+    const struct conversation *v = conversations_are_short(all) && !exchanges_are_many(all) ? choose(all, but) : NULL;
+    if (v)
+        *flow = v->flow;
+    return v != NULL;
+}
+
+void conversation_give_way(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
+                           uint64_t last_ns)
+{
+    struct conversation *v = place->it;
+    struct hearing h = {.all = all, .v = v, .flow_id = flow_id, .time_ns = last_ns, .first_ns = last_ns};
+    v->place = place;
+    conversation_give_up(&h);
+    finish(&h, FLOW_END_RESOURCES);
 }
 
 /* ---------------------------------------------------------------- waiting */
@@ -299,8 +370,8 @@ static bool add_directions(struct conversations *all, struct conversation *v, co
     struct hearing h = {.all = all, .v = v};
     v->direction = conversation_alloc(&h, 2 * sizeof *v->direction);
     if (!v->direction) {
-        all->stats.unheard++;
-        v->place->phase = CONVERSATION_OVER;
+        conversation_give_up(&h);
+        finish(&h, FLOW_END_RESOURCES);
         return false;
     }
     for (unsigned i = 0; i < 2; i++) {
@@ -327,6 +398,7 @@ static void hear_tcp(struct conversations *all, struct conversation_place *place
             return;
     }
     v->place = place;
+    v->heard = true;
     stream_packet(all, v, k, data, len);
     if (place->phase == CONVERSATION_OVER) {
         struct hearing h = {.all = all,
@@ -370,6 +442,7 @@ static void hear_datagram(struct conversations *all, struct conversation_place *
                         .side = k->sender,
                         .at_start = true};
     v->place = place;
+    v->heard = true;
     if (!v->reader)
         begin_reader(&h, (enum app)place->app);
     if (v->reader && v->reader->datagram)

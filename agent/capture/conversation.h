@@ -11,8 +11,9 @@
  * are missing where content is wanted.
  *
  * Memory: what is remembered of all flows together has a limit, and so has what is remembered of one (CONVERSATION_FLOW_MAX); a flow that
- * would pass either is not listened to any more, which is counted. The exchanges of the open chunk count as well; it is to be sealed when they
- * are too many, or fill half of the limit (conversations_full).
+ * would pass either is not listened to any more, which is counted. Before the limit of all is reached, those that were silent longest give way
+ * (conversations_pressed): their exchanges end as open, what they said stays, they are not listened to any more, and are counted as well. The exchanges of the open chunk count as well; it is to be sealed when they
+ * are too many, or fill half of the limit, or less of it when memory is short (conversations_full).
  *
  * Pure: packets and their times are the arguments.
  */
@@ -99,6 +100,11 @@ static inline bool conversation_wants(const struct conversation_place *place, co
 }
 void conversation_packet(struct conversations *all, struct conversation_place *place,
                          const struct conversation_packet *k);
+
+/* Whether little memory is left. Then *flow is the one that is to give way: of the few that were silent longest the one that holds most; not `but`. */
+bool conversations_pressed(struct conversations *all, uint32_t but, uint32_t *flow);
+void conversation_give_way(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
+                           uint64_t last_ns);
 
 /* Packet time goes on, also without packets: while there is such a flow, has to be told by conversation_overdue what is over in it by now. A flow with what
  * waits is found without a look at others. */

@@ -93,9 +93,14 @@ struct remark {
 
 struct conversation {
     struct conversation *next, *previous;
+    struct conversation *older,
+        *younger;                     /* of those with a reader, or that wait for one, by when they were heard, about */
     struct conversation_place *place; /* during a call */
     uint32_t flow;                    /* the caller's name for it */
     uint32_t memory;                  /* that it takes, of all's */
+    bool heard;                       /* since it came to its place among them */
+    bool gave_up;                     /* for want of memory */
+    bool stopped;                     /* it is not among them any more: what it said is all that is left */
     const struct app_reader *reader;  /* NULL: not known yet */
     void *state;
     struct direction *direction; /* [2], of TCP while somebody reads */
@@ -192,13 +197,34 @@ struct conversations {
     struct conversations_options options;
     struct conversations_stats stats;
     struct conversation *first;
-    struct waiter *waiting, *waiting_last; /* longest first */
+    struct conversation *oldest, *youngest; /* of those that are listened to */
+    struct waiter *waiting, *waiting_last;  /* longest first */
     struct exchanges exchanges;
     struct quic *quic; /* NULL: what QUIC says cannot be read */
     uint8_t quic_window[QUIC_HELLO_WINDOW];
     struct ja4 *ja4;            /* NULL: hellos have no fingerprints */
     struct http_head http_head; /* the one that is being read */
 };
+
+#define CONVERSATIONS_SPARE 8u /* so many parts of the memory there are: one is kept free */
+
+/* Little memory is left. */
+static inline bool conversations_are_short(const struct conversations *all)
+{
+    uint64_t limit = all->options.memory - all->options.memory / CONVERSATIONS_SPARE;
+    return all->stats.memory + all->stats.exchange_memory > limit;
+}
+
+static inline uint64_t exchanges_bytes(const struct exchanges *x)
+{
+    return x->count * sizeof *x->rows + x->text_bytes;
+}
+
+/* To write them down gives a part of the memory back. */
+static inline bool exchanges_are_many(const struct conversations *all)
+{
+    return exchanges_bytes(&all->exchanges) >= all->options.memory / CONVERSATIONS_SPARE;
+}
 
 extern const struct app_reader app_http_reader, app_dns_reader, app_tls_reader, app_ssh_reader, app_quic_reader;
 

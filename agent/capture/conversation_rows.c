@@ -129,7 +129,8 @@ void conversations_forget_running(struct conversations *all)
 bool conversations_full(const struct conversations *all)
 {
     const struct exchanges *x = &all->exchanges;
-    return x->count >= all->options.exchanges || x->count * sizeof *x->rows + x->text_bytes >= x->share;
+    return x->count >= all->options.exchanges || exchanges_bytes(x) >= x->share ||
+           (conversations_are_short(all) && exchanges_bytes(x) >= SHARE_LEAST && exchanges_are_many(all));
 }
 
 size_t conversations_exchanges(const struct conversations *all, const struct exchange_row **rows)
@@ -142,7 +143,7 @@ size_t conversations_exchanges(const struct conversations *all, const struct exc
 void conversations_next(struct conversations *all)
 {
     struct exchanges *x = &all->exchanges;
-    if (x->room > ROWS_LEAST && x->count < x->room / 4)
+    if (x->room > ROWS_LEAST && (x->count < x->room / 4 || conversations_are_short(all)))
         free_rows(all, x);
     x->count = x->running = x->text_bytes = 0;
     while (x->texts && x->texts->next)

@@ -238,6 +238,19 @@ static uint32_t window_max(const struct flow_tcp *tcp, unsigned end)
     return TCP_WINDOW_MAX << (syn[end].scale > 0 && syn[!end].scale >= 0 ? syn[end].scale & 15 : 0);
 }
 
+#define GIVE_WAY_MAX 2u /* flows, for one packet: each gets a row */
+
+/* If what applications said takes nearly all memory that it may, others of them than this flow's give way. */
+static void relieve(struct flow_table *t, uint32_t but)
+{
+    uint32_t index;
+    for (unsigned i = 0; i < GIVE_WAY_MAX && conversations_pressed(t->conversations, but, &index); i++) {
+        struct flow *f = flow_at(&t->store, index);
+        flow_touch(t, index);
+        conversation_give_way(t->conversations, &f->conversation, f->id, f->last_ns);
+    }
+}
+
 static void hear(struct flow_table *t, uint32_t index, const struct packet *p, unsigned sender, uint64_t time_ns)
 {
     struct flow *f = flow_at(&t->store, index);
@@ -259,6 +272,7 @@ static void hear(struct flow_table *t, uint32_t index, const struct packet *p, u
     }
     k.window = p->has_tcp ? window_max(flow_tcp_at(&t->store, index), sender) : 0;
     conversation_packet(t->conversations, &f->conversation, &k);
+    relieve(t, index);
 }
 
 /* What the packet says of the connection; only whole packets and first fragments get here. */

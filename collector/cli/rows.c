@@ -425,6 +425,32 @@ static json_int_t number(const struct client_answer *answer, const char *name)
     return json_integer_value(json_object_get(answer->manifest, name));
 }
 
+/* Of all agents; 0 where it is not told. */
+static json_int_t counter(const struct client_answer *answer, const char *name)
+{
+    const json_t *agent;
+    json_int_t sum = 0;
+    size_t i;
+    json_array_foreach(json_object_get(answer->manifest, "agents"), i, agent) sum +=
+        json_integer_value(json_object_get(json_object_get(agent, "counters"), name));
+    return sum;
+}
+
+/* What is not as one might take it. */
+static void say_exchanges(const struct rows *r, const struct client_answer *answer, long long all)
+{
+    json_int_t running = number(answer, "running");
+    json_int_t unread = r->kind->query == QUERY_EXCHANGES ? counter(answer, "apps_unread") : 0;
+    if (running > 0)
+        note(r->u.cli, "%lld of %lld %s had not ended in what was captured until now (outcome = running)",
+             (long long)running, all, r->kind->what);
+    if (unread > 0)
+        note(r->u.cli,
+             "of %lld connection%s what was said was not read, or not to its end, for want of memory (apps_unread): "
+             "exchanges may be missing; max_flows in agent.conf says how much there is",
+             (long long)unread, unread == 1 ? "" : "s");
+}
+
 static void say_vantage(const struct rows *r, const struct client_answer *answer, long long all)
 {
     long long shared = number(answer, "seen_by_several_agents"), connections = number(answer, "several_vantages");
@@ -447,11 +473,8 @@ static void say_vantage(const struct rows *r, const struct client_answer *answer
 void rows_say_notes(const struct rows *r, const struct client_answer *answer)
 {
     json_int_t all = number(answer, r->kind->selected);
-    json_int_t running = number(answer, "running");
     say_vantage(r, answer, (long long)all);
-    if (running > 0)
-        note(r->u.cli, "%lld of %lld %s had not ended in what was captured until now (outcome = running)",
-             (long long)running, (long long)all, r->kind->what);
+    say_exchanges(r, answer, (long long)all);
     if (r->by_count == 0 && all > 0 && r->given < (uint64_t)all)
         note(r->u.cli, "the first %llu of %lld %s by %s; --limit changes how many, --sort the order, --by makes sums",
              (unsigned long long)r->given, (long long)all, r->kind->what, r->sort ? r->sort : "time");

@@ -59,8 +59,8 @@ static const struct column columns[] = {
      .below = EXCHANGE_REPLY_BYTES, .help = "body of the HTTP reply as sent, without chunk sizes"},
     {EXCHANGE_OUTCOME, "outcome", COLUMN_UINT, AT(outcome), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .value_name = exchange_outcome_name,
-     .help = "how it ended: complete, unanswered, cut, unseen; open: the capture ended before it; running: it had not "
-             "ended "
+     .help = "how it ended: complete, unanswered, cut, unseen; open: not followed to its end, as the capture ended or "
+             "memory was short; running: it had not ended "
              "in what is here; late: a reply to a request that was unanswered for so long that it is listed as that"},
     {EXCHANGE_VERSION, "version", COLUMN_TEXT, AT(version), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "version of the protocol that was used: HTTP/1.1, TLS 1.3"},

@@ -103,8 +103,11 @@ def ends(fake):
     assert "the first 1 of 70 exchanges by time" in fake.run("http", "--limit", "1").stderr
     fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 7, "running": 2})
     assert "2 of 7 exchanges had not ended in what was captured until now" in fake.run("http", "--by", "status").stderr
-    fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 7, "running": 0})
-    assert "had not ended" not in fake.run("http").stderr
+    fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 7, "running": 0, "agents": [{"counters": {"apps_unread": None}}]})
+    said = fake.run("http").stderr
+    assert "had not ended" not in said and "apps_unread" not in said, said
+    fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 7, "agents": [{"counters": {"apps_unread": 2}}, {"counters": {"apps_unread": 3}}]})
+    assert "of 5 connections what was said was not read, or not to its end" in fake.run("http").stderr
     fake.put("%d.manifest" % EXCHANGES, {"selected_exchanges": 1, "seen_by_several_agents": 1})
     one, all_of_them = "1 of 1 exchanges were seen at several places: each is taken from one", "such a one counts once for each of them"
     for arguments, told in ((["http"], one), (["http", "--by", "status"], one), (["http", "--by", "agent,status"], None), (["http", "--har", "-"], one),
