@@ -211,6 +211,17 @@ static void what_goes_on_elsewhere_is_over(void **state)
     free(x);
 }
 
+static void expect_selected(struct world *w, const struct message_query *q, unsigned selected)
+{
+    struct answer a;
+    char expected[64];
+    answer_run(w, q, NULL, "ordinal", &a);
+    snprintf(expected, sizeof expected, "\"selected_exchanges\":%u,\"seen_by_several_agents\":%u,", selected, selected);
+    if (a.outcome.code || !strstr(a.outcome.manifest, expected))
+        fail_msg("not %u, all of them shared: %s", selected, a.outcome.manifest ? a.outcome.manifest : a.outcome.text);
+    free(a.outcome.manifest);
+}
+
 static void has_address(struct world *w, uint8_t install, const char *agent, const char *address)
 {
     struct filter_address a = {.family = FAMILY_IP4};
@@ -274,6 +285,35 @@ static void numbers_need_not_be_the_same(void **state)
     expect_shared(w, &q, 40, 30);
 }
 
+/* Of three places one comes later, and stamps a little later than one of the others, and before the other one: in whatever order they tell of it,
+ * each request is one line. */
+static void a_third_place_may_come_later(void **state)
+{
+    enum { REQUESTS = 40, BEFORE = 10, ORDERS = 6 };
+    struct world *w = *state;
+    static const struct {
+        const char *agent;
+        uint32_t from;
+        uint64_t late_ns;
+    } places[] = {{"web-1", 0, 0}, {"web-2", 0, 2 * MS}, {"web-3", BEFORE, MS}};
+    static const uint8_t orders[ORDERS][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    struct exchange_row x[REQUESTS];
+    struct message_query few = question_of("http", "");
+    few.limit = 1;
+    for (uint8_t order = 0; order < ORDERS; order++) {
+        for (uint8_t k = 0; k < 3; k++) {
+            uint8_t n = orders[order][k];
+            const struct place at = {(uint8_t)(1 + 3 * order + k), places[n].agent, "eth0"};
+            uint32_t count = REQUESTS - places[n].from;
+            uint64_t begin_ns = order * 600 * SECOND + places[n].late_ns;
+            for (uint32_t i = 0; i < count; i++)
+                x[i] = same(i + 1, begin_ns + (places[n].from + i) * 700 * MS, MS);
+            commit_seen(w, &at, x, count);
+        }
+        expect_selected(w, &few, (order + 1u) * REQUESTS);
+    }
+}
+
 /* Sums over flows count a connection once, lists have it from each place. */
 static void sums_over_flows_count_a_connection_once(void **state)
 {
@@ -307,6 +347,7 @@ int main(void)
         TEST(what_goes_on_elsewhere_is_over),
         TEST(the_servers_agent_is_believed),
         TEST(numbers_need_not_be_the_same),
+        TEST(a_third_place_may_come_later),
         TEST(sums_over_flows_count_a_connection_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
