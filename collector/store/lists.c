@@ -1,35 +1,19 @@
 /*
  * What the store holds of agents, captures and streams: portions of streams, added up.
  */
-#include "collector/store/reader.h"
-
+#include "collector/store/lists_impl.h"
 #include "common/base/clock.h"
 #include "common/base/fs.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define AGENT_ADDRESSES_MAX FILTER_NAME_ADDRESSES_MAX
-#define PAUSE_LEAST_NS      NS_PER_MS /* clocks are set by a little */
 #define LIVE_SLACK_NS       NS_PER_S /* packets wait in the ring that long at most, but for a flush, which empties it */
-
-/* A stream over all partitions. */
-struct listed {
-    struct portion sum; /* with its own texts: those of the latest portion */
-    uint64_t stored_bytes;
-    uint64_t body_next;
-};
-
-struct listing {
-    struct listed *items;
-    size_t count, size;
-    struct epoch_map by_epoch; /* values: number in items, plus one */
-};
 
 /* ------------------------------------------------------------------ adding up */
 
-static void free_listing(struct listing *l)
+void listing_free(struct listing *l)
 {
     for (size_t i = 0; i < l->count; i++)
         free(l->items[i].sum.memory);
@@ -63,12 +47,12 @@ static struct listed *add(struct listing *l, const uint8_t epoch[EPOCH_SIZE], st
     return item;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+uint64_t time_least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
 }
 
-static uint64_t greatest(uint64_t a, uint64_t b)
+uint64_t time_greatest(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
@@ -102,10 +86,10 @@ static int add_portion(void *context, const struct partition_view *view, const s
     if (!item)
         return ERROR_MEMORY;
     struct portion *sum = &item->sum;
-    sum->first_ns = least(sum->first_ns, p->first_ns);
-    sum->last_ns = greatest(sum->last_ns, p->last_ns);
-    sum->first_arrived_ns = least(sum->first_arrived_ns, p->first_arrived_ns);
-    sum->last_arrived_ns = greatest(sum->last_arrived_ns, p->last_arrived_ns);
+    sum->first_ns = time_least(sum->first_ns, p->first_ns);
+    sum->last_ns = time_greatest(sum->last_ns, p->last_ns);
+    sum->first_arrived_ns = time_least(sum->first_arrived_ns, p->first_arrived_ns);
+    sum->last_arrived_ns = time_greatest(sum->last_arrived_ns, p->last_arrived_ns);
     sum->chunks += p->chunks;
     sum->rows += p->rows;
     sum->packets += p->packets;
@@ -116,13 +100,12 @@ static int add_portion(void *context, const struct partition_view *view, const s
     return take_latest(sum, p, e);
 }
 
-/* Sorting the items makes the map useless: what needs it comes before. */
-static int list_streams(struct store_reader *r, struct listing *l, struct error *e)
+int listing_streams(struct store_reader *r, struct listing *l, struct error *e)
 {
     return reader_each_portion(r, add_portion, l, e);
 }
 
-static int by_capture(const void *a, const void *b)
+int listing_by_capture(const void *a, const void *b)
 {
     const struct portion *x = &((const struct listed *)a)->sum, *y = &((const struct listed *)b)->sum;
     int order = strcmp(x->capture, y->capture);
@@ -139,12 +122,12 @@ static int by_agent(const void *a, const void *b)
 static void add_to_capture(struct store_capture_info *c, const struct listed *item)
 {
     const struct portion *p = &item->sum;
-    c->first_ns = least(c->first_ns, p->first_ns);
-    c->last_ns = greatest(c->last_ns, p->last_ns);
-    c->first_arrived_ns = least(c->first_arrived_ns, p->first_arrived_ns);
+    c->first_ns = time_least(c->first_ns, p->first_ns);
+    c->last_ns = time_greatest(c->last_ns, p->last_ns);
+    c->first_arrived_ns = time_least(c->first_arrived_ns, p->first_arrived_ns);
     if (p->last_arrived_ns >= c->last_arrived_ns)
         c->filter = p->filter;
-    c->last_arrived_ns = greatest(c->last_arrived_ns, p->last_arrived_ns);
+    c->last_arrived_ns = time_greatest(c->last_arrived_ns, p->last_arrived_ns);
     c->streams++;
     c->open_streams += !p->ended;
     c->chunks += p->chunks;
@@ -175,8 +158,7 @@ static int give_capture(const struct listed *items, size_t count, struct buffer 
     return each(context, &c);
 }
 
-/* Of items, those that the scan names come first, and only they count; what is freed later stays the same. */
-static size_t keep_wanted(struct listing *l, const struct store_scan *scan)
+size_t listing_keep_wanted(struct listing *l, const struct store_scan *scan)
 {
     size_t kept = 0;
     for (size_t i = 0; i < l->count; i++)
@@ -193,17 +175,17 @@ int store_each_capture(struct store_reader *r, const struct store_scan *scan,
 {
     struct listing l = {0};
     struct buffer agents = {0};
-    int result = list_streams(r, &l, e);
-    size_t count = result ? 0 : keep_wanted(&l, scan);
+    int result = listing_streams(r, &l, e);
+    size_t count = result ? 0 : listing_keep_wanted(&l, scan);
     if (count)
-        qsort(l.items, count, sizeof(*l.items), by_capture);
+        qsort(l.items, count, sizeof(*l.items), listing_by_capture);
     for (size_t i = 0, n; !result && i < count; i += n) {
         for (n = 1; i + n < count && strcmp(l.items[i].sum.capture, l.items[i + n].sum.capture) == 0; n++)
             ;
         result = give_capture(&l.items[i], n, &agents, each, context, e);
     }
     buffer_free(&agents);
-    free_listing(&l);
+    listing_free(&l);
     return result;
 }
 
@@ -226,7 +208,7 @@ static int read_waiting(struct store_reader *r, const struct partition_view *vie
         uint8_t epoch[EPOCH_SIZE];
         struct listed *item = sql_get_bytes(&q, 0, epoch, EPOCH_SIZE) ? find(l, epoch) : NULL;
         if (item)
-            item->body_next = least(item->body_next, sql_get_u64(&q, 1));
+            item->body_next = time_least(item->body_next, sql_get_u64(&q, 1));
     }
     sql_end(&q);
     reader_release(slot, false);
@@ -244,8 +226,7 @@ static int find_waiting(struct store_reader *r, struct listing *l, struct error 
     return result;
 }
 
-/* Files are read long after their packets passed, or all at once. */
-static bool was_live(const struct head_row *h)
+bool head_was_live(const struct head_row *h)
 {
     return h->kind == HEAD_CHUNK && h->first_ns <= h->last_ns && h->first_ns + LIVE_SLACK_NS >= h->open_ns &&
            h->last_ns <= h->seal_ns + LIVE_SLACK_NS;
@@ -268,8 +249,8 @@ static int find_sealed(struct store_reader *r, const struct portion *p, uint64_t
         return result;
     }
     reader_release(slot, false);
-    if (was_live(&row))
-        *sealed_ns = row.seal == SEAL_FLUSH ? row.seal_ns : greatest(row.last_ns, row.seal_ns - LIVE_SLACK_NS);
+    if (head_was_live(&row))
+        *sealed_ns = row.seal == SEAL_FLUSH ? row.seal_ns : time_greatest(row.last_ns, row.seal_ns - LIVE_SLACK_NS);
     return 0;
 }
 
@@ -281,7 +262,7 @@ static int give_stream(struct store_reader *r, const struct listed *item,
         .agent = p->agent,
         .capture = p->capture,
         .head_next = p->head_next,
-        .body_next = least(item->body_next, p->head_next),
+        .body_next = time_least(item->body_next, p->head_next),
         .ended = p->ended,
         .last_ns = p->last_ns,
         .last_arrived_ns = p->last_arrived_ns,
@@ -295,141 +276,13 @@ int store_each_stream(struct store_reader *r, const struct store_scan *scan,
                       int (*each)(void *context, const struct store_stream_info *s), void *context, struct error *e)
 {
     struct listing l = {0};
-    int result = list_streams(r, &l, e);
+    int result = listing_streams(r, &l, e);
     if (!result)
         result = find_waiting(r, &l, e);
     for (size_t i = 0; !result && i < l.count; i++)
         if (reader_wants(scan, l.items[i].sum.agent, l.items[i].sum.capture))
             result = give_stream(r, &l.items[i], each, context, e);
-    free_listing(&l);
-    return result;
-}
-
-/* ------------------------------------------------------------------ when nobody captured */
-
-/* When a stream captured, as far as it is known. */
-struct span {
-    uint64_t from_ns, to_ns;
-    bool live,
-        silent; /* silent: no packet of it tells which: killed before its first chunk was sealed, or that is gone */
-};
-
-/* 1, or 0 if it is not stored (any more). */
-static int find_row(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq, struct head_row *row,
-                    struct error *e)
-{
-    struct error why = ERROR_INIT;
-    struct reader_slot *slot = NULL;
-    int result = reader_find(r, epoch, seq, &slot, row, &why);
-    if (result == 0) {
-        reader_release(slot, false);
-        return 1;
-    }
-    if (result == ERROR_NOT_FOUND || result == ERROR_CORRUPT)
-        return 0;
-    if (e)
-        *e = why;
-    return result;
-}
-
-/* What is not known of it counts as time in which it captured. */
-static int find_span(struct store_reader *r, const struct portion *p, struct span *span, struct error *e)
-{
-    struct head_row first, last;
-    int result = find_row(r, p->epoch, 0, &first, e);
-    if (result < 0)
-        return result;
-    span->live = result && was_live(&first);
-    span->silent = !result || first.kind != HEAD_CHUNK || first.first_ns > first.last_ns;
-    span->from_ns = result ? least(first.open_ns, first.first_ns) : 0;
-    result = p->ended ? find_row(r, p->epoch, p->head_next - 1, &last, e) : 0;
-    span->to_ns = result > 0 && last.kind == HEAD_END ? greatest(last.seal_ns, p->last_ns) : UINT64_MAX;
-    return result < 0 ? result : 0;
-}
-
-static int by_begin(const void *a, const void *b)
-{
-    const struct span *x = a, *y = b;
-    return x->from_ns < y->from_ns ? -1 : x->from_ns > y->from_ns;
-}
-
-static int give_pauses(struct store_pause_info *pause, struct span *spans, size_t count,
-                       int (*each)(void *context, const struct store_pause_info *p), void *context)
-{
-    int result = 0;
-    uint64_t reaches_ns = UINT64_MAX;
-    qsort(spans, count, sizeof *spans, by_begin);
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        pause->from_ns = reaches_ns;
-        pause->to_ns = spans[i].from_ns;
-        if (reaches_ns < spans[i].from_ns && spans[i].from_ns - reaches_ns > PAUSE_LEAST_NS)
-            result = each(context, pause);
-        reaches_ns = i ? greatest(reaches_ns, spans[i].to_ns) : spans[i].to_ns;
-    }
-    return result;
-}
-
-/* The streams of one capture on one agent. */
-static int find_pauses(struct store_reader *r, const struct listed *items, size_t count,
-                       int (*each)(void *context, const struct store_pause_info *p), void *context, struct error *e)
-{
-    struct store_pause_info pause = {.agent = items[0].sum.agent, .capture = items[0].sum.capture};
-    struct span *spans = calloc(count, sizeof *spans);
-    int result = spans ? 0 : error_set(e, ERROR_MEMORY, "no memory for %zu streams", count);
-    bool live = false, read = false;
-    for (size_t i = 0; result == 0 && !read && i < count; i++) {
-        result = find_span(r, &items[i].sum, &spans[i], e);
-        live = live || spans[i].live;
-        read = !spans[i].live && !spans[i].silent;
-    }
-    if (result == 0 && live && !read)
-        result = give_pauses(&pause, spans, count, each, context);
-    free(spans);
-    return result;
-}
-
-int store_each_pause(struct store_reader *r, const struct store_scan *scan,
-                     int (*each)(void *context, const struct store_pause_info *p), void *context, struct error *e)
-{
-    struct listing l = {0};
-    int result = list_streams(r, &l, e);
-    size_t count = result ? 0 : keep_wanted(&l, scan);
-    if (count)
-        qsort(l.items, count, sizeof(*l.items), by_capture);
-    for (size_t i = 0, n; !result && i < count; i += n) {
-        for (n = 1; i + n < count && by_capture(&l.items[i], &l.items[i + n]) == 0; n++)
-            ;
-        result = n > 1 ? find_pauses(r, &l.items[i], n, each, context, e) : 0;
-    }
-    free_listing(&l);
-    return result;
-}
-
-/* ------------------------------------------------------------------ what was dropped */
-
-static int give_dropped(const struct sql *q, const struct store_scan *scan, store_dropped_fn *each, void *context,
-                        struct error *e)
-{
-    const struct store_dropped_info d = {.agent = sql_get_text(q, 0),
-                                         .capture = sql_get_text(q, 1),
-                                         .first_ns = sql_get_u64(q, 2),
-                                         .last_ns = sql_get_u64(q, 3)};
-    return reader_wants(scan, d.agent, d.capture) ? each(context, &d, e) : 0;
-}
-
-int store_each_dropped(struct store_reader *r, const struct store_scan *scan, store_dropped_fn *each, void *context,
-                       struct error *e)
-{
-    struct sql q = sql_start_own(r->catalog, CATALOG_STREAM_DROPPED);
-    sql_u64(&q, scan->until_ns);
-    sql_u64(&q, scan->since_ns);
-    int result;
-    while ((result = sql_step(&q, e)) > 0) {
-        result = give_dropped(&q, scan, each, context, e);
-        if (result)
-            break;
-    }
-    sql_end(&q);
+    listing_free(&l);
     return result;
 }
 
@@ -513,7 +366,7 @@ int store_each_agent(struct store_reader *r, int (*each)(void *context, const st
     struct listing l = {0};
     struct addresses addresses = {.items = malloc(AGENT_ADDRESSES_MAX * sizeof(*addresses.items))};
     size_t at = 0;
-    int result = addresses.items ? list_streams(r, &l, e) : error_set(e, ERROR_MEMORY, "no memory for addresses");
+    int result = addresses.items ? listing_streams(r, &l, e) : error_set(e, ERROR_MEMORY, "no memory for addresses");
     if (!result && l.count)
         qsort(l.items, l.count, sizeof(*l.items), by_agent);
     struct sql q = sql_start_own(r->catalog, CATALOG_AGENT_LIST);
@@ -523,7 +376,7 @@ int store_each_agent(struct store_reader *r, int (*each)(void *context, const st
         result = give_unknown(&l, &at, each, context);
     sql_end(&q);
     free(addresses.items);
-    free_listing(&l);
+    listing_free(&l);
     return result;
 }
 
@@ -557,8 +410,8 @@ static int add_times(void *context, const struct partition_view *view, const str
     struct store_stats *out = context;
     (void)view;
     (void)e;
-    out->oldest_ns = least(out->oldest_ns, p->first_ns);
-    out->newest_ns = greatest(out->newest_ns, p->last_ns);
+    out->oldest_ns = time_least(out->oldest_ns, p->first_ns);
+    out->newest_ns = time_greatest(out->newest_ns, p->last_ns);
     return 0;
 }
 
