@@ -52,6 +52,7 @@ void flow_table_free(struct flow_table *t)
     fragments_free(t->fragments);
     conversations_free(t->conversations);
     free(t->touched);
+    free(t->order);
     free(t->nodes);
     free(t->loss);
     free(t->said);

@@ -11,6 +11,7 @@
 #include "agent/capture/conversation.h"
 #include "agent/capture/flow_store.h"
 #include "agent/capture/fragments.h"
+#include "common/rows/order.h"
 #include "common/rows/stage.h"
 
 struct frame_node {
@@ -44,9 +45,12 @@ struct flow_table {
     uint64_t *loss; /* by interface, since the start */
     uint32_t loss_room;
 
-    struct flow_row *said; /* of a tile of rows, what applications said */
-    struct flow_row *rows; /* what flow_table_rows gave */
-    uint32_t *frames;      /* lists of rows, ... */
+    struct flow_row *said;    /* of a tile of rows, what applications said */
+    struct flow_row *rows;    /* what flow_table_rows gave */
+    struct order_item *order; /* room for sorting flows with a row, ... */
+    size_t order_room;
+    const struct order_item *ordered; /* ... which then stand here, each one's index as its place */
+    uint32_t *frames;                 /* lists of rows, ... */
     size_t frames_room;
     size_t frames_filled; /* ... of those that were asked for */
     char *letters;        /* histories of rows, ... */

@@ -1,5 +1,6 @@
 /* flow_table_rows: which flows have a row in the open chunk, the frames of each, and the rows themselves. */
 #include "agent/capture/flow_table_impl.h"
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -379,8 +380,60 @@ static void put_said(const struct flow_table *t, struct stage *s, const struct f
         stage_put_rows(s, FLOW_APP, FLOW_STATUS_5XX, t->said);
 }
 
+/* Flows with a row lie anywhere in memory: while one is worked on, the next ones are fetched. */
+static void fetch_flow(const struct flow_table *t, uint32_t index)
+{
+    flow_prefetch(flow_at(&t->store, index));
+}
+
+static void fetch_tcp(const struct flow_table *t, uint32_t index)
+{
+    if (flow_is_tcp(&flow_at(&t->store, index)->key))
+        flow_tcp_prefetch(flow_tcp_at(&t->store, index));
+}
+
+/* An address in a number, so that near ones are near. */
+static uint32_t folded(const uint8_t address[16])
+{
+    uint32_t all = 0;
+    for (unsigned i = 0; i < 16; i += sizeof all) {
+        uint32_t word;
+        memcpy(&word, address + i, sizeof word);
+        all ^= be32toh(word);
+    }
+    return all;
+}
+
+/* Rows are the more alike the more their flows have in common: whom they asked for what. Alike ones stand together, as they are small then. */
+static uint64_t order_key(const struct flow *f)
+{
+    return (uint64_t)f->key.port[!f->originator] << 32 | folded(f->key.addr[f->originator]);
+}
+
+/* Flows that have a row, in the order of the rows. */
+static void order_rows(struct flow_table *t)
+{
+    struct order_item *items = t->order;
+    for (uint32_t i = 0; i < t->touched_count; i++) {
+        if (i + FETCH_FLOW < t->touched_count)
+            __builtin_prefetch(&flow_at(&t->store, t->touched[i + FETCH_FLOW])->key);
+        items[i] = (struct order_item){order_key(flow_at(&t->store, t->touched[i])), t->touched[i]};
+    }
+    t->ordered = order_sort(items, t->touched_count);
+}
+
+static int no_memory(const struct flow_table *t, struct error *e)
+{
+    return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
+}
+
 int flow_table_prepare(struct flow_table *t, struct error *e)
 {
+    if (2 * (size_t)t->touched_count >= t->order_room) { /* one more: there is an array also for none */
+        free(t->order);
+        t->order_room = 2 * (size_t)t->touched_count + 1;
+        t->order = malloc(t->order_room * sizeof *t->order);
+    }
     if (t->frame_count >= t->frames_room) { /* one more: there is an array also for none */
         free(t->frames);
         t->frames = malloc((t->frame_count + 1) * sizeof *t->frames);
@@ -392,22 +445,10 @@ int flow_table_prepare(struct flow_table *t, struct error *e)
         t->letters = malloc(letters);
         t->letters_room = t->letters ? letters : 0;
     }
-    if (t->failed || !t->frames || !t->letters)
-        return error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
+    if (t->failed || !t->frames || !t->letters || !t->order)
+        return no_memory(t, e);
+    order_rows(t);
     return 0;
-}
-
-/* Flows with a row lie anywhere in memory: while a tile is made, the next one's are fetched. */
-static void fetch_ahead(const struct flow_table *t, size_t i)
-{
-    if (i < t->touched_count)
-        flow_prefetch(flow_at(&t->store, t->touched[i]));
-}
-
-static void fetch_tcp_ahead(const struct flow_table *t, size_t i)
-{
-    if (i < t->touched_count && flow_is_tcp(&flow_at(&t->store, t->touched[i])->key))
-        flow_tcp_prefetch(flow_tcp_at(&t->store, t->touched[i]));
 }
 
 void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *tile)
@@ -421,9 +462,11 @@ void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *
         t->last_letters = (struct text){t->letters, 0};
     }
     for (size_t r = 0; r < n; r++) {
-        fetch_ahead(t, from + r + FETCH_FLOW);
-        fetch_tcp_ahead(t, from + r + FETCH_TCP);
-        take_flow(t, &k, r, t->touched[from + r]);
+        if (from + r + FETCH_FLOW < t->touched_count)
+            fetch_flow(t, t->ordered[from + r + FETCH_FLOW].place);
+        if (from + r + FETCH_TCP < t->touched_count)
+            fetch_tcp(t, t->ordered[from + r + FETCH_TCP].place);
+        take_flow(t, &k, r, t->ordered[from + r].place);
     }
     put_run(tile, &k, &run_key, k.flow);
     put_run(tile, &k, &run_trouble[0], k.tcp);
@@ -448,7 +491,7 @@ int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count,
     free(t->rows);
     t->rows = code ? NULL : calloc(t->touched_count + 1, sizeof *t->rows);
     if (!code && !t->rows)
-        code = error_set(e, ERROR_MEMORY, "no memory for the rows of %u flows", t->touched_count);
+        code = no_memory(t, e);
     for (size_t i = 0; !code && i < t->touched_count; i += STAGE_TILE) {
         size_t n = stage_next(&stage);
         flow_table_fill(t, i, n, &stage);
@@ -495,8 +538,10 @@ void flow_table_next(struct flow_table *t)
 {
     for (uint32_t i = 0; i < t->touched_count; i++) {
         uint32_t index = t->touched[i];
-        fetch_ahead(t, i + FETCH_FLOW);
-        fetch_tcp_ahead(t, i + FETCH_TCP);
+        if (i + FETCH_FLOW < t->touched_count)
+            fetch_flow(t, t->touched[i + FETCH_FLOW]);
+        if (i + FETCH_TCP < t->touched_count)
+            fetch_tcp(t, t->touched[i + FETCH_TCP]);
         if (flow_at(&t->store, index)->life == FLOW_ENDED) {
             conversation_forget(t->conversations, &flow_at(&t->store, index)->conversation);
             flow_store_reuse(&t->store, index);

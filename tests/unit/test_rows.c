@@ -1,4 +1,5 @@
 /* The tables of columns, and how rows of one flow are merged. */
+#include "common/rows/order.h"
 #include "tests/unit/random_rows.h"
 
 static const struct table *const tables[] = {&table_flow, &table_exchange};
@@ -72,6 +73,33 @@ static void test_ids_on_disk(void **state)
         assert_string_equal(table_column(&table_flow, some[i].id)->name, some[i].name);
         assert_int_equal(table_column(&table_flow, some[i].id)->offset, some[i].offset);
     }
+}
+
+/* Ascending, equal keys in their order: whatever the keys have in common. */
+static void test_sorting_by_numbers(void **state)
+{
+    (void)state;
+    enum { MANY = 3000 };
+    static struct order_item items[2 * MANY];
+    static bool seen[MANY];
+    struct random_pool *p = random_pool_new(41);
+    for (unsigned round = 0; round < 200; round++) {
+        size_t n = random_below(p, round < 100 ? 5 : MANY);
+        uint64_t mask = random_next(p) & random_next(p) & random_next(p);
+        uint64_t base = random_next(p) & ~mask;
+        for (uint32_t i = 0; i < n; i++)
+            items[i] = (struct order_item){base | (random_next(p) & mask), i};
+        memset(seen, 0, sizeof seen);
+        const struct order_item *sorted = order_sort(items, n);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(i == 0 || sorted[i].key > sorted[i - 1].key ||
+                        (sorted[i].key == sorted[i - 1].key && sorted[i].place > sorted[i - 1].place));
+            assert_false(seen[sorted[i].place]);
+            seen[sorted[i].place] = true;
+            assert_int_equal(sorted[i].key & ~mask, base);
+        }
+    }
+    free(p);
 }
 
 static void test_column_set(void **state)
@@ -279,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_sizes_fit_types),
         cmocka_unit_test(test_columns_do_not_overlap),
         cmocka_unit_test(test_ids_on_disk),
+        cmocka_unit_test(test_sorting_by_numbers),
         cmocka_unit_test(test_column_set),
         cmocka_unit_test(test_numbers_of_all_sizes),
         cmocka_unit_test(test_names_of_enumerations),
