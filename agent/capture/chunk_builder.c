@@ -3,6 +3,7 @@
  * counter page says is never less than what a crash left there.
  */
 #include "agent/capture/chunk_builder_impl.h"
+#include "agent/capture/exchange_write.h"
 #include "common/base/clock.h"
 #include <stdlib.h>
 #include <string.h>
@@ -204,7 +205,7 @@ static int take_rows(struct chunk_builder *b, struct draft *d, struct error *e)
     size_t m;
     flow_table_exchanges(b->flows, &exchanges, &m);
     if (m)
-        code = block_encode(&table_exchange, exchanges, m, &d->exchanges, e);
+        code = exchanges_write(b->rows, exchanges, m, &d->exchanges, e);
     if (code)
         return code;
     b->stats.rows += n;

@@ -404,10 +404,12 @@ static uint32_t folded(const uint8_t address[16])
     return all;
 }
 
-/* Rows are the more alike the more their flows have in common: whom they asked for what. Alike ones stand together, as they are small then. */
+/* Rows are the more alike the more their flows have in common: whom they asked for what, and when they began (in the order of ordinals, of which
+ * the lower half is enough for the rows of a chunk). Alike ones stand together, as they are small then. */
 static uint64_t order_key(const struct flow *f)
 {
-    return (uint64_t)f->key.port[!f->originator] << 32 | folded(f->key.addr[f->originator]);
+    return (uint64_t)f->key.port[!f->originator] << 48 | (uint64_t)folded(f->key.addr[f->originator]) << 16 |
+           (uint16_t)f->ordinal;
 }
 
 /* Flows that have a row, in the order of the rows. */
