@@ -2,37 +2,23 @@
 
 #include "common/base/bytes.h"
 #include "common/base/utf8.h"
-#include "common/net/arena.h"
-#include "common/net/message_shape.h"
+#include "common/net/message_impl.h"
 #include "common/packet/packet.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#define MEMORY_MAX                                                                                                     \
-    ((size_t)24 << 20) /* of one decoded message: small things in long lists take more than on the wire */
-#define ID_SIZE 16u
-
-/* One field being converted, and where. */
-struct conversion {
-    struct arena *arena;
-    const struct message_shape *shape;
-    const struct message_field *field;
-    struct error *e;
-};
-
-static int invalid(const struct conversion *c, const char *what)
+int message_invalid(const struct conversion *c, const char *what)
 {
     return error_set(c->e, ERROR_INVALID, "message %s, field %s: %s", c->shape->name, c->field->name, what);
 }
 
-static int no_memory(const struct conversion *c)
+int message_no_memory(const struct conversion *c)
 {
     return error_set(c->e, ERROR_LIMIT, "message %s, field %s: takes more memory than a message may", c->shape->name,
                      c->field->name);
 }
 
-static size_t address_size(uint8_t family)
+size_t message_address_size(uint8_t family)
 {
     switch (family) {
     case FAMILY_LINK:
@@ -46,7 +32,7 @@ static size_t address_size(uint8_t family)
     }
 }
 
-static const char *string_problem(const struct message_field *f, const char *text)
+const char *message_string_problem(const struct message_field *f, const char *text)
 {
     size_t most = f->kind == FIELD_NAMES ? HEAD_NAME_MAX : f->most;
     size_t len = strlen(text);
@@ -58,6 +44,7 @@ static const char *string_problem(const struct message_field *f, const char *tex
 }
 
 /* ------------------------------------------------------------ plain -> wire */
+
 static int to_wire(struct conversion *c, const void *plain, void *wire);
 
 /* The lines of a filter's error, and those of a sentence about several agents, stay apart. */
@@ -77,15 +64,15 @@ static int string_to_wire(const struct conversion *c, const char *text, char **w
         size_t len = strnlen(text, c->field->most);
         char *copy = arena_alloc(c->arena, len + 1);
         if (!copy)
-            return no_memory(c);
+            return message_no_memory(c);
         memcpy(copy, text, len);
         clean_lines(copy);
         *wire = copy;
         return 0;
     }
-    const char *problem = string_problem(c->field, text);
+    const char *problem = message_string_problem(c->field, text);
     *wire = (char *)(uintptr_t)text; /* packed at once, not kept */
-    return problem ? invalid(c, problem) : 0;
+    return problem ? message_invalid(c, problem) : 0;
 }
 
 static void bytes_to_wire(ProtobufCBinaryData *wire, const uint8_t *data, size_t len)
@@ -109,7 +96,7 @@ static int list_to_wire(const struct conversion *c, const char *items, uint32_t 
     int r = 0;
     for (uint32_t i = 0; !r && i < count; i++) {
         wire[i] = arena_alloc(c->arena, inner.shape->wire->sizeof_message);
-        r = wire[i] ? to_wire(&inner, items + i * inner.shape->size, wire[i]) : no_memory(c);
+        r = wire[i] ? to_wire(&inner, items + i * inner.shape->size, wire[i]) : message_no_memory(c);
     }
     return r;
 }
@@ -122,10 +109,10 @@ static int many_to_wire(const struct conversion *c, const char *plain, char *wir
     if (count == 0)
         return 0;
     if (count > f->most)
-        return invalid(c, "too many");
+        return message_invalid(c, "too many");
     void **pointers = arena_alloc(c->arena, count * sizeof(*pointers));
     if (!pointers)
-        return no_memory(c);
+        return message_no_memory(c);
     *(size_t *)(void *)(wire + f->wire_at) = count;
     *(void **)(void *)(wire + f->wire_list_at) = pointers;
     return f->kind == FIELD_NAMES ? names_to_wire(c, items, count, (char **)pointers)
@@ -140,23 +127,23 @@ static int one_to_wire(const struct conversion *c, const char *plain, void **wir
     if (count == 0)
         return 0;
     if (count > 1)
-        return invalid(c, "too many");
+        return message_invalid(c, "too many");
     *wire = arena_alloc(c->arena, inner.shape->wire->sizeof_message);
-    return *wire ? to_wire(&inner, item, *wire) : no_memory(c);
+    return *wire ? to_wire(&inner, item, *wire) : message_no_memory(c);
 }
 
 static int data_to_wire(const struct conversion *c, const char *plain, void *wire)
 {
     uint32_t length = *(const uint32_t *)(const void *)(plain + c->field->count_at);
     if (length < c->field->least || length > c->field->most)
-        return invalid(c, "its length is not allowed");
+        return message_invalid(c, "its length is not allowed");
     bytes_to_wire(wire, *(const uint8_t *const *)(const void *)(plain + c->field->at), length);
     return 0;
 }
 
-static int range(const struct conversion *c, uint64_t value)
+int message_range(const struct conversion *c, uint64_t value)
 {
-    return value >= c->field->least && value <= c->field->most ? 0 : invalid(c, "the value is not allowed");
+    return value >= c->field->least && value <= c->field->most ? 0 : message_invalid(c, "the value is not allowed");
 }
 
 static int field_to_wire(const struct conversion *c, const char *plain, char *wire)
@@ -167,10 +154,10 @@ static int field_to_wire(const struct conversion *c, const char *plain, char *wi
     switch (f->kind) {
     case FIELD_U8:
         *(uint32_t *)to = *(const uint8_t *)from;
-        return range(c, *(uint32_t *)to);
+        return message_range(c, *(uint32_t *)to);
     case FIELD_U32:
         *(uint32_t *)to = *(const uint32_t *)from;
-        return range(c, *(uint32_t *)to);
+        return message_range(c, *(uint32_t *)to);
     case FIELD_I32:
         *(int32_t *)to = *(const int32_t *)from;
         return 0;
@@ -184,7 +171,7 @@ static int field_to_wire(const struct conversion *c, const char *plain, char *wi
         bytes_to_wire(to, from, ID_SIZE);
         return 0;
     case FIELD_ADDRESS:
-        bytes_to_wire(to, from, address_size(((const struct net_address *)(const void *)plain)->family));
+        bytes_to_wire(to, from, message_address_size(((const struct net_address *)(const void *)plain)->family));
         return 0;
     case FIELD_NAME:
     case FIELD_TEXT:
@@ -198,7 +185,7 @@ static int field_to_wire(const struct conversion *c, const char *plain, char *wi
     case FIELD_LIST:
         return many_to_wire(c, plain, wire);
     }
-    return invalid(c, "of no kind that is known");
+    return message_invalid(c, "of no kind that is known");
 }
 
 static int to_wire(struct conversion *c, const void *plain, void *wire)
@@ -273,236 +260,8 @@ int message_encode_request(const struct capture_request *r, struct buffer *out, 
     return code;
 }
 
-/* ------------------------------------------------------------ wire -> plain */
-static int from_wire(struct conversion *c, const void *wire, void *plain);
-
-/* protobuf-c gives a string the bytes that it has and one for the 0: fewer before the first 0 means that there is one
- * inside. */
-static int string_from_wire(const struct conversion *c, char *wire, char **plain)
-{
-    *plain = wire;
-    if (wire == protobuf_c_empty_string)
-        return 0;
-    if (strlen(wire) + 1 != arena_size(wire))
-        return invalid(c, "a zero byte in a text");
-    const char *problem = string_problem(c->field, wire);
-    return problem ? invalid(c, problem) : 0;
-}
-
-static int id_from_wire(const struct conversion *c, const ProtobufCBinaryData *wire, uint8_t *plain)
-{
-    if (wire->len == 0 && c->field->least == 0)
-        return 0;
-    if (wire->len != ID_SIZE)
-        return invalid(c, "not 16 bytes");
-    memcpy(plain, wire->data, ID_SIZE);
-    return 0;
-}
-
-static int address_from_wire(const struct conversion *c, const ProtobufCBinaryData *wire, struct net_address *plain)
-{
-    size_t size = address_size(plain->family);
-    if (size == 0 || wire->len != size)
-        return invalid(c, "its length does not fit the family");
-    memcpy(plain->addr, wire->data, size);
-    return 0;
-}
-
-static int data_from_wire(const struct conversion *c, const ProtobufCBinaryData *wire, char *plain)
-{
-    if (wire->len < c->field->least || wire->len > c->field->most)
-        return invalid(c, "its length is not allowed");
-    *(const uint8_t **)(void *)(plain + c->field->at) = wire->data;
-    *(uint32_t *)(void *)(plain + c->field->count_at) = (uint32_t)wire->len;
-    return 0;
-}
-
-static int list_from_wire(const struct conversion *c, void *const *wire, size_t count, char *items)
-{
-    struct conversion inner = {.arena = c->arena, .shape = c->field->shape, .e = c->e};
-    int r = 0;
-    for (size_t i = 0; !r && i < count; i++)
-        r = from_wire(&inner, wire[i], items + i * inner.shape->size);
-    return r;
-}
-
-static int names_from_wire(const struct conversion *c, char *const *wire, size_t count, char **names)
-{
-    int r = 0;
-    for (size_t i = 0; !r && i < count; i++)
-        r = string_from_wire(c, wire[i], &names[i]);
-    return r;
-}
-
-static int many_from_wire(const struct conversion *c, const char *wire, char *plain)
-{
-    const struct message_field *f = c->field;
-    size_t count = *(const size_t *)(const void *)(wire + f->wire_at);
-    void *const *pointers = *(void *const *const *)(const void *)(wire + f->wire_list_at);
-    if (count > f->most)
-        return invalid(c, "too many");
-    if (count == 0)
-        return 0;
-    void *items = arena_alloc(c->arena, count * (f->shape ? f->shape->size : sizeof(char *)));
-    if (!items)
-        return no_memory(c);
-    *(void **)(void *)(plain + f->at) = items;
-    *(uint32_t *)(void *)(plain + f->count_at) = (uint32_t)count;
-    return f->shape ? list_from_wire(c, pointers, count, items)
-                    : names_from_wire(c, (char *const *)pointers, count, items);
-}
-
-static int one_from_wire(const struct conversion *c, void *const *wire, char *plain)
-{
-    if (!*wire)
-        return 0;
-    void *item = arena_alloc(c->arena, c->field->shape->size);
-    if (!item)
-        return no_memory(c);
-    *(void **)(void *)(plain + c->field->at) = item;
-    *(uint32_t *)(void *)(plain + c->field->count_at) = 1;
-    return list_from_wire(c, wire, 1, item);
-}
-
-static int field_from_wire(const struct conversion *c, const char *wire, char *plain)
-{
-    const struct message_field *f = c->field;
-    const void *from = wire + f->wire_at;
-    void *to = plain + f->at;
-    switch (f->kind) {
-    case FIELD_U8:
-        *(uint8_t *)to = (uint8_t) * (const uint32_t *)from;
-        return range(c, *(const uint32_t *)from);
-    case FIELD_U32:
-        *(uint32_t *)to = *(const uint32_t *)from;
-        return range(c, *(const uint32_t *)from);
-    case FIELD_I32:
-        *(int32_t *)to = *(const int32_t *)from;
-        return 0;
-    case FIELD_U64:
-        *(uint64_t *)to = *(const uint64_t *)from;
-        return 0;
-    case FIELD_FLAG:
-        *(uint8_t *)to = *(const protobuf_c_boolean *)from != 0;
-        return 0;
-    case FIELD_ID:
-        return id_from_wire(c, from, to);
-    case FIELD_ADDRESS:
-        return address_from_wire(c, from, (struct net_address *)(void *)plain);
-    case FIELD_NAME:
-    case FIELD_TEXT:
-    case FIELD_LINES:
-        return string_from_wire(c, *(char *const *)from, to);
-    case FIELD_DATA:
-        return data_from_wire(c, from, plain);
-    case FIELD_ONE:
-        return one_from_wire(c, from, plain);
-    case FIELD_NAMES:
-    case FIELD_LIST:
-        return many_from_wire(c, wire, plain);
-    }
-    return invalid(c, "of no kind that is known");
-}
-
-static int from_wire(struct conversion *c, const void *wire, void *plain)
-{
-    int r = 0;
-    for (c->field = c->shape->fields; !r && c->field->name; c->field++)
-        r = field_from_wire(c, wire, plain);
-    const char *problem = !r && c->shape->check ? c->shape->check(plain) : NULL;
-    return problem ? error_set(c->e, ERROR_INVALID, "message %s: %s", c->shape->name, problem) : r;
-}
-
-static void *wire_alloc(void *arena, size_t size)
-{
-    return arena_alloc(arena, size);
-}
-
-static void wire_free(void *arena, void *p)
-{
-    (void)arena; /* all at once, in message_free */
-    (void)p;
-}
-
-static struct arena *arena_new(void)
-{
-    struct arena *a = calloc(1, sizeof(*a));
-    if (a)
-        a->left = MEMORY_MAX;
-    return a;
-}
-
-int message_decode(int type, const void *payload, size_t len, struct message *m, struct error *e)
-{
-    *m = (struct message){0};
-    const struct message_shape *shape = message_shape(type);
-    if (!shape)
-        return error_set(e, ERROR_INVALID, "a message of type %d, which is not known here", type);
-    if (len > NET_FRAME_MAX)
-        return error_set(e, ERROR_LIMIT, "message %s: %zu bytes are more than the %u that a frame holds", shape->name,
-                         len, NET_FRAME_MAX);
-    struct arena *arena = arena_new();
-    if (!arena)
-        return error_set(e, ERROR_MEMORY, "no memory for a message");
-    m->type = (enum message_type)type;
-    m->memory = arena;
-    ProtobufCAllocator allocator = {.alloc = wire_alloc, .free = wire_free, .allocator_data = arena};
-    const ProtobufCMessage *wire = protobuf_c_message_unpack(shape->wire, &allocator, len, payload);
-    struct conversion c = {.arena = arena, .shape = shape, .e = e};
-    int r =
-        wire ? from_wire(&c, wire, &m->hello)
-             : error_set(e, ERROR_INVALID, "message %s of %zu bytes: not a valid protobuf message", shape->name, len);
-    if (r)
-        message_free(m);
-    return r;
-}
-
-static int decode_request(struct arena *arena, const void *bytes, size_t len, struct message *m, struct error *e)
-{
-    struct conversion c = {.arena = arena, .shape = message_request_shape(), .e = e};
-    ProtobufCAllocator allocator = {.alloc = wire_alloc, .free = wire_free, .allocator_data = arena};
-    const ProtobufCMessage *wire =
-        len > NET_FRAME_MAX ? NULL : protobuf_c_message_unpack(c.shape->wire, &allocator, len, bytes);
-    m->check.request = arena_alloc(arena, c.shape->size);
-    m->check.request_count = 1;
-    if (!wire || !m->check.request)
-        return error_set(e, ERROR_INVALID, "a request of %zu bytes: not a valid protobuf message", len);
-    return from_wire(&c, wire, m->check.request);
-}
-
-static int is_canonical(const struct capture_request *r, const void *bytes, size_t len, struct error *e)
-{
-    struct buffer again = {.limit = NET_FRAME_MAX};
-    int code = message_encode_request(r, &again, e);
-    if (!code && (again.len != len || memcmp(again.data, bytes, len) != 0))
-        code = error_set(e, ERROR_VERSION, "the request has fields that this version does not know: update this agent");
-    buffer_free(&again);
-    return code;
-}
-
-int message_decode_request(const void *bytes, size_t len, struct message *m, struct error *e)
-{
-    *m = (struct message){.type = MESSAGE_CHECK};
-    m->memory = arena_new();
-    int r =
-        m->memory ? decode_request(m->memory, bytes, len, m, e) : error_set(e, ERROR_MEMORY, "no memory for a request");
-    if (!r)
-        r = is_canonical(m->check.request, bytes, len, e);
-    if (r)
-        message_free(m);
-    return r;
-}
-
-void message_free(struct message *m)
-{
-    if (m->memory) {
-        arena_free(m->memory);
-        free(m->memory);
-    }
-    *m = (struct message){0};
-}
-
 /* ------------------------------------------------------------ frames */
+
 int message_header(const uint8_t header[NET_HEADER_SIZE], size_t limit, int *type, size_t *length, struct error *e)
 {
     struct bytes b = bytes_of(header, NET_HEADER_SIZE);
