@@ -204,8 +204,7 @@ static const struct argp stop_argp = {
     "NAME|ID",
     "Stops captures, waits until all agents have stopped, and says what they captured.\v"
     "NAME may be a glob, ID the beginning of one. An agent that is away stops when it comes back; a collector that "
-    "does\n"
-    "not answer is asked again for 10 s.\n\n"
+    "does not answer is asked again for 10 s.\n\n"
     "Examples:\n"
     "  fleetdump capture stop slow\n"
     "  fleetdump capture stop 'slow-*'\n"
