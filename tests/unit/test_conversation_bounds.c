@@ -1,0 +1,128 @@
+/*
+ * conversation: how much is listened to, and who gives way to whom.
+ */
+#include "agent/capture/conversation.h"
+#include "tests/unit/conversation_play.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* However much there is for all: requests that nobody answers are kept as far as one flow may go. */
+static void test_a_flow_has_a_limit(void **state)
+{
+    (void)state;
+    static struct message many[CONVERSATION_FLOW_MAX / 1000];
+    static char request[1000];
+    struct told t;
+    struct play p = PLAY;
+    p.memory = 64u << 20;
+    memset(request, 'a', sizeof request - 1);
+    memcpy(request, "GET /", 5);
+    memcpy(request + sizeof request - 1 - 13, " HTTP/1.1\r\n\r\n", 13);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        many[i] = (struct message){C, request, 0};
+    scene_play(many, 10, &p, &t);
+    assert_int_equal(t.unheard, 0);
+    scene_play(many, sizeof many / sizeof *many, &p, &t);
+    assert_int_equal(t.unheard, 1);
+}
+
+/* One page in a connection of its own. */
+static void visit(struct stage *g, unsigned port)
+{
+    static const struct message asked = {C, "GET / HTTP/1.1\r\nHost: web.example\r\n\r\n", 0},
+                                answer = {S, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0};
+    g->ports[C] = port;
+    g->seq[C] = g->seq[S] = 1;
+    stage_say(g, &asked, false);
+    stage_say(g, &answer, false);
+}
+
+#define REQUESTS 80u
+
+/* Requests that wait for replies which never come, nearly as many as one connection may have. */
+static void hoard(struct stage *g, unsigned port)
+{
+    static char request[1000];
+    const struct message m = {C, request, 0};
+    memset(request, 'a', sizeof request - 1);
+    memcpy(request, "GET /", 5);
+    memcpy(request + sizeof request - 1 - 13, " HTTP/1.1\r\n\r\n", 13);
+    g->ports[C] = port;
+    g->seq[C] = g->seq[S] = 1;
+    for (unsigned i = 0; i < REQUESTS; i++)
+        stage_say(g, &m, false);
+}
+
+/* Connections that take all memory and fall silent give way to others: those are read on, and what was known of the first is told. */
+static void test_the_silent_give_way(void **state)
+{
+    (void)state;
+    enum { MEMORY = 4 << 20, HOARDERS = 80, VISITS = 300 };
+    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL, .app_memory = MEMORY};
+    static const struct play p = {.lost = -1};
+    struct told *t = calloc(1, sizeof *t);
+    assert_non_null(t);
+    t->is_brief = true;
+    struct stage g = {.play = &p, .told = t, .now = T0, .ports = {40000, 80}};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    for (unsigned i = 0; i < HOARDERS; i++) {
+        hoard(&g, 1000 + i);
+        told_seal(t, g.table);
+        assert_in_range(flow_table_stats(g.table).app_memory, 1, MEMORY - 1);
+    }
+    uint64_t unheard = flow_table_stats(g.table).unheard;
+    assert_in_range(unheard, 1, HOARDERS);
+    for (unsigned i = 0; i < VISITS; i++) {
+        visit(&g, 2000 + i);
+        told_seal(t, g.table);
+        assert_int_equal(t->outcomes[EXCHANGE_COMPLETE], i + 1);
+    }
+    assert_true(flow_table_stats(g.table).unheard > unheard);
+    while (!flow_table_end(g.table, FLOW_END_FORCED))
+        told_seal(t, g.table);
+    told_seal(t, g.table);
+    assert_int_equal(t->outcomes[EXCHANGE_OPEN],
+                     HOARDERS * REQUESTS); /* each is told, and that nobody knows how it ended */
+    assert_int_equal(flow_table_stats(g.table).app_memory, 0);
+    flow_table_free(g.table);
+    free(t);
+}
+
+/* Half of all numbers ahead: the segment begins before what is next, and ends behind it. */
+static void test_a_segment_that_is_far_ahead(void **state)
+{
+    (void)state;
+    static const struct message cut_request[] = {{C, "PUT / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc", 0},
+                                                 {S, "HTTP/1.1 100 Continue\r\n\r\n", 0}};
+    struct play p = PLAY;
+    p.no_fin = true;
+    for (uint32_t less = 0; less < 12; less++) {
+        p.far = INT32_MAX - less;
+        assert_string_equal(OUTCOMES(cut_request, &p), "open"); /* the body is missing, and was only counted */
+    }
+}
+
+static void test_other_things(void **state)
+{
+    (void)state;
+    static const struct message strange[] = {
+        {C, "\x01\x02\x03\x04 what is this, and why is it so long that nobody can say", 0},
+        {S, "\xff\xfe\xfd\xfc neither is this anything that anybody ever knew of, no", 0},
+        {C, "GET / HTTP/1.1\r\n\r\n", 0}};
+    struct told t;
+    PLAY_SCENE(strange, &PLAY, &t);
+    assert_string_equal(t.exchanges, "");
+    assert_string_equal(t.flow, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_flow_has_a_limit),
+        cmocka_unit_test(test_the_silent_give_way),
+        cmocka_unit_test(test_a_segment_that_is_far_ahead),
+        cmocka_unit_test(test_other_things),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
