@@ -187,7 +187,8 @@ struct exchanges {
     size_t running;           /* of them: the last ones, which go on */
     struct text_block *texts; /* newest first */
     size_t text_bytes;
-    size_t share; /* bytes of the budget that they may fill before the chunk is to be sealed */
+    size_t share; /* bytes of the budget that they may fill before the chunk is to be sealed, ... */
+    bool full;    /* ... which it is now */
 };
 
 void exchanges_init(struct exchanges *x, uint64_t budget);

@@ -65,6 +65,14 @@ static void free_rows(struct conversations *all, struct exchanges *x)
     x->room = 0;
 }
 
+/* Looked at when one more ends: each packet asks for the answer. */
+static bool is_full(const struct conversations *all)
+{
+    const struct exchanges *x = &all->exchanges;
+    return x->count >= all->options.exchanges || exchanges_bytes(x) >= x->share ||
+           (conversations_are_short(all) && exchanges_bytes(x) >= SHARE_LEAST && exchanges_are_many(all));
+}
+
 struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns)
 {
     struct exchanges *x = &h->all->exchanges;
@@ -78,6 +86,7 @@ struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t o
     }
     struct exchange_row *r = &x->rows[x->count++];
     x->running += goes_on;
+    x->full = x->full || (!goes_on && is_full(h->all));
     *r = (struct exchange_row){
         .flow_id = h->flow_id, .ordinal = ordinal, .outcome = outcome, .time_ns = time_ns, .app = {h->v->app, 0}};
     r->app.len = (uint32_t)strlen(h->v->app);
@@ -128,9 +137,7 @@ void conversations_forget_running(struct conversations *all)
 
 bool conversations_full(const struct conversations *all)
 {
-    const struct exchanges *x = &all->exchanges;
-    return x->count >= all->options.exchanges || exchanges_bytes(x) >= x->share ||
-           (conversations_are_short(all) && exchanges_bytes(x) >= SHARE_LEAST && exchanges_are_many(all));
+    return all->exchanges.full;
 }
 
 size_t conversations_exchanges(const struct conversations *all, const struct exchange_row **rows)
@@ -146,6 +153,7 @@ void conversations_next(struct conversations *all)
     if (x->room > ROWS_LEAST && (x->count < x->room / 4 || conversations_are_short(all)))
         free_rows(all, x);
     x->count = x->running = x->text_bytes = 0;
+    x->full = false;
     while (x->texts && x->texts->next)
         free_block(all, x);
     if (x->texts)

@@ -81,6 +81,7 @@ uint8_t *quic_header_room(struct quic *q)
 
 /* ------------------------------------------------------------------ keys */
 
+/* Without a key: that of the last time, again. */
 static bool hmac(struct quic *q, const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
                  uint8_t out[QUIC_SECRET])
 {
@@ -89,9 +90,8 @@ static bool hmac(struct quic *q, const uint8_t *key, size_t key_len, const uint8
            EVP_MAC_final(q->hmac_context, out, &n, QUIC_SECRET) == 1;
 }
 
-/* HKDF-Expand-Label (RFC 8446, 7.1) without context, of at most one block. */
-static bool expand(struct quic *q, const uint8_t secret[QUIC_SECRET], const char *label, const char *tail, uint8_t *out,
-                   size_t len)
+/* HKDF-Expand-Label (RFC 8446, 7.1) without context, of at most one block. No secret: that of the last time. */
+static bool expand(struct quic *q, const uint8_t *secret, const char *label, const char *tail, uint8_t *out, size_t len)
 {
     static const char prefix[] = "tls13 ";
     uint8_t info[64] = {0, (uint8_t)len}, block[QUIC_SECRET];
@@ -100,7 +100,7 @@ static bool expand(struct quic *q, const uint8_t secret[QUIC_SECRET], const char
     info[2] = (uint8_t)n;
     end[0] = 0; /* no context */
     end[1] = 1; /* number of the block (RFC 5869) */
-    if (!hmac(q, secret, QUIC_SECRET, info, 5 + n, block))
+    if (!hmac(q, secret, secret ? QUIC_SECRET : 0, info, 5 + n, block))
         return false;
     memcpy(out, block, len);
     return true;
@@ -112,8 +112,8 @@ bool quic_derive(struct quic *q, const struct quic_version *v, const uint8_t *id
     return hmac(q, v->salt, sizeof v->salt, id, id_len, initial) &&
            expand(q, initial, "client in", "", client, sizeof client) &&
            expand(q, client, v->label, " key", out->key, sizeof out->key) &&
-           expand(q, client, v->label, " iv", out->iv, sizeof out->iv) &&
-           expand(q, client, v->label, " hp", out->header, sizeof out->header);
+           expand(q, NULL, v->label, " iv", out->iv, sizeof out->iv) &&
+           expand(q, NULL, v->label, " hp", out->header, sizeof out->header);
 }
 
 /* ------------------------------------------------------------------ packets */
