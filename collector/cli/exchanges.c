@@ -192,7 +192,8 @@ static error_t parse_http(int key, char *arg, struct argp_state *state)
 
 #define MORE                                                                                                           \
     "\nA line belongs to the time in which its request began. What several agents saw is one line, and counts once; "  \
-    "--vantage all has every one's. `fleetdump help filter` lists the words of filters, --columns all fields.\n"
+    "--vantage all has every one's. What has not ended yet is listed as far as it came: its outcome is running. "      \
+    "`fleetdump help filter` lists the words of filters, --columns all fields.\n"
 
 static const struct argp argp_http = {options_http,
                                       parse_http,
