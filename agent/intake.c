@@ -209,7 +209,8 @@ static int give_waiting(struct intake *in, struct error *e)
 static int take_packet(struct intake *in, const struct source_item *item, struct error *e)
 {
     struct chunk_packet *p = &in->waiting[in->waiting_count++];
-    *p = (struct chunk_packet){.packet = item->packet};
+    p->packet = item->packet;
+    p->companion = false;
     p->packet.interface = mapped(in, item->interface);
     if (in->waiting_count < CHUNK_PACKETS && item->stays && !item->time_limited)
         return 0;
@@ -233,7 +234,9 @@ static int take_other(struct intake *in, const char *path, const struct source_i
     return code;
 }
 
-static int read_source(struct intake *in, const char *path, struct source *s, bool *stream_failed, struct error *e)
+/* Kept out of main, with all that it calls for each packet: main runs once, so that compilers make what is in it small and not fast. */
+static __attribute__((noinline)) int read_source(struct intake *in, const char *path, struct source *s,
+                                                 bool *stream_failed, struct error *e)
 {
     struct source_item item;
     uint32_t packets = 0;
