@@ -147,7 +147,7 @@ static int give_packet(struct capture_file *f, const struct pcapng_item *p, stru
     item->packet = p->packet;
     item->interface = p->packet.interface;
     item->time_limited = p->time_limited;
-    item->stays = false;
+    item->stays = !p->packet.comment && pcapng_reader_packet_follows(f->pcapng);
     f->packets++;
     if (!p->has_time)
         item->packet.time_ns = f->last_ns;

@@ -108,6 +108,10 @@ struct pcapng_item {
  * before stays good, and the reader gives only the same error from then on. */
 MUST_CHECK int pcapng_reader_next(struct pcapng_reader *r, struct pcapng_item *item, struct error *e);
 
+/* Whether the next block is a packet's and is in memory already: then the bytes of the packets before it, but not their comments, stay valid
+ * during the next call. */
+bool pcapng_reader_packet_follows(const struct pcapng_reader *r);
+
 /* Bytes consumed so far. */
 uint64_t pcapng_reader_offset(const struct pcapng_reader *r);
 

@@ -318,6 +318,20 @@ static int block_item(struct pcapng_reader *r, struct pcapng_block *k, struct pc
     }
 }
 
+static bool is_packet(uint32_t type)
+{
+    return type == PCAPNG_EPB || type == PCAPNG_PB || type == PCAPNG_SPB;
+}
+
+bool pcapng_reader_packet_follows(const struct pcapng_reader *r)
+{
+    if (r->error.code || available(r) < 8)
+        return false;
+    struct bytes b = bytes_of(r->window + r->begin, 8);
+    uint32_t type = pcapng_get32(&b, r->big), total = pcapng_get32(&b, r->big);
+    return is_packet(type) && total <= available(r);
+}
+
 int pcapng_reader_next(struct pcapng_reader *r, struct pcapng_item *item, struct error *e)
 {
     struct pcapng_block k = {0};

@@ -219,6 +219,73 @@ static void every_loss_is_told_once(void **state)
     ends(s, folder);
 }
 
+/* Content of packet n of the file below. */
+static uint8_t byte_of(unsigned n, uint32_t at)
+{
+    return (uint8_t)(n * 31 + at);
+}
+
+static void numbered_packet(struct buffer *out, unsigned n)
+{
+    uint8_t data[1600];
+    uint32_t len = 60 + n % 1500;
+    for (uint32_t i = 0; i < len; i++)
+        data[i] = byte_of(n, i);
+    pcapng_write_packet(out, &(struct pcapng_packet){.time_ns = n,
+                                                     .captured = len,
+                                                     .wire = len,
+                                                     .data = data,
+                                                     .dropcount = n % 211 == 0,
+                                                     .comment = n % 97 ? NULL : "one that is remarkable"});
+}
+
+static void assert_is_still(unsigned n, const uint8_t *data)
+{
+    for (uint32_t i = 0; i < 60 + n % 1500; i++)
+        assert_int_equal(data[i], byte_of(n, i));
+}
+
+/* Of packets that stay the bytes are good after the next call, whatever that gives: many times what a reader holds in memory, with
+ * blocks between that are passed over or tell something else. */
+static void packets_that_stay_can_be_worked_on_together(void **state)
+{
+    (void)state;
+    enum { PACKETS = 3000 };
+    const uint8_t *kept[PACKETS];
+    char *folder = support_folder();
+    struct buffer b = {0};
+    struct source_item item;
+    section(&b);
+    interface(&b, "eth0", 4, 9);
+    for (unsigned n = 0; n < PACKETS; n++) {
+        numbered_packet(&b, n);
+        if (n % 50 == 0)
+            pcapng_write_journal(&b, "MESSAGE=hello\n", 14);
+        if (n % 301 == 0)
+            statistics(&b, 0, n, n);
+    }
+    struct source *s = open_file(folder, &b);
+    next(s, SOURCE_INTERFACE, &item);
+    unsigned given = 0, first = 0, most = 0; /* those from `first` on stay */
+    do {
+        struct error e = ERROR_INIT;
+        assert_int_equal(source_next(s, &item, &e), 0);
+        for (unsigned n = first; n < given; n++)
+            assert_is_still(n, kept[n]);
+        if (item.kind == SOURCE_PACKET) {
+            assert_is_still(given, item.packet.data);
+            kept[given++] = item.packet.data;
+        }
+        most = given - first > most ? given - first : most;
+        if (item.kind != SOURCE_PACKET || !item.stays)
+            first = given;
+    } while (item.kind != SOURCE_END);
+    assert_int_equal(given, PACKETS);
+    assert_true(most > CHUNK_PACKETS);
+    source_close(s);
+    support_folder_remove(folder);
+}
+
 static void a_file_names_what_has_no_name(void **state)
 {
     (void)state;
@@ -369,6 +436,7 @@ int main(void)
         cmocka_unit_test(packets_without_a_time_come_at_that_of_the_one_before),
         cmocka_unit_test(times_that_do_not_fit_are_told),
         cmocka_unit_test(every_loss_is_told_once),
+        cmocka_unit_test(packets_that_stay_can_be_worked_on_together),
         cmocka_unit_test(a_file_names_what_has_no_name),
         cmocka_unit_test(names_are_clean_and_unique),
         cmocka_unit_test(interfaces_of_later_sections_are_the_same_again),
