@@ -16,6 +16,16 @@ struct interface {
     uint32_t frame_number;
 };
 
+/* A packet that is worked on, and what is known of it. */
+struct look {
+    struct interface *interface;
+    struct pcapng_packet kept; /* as given, cut to the snaplen, then to what is kept */
+    bool companion;
+    bool match;           /* the filter that is judged here */
+    struct packet packet; /* decoded, with its name, if it matches */
+    struct flow_name name;
+};
+
 struct chunk_builder {
     struct chunk_builder_options options;
     char *agent, *capture, *software, *filter;
@@ -44,6 +54,9 @@ struct chunk_builder {
 
     struct chunk_builder_stats stats;
     struct counters published; /* what the counter page has of them */
+
+    struct look looks
+        [CHUNK_PACKETS]; /* those that are worked on together; here, and not on the stack, which release builds clear */
 };
 
 /* chunk_builder.c */

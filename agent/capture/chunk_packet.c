@@ -171,16 +171,6 @@ static void count_evicted(struct chunk_builder *b, struct interface *n)
     count_up_to(b, n, COUNTER_APPS_UNREAD, flow_table_unheard(b->flows));
 }
 
-/* A packet that is worked on, and what is known of it. */
-struct look {
-    struct interface *interface;
-    struct pcapng_packet kept; /* as given, cut to the snaplen, then to what is kept */
-    bool companion;
-    bool match;           /* the filter that is judged here */
-    struct packet packet; /* decoded, with its name, if it matches */
-    struct flow_name name;
-};
-
 static int keep(struct chunk_builder *b, struct look *l, struct error *e)
 {
     struct interface *n = l->interface;
@@ -269,7 +259,7 @@ static int look_at(struct chunk_builder *b, const struct chunk_packet *given, st
 
 static int take_together(struct chunk_builder *b, const struct chunk_packet *p, size_t n, struct error *e)
 {
-    struct look looks[CHUNK_PACKETS];
+    struct look *looks = b->looks;
     int code = 0;
     for (size_t i = 0; i < n && !code; i++)
         code = look_at(b, &p[i], &looks[i], e);

@@ -152,7 +152,7 @@ void flow_store_schedule(struct flow_store *s, uint32_t index, uint64_t second)
 {
     struct flow *f = flow_at(s, index);
     unschedule(s, f);
-    f->bucket = (uint32_t)(second % FLOW_BUCKETS);
+    f->bucket = (uint16_t)(second % FLOW_BUCKETS);
     f->next = s->buckets[f->bucket];
     if (f->next)
         flow_at(s, f->next)->previous = index;

@@ -97,7 +97,7 @@ static uint32_t new_flow(struct flow_table *t, const struct packet *p, const str
     f->ordinal = t->made++;
     f->id = hash64_mix(t->first_id + f->ordinal);
     f->timer = first_timer(key);
-    f->loss_from = flow_loss_of(t, key->interface);
+    f->loss = flow_loss_of(t, key->interface);
     enum originator_by by;
     f->originator = (uint8_t)originator_choose(t->options.listeners, p, key, sender, &by);
     f->originator_by = (uint8_t)by;
@@ -199,6 +199,8 @@ static void count_tcp(struct flow *f, struct flow_tcp *tcp, const struct packet 
     tcp_state_segment(&tcp->state, &f->history, f->originator, sender, &g);
     tcp_measures_segment(&tcp->measures, f->originator, sender, &g);
     f->tcp_flags[sender] |= p->tcp_flags;
+    if (!(p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+        return;
     f->syn[sender] += (p->tcp_flags & TCP_SYN) != 0;
     f->fin[sender] += (p->tcp_flags & TCP_FIN) != 0;
     f->rst[sender] += (p->tcp_flags & TCP_RST) != 0;

@@ -33,7 +33,7 @@ void flow_end(struct flow_table *t, uint32_t index, uint8_t reason)
     struct flow *f = flow_at(&t->store, index);
     flow_touch(t, index);
     f->end_reason = reason;
-    f->loss_end = flow_loss_of(t, f->key.interface);
+    f->loss = flow_loss_of(t, f->key.interface) - f->loss;
     conversation_end(t->conversations, &f->conversation, f->id, f->last_ns, reason);
     if (t->last == index)
         t->last = 0;

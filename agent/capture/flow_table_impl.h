@@ -59,8 +59,6 @@ struct flow_table {
     struct text last_letters;
 };
 
-#define FLOW_CACHE_LINE 64u
-
 /* Has the flow fetched into the cache, for soon. */
 static inline void flow_prefetch(const struct flow *f)
 {
@@ -71,7 +69,7 @@ static inline void flow_prefetch(const struct flow *f)
 /* What each packet touches. */
 static inline void flow_prefetch_hot(const struct flow *f)
 {
-    for (size_t at = 0; at < offsetof(struct flow, later_fragments); at += FLOW_CACHE_LINE)
+    for (size_t at = 0; at < FLOW_HOT_BYTES; at += FLOW_CACHE_LINE)
         __builtin_prefetch((const uint8_t *)f + at, 1);
 }
 

@@ -45,24 +45,31 @@ static uint32_t node_add(struct flow_table *t)
     return t->node_count;
 }
 
+/* The frames that stand in the flow go into a node behind those before. */
+static bool frames_to_node(struct flow_table *t, struct flow *f)
+{
+    uint32_t node = node_add(t);
+    if (!node)
+        return false;
+    memcpy(t->nodes[node].items, f->frames, sizeof f->frames);
+    if (f->frame_count > FRAME_NODE_SIZE)
+        t->nodes[f->frames_last].next = node;
+    else
+        f->frames_first = node;
+    f->frames_last = node;
+    return true;
+}
+
 void flow_add_frame(struct flow_table *t, struct flow *f, uint32_t frame)
 {
-    if (frame == FLOW_FRAME_NONE || (f->frame_count && f->last_frame == frame))
-        return;
     uint32_t at = f->frame_count % FRAME_NODE_SIZE;
-    if (at == 0) {
-        uint32_t node = node_add(t);
-        if (!node)
-            return;
-        if (f->frame_count)
-            t->nodes[f->frames_last].next = node;
-        else
-            f->frames_first = node;
-        f->frames_last = node;
-    }
-    t->nodes[f->frames_last].items[at] = frame;
+    if (frame == FLOW_FRAME_NONE ||
+        (f->frame_count && f->frames[(at + FRAME_NODE_SIZE - 1) % FRAME_NODE_SIZE] == frame))
+        return;
+    if (at == 0 && f->frame_count && !frames_to_node(t, f))
+        return;
+    f->frames[at] = frame;
     f->frame_count++;
-    f->last_frame = frame;
     t->frame_count++;
 }
 
@@ -254,7 +261,7 @@ static enum flow_state state_of(const struct flow *f, const struct flow_tcp *tcp
 
 static uint64_t row_loss(const struct flow_table *t, const struct flow *f)
 {
-    return (f->life == FLOW_ENDED ? f->loss_end : flow_loss_of(t, f->key.interface)) - f->loss_from;
+    return f->life == FLOW_ENDED ? f->loss : flow_loss_of(t, f->key.interface) - f->loss;
 }
 
 static void add(struct flow_tile *k, unsigned set, size_t r, bool is_in)
@@ -278,15 +285,14 @@ static void sort_tcp(struct flow_tile *k, size_t r, const struct tcp_measures *m
     }
 }
 
+/* Of a flow that has some. */
 static struct list take_frames(struct flow_table *t, const struct flow *f)
 {
     uint32_t *frames = t->frames + t->frames_filled;
-    uint32_t node = f->frames_first;
-    for (uint32_t i = 0; i < f->frame_count; i++) {
-        if (i && i % FRAME_NODE_SIZE == 0)
-            node = t->nodes[node].next;
-        frames[i] = t->nodes[node].items[i % FRAME_NODE_SIZE];
-    }
+    uint32_t in_nodes = (f->frame_count - 1) / FRAME_NODE_SIZE * FRAME_NODE_SIZE;
+    for (uint32_t i = 0, node = f->frames_first; i < in_nodes; i += FRAME_NODE_SIZE, node = t->nodes[node].next)
+        memcpy(frames + i, t->nodes[node].items, sizeof t->nodes[node].items);
+    memcpy(frames + in_nodes, f->frames, (f->frame_count - in_nodes) * sizeof *frames);
     t->frames_filled += f->frame_count;
     return (struct list){frames, f->frame_count};
 }
@@ -517,7 +523,7 @@ static void next_row(struct flow_table *t, uint32_t index)
     struct flow *f = flow_at(&t->store, index);
     f->prior_packets += (uint64_t)f->packets[0] + f->packets[1];
     f->prior_bytes += f->bytes[0] + f->bytes[1];
-    f->loss_from = flow_loss_of(t, f->key.interface);
+    f->loss = flow_loss_of(t, f->key.interface);
     f->row = 0;
     conversation_next(&f->conversation);
     f->icmp_errors = 0;

@@ -48,12 +48,12 @@ struct tcp_measures {
     /* Of the whole connection; once known it stays */
     struct tcp_syn syn[2];
     bool has_handshake, has_syn_answer;
+    bool has_syn, asked;
     uint64_t handshake_ns;  /* from the latest SYN to the first ACK without SYN and RST */
     uint64_t syn_answer_ns; /* from the latest SYN to the first SYN+ACK */
 
-    bool has_syn, asked;
-    uint64_t syn_ns;   /* the latest SYN without ACK */
-    uint64_t asked_ns; /* the last new payload of the originator, which nobody answered yet */
+    uint64_t syn_ns;   /* has_syn: the latest SYN without ACK */
+    uint64_t asked_ns; /* asked: the last new payload of the originator, which nobody answered yet */
 
     struct tcp_sent sent[2]; /* since the row began */
     uint32_t replies;
