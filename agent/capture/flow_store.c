@@ -117,6 +117,26 @@ static uint32_t take_unused(struct flow_store *s)
     return index;
 }
 
+/* The letters of a history count only as far as it says how many there are. */
+static void flow_begin(struct flow *f, const struct flow_key *key, uint32_t hash)
+{
+    const size_t letters = offsetof(struct flow, history.letters), behind = letters + sizeof f->history.letters;
+    memset(f, 0, letters);
+    memset((uint8_t *)f + behind, 0, sizeof *f - behind);
+    f->key = *key;
+    f->hash = hash;
+    f->life = FLOW_ALIVE;
+    f->bucket = FLOW_BUCKETS;
+}
+
+/* The next new flow's memory, which nothing has touched for long. */
+static void fetch_unused(const struct flow_store *s)
+{
+    uint32_t index = s->unused ? s->unused : s->used;
+    if (index < s->room)
+        flow_prefetch(flow_at(s, index));
+}
+
 uint32_t flow_store_add(struct flow_store *s, const struct flow_key *key, uint32_t hash)
 {
     uint32_t index = take_unused(s);
@@ -126,7 +146,8 @@ uint32_t flow_store_add(struct flow_store *s, const struct flow_key *key, uint32
         entries_grow(s);
     if (flow_is_tcp(key))
         tcp_begin(s, index);
-    *flow_at(s, index) = (struct flow){.key = *key, .hash = hash, .life = FLOW_ALIVE, .bucket = FLOW_BUCKETS};
+    flow_begin(flow_at(s, index), key, hash);
+    fetch_unused(s);
     entry_insert(s, hash, index);
     s->alive++;
     return index;

@@ -25,10 +25,10 @@
 
 enum flow_life { FLOW_UNUSED, FLOW_ALIVE, FLOW_ENDED };
 
-/* In the order of how often it is touched: a packet of UDP needs the first three lines of the cache alone, one of TCP the history as well. Flows lie
- * anywhere in memory, and to wait for a line takes as long as all the counting in it. */
+/* In the order of how often it is touched: a packet needs the first three lines of the cache, and what only TCP has. Flows lie anywhere in
+ * memory, and to wait for a line takes as long as all the counting in it. */
 struct flow {
-    struct flow_key key;
+    _Alignas(FLOW_CACHE_LINE) struct flow_key key;
     uint32_t hash;
     uint8_t life;  /* enum flow_life */
     uint8_t timer; /* enum flow_timer */
@@ -51,15 +51,14 @@ struct flow {
 
     uint64_t payload[2];
     struct conversation_place conversation;
-    uint32_t
-        frames[FRAME_NODE_SIZE]; /* the last of the list of frames; those before, so many at a time, are in nodes */
-    uint32_t icmp_errors;
+    uint32_t frames[FRAME_NODE_SIZE]; /* the last of the list of frames; those before are in nodes, ... */
+    uint32_t frames_node;             /* ... of which this is the last */
 
     struct tcp_history history;
     uint16_t bucket;
     uint32_t syn[2], fin[2], rst[2];
     uint32_t later_fragments[2];
-    uint32_t frames_first, frames_last; /* nodes of the list of frames */
+    uint32_t icmp_errors;
 
     /* The whole flow */
     uint32_t prior_payload[2]; /* up to UINT32_MAX */
@@ -67,9 +66,8 @@ struct flow {
     uint64_t id;
     uint64_t ordinal;
     uint64_t start_ns;
-    uint64_t
-        loss; /* the interface's loss that rows have told already, or that was before the flow; once it has ended, the loss that its last
-                      row is to tell */
+    /* The interface's loss that rows have told already, or that was before the flow; once it has ended, the loss that its last row tells */
+    uint64_t loss;
 
     uint32_t next, previous; /* in the bucket, or in the list of unused flows */
 
@@ -77,7 +75,6 @@ struct flow {
     uint32_t spare_next, spare_previous;
     uint64_t spare_ns; /* last_ns when it came to the end of the queue */
 };
-_Static_assert(sizeof(struct flow) % FLOW_CACHE_LINE == 0, "each flow begins with a line of the cache");
 _Static_assert(offsetof(struct flow, last_ns) == FLOW_CACHE_LINE &&
                    offsetof(struct flow, payload) == 2 * FLOW_CACHE_LINE &&
                    offsetof(struct flow, history) == FLOW_HOT_BYTES,
@@ -114,6 +111,13 @@ struct flow_store {
 static inline struct flow *flow_at(const struct flow_store *s, uint32_t index)
 {
     return &s->flows[index];
+}
+
+/* Has the flow fetched into the cache, for soon. */
+static inline void flow_prefetch(const struct flow *f)
+{
+    for (size_t at = 0; at < sizeof *f; at += FLOW_CACHE_LINE)
+        __builtin_prefetch((const uint8_t *)f + at, 1);
 }
 
 /* Of a flow with flow_is_tcp. */

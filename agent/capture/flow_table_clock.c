@@ -61,6 +61,18 @@ void flow_schedule(struct flow_table *t, uint32_t index)
     flow_store_schedule(&t->store, index, second);
 }
 
+/* While flows of a bucket end, the next ones are fetched in two steps, the flow first and then, when its hash is there, its place in the
+ * table. */
+static void fetch_ends(const struct flow_table *t, uint32_t next)
+{
+    if (!next)
+        return;
+    const struct flow *f = flow_at(&t->store, next);
+    flow_store_prefetch(&t->store, f->hash);
+    if (f->next)
+        flow_prefetch(flow_at(&t->store, f->next));
+}
+
 /* Ends or moves on all flows of the bucket; false if the chunk is full. */
 static bool bucket_done(struct flow_table *t, uint64_t second, uint64_t now_ns)
 {
@@ -68,6 +80,7 @@ static bool bucket_done(struct flow_table *t, uint64_t second, uint64_t now_ns)
     for (uint32_t i = t->store.buckets[second % FLOW_BUCKETS]; i; i = next) {
         struct flow *f = flow_at(&t->store, i);
         next = f->next;
+        fetch_ends(t, next);
         if (!flow_is_over(t, f, now_ns)) {
             flow_schedule(t, i);
             continue;
@@ -168,8 +181,7 @@ static uint32_t choose_nearest(struct flow_table *t)
     return 0;
 }
 
-/* While the table is full, the next ones are soon to end, too: long untouched, they are fetched in two steps, the flow first and then, when its hash is
- * there, its place in the table. */
+/* While the table is full, the next ones are soon to end, too: fetched likewise. */
 static void fetch_spares(const struct flow_table *t)
 {
     uint32_t next = flow_store_first_spare(&t->store);
@@ -202,6 +214,7 @@ bool flow_table_end(struct flow_table *t, uint8_t reason)
                 return false;
             uint32_t i = t->store.buckets[b];
             const struct flow *f = flow_at(&t->store, i);
+            fetch_ends(t, f->next);
             flow_end(t, i, f->timer == FLOW_TIMER_TCP_CLOSED ? (uint8_t)FLOW_END_DETECTED : reason);
         }
     return true;

@@ -16,7 +16,7 @@
 
 struct frame_node {
     uint32_t items[FRAME_NODE_SIZE];
-    uint32_t next;
+    uint32_t before; /* the node before it in the flow's list */
 };
 
 struct flow_table {
@@ -58,13 +58,6 @@ struct flow_table {
     size_t letters_filled; /* ... of those that were asked for */
     struct text last_letters;
 };
-
-/* Has the flow fetched into the cache, for soon. */
-static inline void flow_prefetch(const struct flow *f)
-{
-    for (size_t at = 0; at < sizeof *f; at += FLOW_CACHE_LINE)
-        __builtin_prefetch((const uint8_t *)f + at, 1);
-}
 
 /* What each packet touches. */
 static inline void flow_prefetch_hot(const struct flow *f)

@@ -41,8 +41,7 @@ static uint32_t node_add(struct flow_table *t)
         t->nodes = grown;
         t->node_room = room;
     }
-    t->nodes[++t->node_count].next = 0;
-    return t->node_count;
+    return ++t->node_count;
 }
 
 /* The frames that stand in the flow go into a node behind those before. */
@@ -52,11 +51,8 @@ static bool frames_to_node(struct flow_table *t, struct flow *f)
     if (!node)
         return false;
     memcpy(t->nodes[node].items, f->frames, sizeof f->frames);
-    if (f->frame_count > FRAME_NODE_SIZE)
-        t->nodes[f->frames_last].next = node;
-    else
-        f->frames_first = node;
-    f->frames_last = node;
+    t->nodes[node].before = f->frames_node;
+    f->frames_node = node;
     return true;
 }
 
@@ -290,9 +286,9 @@ static struct list take_frames(struct flow_table *t, const struct flow *f)
 {
     uint32_t *frames = t->frames + t->frames_filled;
     uint32_t in_nodes = (f->frame_count - 1) / FRAME_NODE_SIZE * FRAME_NODE_SIZE;
-    for (uint32_t i = 0, node = f->frames_first; i < in_nodes; i += FRAME_NODE_SIZE, node = t->nodes[node].next)
-        memcpy(frames + i, t->nodes[node].items, sizeof t->nodes[node].items);
     memcpy(frames + in_nodes, f->frames, (f->frame_count - in_nodes) * sizeof *frames);
+    for (uint32_t i = in_nodes, node = f->frames_node; i > 0; i -= FRAME_NODE_SIZE, node = t->nodes[node].before)
+        memcpy(frames + i - FRAME_NODE_SIZE, t->nodes[node].items, sizeof t->nodes[node].items);
     t->frames_filled += f->frame_count;
     return (struct list){frames, f->frame_count};
 }
