@@ -38,7 +38,8 @@ static uint8_t *put_padded(uint8_t *p, const void *data, size_t len)
 {
     if (len)
         memcpy(p, data, len);
-    memset(p + len, 0, padded(len) - len);
+    for (size_t i = len; i < padded(len); i++)
+        p[i] = 0; /* no call for what is often nothing */
     return p + padded(len);
 }
 
