@@ -55,8 +55,8 @@ struct chunk_builder {
     struct chunk_builder_stats stats;
     struct counters published; /* what the counter page has of them */
 
-    struct look looks
-        [CHUNK_PACKETS]; /* those that are worked on together; here, and not on the stack, which release builds clear */
+    /* Those that are worked on together; here, and not on the stack, which release builds clear */
+    struct look looks[CHUNK_PACKETS];
 };
 
 /* chunk_builder.c */
