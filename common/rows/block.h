@@ -1,22 +1,25 @@
 /*
  * block: many rows of one table, stored by column.
  *
- *   block     := magic "FDBK" | version u8 (2) | table id u8 | column count u16 | row count u32
+ *   block     := magic "FDBK" | version u8 (3) | table id u8 | column count u16 | row count u32
  *                | directory | hash64 of all before it | column data
  *   directory := per column, ascending ids: id u16 | codec u8 | flags u8 | stored length u32 | raw length u32
  *                | hash64 of the stored data
  *                The data stand in directory order, one directly after the other.
  *   codec     := CONSTANT 1 | FRAME (of reference, with bit widths) 2 | DELTA (with bit widths) 3 | DICTIONARY 4
- *                | PLAIN 5 | LISTS 6 | SPLIT 7
- *   flags     := PRESENCE 1 | ZSTD 2 | ABOVE 4 | BELOW 8 | MIXED 16 | LIKE 32
- *   data      := [presence bitmap if flag PRESENCE, id of another column if flag LIKE] [id of another column if flag ABOVE or BELOW] values by codec; the
+ *                | PLAIN 5 | LISTS 6 | SPLIT 7 | CELLS 8
+ *   flags     := PRESENCE 1 | ZSTD 2 | ABOVE 4 | BELOW 8 | MIXED 16 | LIKE 32 | ORDERED 64
+ *   data      := [presence bitmap if flag PRESENCE, id of another column if flag LIKE] [id of another column if flag ABOVE, BELOW or ORDERED] values by codec; the
  *                whole then as one zstd frame if flag ZSTD (only if smaller). The exact bytes of each codec and what the
  *                flags mean is described on top of codec.h.
+ *                Of columns of codec CELLS only the distinct values stand in their data; which of them each row has is in the cells,
+ *                which stand in the directory as a column of id 65535, codec CELLS, with no flag but ZSTD, if there are such columns.
  *
  * All integers little-endian. A block is valid if both levels of hashes match, lengths add up to exactly the block's
  * length, and every decoded value fits its column. A reader skips columns whose id it does not know; columns that a
- * block lacks are missing. Any column can be read alone: of the others, this expands at most the one that the same rows
- * have, and the one that it is relative to (and that one's). Columns that no row has are not stored.
+ * block lacks are missing. Any column can be read alone: of the others, this expands at most the cells, the one that the same rows
+ * have, and the one that it is relative to or ordered by (and that one's). Columns that no row has are not stored. Rows stand in any order: the
+ * more alike neighbours are, the fewer bytes they take.
  */
 #ifndef FLEETDUMP_ROWS_BLOCK_H
 #define FLEETDUMP_ROWS_BLOCK_H

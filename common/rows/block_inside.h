@@ -19,6 +19,9 @@ struct stored {
     uint8_t *expanded;       /* owned; rows' texts may point into it */
     uint32_t *items;         /* owned; rows' lists point into it */
     const uint8_t *presence; /* once loaded; NULL: all rows have it */
+    uint8_t *bits;           /* owned; presence by cells */
+    const uint8_t *cells;    /* FORM_CELLS, once loaded: one for each row */
+    uint16_t place;          /* FORM_CELLS: among the columns of cells */
     size_t count;            /* once loaded: rows that have it */
 };
 
@@ -38,6 +41,9 @@ struct block {
     struct stored *stored;  /* ascending ids */
     struct scratch scratch; /* for `rows` values each; made at the first read */
     ZSTD_DCtx *zstd;
+    struct stored *in_cells; /* the cells; NULL: none */
+    uint16_t cells_columns;
+    uint8_t *cells; /* owned, once loaded: column after column */
 };
 
 /* The column's place in the block, or NULL. */

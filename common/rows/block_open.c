@@ -4,6 +4,8 @@
  */
 #include "common/base/hash.h"
 #include "common/rows/block_inside.h"
+#include "common/rows/cells.h"
+#include "common/rows/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,25 +77,58 @@ static uint64_t raw_length_max(const struct column *c, uint32_t rows)
 }
 
 /* What is wrong with an entry, or NULL. Columns of a newer writer are held to nothing but the lengths. */
+static const char *flags_fault(const struct column *c, const struct block_entry *entry)
+{
+    unsigned presence = entry->flags & BLOCK_ROWS;
+    unsigned numbers = entry->flags & BLOCK_NUMBERS;
+    unsigned other = entry->flags & BLOCK_OTHER;
+    if (entry->flags & ~BLOCK_FLAGS_KNOWN)
+        return "unknown flags of a column";
+    if (numbers & (numbers - 1) || presence & (presence - 1) || other & (other - 1) ||
+        ((numbers | other) && c->type != COLUMN_UINT) || (presence && entry->codec == FORM_CELLS))
+        return "flags of a column that do not go together";
+    return NULL;
+}
+
+static const char *lengths_fault(const struct block_entry *entry)
+{
+    if (!(entry->flags & BLOCK_ZSTD) && entry->raw_length != entry->stored_length)
+        return "two lengths for a column that is not compressed";
+    return NULL;
+}
+
 static const char *entry_fault(const struct block *b, const struct block_entry *entry, int previous_id)
 {
     if (entry->id <= previous_id)
         return "column ids do not ascend";
     if (b->rows == 0)
         return "columns without rows";
+    if (entry->id == BLOCK_CELLS)
+        return entry->flags & ~BLOCK_ZSTD ? "unknown flags of the cells" : lengths_fault(entry);
     const struct column *c = table_column(b->table, entry->id);
     if (!c)
         return NULL;
     if (entry->raw_length > raw_length_max(c, b->rows))
         return "a column of more bytes than its rows can need";
-    if (entry->flags & ~BLOCK_FLAGS_KNOWN)
-        return "unknown flags of a column";
-    unsigned numbers = entry->flags & BLOCK_NUMBERS;
-    unsigned presence = entry->flags & BLOCK_ROWS;
-    if (numbers & (numbers - 1) || presence & (presence - 1) || (numbers && c->type != COLUMN_UINT))
-        return "flags of a column that do not go together";
-    if (!(entry->flags & BLOCK_ZSTD) && entry->raw_length != entry->stored_length)
-        return "two lengths for a column that is not compressed";
+    const char *fault = flags_fault(c, entry);
+    return fault ? fault : lengths_fault(entry);
+}
+
+/* Gives columns of cells their places, and the cells theirs. */
+static const char *place_cells(struct block *b)
+{
+    for (unsigned i = 0; i < b->columns; i++) {
+        struct stored *s = &b->stored[i];
+        if (s->entry.id == BLOCK_CELLS)
+            b->in_cells = s;
+        else if (s->entry.codec == FORM_CELLS)
+            s->place = b->cells_columns++;
+    }
+    if (!b->in_cells != !b->cells_columns)
+        return "cells without columns, or columns without cells";
+    if (b->in_cells && (b->in_cells->entry.codec != FORM_CELLS ||
+                        b->in_cells->entry.raw_length != (uint64_t)b->cells_columns * b->rows))
+        return "not a cell for each row and column";
     return NULL;
 }
 
@@ -120,7 +155,8 @@ static int read_directory(struct block *b, struct bytes *in, struct bytes *data,
                          (unsigned long long)raw, BLOCK_BYTES_MAX);
     if (bytes_left(data))
         return bad_block(e, b->table, bytes_at(data), "bytes behind the last column");
-    return 0;
+    const char *fault = place_cells(b);
+    return fault ? bad_block(e, b->table, BLOCK_HEADER_SIZE, fault) : 0;
 }
 
 static int open_block(const struct table *t, const uint8_t *data, size_t len, struct block *b, struct error *e)
@@ -164,8 +200,10 @@ void block_close(struct block *b)
     for (unsigned i = 0; b->stored && i < b->columns; i++) {
         free(b->stored[i].expanded);
         free(b->stored[i].items);
+        free(b->stored[i].bits);
     }
     free(b->stored);
+    free(b->cells);
     free(b->scratch.numbers);
     free(b->scratch.more);
     free(b->scratch.texts);
@@ -274,17 +312,62 @@ static int load_bytes(struct block *b, struct stored *s, const struct column *c,
     return 0;
 }
 
+/* All cells, column after column. */
+static int load_cells(struct block *b, struct error *e)
+{
+    static const struct column cells = {.name = "cells"};
+    struct stored *s = b->in_cells;
+    struct bytes in;
+    if (b->cells)
+        return 0;
+    int r = load_bytes(b, s, &cells, &in, e);
+    if (r < 0)
+        return r;
+    b->cells = malloc(s->entry.raw_length);
+    if (!b->cells)
+        return error_set(e, ERROR_MEMORY, "no memory for %u bytes of cells", s->entry.raw_length);
+    cells_turn(bytes_take(&in, s->entry.raw_length), b->rows, b->cells_columns, b->cells);
+    free(s->expanded);
+    s->expanded = NULL;
+    return 0;
+}
+
+/* The rows that have it are those of which the cell says so. */
+static int read_cells(struct block *b, struct stored *s, const struct column *c, struct error *e)
+{
+    int r = s->cells ? 0 : load_cells(b, e);
+    if (r < 0 || s->cells)
+        return r;
+    const uint8_t *cells = b->cells + (size_t)s->place * b->rows;
+    s->count = 0;
+    for (size_t i = 0; i < b->rows; i++)
+        s->count += cells[i] != 0;
+    if (!s->count)
+        return block_bad_column(e, b, c, "stored, but no row has it");
+    if (s->count < b->rows) {
+        s->bits = calloc(1, (b->rows + 7u) / 8);
+        if (!s->bits)
+            return error_set(e, ERROR_MEMORY, "no memory for the column %s", c->name);
+        for (size_t i = 0; i < b->rows; i++)
+            s->bits[i / 8] |= (uint8_t)((cells[i] != 0) << i % 8);
+    }
+    s->presence = s->bits;
+    s->cells = cells;
+    return 0;
+}
+
 /* The same rows have it as another column. */
 static int read_like(struct block *b, struct stored *s, const struct column *c, struct bytes *in, struct error *e)
 {
     uint64_t id = bytes_varint(in);
     const struct column *other = id < COLUMNS_MAX ? table_column(b->table, (unsigned)id) : NULL;
     struct stored *o = other ? block_find(b, other->id) : NULL;
-    if (in->bad || !o || !(o->entry.flags & BLOCK_PRESENCE))
+    bool by_cells = o && o->entry.codec == FORM_CELLS;
+    if (in->bad || !o || !(by_cells || o->entry.flags & BLOCK_PRESENCE))
         return block_bad_column(e, b, c, "its rows are said to be those of a column that does not serve for that");
     struct bytes bitmap;
-    int r = o->presence ? 0 : load_bytes(b, o, other, &bitmap, e);
-    if (r == 0 && !o->presence)
+    int r = by_cells ? read_cells(b, o, other, e) : o->presence ? 0 : load_bytes(b, o, other, &bitmap, e);
+    if (r == 0 && !by_cells && !o->presence)
         r = read_bitmap(b, o, other, &bitmap, e);
     s->presence = o->presence;
     s->count = o->count;
@@ -298,6 +381,8 @@ int block_load(struct block *b, struct stored *s, const struct column *c, struct
     int r = load_bytes(b, s, c, in, e);
     if (r < 0)
         return r;
+    if (s->entry.codec == FORM_CELLS)
+        return read_cells(b, s, c, e);
     s->count = b->rows;
     if (s->entry.flags & BLOCK_PRESENCE)
         return read_bitmap(b, s, c, in, e);

@@ -18,6 +18,7 @@ struct block_writer {
     uint64_t raw_bytes; /* of all columns */
     struct buffer directory;
     struct buffer data;
+    struct buffer cells; /* of column after column */
 };
 
 struct block_writer *block_writer_new(void)
@@ -40,6 +41,7 @@ void block_writer_free(struct block_writer *w)
     stage_free(&w->stage);
     buffer_free(&w->directory);
     buffer_free(&w->data);
+    buffer_free(&w->cells);
     free(w);
 }
 
@@ -63,10 +65,25 @@ static int write_columns(struct block_writer *w, struct error *e)
         struct block_entry entry;
         if (w->stage.count[i] == 0)
             continue;
-        r = column_write(w->column_writer, &w->stage, i, &entry, &w->data, e);
+        r = column_write(w->column_writer, &w->stage, i, &entry, &w->data, &w->cells, e);
         if (r == 0)
             add_entry(w, &entry);
     }
+    if (r == 0 && w->cells.failed)
+        r = error_set(e, ERROR_MEMORY, "no memory to write %zu rows", w->stage.n);
+    return r;
+}
+
+/* After the columns that have some. */
+static int write_cells(struct block_writer *w, struct error *e)
+{
+    struct block_entry entry;
+    size_t n = w->stage.n;
+    if (w->cells.len == 0)
+        return 0;
+    int r = column_write_cells(w->column_writer, w->cells.data, n, w->cells.len / n, &entry, &w->data, e);
+    if (r == 0)
+        add_entry(w, &entry);
     return r;
 }
 
@@ -111,9 +128,12 @@ int block_writer_encode(struct block_writer *w, const struct table *t, block_fil
     w->raw_bytes = 0;
     buffer_clear(&w->directory);
     buffer_clear(&w->data);
+    buffer_clear(&w->cells);
     int r = fill_stage(w, t, fill, context, n, e);
     if (r == 0)
         r = write_columns(w, e);
+    if (r == 0)
+        r = write_cells(w, e);
     return r ? r : write_block(w, out, e);
 }
 

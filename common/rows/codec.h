@@ -3,16 +3,20 @@
  * them.
  *
  *   column     := [presence] [other] values; the whole then as one zstd frame if the directory's flag ZSTD is set
+ *   cells      := for each row a byte for each column of codec CELLS, these in the order of their ids; one zstd frame likewise
  *   presence   := if flag PRESENCE: ceil(rows / 8) bytes, bit i % 8 of byte i / 8 is set if row i has the column;
  *                 unused bits are 0; or if flag LIKE: varint id of a column with flag PRESENCE, which the same rows
- *                 have. Without the flags all rows have it.
- *   other      := varint id, if flag ABOVE or BELOW: of a column of numbers that the block has, with neither flag
+ *                 have, or of codec CELLS. Without the flags all rows have it; of codec CELLS, those whose cell is not 0.
+ *   other      := varint id, if flag ABOVE, BELOW or ORDERED: of a column of numbers that the block has; for ABOVE and BELOW one with none of
+ *                 these flags, for ORDERED one without ORDERED
  *
- * What is stored of a number v (columns of numbers alone, one flag at the most):
+ * What is stored of a number v (columns of numbers alone, one flag at the most; ORDERED goes with MIXED or alone):
  *   ABOVE      v - o     o is the row's number in the other column; 0 if the row does not have that
  *   BELOW      o - v
  *   MIXED      the number of which v is the hash64_mix
  *   neither    v
+ *   ORDERED    the numbers do not stand in the order of the rows, but of the rows' numbers in the other column, ascending (0 if a row does not
+ *              have that), and where those are equal in the order of the rows
  *
  * Below, n is the number of rows that have the column, never 0. The values, by the directory's codec and the type:
  *
@@ -29,6 +33,11 @@
  *                   they stand in the order of their first use. The first row's value is the first of them; a use is one
  *                   of the other rows: 0 is the next one, for the first time; k is the k-th, counted from 1, once more.
  *                   Each is used
+ *   CELLS
+ *     numbers    := varint d | sequence of d distinct values, ascending
+ *     addresses  := varint d | addresses of d distinct values
+ *     text       := varint d | texts of d distinct values
+ *                   1 <= d <= n, d <= 255; a row's cell is 0, or says which of them it has, counted from 1
  *   PLAIN
  *     addresses  := addresses of n values
  *     text       := texts of n values
@@ -77,6 +86,7 @@ enum form {
     FORM_PLAIN = 5,
     FORM_LISTS = 6,
     FORM_SPLIT = 7,
+    FORM_CELLS = 8,
 };
 
 /* A sequence of n > 0 numbers with the form that is smallest when packed in groups. Refers to the caller's values. */

@@ -5,6 +5,7 @@
 #include "common/base/hash.h"
 #include "common/rows/block_inside.h"
 #include "common/rows/codec.h"
+#include "common/rows/order.h"
 
 #include <stdlib.h>
 
@@ -43,6 +44,20 @@ static bool take_uses(struct bytes *in, const struct stored *s, size_t entries, 
     return known == entries;
 }
 
+/* Which entry each row has that has one, by its cell. */
+static bool take_cells(const struct block *b, const struct stored *s, size_t entries, uint64_t *indexes)
+{
+    uint8_t greatest = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < b->rows; i++) {
+        uint8_t cell = s->cells[i];
+        greatest = cell > greatest ? cell : greatest;
+        if (cell)
+            indexes[k++] = cell - 1u;
+    }
+    return greatest <= entries;
+}
+
 static const char *read_dictionary(struct block *b, const struct stored *s, struct bytes *in, uint64_t *out)
 {
     uint64_t *entries = b->scratch.more;
@@ -52,7 +67,9 @@ static const char *read_dictionary(struct block *b, const struct stored *s, stru
     for (size_t i = 1; i < n; i++)
         if (entries[i] <= entries[i - 1])
             return "a dictionary that does not ascend";
-    if (!sequence_take(in, s->count, out) || !all_up_to(out, s->count, n - 1))
+    bool inside = s->entry.codec == FORM_CELLS ? take_cells(b, s, n, out)
+                                               : sequence_take(in, s->count, out) && all_up_to(out, s->count, n - 1);
+    if (!inside)
         return "an index outside of the dictionary";
     for (size_t i = 0; i < s->count; i++)
         out[i] = entries[out[i]];
@@ -77,6 +94,7 @@ static const char *read_stored(struct block *b, const struct stored *s, struct b
 {
     switch (s->entry.codec) {
     case FORM_DICTIONARY:
+    case FORM_CELLS:
         return read_dictionary(b, s, in, out);
     case FORM_SPLIT:
         return read_split(b, s, in, out);
@@ -108,7 +126,7 @@ static const char *load_other(struct block *b, uint64_t id)
     struct scratch *k = &b->scratch;
     const struct column *c = id < COLUMNS_MAX ? table_column(b->table, (unsigned)id) : NULL;
     struct stored *s = c && c->type == COLUMN_UINT ? block_find(b, c->id) : NULL;
-    if (!s || s->entry.flags & BLOCK_RELATIVE)
+    if (!s || s->entry.flags & BLOCK_OTHER)
         return "relative to a column that does not serve for that";
     if (k->other == c->id)
         return NULL;
@@ -127,6 +145,60 @@ static const char *load_other(struct block *b, uint64_t id)
     column_spread(s, b->rows, k->others);
     k->other = c->id;
     return NULL;
+}
+
+/* The numbers of the rows that have the column, in the order of another one's -> in the order of the rows. `from` has them; `items` has room
+ * for two each. */
+static void put_in_order(const struct block *b, const struct stored *s, const uint64_t *keys, struct order_item *items,
+                         const uint64_t *from, uint64_t *out)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < b->rows; i++)
+        if (!s->presence || s->presence[i / 8] >> i % 8 & 1) {
+            items[n] = (struct order_item){keys[i], (uint32_t)n};
+            n++;
+        }
+    items = order_sort(items, n);
+    for (size_t k = 0; k < n; k++)
+        out[items[k].place] = from[k];
+}
+
+/* The numbers of a column that others may be ordered by, 0 for rows without it. */
+static const char *read_keys(struct block *b, uint64_t id, uint64_t *keys)
+{
+    const struct column *c = id < COLUMNS_MAX ? table_column(b->table, (unsigned)id) : NULL;
+    struct stored *s = c && c->type == COLUMN_UINT ? block_find(b, c->id) : NULL;
+    if (!s || s->entry.flags & BLOCK_ORDERED)
+        return "ordered by a column that does not serve for that";
+    struct bytes in;
+    int r = block_load(b, s, c, &in, NULL);
+    if (r < 0)
+        return r == ERROR_MEMORY    ? column_no_memory
+               : r == ERROR_CORRUPT ? column_other_damaged
+                                    : "ordered by a column that cannot be read";
+    const char *fault = column_read_numbers(b, s, c, &in, keys);
+    if (!fault)
+        column_spread(s, b->rows, keys);
+    return fault;
+}
+
+static const char *read_ordered(struct block *b, const struct stored *s, const struct column *c, uint64_t other,
+                                struct bytes *in, uint64_t *out)
+{
+    struct order_item *items = malloc(2 * (size_t)b->rows * sizeof(*items));
+    uint64_t *keys = malloc(b->rows * sizeof(*keys));
+    uint64_t *numbers = malloc(b->rows * sizeof(*numbers));
+    const char *fault = items && keys && numbers ? NULL : column_no_memory;
+    if (!fault)
+        fault = read_numbers(b, s, c, in, numbers);
+    if (!fault)
+        fault = read_keys(b, other, keys);
+    if (!fault)
+        put_in_order(b, s, keys, items, numbers, out);
+    free(items);
+    free(keys);
+    free(numbers);
+    return fault;
 }
 
 /* What is stored in `out` -> values. */
@@ -188,7 +260,8 @@ static bool take_texts(struct block *b, struct bytes *in, size_t n)
 static const char *read_entries(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
                                 const uint64_t **indexes)
 {
-    bool dictionary = s->entry.codec == FORM_DICTIONARY;
+    bool cells = s->entry.codec == FORM_CELLS;
+    bool dictionary = cells || s->entry.codec == FORM_DICTIONARY;
     size_t n = dictionary ? take_entry_count(in, s) : s->count;
     *indexes = dictionary ? b->scratch.numbers : NULL;
     if (!dictionary && s->entry.codec != FORM_PLAIN)
@@ -197,7 +270,7 @@ static const char *read_entries(struct block *b, const struct stored *s, const s
         return "not a dictionary";
     if (!(c->type == COLUMN_ADDRESS ? take_addresses(b, in, n) : take_texts(b, in, n)))
         return c->type == COLUMN_ADDRESS ? "not addresses" : "not texts";
-    if (dictionary && !take_uses(in, s, n, b->scratch.numbers))
+    if (cells ? !take_cells(b, s, n, b->scratch.numbers) : dictionary && !take_uses(in, s, n, b->scratch.numbers))
         return "an index outside of the dictionary";
     return NULL;
 }
@@ -267,10 +340,14 @@ static const char *read_lists(struct block *b, struct stored *s, struct bytes *i
 const char *column_read_numbers(struct block *b, const struct stored *s, const struct column *c, struct bytes *in,
                                 uint64_t *out)
 {
-    if (!(s->entry.flags & BLOCK_RELATIVE))
+    if (!(s->entry.flags & BLOCK_OTHER))
         return read_numbers(b, s, c, in, out);
     uint64_t other = bytes_varint(in);
-    const char *fault = in->bad ? "ends within the other column's id" : at_end(in, read_stored(b, s, in, out));
+    if (in->bad)
+        return "ends within the other column's id";
+    if (s->entry.flags & BLOCK_ORDERED)
+        return read_ordered(b, s, c, other, in, out);
+    const char *fault = at_end(in, read_stored(b, s, in, out));
     if (!fault)
         fault = add_other(b, s, other, out);
     if (fault)

@@ -2,8 +2,10 @@
 
 #include "common/base/hash.h"
 #include "common/rows/block.h"
+#include "common/rows/cells.h"
 #include "common/rows/codec.h"
 #include "common/rows/distinct.h"
+#include "common/rows/order.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #define SAMPLES          4u    /* stretches of numbers from which it is judged what to store of them, ... */
 #define SAMPLE_NUMBERS   128u  /* ... each so long */
 #define SPLIT_FACTOR     1000u /* times in ns are often whole microseconds */
+#define CELLS_REPEAT     4u    /* times that a value must be there, on average, to be worth a cell in each row */
 
 struct column_writer {
     ZSTD_CCtx *zstd;
@@ -29,13 +32,13 @@ struct column_writer {
     uint64_t *rest;     /* FORM_SPLIT: their remainders */
     unsigned presence;  /* BLOCK_PRESENCE, BLOCK_LIKE or 0 */
     unsigned like;      /* id of the column that the same rows have */
-    unsigned flags;     /* of BLOCK_NUMBERS */
-    unsigned other;     /* id of the column that it is relative to */
+    unsigned flags;     /* of BLOCK_NUMBERS and BLOCK_ORDERED */
+    unsigned other;     /* id of the column that it is relative to or ordered by */
     struct text *texts; /* COLUMN_TEXT and COLUMN_ADDRESS */
     struct list *lists; /* COLUMN_LIST */
     enum form form;
     struct sequence main; /* the numbers, or the indexes of a dictionary; n is 0 without them */
-    size_t entries;       /* of the dictionary */
+    size_t entries;       /* of the dictionary, or of the cells */
 
     /* Memory */
     struct buffer values;       /* numbers, texts or lists */
@@ -45,17 +48,18 @@ struct column_writer {
     struct buffer gaps;         /* uint64_t; or remainders */
     struct buffer differences;  /* uint64_t */
     struct buffer quotients;    /* uint64_t */
+    struct buffer items;        /* struct order_item, two per value */
     struct buffer hashes;
     struct buffer raw; /* the column before zstd */
     struct buffer squeezed;
 };
 
-#define BUFFERS 10u
+#define BUFFERS 11u
 
 static void all_buffers(struct column_writer *w, struct buffer *all[BUFFERS])
 {
-    struct buffer *buffers[BUFFERS] = {&w->values, &w->indexes, &w->entry_values, &w->lengths,     &w->gaps,
-                                       &w->hashes, &w->raw,     &w->squeezed,     &w->differences, &w->quotients};
+    struct buffer *buffers[BUFFERS] = {&w->values, &w->indexes,  &w->entry_values, &w->lengths,   &w->gaps, &w->hashes,
+                                       &w->raw,    &w->squeezed, &w->differences,  &w->quotients, &w->items};
     for (size_t i = 0; i < BUFFERS; i++)
         all[i] = buffers[i];
 }
@@ -187,6 +191,31 @@ static void plan_relative(struct column_writer *w, const struct stage *s, unsign
     w->flags = w->column->above ? BLOCK_ABOVE : BLOCK_BELOW;
 }
 
+/* Takes the numbers in the order of those of another column, if they are smaller so. */
+static void plan_order(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    unsigned other = w->column->order;
+    unsigned j = other ? s->place[other] : 0;
+    if (!other || !s->count[j])
+        return;
+    uint64_t *others = room_for_numbers(&w->differences, w->n);
+    uint64_t *ordered = room_for_numbers(&w->quotients, w->n);
+    struct order_item *items = room(&w->items, 2 * w->n * sizeof(*items));
+    if (!others || !ordered || !items)
+        return;
+    stage_others(s, i, j, others);
+    for (size_t k = 0; k < w->n; k++)
+        items[k] = (struct order_item){others[k], (uint32_t)k};
+    items = order_sort(items, w->n);
+    for (size_t k = 0; k < w->n; k++)
+        ordered[k] = w->numbers[items[k].place];
+    if (sample_bits(ordered, w->n) >= sample_bits(w->numbers, w->n))
+        return;
+    w->numbers = ordered;
+    w->other = other;
+    w->flags |= BLOCK_ORDERED;
+}
+
 /* Whether most times are whole microseconds, by samples. */
 static bool are_coarse(const struct column_writer *w)
 {
@@ -222,19 +251,48 @@ static size_t plan_split(struct column_writer *w, bool delta)
     return w->main.group_bytes + sequence_plan(rest, w->n, false).group_bytes;
 }
 
+/* Values that repeat stand in cells, if they are few enough. */
+static bool fit_cells(const struct column_writer *w, size_t entries)
+{
+    return entries <= BLOCK_CELLS_MAX && entries * CELLS_REPEAT <= w->n;
+}
+
+static void plan_cells(struct column_writer *w, size_t entries)
+{
+    w->form = FORM_CELLS;
+    w->entries = entries;
+    w->main.n = 0;
+    w->presence = 0; /* the cells tell */
+}
+
 /* As a dictionary, if that takes less than `most` bytes. */
 static void plan_dictionary(struct column_writer *w, size_t most)
 {
-    uint64_t *indexes = room_for_numbers(&w->indexes, w->n);
-    if (!indexes || !distinct_numbers(&w->distinct, w->numbers, w->n, w->column->codec != CODEC_DICTIONARY, indexes))
-        return;
-    struct sequence s = sequence_plan(indexes, w->n, false);
+    struct sequence s = sequence_plan((const uint64_t *)(const void *)w->indexes.data, w->n, false);
     size_t entries = sequence_plan(w->distinct.values, w->distinct.count, true).group_bytes;
     if (s.group_bytes + entries + 16 >= most)
         return;
     w->main = s;
     w->form = FORM_DICTIONARY;
     w->entries = w->distinct.count;
+}
+
+/* Each number's index, and the distinct ones; false if they are too many. */
+static bool find_distinct(struct column_writer *w)
+{
+    uint64_t *indexes = room_for_numbers(&w->indexes, w->n);
+    return indexes && distinct_numbers(&w->distinct, w->numbers, w->n, w->column->codec != CODEC_DICTIONARY, indexes);
+}
+
+/* The same number in all rows that have it, which nothing else tells. */
+static void plan_one(struct column_writer *w, uint64_t number)
+{
+    uint64_t *indexes = room_for_numbers(&w->indexes, w->n);
+    if (!indexes)
+        return;
+    memset(indexes, 0, w->n * sizeof(*indexes));
+    w->distinct.values[0] = number;
+    plan_cells(w, 1);
 }
 
 static void plan_numbers(struct column_writer *w, const struct stage *s, unsigned i)
@@ -246,9 +304,15 @@ static void plan_numbers(struct column_writer *w, const struct stage *s, unsigne
             w->numbers[k] = hash64_unmix(w->numbers[k]);
     }
     plan_relative(w, s, i);
+    plan_order(w, s, i);
     bool ascending = hint == CODEC_MIXED || hint == CODEC_DELTA;
     bool delta = ascending && !(w->flags & BLOCK_RELATIVE);
+    bool repeats = !delta && hint != CODEC_PLAIN && find_distinct(w);
     size_t bytes;
+    if (repeats && w->distinct.count > 1 && fit_cells(w, w->distinct.count)) {
+        plan_cells(w, w->distinct.count);
+        return;
+    }
     if (are_coarse(w)) {
         bytes = plan_split(w, delta);
     } else {
@@ -256,7 +320,7 @@ static void plan_numbers(struct column_writer *w, const struct stage *s, unsigne
         w->form = w->main.form;
         bytes = w->main.group_bytes;
     }
-    if (w->main.form != FORM_CONSTANT && w->main.width >= DICTIONARY_WIDTH && !ascending && hint != CODEC_PLAIN)
+    if (repeats && w->main.form != FORM_CONSTANT && w->main.width >= DICTIONARY_WIDTH && !ascending)
         plan_dictionary(w, bytes);
 }
 
@@ -283,6 +347,13 @@ static size_t entry_bytes(const struct column *c, const struct text *texts, size
     return sum;
 }
 
+static void uses_to_indexes(uint64_t *uses, size_t n)
+{
+    uint64_t known = 0;
+    for (size_t i = 0; i < n; i++)
+        uses[i] = uses[i] ? uses[i] - 1 : known++;
+}
+
 static void plan_texts(struct column_writer *w)
 {
     uint64_t *uses = room_for_numbers(&w->indexes, w->n);
@@ -293,12 +364,28 @@ static void plan_texts(struct column_writer *w)
     w->form = FORM_PLAIN;
     if (n == 0)
         return;
+    if (fit_cells(w, n)) {
+        uses_to_indexes(uses, w->n);
+        plan_cells(w, n);
+        return;
+    }
     struct sequence s = w->n > 1 ? sequence_plan(uses + 1, w->n - 1, false) : (struct sequence){.n = 0};
     if (n > 1 && s.group_bytes + entry_bytes(w->column, entries, n) >= entry_bytes(w->column, w->texts, w->n))
         return;
     w->main = s;
     w->form = FORM_DICTIONARY;
     w->entries = n;
+}
+
+/* Which rows have it: all, those of another column, or a bitmap. */
+static void plan_presence(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    w->presence = 0;
+    if (w->n == s->n)
+        return;
+    unsigned j = stage_alike(s, i);
+    w->presence = j < i ? BLOCK_LIKE : BLOCK_PRESENCE;
+    w->like = s->table->columns[j].id;
 }
 
 /* Gathers the values, checks them and chooses the form. */
@@ -309,10 +396,13 @@ static int plan(struct column_writer *w, const struct stage *s, unsigned i, stru
     w->main.n = 0;
     w->flags = 0;
     w->rest = NULL;
+    plan_presence(w, s, i);
     bool numbers = w->column->type == COLUMN_UINT;
     if (numbers && !s->varies[i]) {
         w->main = (struct sequence){.n = w->n, .form = FORM_CONSTANT, .base = s->first[i]};
         w->form = FORM_CONSTANT;
+        if (w->presence == BLOCK_PRESENCE && fit_cells(w, 1))
+            plan_one(w, s->first[i]);
         return check_numbers(w->column, &s->first[i], 1, e);
     }
     void *values = room(&w->values, w->n * (numbers ? sizeof(*w->numbers) : sizeof(*w->texts)));
@@ -418,17 +508,6 @@ static void write_lists(struct column_writer *w, bool planes)
     sequence_append(gaps, items - firsts, planes, &w->raw);
 }
 
-/* Which rows have it: all, those of another column, or a bitmap. */
-static void plan_presence(struct column_writer *w, const struct stage *s, unsigned i)
-{
-    w->presence = 0;
-    if (w->n == s->n)
-        return;
-    unsigned j = stage_alike(s, i);
-    w->presence = j < i ? BLOCK_LIKE : BLOCK_PRESENCE;
-    w->like = s->table->columns[j].id;
-}
-
 static void write_presence(struct column_writer *w, const struct stage *s, unsigned i)
 {
     if (w->presence == BLOCK_LIKE)
@@ -443,9 +522,9 @@ static void write_raw(struct column_writer *w, const struct stage *s, unsigned i
 {
     buffer_clear(&w->raw);
     write_presence(w, s, i);
-    if (w->flags & BLOCK_RELATIVE)
+    if (w->flags & BLOCK_OTHER)
         buffer_varint(&w->raw, w->other);
-    if (w->form == FORM_DICTIONARY)
+    if (w->form == FORM_DICTIONARY || w->form == FORM_CELLS)
         write_dictionary(w, planes);
     else if (w->form == FORM_SPLIT)
         write_split(w, planes);
@@ -509,30 +588,56 @@ static bool any_failed(struct column_writer *w)
     return failed;
 }
 
+/* What is in w->squeezed, or else in w->raw. */
+static int store(struct column_writer *w, const char *name, struct block_entry *entry, struct buffer *out,
+                 struct error *e)
+{
+    if (any_failed(w))
+        return error_set(e, ERROR_MEMORY, "no memory to write the column %s", name);
+    if (w->raw.len > BLOCK_BYTES_MAX)
+        return error_set(e, ERROR_LIMIT, "the column %s has %zu bytes, allowed are %u", name, w->raw.len,
+                         BLOCK_BYTES_MAX);
+    const struct buffer *stored = w->squeezed.len ? &w->squeezed : &w->raw;
+    entry->flags |= w->squeezed.len ? BLOCK_ZSTD : 0;
+    entry->stored_length = (uint32_t)stored->len;
+    entry->raw_length = (uint32_t)w->raw.len;
+    entry->hash = hash64(stored->data, stored->len);
+    buffer_append(out, stored->data, stored->len);
+    return 0;
+}
+
+static void append_cells(struct column_writer *w, const struct stage *s, unsigned i, struct buffer *cells)
+{
+    uint8_t *p = buffer_grow(cells, s->n);
+    if (p)
+        stage_cells(s, i, (const uint64_t *)(const void *)w->indexes.data, p);
+}
+
 int column_write(struct column_writer *w, const struct stage *s, unsigned i, struct block_entry *entry,
-                 struct buffer *out, struct error *e)
+                 struct buffer *out, struct buffer *cells, struct error *e)
 {
     int r = plan(w, s, i, e);
     if (r == 0 && any_failed(w)) /* then there is no form to write in */
         r = error_set(e, ERROR_MEMORY, "no memory to write the column %s", w->column->name);
     if (r < 0)
         return r;
-    plan_presence(w, s, i);
     write_smallest(w, s, i);
-    if (any_failed(w))
-        return error_set(e, ERROR_MEMORY, "no memory to write the column %s", w->column->name);
-    if (w->raw.len > BLOCK_BYTES_MAX)
-        return error_set(e, ERROR_LIMIT, "the column %s has %zu bytes, allowed are %u", w->column->name, w->raw.len,
-                         BLOCK_BYTES_MAX);
-    const struct buffer *stored = w->squeezed.len ? &w->squeezed : &w->raw;
+    if (w->form == FORM_CELLS)
+        append_cells(w, s, i, cells);
     *entry = (struct block_entry){
-        .id = w->column->id,
-        .codec = (uint8_t)w->form,
-        .flags = (uint8_t)(w->flags | w->presence | (w->squeezed.len ? BLOCK_ZSTD : 0)),
-        .stored_length = (uint32_t)stored->len,
-        .raw_length = (uint32_t)w->raw.len,
-        .hash = hash64(stored->data, stored->len),
-    };
-    buffer_append(out, stored->data, stored->len);
-    return 0;
+        .id = w->column->id, .codec = (uint8_t)w->form, .flags = (uint8_t)(w->flags | w->presence)};
+    return store(w, w->column->name, entry, out, e);
+}
+
+int column_write_cells(struct column_writer *w, const uint8_t *cells, size_t rows, size_t columns,
+                       struct block_entry *entry, struct buffer *out, struct error *e)
+{
+    uint8_t *p = room(&w->raw, rows * columns);
+    if (p)
+        cells_turn(cells, columns, rows, p);
+    buffer_clear(&w->squeezed);
+    if (p && w->raw.len >= SQUEEZE_LEAST)
+        squeeze(w, w->raw.len / 16 * 15);
+    *entry = (struct block_entry){.id = BLOCK_CELLS, .codec = FORM_CELLS};
+    return store(w, "cells", entry, out, e);
 }

@@ -99,7 +99,7 @@ static const struct column columns[] = {
      .value_name = tunnel_name, .help = "innermost tunnel that the packets came in"},
     {FLOW_HAS_PORTS, "has_ports", COLUMN_UINT, AT(key.has_ports), UNIT_NONE, MERGE_KEY, CODEC_DICTIONARY, .most = 1,
      .help = "1 if the ports were read from a transport header"},
-    {FLOW_ID, "id", COLUMN_UINT, AT(flow_id), UNIT_NONE, MERGE_KEY, CODEC_MIXED,
+    {FLOW_ID, "id", COLUMN_UINT, AT(flow_id), UNIT_NONE, MERGE_KEY, CODEC_MIXED, .order = FLOW_START,
      .help = "names this flow of this stream; 16 hex digits"},
 
     {FLOW_START, "time", COLUMN_UINT, AT(start_ns), UNIT_TIME_NS, MERGE_STICKY, CODEC_DELTA, .below = FLOW_FIRST,

@@ -339,6 +339,13 @@ void stage_lists(const struct stage *s, unsigned i, struct list *out)
     EACH(s, i, *out++ = values[r];)
 }
 
+void stage_cells(const struct stage *s, unsigned i, const uint64_t *numbers, uint8_t *out)
+{
+    if (s->count[i] < s->n)
+        memset(out, 0, s->n);
+    EACH(s, i, out[r] = (uint8_t)(*numbers++ + 1);)
+}
+
 unsigned stage_alike(const struct stage *s, unsigned i)
 {
     const uint64_t *bits = s->presence + i * s->words;

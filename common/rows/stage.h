@@ -62,6 +62,9 @@ void stage_others(const struct stage *s, unsigned i, unsigned j, uint64_t *out);
 /* The first column of the table, up to the i-th, that the same rows have as the i-th. */
 unsigned stage_alike(const struct stage *s, unsigned i);
 
+/* A byte for each row: 0 without the i-th column, else the number of that one of its values, and 1. */
+void stage_cells(const struct stage *s, unsigned i, const uint64_t *numbers, uint8_t *out);
+
 /* The bitmap, as (n + 7) / 8 bytes: bit r % 8 of byte r / 8 is row r. */
 void stage_presence(const struct stage *s, unsigned i, uint8_t *out);
 

@@ -55,9 +55,9 @@ static void put_item(const struct chunk_head *h)
     put_string("capture", h->capture);
     putchar(',');
     put_string("filter", h->filter);
-    printf(",\"snaplen\":%u,\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"rows\":%u,\"body_length\":%" PRIu64
-           ",\"totals\":",
-           h->snaplen, h->first_ns, h->last_ns, h->flow_rows, h->body_length);
+    printf(",\"snaplen\":%u,\"first\":%" PRIu64 ",\"last\":%" PRIu64 ",\"rows\":%u,\"flow_bytes\":%" PRIu64
+           ",\"exchange_bytes\":%" PRIu64 ",\"body_length\":%" PRIu64 ",\"totals\":",
+           h->snaplen, h->first_ns, h->last_ns, h->flow_rows, h->flows_length, h->exchanges_length, h->body_length);
     put_counters(&h->totals);
     printf(",\"interfaces\":[");
     for (uint32_t i = 0; i < h->interface_count; i++) {

@@ -9,7 +9,7 @@
 
 #include <zstd.h>
 
-/* The format does not change unnoticed: this is a block of version 1. */
+/* The format does not change unnoticed: this is a block of version 3. */
 static void test_the_bytes_of_a_block(void **state)
 {
     (void)state;
@@ -191,6 +191,14 @@ static void test_declared_relations(void **state)
                 continue;
             assert_true(c->type == COLUMN_UINT && other && other->type == COLUMN_UINT);
             assert_true(!other->above && !other->below);
+        }
+    for (size_t k = 0; k < 2; k++)
+        for (const struct column *c = block_tables[k]->columns; c < block_tables[k]->columns + block_tables[k]->count;
+             c++) {
+            const struct column *other = table_column(block_tables[k], c->order);
+            if (c->order)
+                assert_true(c->type == COLUMN_UINT && !c->above && !c->below && other && other->type == COLUMN_UINT &&
+                            !other->order);
         }
 }
 

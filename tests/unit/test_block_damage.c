@@ -65,13 +65,16 @@ static void test_damage_under_right_hashes_does_no_harm(void **state)
         for (size_t i = 0; i < len; i++)
             column[i] = (uint8_t)(random_next(p) >> random_below(p, 8));
         const struct column *c = &table_flow.columns[random_below(p, table_flow.count)];
-        unsigned codec = 1 + (unsigned)random_below(p, 7);
-        static const unsigned flags[] = {0, 1, 0, 32, 4, 5, 9, 16};
+        unsigned codec = 1 + (unsigned)random_below(p, 8);
+        static const unsigned flags[] = {0, 1, 0, 32, 4, 5, 9, 16, 64, 80};
         struct craft craft = {.columns = 0};
-        craft_add(&craft, c->id, codec, flags[random_below(p, 8)], column, len, len);
+        craft_add(&craft, c->id, codec, flags[random_below(p, 10)], column, len, len);
         if (c->id < FLOW_BYTES_1) /* that others may be craft_relative to */
             craft_add(&craft, FLOW_BYTES_1, 1, 0, BYTES(100), 1);
-        struct buffer b = craft_finish(&craft, BLOCK_VERSION, 1, 1 + (uint32_t)random_below(p, 40));
+        uint32_t rows = 1 + (uint32_t)random_below(p, 40);
+        if (codec == 8)
+            craft_add(&craft, 65535, 8, 0, column, rows, rows);
+        struct buffer b = craft_finish(&craft, BLOCK_VERSION, 1, rows);
         refused += block_read_all(&table_flow, b.data, b.len, NULL) != 0;
         buffer_free(&b);
     }
@@ -120,11 +123,13 @@ static void test_wrong_directories(void **state)
     REFUSED(ERROR_INVALID, "do not ascend", two_columns(4, 4, 1));
     REFUSED(ERROR_INVALID, "do not ascend", two_columns(4, 3, 1));
     REFUSED(ERROR_INVALID, "without rows", two_columns(3, 4, 0));
-    REFUSED(ERROR_INVALID, "unknown flags", raw_length(64, 1));
+    REFUSED(ERROR_INVALID, "unknown flags", raw_length(128, 1));
     REFUSED(ERROR_INVALID, "not go together", raw_length(1 | 32, 1));
     REFUSED(ERROR_INVALID, "not go together", raw_length(4 | 8, 1));
     REFUSED(ERROR_INVALID, "not go together", raw_length(4 | 16, 1));
+    REFUSED(ERROR_INVALID, "not go together", raw_length(4 | 64, 1));
     REFUSED(ERROR_INVALID, "not go together", craft_one_column(FLOW_HISTORY, 5, 16, BYTES(1, 0), 1));
+    REFUSED(ERROR_INVALID, "not go together", craft_one_column(FLOW_HISTORY, 5, 64, BYTES(4, 1, 0), 1));
     REFUSED(ERROR_INVALID, "two lengths", raw_length(0, 2));
     REFUSED(ERROR_INVALID, "more bytes than", raw_length(2, 1 << 20));
     struct craft c = {.columns = 0};
@@ -155,7 +160,7 @@ static void test_wrong_numbers(void **state)
     (void)state;
     const unsigned id = FLOW_BYTES_0;
     REFUSED(ERROR_INVALID, "sequence", craft_one_column(id, 0, 0, BYTES(1), 1)); /* no such codec */
-    REFUSED(ERROR_INVALID, "sequence", craft_one_column(id, 8, 0, BYTES(1), 1));
+    REFUSED(ERROR_INVALID, "sequence", craft_one_column(id, 9, 0, BYTES(1), 1));
     REFUSED(ERROR_INVALID, "quotients", craft_one_column(id, 7, 0, BYTES(1, 1, 1, 1, 0), 1)); /* by 1 */
     REFUSED(ERROR_INVALID, "quotients", craft_one_column(id, 7, 0, BYTES(0x80), 1));
     REFUSED(ERROR_INVALID, "quotients", craft_one_column(id, 7, 0, BYTES(9, 1, 1), 1));
