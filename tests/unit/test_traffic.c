@@ -289,6 +289,20 @@ static void take_flow(struct told *t, const struct flow_row *row)
     t->flows[t->flow_count++] = mine;
 }
 
+/* One that went on is another row later: the last one counts. */
+static void take_exchange(struct told *t, const struct exchange_row *row)
+{
+    size_t i = 0;
+    while (i < t->exchange_count &&
+           (t->exchanges[i].flow_id != row->flow_id || t->exchanges[i].ordinal != row->ordinal ||
+            t->exchanges[i].outcome != EXCHANGE_RUNNING))
+        i++;
+    t->exchange_count += i == t->exchange_count;
+    assert_in_range(t->exchange_count, 1, EXCHANGES_MAX);
+    t->exchanges[i] = *row;
+    own_texts(t, &table_exchange, &t->exchanges[i]);
+}
+
 static void seal(struct told *t, struct flow_table *table)
 {
     struct flow_row *rows;
@@ -303,9 +317,7 @@ static void seal(struct told *t, struct flow_table *table)
         for (size_t k = 0; k < n; k++)
             has_flow |= rows[k].flow_id == x[i].flow_id;
         assert_true(has_flow);
-        assert_in_range(t->exchange_count, 0, EXCHANGES_MAX - 1);
-        t->exchanges[t->exchange_count] = x[i];
-        own_texts(t, &table_exchange, &t->exchanges[t->exchange_count++]);
+        take_exchange(t, &x[i]);
     }
     flow_table_next(table);
 }
