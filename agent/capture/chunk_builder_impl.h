@@ -72,5 +72,8 @@ MUST_CHECK int chunk_make_ready(struct chunk_builder *b, uint64_t time_ns, struc
 
 /* chunk_packet.c: closes the open frames of all interfaces. */
 MUST_CHECK int chunk_close_frames(struct chunk_builder *b, struct error *e);
+/* Counts the flows that were ended for want of room, and what applications said that could not be read, since the last time: of this
+ * interface, whose packets or end made it known. */
+void chunk_count_evicted(struct chunk_builder *b, struct interface *n);
 
 #endif

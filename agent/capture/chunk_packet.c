@@ -165,7 +165,7 @@ static void count_up_to(struct chunk_builder *b, struct interface *n, enum count
 }
 
 /* The packet's flow may have found its place only by the end of another one, and no memory for what was said. */
-static void count_evicted(struct chunk_builder *b, struct interface *n)
+void chunk_count_evicted(struct chunk_builder *b, struct interface *n)
 {
     count_up_to(b, n, COUNTER_FLOWS_EVICTED, flow_table_resources(b->flows));
     count_up_to(b, n, COUNTER_APPS_UNREAD, flow_table_unheard(b->flows));
@@ -199,7 +199,7 @@ static int keep(struct chunk_builder *b, struct look *l, struct error *e)
     if (k->time_ns > h->last_ns)
         h->last_ns = k->time_ns;
     flow_table_count(b->flows, p, &l->name, k->time_ns, frame);
-    count_evicted(b, n);
+    chunk_count_evicted(b, n);
     return limit_reached(b);
 }
 

@@ -36,7 +36,7 @@ struct flow {
     uint8_t originator_by;
 
     uint64_t last_ns; /* greatest packet time */
-    uint32_t row;     /* has a row in the open chunk: its number + 1 */
+    uint32_t row;     /* has a row in the open chunk: where it stands among those touched, + 1 */
     uint8_t sent;     /* bit 0, 1: endpoint 0, 1 sent a packet that was no later fragment */
     bool spare;       /* it is in the queue of those that can be spared */
     uint8_t end_reason;

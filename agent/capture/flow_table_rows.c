@@ -435,8 +435,9 @@ int flow_table_prepare(struct flow_table *t, struct error *e)
 {
     if (2 * (size_t)t->touched_count >= t->order_room) { /* one more: there is an array also for none */
         free(t->order);
-        t->order_room = 2 * (size_t)t->touched_count + 1;
-        t->order = malloc(t->order_room * sizeof *t->order);
+        size_t room = 2 * (size_t)t->touched_count + 1;
+        t->order = malloc(room * sizeof *t->order);
+        t->order_room = t->order ? room : 0;
     }
     if (t->frame_count >= t->frames_room) { /* one more: there is an array also for none */
         free(t->frames);

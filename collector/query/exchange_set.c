@@ -25,15 +25,24 @@ static bool make_room(struct exchange_set *s)
     return true;
 }
 
-/* Makes the set of flows the owner of the row's texts. */
-static bool own(struct flow_set *texts, struct exchange_row *row)
+static bool same_text(const struct exchange_row *row, const struct column *c, const struct text *t)
+{
+    const struct text *other = (const void *)((const char *)row + c->offset);
+    return column_has(&row->has, c->id) && t->len == other->len && memcmp(t->data, other->data, t->len) == 0;
+}
+
+/* Makes the set of flows the owner of the row's texts; those that `before` (or NULL) has, too, it owns already. */
+static bool own(struct flow_set *texts, struct exchange_row *row, const struct exchange_row *before)
 {
     for (unsigned i = 0; i < table_exchange.count; i++) {
         const struct column *c = &table_exchange.columns[i];
         if (c->type != COLUMN_TEXT || !column_has(&row->has, c->id))
             continue;
         struct text *t = (struct text *)(void *)((char *)row + c->offset);
-        *t = flow_set_text(texts, t->data, t->len);
+        if (before && same_text(before, c, t))
+            *t = *(const struct text *)(const void *)((const char *)before + c->offset);
+        else
+            *t = flow_set_text(texts, t->data, t->len);
         if (!t->data)
             return false;
     }
@@ -49,9 +58,19 @@ int exchange_set_add(struct exchange_set *s, struct flow_set *texts, const struc
                          "more than %u exchanges in the question: narrow it by time (--since, --until), agent (--on), "
                          "capture (--capture) or filter",
                          QUERY_FLOWS_MAX);
-    if (!make_room(s) || (texts && !own(texts, &copy)))
+    if (!make_room(s) || (texts && !own(texts, &copy, NULL)))
         return error_set(e, ERROR_MEMORY, "no memory for more than %zu exchanges", s->count);
     s->lines[s->count++] = (struct exchange_line){copy, flow};
+    return 0;
+}
+
+int exchange_set_replace(struct exchange_set *s, struct flow_set *texts, uint32_t line, const struct exchange_row *row,
+                         struct error *e)
+{
+    struct exchange_row copy = *row;
+    if (!own(texts, &copy, &s->lines[line].row))
+        return error_set(e, ERROR_MEMORY, "no memory for more than %zu exchanges", s->count);
+    s->lines[line].row = copy;
     return 0;
 }
 
@@ -90,13 +109,16 @@ static struct seen seen_of(const struct plan *p, const struct exchange_set *s, s
     const struct exchange_line *l = &s->lines[i];
     const struct place *place = &p->places.place[l->flow->sum.key.interface];
     const struct vantage *v = &p->places.vantage[place->vantage];
-    bool whole = column_has(&l->row.has, EXCHANGE_OUTCOME) && l->row.outcome == EXCHANGE_COMPLETE;
+    unsigned outcome = column_has(&l->row.has, EXCHANGE_OUTCOME) ? l->row.outcome : 0;
+    unsigned rank = (vantage_is_any(v) ? 8u : 0u) |
+                    (outcome == EXCHANGE_RUNNING ? 4u : 0u) | /* elsewhere it may have ended */
+                    (outcome != EXCHANGE_COMPLETE ? 2u : 0u) | !place->keeps_packets;
     return (struct seen){.hash = exchange_hash(l, v->agent),
                          .time_ns = l->row.time_ns,
                          .line = (uint32_t)i,
                          .place = l->flow->sum.key.interface,
                          .vantage = vantage_is_any(v) ? UINT32_MAX : place->vantage,
-                         .rank = (uint8_t)(vantage_is_any(v) << 2 | !whole << 1 | !place->keeps_packets)};
+                         .rank = (uint8_t)rank};
 }
 
 static int by_time(const void *a, const void *b)

@@ -22,6 +22,10 @@ void exchange_set_free(struct exchange_set *s);
 MUST_CHECK int exchange_set_add(struct exchange_set *s, struct flow_set *texts, const struct exchange_row *row,
                                 struct flow_set_entry *flow, struct error *e);
 
+/* What is newer of the exchange of a line, in its place. Texts that are the same take no more memory. */
+MUST_CHECK int exchange_set_replace(struct exchange_set *s, struct flow_set *texts, uint32_t line,
+                                    const struct exchange_row *row, struct error *e);
+
 /* Leaves one of those that several captures on one interface saw, or `any` and an interface of the same agent (as
  * covered.h has it for flows): the one that was seen whole, then of a capture that keeps packets. */
 MUST_CHECK int exchange_set_leave_one(struct exchange_set *s, const struct plan *p, struct error *e);

@@ -85,17 +85,19 @@ static int note_running(struct exchanges *x, const struct exchange_row *row, uin
     return 0;
 }
 
-/* What was told while it went on does not count any more. Returns whether anything was. */
-static bool replace(struct exchanges *x, const struct exchange_row *row)
+/* What was told while it went on does not count any more: its line, if it has one, is free for the row. Returns whether anything was
+ * told. What comes late is another row, of an exchange that had ended. */
+static bool replace(struct exchanges *x, const struct exchange_row *row, uint32_t *line)
 {
-    struct running *before = x->running.items ? place_of(&x->running, row->flow_id, row->ordinal) : NULL;
+    bool late = column_has(&row->has, EXCHANGE_OUTCOME) && row->outcome == EXCHANGE_LATE;
+    struct running *before = x->running.items && !late ? place_of(&x->running, row->flow_id, row->ordinal) : NULL;
+    *line = LINE_NONE;
     if (!before || !before->ordinal)
         return false;
     if (before->line == LINE_LEFT_OUT)
         x->plan->exchanges_left_out--;
-    else if (before->line != LINE_NONE)
-        x->set.lines[before->line].flow = NULL;
-    x->replaced = true;
+    else
+        *line = before->line;
     before->line = LINE_NONE;
     return true;
 }
@@ -170,37 +172,50 @@ static bool may_be_shown(struct plan *p, const struct flow_row *flow)
     return !p->forced || filter_row_whole(p->forced, flow) == TRUTH_YES;
 }
 
-static int keep(struct exchanges *x, const struct flow_row *flow, const struct exchange_row *row, struct error *e)
+static int keep(struct exchanges *x, const struct flow_row *flow, const struct exchange_row *row, uint32_t *line,
+                struct error *e)
 {
     struct flow_row plain = *flow;
     plain.exchange = NULL;
     forget_counts(&plain);
     int r = flow_set_add(x->plan->flows, &plain, e);
+    if (r == 0 && *line != LINE_NONE)
+        return exchange_set_replace(&x->set, x->plan->flows, *line, row, e);
+    *line = (uint32_t)x->set.count;
     return r ? r : exchange_set_add(&x->set, x->plan->flows, row, flow_set_find(x->plan->flows, plain.flow_id), e);
 }
 
-/* One exchange of the flow; *line: the one that it got, if it did. */
+/* The exchange is not of the answer any more. */
+static void leave_out(struct exchanges *x, uint32_t *line)
+{
+    if (*line != LINE_NONE) {
+        x->set.lines[*line].flow = NULL;
+        x->replaced = true;
+    }
+    *line = LINE_NONE;
+}
+
+/* One exchange of the flow; *line: the one that is free for it, then the one that it got, if it did. */
 static int judge(struct exchanges *x, struct flow_row *flow, const struct exchange_row *row, bool shown, uint32_t *line,
                  struct error *e)
 {
     struct plan *p = x->plan;
-    *line = LINE_NONE;
     flow->exchange = row;
-    if (filter_row_sum(p->asked, flow) == TRUTH_NO)
-        return 0;
-    if (!shown) {
+    bool asked = filter_row_sum(p->asked, flow) != TRUTH_NO;
+    if (asked && shown)
+        return keep(x, flow, row, line, e);
+    leave_out(x, line);
+    if (asked) {
         *line = LINE_LEFT_OUT;
         p->exchanges_left_out++;
-        return 0;
     }
-    *line = (uint32_t)x->set.count;
-    return keep(x, flow, row, e);
+    return 0;
 }
 
 static int take(struct exchanges *x, struct flow_row *flow, const struct exchange_row *row, bool shown, struct error *e)
 {
     uint32_t line;
-    if (!replace(x, row))
+    if (!replace(x, row, &line))
         x->plan->exchanges_seen++;
     int r = judge(x, flow, row, shown, &line, e);
     return r == 0 && goes_on(row) ? note_running(x, row, line, e) : r;

@@ -36,7 +36,8 @@ enum counter {
     COUNTER_CUTOFF_BYTES = 19,  /* captured, but behind the first bytes of a flow that the capture wants: not stored */
     COUNTER_FRAMES_FASTER = 20, /* frames compressed less than they could be, as the queue filled up */
     COUNTER_FLOWS_EVICTED = 21, /* flows that ended early for want of room in the flow table */
-    COUNTER_APPS_UNREAD = 22,   /* flows whose applications were not read (on) for want of memory */
+    COUNTER_APPS_UNREAD =
+        22, /* flows whose applications were not read (on), and exchanges without a row, for want of memory */
     COUNTER_COUNT
 };
 

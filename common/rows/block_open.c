@@ -76,7 +76,6 @@ static uint64_t raw_length_max(const struct column *c, uint32_t rows)
     return 1024 + per_row[c->type] * rows;
 }
 
-/* What is wrong with an entry, or NULL. Columns of a newer writer are held to nothing but the lengths. */
 static const char *flags_fault(const struct column *c, const struct block_entry *entry)
 {
     unsigned presence = entry->flags & BLOCK_ROWS;

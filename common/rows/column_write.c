@@ -48,18 +48,20 @@ struct column_writer {
     struct buffer gaps;         /* uint64_t; or remainders */
     struct buffer differences;  /* uint64_t */
     struct buffer quotients;    /* uint64_t */
+    struct buffer ordered;      /* uint64_t: the numbers, as those of another column go */
     struct buffer items;        /* struct order_item, two per value */
     struct buffer hashes;
     struct buffer raw; /* the column before zstd */
     struct buffer squeezed;
 };
 
-#define BUFFERS 11u
+#define BUFFERS 12u
 
 static void all_buffers(struct column_writer *w, struct buffer *all[BUFFERS])
 {
-    struct buffer *buffers[BUFFERS] = {&w->values, &w->indexes,  &w->entry_values, &w->lengths,   &w->gaps, &w->hashes,
-                                       &w->raw,    &w->squeezed, &w->differences,  &w->quotients, &w->items};
+    struct buffer *buffers[BUFFERS] = {&w->values,      &w->indexes,   &w->entry_values, &w->lengths,
+                                       &w->gaps,        &w->hashes,    &w->raw,          &w->squeezed,
+                                       &w->differences, &w->quotients, &w->ordered,      &w->items};
     for (size_t i = 0; i < BUFFERS; i++)
         all[i] = buffers[i];
 }
@@ -199,7 +201,7 @@ static void plan_order(struct column_writer *w, const struct stage *s, unsigned 
     if (!other || !s->count[j])
         return;
     uint64_t *others = room_for_numbers(&w->differences, w->n);
-    uint64_t *ordered = room_for_numbers(&w->quotients, w->n);
+    uint64_t *ordered = room_for_numbers(&w->ordered, w->n);
     struct order_item *items = room(&w->items, 2 * w->n * sizeof(*items));
     if (!others || !ordered || !items)
         return;

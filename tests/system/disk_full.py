@@ -93,8 +93,10 @@ def collector_full(system):
         assert "has" in system.json("status")["problem"]  # it still answers
         check_doctors(system)
         check_audit(system, disk)
+        greeted = lambda: log_of(system, "collector.log").count("agent web-2 connected")
+        before = greeted()
         system.start_agent("web-2")  # and greets
-        fleet.wait_until(lambda: log_of(system, "collector.log").count("agent web-2 connected") >= 2, "an agent to be greeted by a full collector")
+        fleet.wait_until(lambda: greeted() >= before + 2, "an agent to be greeted by a full collector")
         assert os.listdir(system.path("spool-web-1")), "the agent forgot what the collector could not store"
         grow(disk, 128 * MB)
         fleet.wait_until(lambda: not [n for n in os.listdir(system.path("spool-web-1")) if len(n) == 32], "the spool to empty")

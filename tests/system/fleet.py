@@ -68,7 +68,7 @@ def patient(arguments, answered=False):
     question is to be answered, until they have handed over what they captured."""
     if arguments[:2] == ("capture", "start") and "--answer-within" not in arguments:
         return (*arguments[:2], "--answer-within", "60s", *arguments[2:])
-    if arguments[0] in ("flows", "pull") and answered and "--fresh" not in arguments:
+    if arguments[0] in ("flows", "pull", "http", "dns", "tls") and answered and "--fresh" not in arguments:
         return (arguments[0], "--fresh", "10s", *arguments[1:])
     return arguments
 

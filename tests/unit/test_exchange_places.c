@@ -211,6 +211,19 @@ static void what_goes_on_elsewhere_is_over(void **state)
     free(x);
 }
 
+/* So it is where another capture of the interface saw the end, though that was no good one. */
+static void what_goes_on_in_another_capture_is_over(void **state)
+{
+    struct world *w = *state;
+    const struct message_query any = question_of("", "");
+    static const struct place places[] = {{1, "web-1", "eth0"}, {2, "web-1", "eth0"}};
+    const struct exchange_row x = running(same(1, 0, 0)), over = same(1, 1, 0);
+    commit_seen(w, &places[0], &x, 1);
+    commit_seen(w, &places[1], &over, 1);
+    answer_expect(w, &any, NULL, "ordinal,outcome", LIST("1 unanswered"));
+    expect_running(w, &any, 0);
+}
+
 static void expect_selected(struct world *w, const struct message_query *q, unsigned selected)
 {
     struct answer a;
@@ -345,6 +358,7 @@ int main(void)
         TEST(a_late_answer_is_not_its_query),
         TEST(what_goes_on_is_one_line),
         TEST(what_goes_on_elsewhere_is_over),
+        TEST(what_goes_on_in_another_capture_is_over),
         TEST(the_servers_agent_is_believed),
         TEST(numbers_need_not_be_the_same),
         TEST(a_third_place_may_come_later),

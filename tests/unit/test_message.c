@@ -8,7 +8,7 @@
 
 #define ROUNDS 300
 
-/* ------------------------------------------------------------ helpers */
+/* ------------------------------------------------------------ frames */
 /* The payload of a frame in memory of exactly its size, so that a read behind it shows. */
 static uint8_t *payload_of(const struct buffer *frame, size_t len)
 {
