@@ -341,7 +341,8 @@ static void missed(struct hearing *h, uint64_t n)
 
 static void running(struct hearing *h)
 {
-    for (const struct query *q = state_of(h)->waits; q; q = q->next)
+    const struct query *q = state_of(h)->waits;
+    for (unsigned i = 0; q && i < CONVERSATION_RUNNING_MAX; i++, q = q->next)
         tell(h, q, EXCHANGE_RUNNING);
 }
 

@@ -26,6 +26,7 @@
 
 #define CONVERSATION_HELD_MAX      16u    /* segments of a direction that wait for those before them */
 #define CONVERSATION_EXCHANGES_MAX 65536u /* of a chunk: then it is to be sealed */
+#define CONVERSATION_RUNNING_MAX   16u    /* exchanges of a flow that are told while they go on: the oldest ones */
 #define CONVERSATION_FLOW_MAX      98304u /* bytes that are remembered of one flow: hostile ones cannot take all */
 
 /* What HTTP says and no row is to tell. Stored in orders: never renumber. */
@@ -121,7 +122,8 @@ void conversation_forget(struct conversations *all, struct conversation_place *p
 void conversation_fill(const struct conversation_place *place, struct flow_row *r);
 void conversation_next(struct conversation_place *place);
 
-/* Adds a row for each of the flow's exchanges that goes on, as it stands (EXCHANGE_RUNNING): behind those that ended, until another one ends. */
+/* Adds a row for each of the flow's exchanges that goes on, as it stands (EXCHANGE_RUNNING): behind those that ended, until another one ends. Of a
+ * flow the first CONVERSATION_RUNNING_MAX, and only what the chunk has room for: once it is full by exchanges there are no more. */
 void conversation_running(struct conversations *all, struct conversation_place *place, uint64_t flow_id);
 void conversations_forget_running(struct conversations *all);
 

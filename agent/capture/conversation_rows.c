@@ -65,7 +65,7 @@ static void free_rows(struct conversations *all, struct exchanges *x)
     x->room = 0;
 }
 
-/* Looked at when one more ends: each packet asks for the answer. */
+/* Looked at when one more is added: each packet asks for the answer. */
 static bool is_full(const struct conversations *all)
 {
     const struct exchanges *x = &all->exchanges;
@@ -80,8 +80,10 @@ struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t o
     if (x->running && !goes_on)
         conversations_forget_running(h->all);
     h->v->exchanges += !goes_on;
+    if (goes_on && is_full(h->all))
+        return NULL;
     if (x->count == BLOCK_ROWS_MAX || (x->count == x->room && !make_room(h->all, x))) {
-        h->all->stats.unheard++;
+        h->all->stats.unheard += !goes_on; /* else nothing is lost: it will end */
         return NULL;
     }
     struct exchange_row *r = &x->rows[x->count++];

@@ -5,7 +5,8 @@
  * pushed out because the table is full: first those that nobody has answered (of TCP: whose handshake is not over) and that are over, longest
  * so first, then whichever is nearest to its timeout. So a flood of questions does not push out connections. Packets of the same key after that make another flow, with another id. A flow has one
  * row in each chunk in which it had packets, was quoted by an ICMP error, or ended; what sums of rows say does not depend on
- * where chunks were cut. Exchanges (conversation.h) are in the chunk in which they ended; as running ones also in those before.
+ * where chunks were cut. Exchanges (conversation.h) are in the chunk in which they ended; as running ones also in those before, as far as these
+ * have room for them.
  *
  *   each packet:      while (!flow_table_advance(...)) seal the chunk; flow_table_packet
  *   or many at once:  flow_table_name for all of them, flow_table_fetch for all of them, then for each as above, with flow_table_count
@@ -133,8 +134,8 @@ void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *
 /* All of them at once, in memory of the table; valid until the next call. ERROR_MEMORY. */
 MUST_CHECK int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e);
 
-/* The exchanges of the open chunk, in the order in which they ended, and behind them, once all rows were asked for, those of the rows' flows that go on; each one's
- * flow has a row. Valid until the next call. */
+/* The exchanges of the open chunk, in the order in which they ended, and behind them, once all rows were asked for, those of the rows' flows that go on
+ * (conversation_running); each one's flow has a row. Valid until the next call. */
 void flow_table_exchanges(const struct flow_table *t, const struct exchange_row **rows, size_t *count);
 
 /* The next chunk: no rows. */

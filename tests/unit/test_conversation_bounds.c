@@ -89,6 +89,57 @@ static void test_the_silent_give_way(void **state)
     free(t);
 }
 
+/* Exchanges that go on in the chunk, which then ends; *most: of one flow, whose rows stand together. */
+static size_t seal_running(struct flow_table *table, size_t *most)
+{
+    const struct exchange_row *x;
+    struct flow_row *rows;
+    size_t n, count = 0, alike = 0;
+    *most = 0;
+    assert_int_equal(flow_table_rows(table, &rows, &n, NULL), 0);
+    flow_table_exchanges(table, &x, &n);
+    for (size_t i = 0; i < n; i++) {
+        alike = i && x[i].flow_id == x[i - 1].flow_id ? alike + 1 : 1;
+        *most = alike > *most ? alike : *most;
+        count += x[i].outcome == EXCHANGE_RUNNING;
+    }
+    flow_table_next(table);
+    return count;
+}
+
+/* What goes on is told of each flow, if not all of it, and gets only its share of the memory; what is not told is not lost. */
+static void test_what_goes_on_has_limits(void **state)
+{
+    (void)state;
+    enum { MEMORY = 4 << 20, FLOWS = 600, QUERIES = 20 };
+    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL, .app_memory = MEMORY};
+    static const struct play p = {.lost = -1};
+    struct stage g = {.play = &p, .now = T0, .udp = true, .ports = {40000, 53}};
+    struct told *t = calloc(1, sizeof *t);
+    size_t most;
+    assert_non_null(t);
+    t->is_brief = true;
+    g.told = t;
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    for (unsigned i = 0; i < FLOWS * QUERIES; i++) {
+        uint8_t query[] = "\0\0\1\0\0\1\0\0\0\0\0\0\7example\0\0\1\0\1";
+        query[1] = (uint8_t)(i % QUERIES);
+        g.ports[C] = 1000 + i / QUERIES;
+        stage_give(&g, C, 0, 0, query, sizeof query - 1);
+        if (i + 1 == QUERIES)
+            assert_int_equal(seal_running(g.table, &most), CONVERSATION_RUNNING_MAX);
+    }
+    assert_in_range(seal_running(g.table, &most), 100, MEMORY / 2 / sizeof(struct exchange_row));
+    assert_in_range(most, 1, CONVERSATION_RUNNING_MAX);
+    assert_int_equal(flow_table_stats(g.table).unheard, 0);
+    while (!flow_table_end(g.table, FLOW_END_FORCED))
+        told_seal(t, g.table);
+    told_seal(t, g.table);
+    assert_int_equal(t->outcomes[EXCHANGE_OPEN], FLOWS * QUERIES);
+    flow_table_free(g.table);
+    free(t);
+}
+
 /* Half of all numbers ahead: the segment begins before what is next, and ends behind it. */
 static void test_a_segment_that_is_far_ahead(void **state)
 {
@@ -121,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_flow_has_a_limit),
         cmocka_unit_test(test_the_silent_give_way),
+        cmocka_unit_test(test_what_goes_on_has_limits),
         cmocka_unit_test(test_a_segment_that_is_far_ahead),
         cmocka_unit_test(test_other_things),
     };
