@@ -146,6 +146,7 @@ static void stop(struct conversations *all, struct conversation *v)
     conversation_release(all, v, v->state);
     v->state = NULL;
     v->reader = NULL;
+    all->stays += v->memory;
 }
 
 void conversation_forget(struct conversations *all, struct conversation_place *place)
@@ -154,6 +155,7 @@ void conversation_forget(struct conversations *all, struct conversation_place *p
     if (!v)
         return;
     stop(all, v);
+    all->stays -= v->memory;
     const struct remark *said[] = {&v->sni,      &v->alpn,        &v->ja4,        &v->http_host,
                                    &v->dns_name, &v->software[0], &v->software[1]};
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
@@ -231,9 +233,16 @@ static const struct conversation *choose(struct conversations *all, uint32_t but
     return most;
 }
 
+/* Where what stays fills the memory, to end those few that are read gives next to nothing back. */
+static bool would_help(const struct conversations *all)
+{
+    return all->stats.memory - all->stays > all->options.memory / CONVERSATIONS_SPARE;
+}
+
 bool conversations_pressed(struct conversations *all, uint32_t but, uint32_t *flow)
 {
-    const struct conversation *v = conversations_are_short(all) && !exchanges_are_many(all) ? choose(all, but) : NULL;
+    bool pressed = conversations_are_short(all) && !exchanges_are_many(all) && would_help(all);
+    const struct conversation *v = pressed ? choose(all, but) : NULL;
     if (v)
         *flow = v->flow;
     return v != NULL;

@@ -12,8 +12,9 @@
  *
  * Memory: what is remembered of all flows together has a limit, and so has what is remembered of one (CONVERSATION_FLOW_MAX); a flow that
  * would pass either is not listened to any more, which is counted. Before the limit of all is reached, those that were silent longest give way
- * (conversations_pressed): their exchanges end as open, what they said stays, they are not listened to any more, and are counted as well. The exchanges of the open chunk count as well; it is to be sealed when they
- * are too many, or fill half of the limit, or less of it when memory is short (conversations_full).
+ * (conversations_pressed), unless the memory is full of what stays with flows, as that would free next to nothing: their exchanges end as open,
+ * what they said stays, they are not listened to any more, and are counted as well. The exchanges of the open chunk count as well; it is to be
+ * sealed when they are too many, or fill half of the limit, or less of it when memory is short (conversations_full).
  *
  * Pure: packets and their times are the arguments.
  */
@@ -102,7 +103,8 @@ static inline bool conversation_wants(const struct conversation_place *place, co
 void conversation_packet(struct conversations *all, struct conversation_place *place,
                          const struct conversation_packet *k);
 
-/* Whether little memory is left. Then *flow is the one that is to give way: of the few that were silent longest the one that holds most; not `but`. */
+/* Whether little memory is left, and giving way brings some back. Then *flow is the one that is to give way: of the few that were silent longest the
+ * one that holds most; not `but`. */
 bool conversations_pressed(struct conversations *all, uint32_t but, uint32_t *flow);
 void conversation_give_way(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
                            uint64_t last_ns);

@@ -199,7 +199,8 @@ struct conversations {
     struct conversations_stats stats;
     struct conversation *first;
     struct conversation *oldest, *youngest; /* of those that are listened to */
-    struct waiter *waiting, *waiting_last;  /* longest first */
+    uint64_t stays; /* memory of the others, which comes back with the ends of their flows: part of stats.memory */
+    struct waiter *waiting, *waiting_last; /* longest first */
     struct exchanges exchanges;
     struct quic *quic; /* NULL: what QUIC says cannot be read */
     uint8_t quic_window[QUIC_HELLO_WINDOW];

@@ -89,6 +89,50 @@ static void test_the_silent_give_way(void **state)
     free(t);
 }
 
+/* Where the memory is full of what stays with flows, nobody gives way: that would free next to nothing, again with each packet. */
+static void test_nobody_gives_way_in_vain(void **state)
+{
+    (void)state;
+    enum { MEMORY = 4 << 20, PACKETS = 100 };
+    static const struct message asked = {C, "GET / HTTP/1.1\r\nHost: web.example\r\n\r\n", 0},
+                                answer = {S, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0},
+                                switched = {S, "HTTP/1.1 101 Switching Protocols\r\nServer: web\r\n\r\n", 0};
+    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL, .app_memory = MEMORY};
+    static const struct play p = {.lost = -1};
+    struct told *t = calloc(1, sizeof *t);
+    assert_non_null(t);
+    t->is_brief = true;
+    struct stage g = {.play = &p, .told = t, .now = T0, .ports = {1000, 80}, .seq = {1, 1}};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    stage_say(&g, &asked, false); /* will be silent */
+    unsigned others = 0;
+    for (; flow_table_stats(g.table).app_memory < MEMORY / 16 * 15; others++) {
+        g.ports[C]++;
+        g.seq[C] = g.seq[S] = 1;
+        g.now -= 2 * STEP_NS; /* nothing is idle */
+        stage_say(&g, &asked, false);
+        stage_say(&g, &switched, false);
+        told_seal(t, g.table);
+    }
+    g.ports[C]++;
+    g.seq[C] = g.seq[S] = 1;
+    for (unsigned i = 0; i < PACKETS; i++)
+        stage_say(&g, i % 2 ? &answer : &asked, false);
+    g.ports[C] = 1000;
+    g.seq[C] = 1 + (uint32_t)strlen(asked.bytes);
+    g.seq[S] = 1;
+    stage_say(&g, &answer, false);
+    told_seal(t, g.table);
+    assert_int_equal(t->outcomes[EXCHANGE_COMPLETE], others + PACKETS / 2 + 1);
+    assert_int_equal(flow_table_stats(g.table).unheard, 0);
+    while (!flow_table_end(g.table, FLOW_END_FORCED))
+        told_seal(t, g.table);
+    told_seal(t, g.table);
+    assert_int_equal(flow_table_stats(g.table).app_memory, 0);
+    flow_table_free(g.table);
+    free(t);
+}
+
 /* Exchanges that go on in the chunk, which then ends; *most: of one flow, whose rows stand together. */
 static size_t seal_running(struct flow_table *table, size_t *most)
 {
@@ -170,11 +214,9 @@ static void test_other_things(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_flow_has_a_limit),
-        cmocka_unit_test(test_the_silent_give_way),
-        cmocka_unit_test(test_what_goes_on_has_limits),
-        cmocka_unit_test(test_a_segment_that_is_far_ahead),
-        cmocka_unit_test(test_other_things),
+        cmocka_unit_test(test_a_flow_has_a_limit),          cmocka_unit_test(test_the_silent_give_way),
+        cmocka_unit_test(test_nobody_gives_way_in_vain),    cmocka_unit_test(test_what_goes_on_has_limits),
+        cmocka_unit_test(test_a_segment_that_is_far_ahead), cmocka_unit_test(test_other_things),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
