@@ -2,9 +2,9 @@
  * app_dns: DNS over UDP and TCP: a query and its response are one exchange, told by id and question, whatever comes between.
  *
  * A query that is sent again while it waits, with the same id and question, is still the same one. It is unanswered when nothing has come for longer
- * than options.dns_wait_ns, whether packets pass or not; sent again after that, it is another one. It is remembered while the flow lives: an
- * answer that comes after all is told as late, in a row of its own that has the number of the query's. A response that is said again counts once. A
- * response to a query that was not seen is an exchange of its own.
+ * than options.dns_wait_ns, whether packets pass or not; sent again after that, it is another one. It is remembered while the flow lives and memory
+ * is left: an answer that comes after all is told as late, in a row of its own that has the number of the query's. A response that is said again
+ * counts once. A response to a query that was not seen is an exchange of its own.
  *
  * mDNS and LLMNR are asked of all and answered by anybody, in other flows or never: of these only names are noted, no exchanges.
  */
@@ -18,6 +18,7 @@
 #define DNS_ANSWERED   8u   /* responses that are known again */
 #define DNS_TCP_LENGTH 2u   /* in front of each message (RFC 1035, 4.2.2) */
 #define DNS_TCP_MAX    (DNS_TCP_LENGTH + 65535u)
+#define DNS_TOLD       (CONVERSATION_FLOW_MAX / 2) /* memory of a flow that remembers unanswered ones */
 
 struct query {
     struct query *next, *previous; /* by age */
@@ -195,6 +196,28 @@ static void overdue(struct hearing *h)
 
 /* ---------------------------------------------------------------- messages */
 
+/* Unanswered ones are the first. */
+static bool forget_told(struct hearing *h)
+{
+    struct query *q = state_of(h)->first;
+    if (!q || !q->told)
+        return false;
+    forget(h, q);
+    return true;
+}
+
+/* Where memory is short, those that nobody will answer any more give theirs. */
+static struct query *alloc_query(struct hearing *h, size_t name_len)
+{
+    struct query *q;
+    while (h->v->memory > DNS_TOLD && forget_told(h))
+        continue;
+    do
+        q = conversation_alloc(h, sizeof *q + name_len);
+    while (!q && forget_told(h));
+    return q;
+}
+
 static void take_query(struct hearing *h, const struct said *said)
 {
     struct dns_state *s = state_of(h);
@@ -206,7 +229,7 @@ static void take_query(struct hearing *h, const struct said *said)
         forget(h, before);
     while (s->count >= DNS_WAITING)
         end_first(h, EXCHANGE_UNANSWERED);
-    struct query *q = conversation_alloc(h, sizeof *q + m->name_len);
+    struct query *q = alloc_query(h, m->name_len);
     if (!q) {
         conversation_give_up(h);
         return;

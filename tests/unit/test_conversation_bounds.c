@@ -184,6 +184,55 @@ static void test_what_goes_on_has_limits(void **state)
     free(t);
 }
 
+/* Asks for the longest name; returns the length of the message. */
+static size_t long_query(uint8_t *at, unsigned id)
+{
+    static const uint8_t labels[] = {63, 63, 63, 61};
+    const uint8_t header[] = {(uint8_t)(id >> 8), (uint8_t)id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0};
+    static const uint8_t end[] = {0, 0, 1, 0, 1};
+    uint8_t *to = at + sizeof header;
+    memcpy(at, header, sizeof header);
+    for (size_t i = 0; i < sizeof labels; i++, to += labels[i - 1]) {
+        *to++ = labels[i];
+        memset(to, 'a', labels[i]);
+    }
+    memcpy(to, end, sizeof end);
+    return (size_t)(to - at) + sizeof end;
+}
+
+/* Queries that nobody answered do not use up what their flow may take. */
+static void test_unanswered_names_are_forgotten(void **state)
+{
+    (void)state;
+    enum { QUERIES = 600 };
+    struct flow_table_options o = {.epoch = {1}, .app_payload = FLOW_TABLE_APP_ALL};
+    static const struct play p = {.lost = -1};
+    struct told *t = calloc(1, sizeof *t);
+    uint8_t message[512];
+    assert_non_null(t);
+    t->is_brief = true;
+    struct stage g = {.play = &p, .told = t, .now = T0, .udp = true, .ports = {40000, 53}};
+    assert_int_equal(flow_table_new(&o, &g.table, NULL), 0);
+    for (unsigned i = 0; i < QUERIES; i++) {
+        size_t len = long_query(message, i);
+        g.now += NS_PER_S / 10;
+        stage_give(&g, C, 0, 0, message, len);
+        assert_in_range(flow_table_stats(g.table).app_memory, 1, CONVERSATION_FLOW_MAX / 4 * 3);
+        if (i + 1 < QUERIES)
+            continue;
+        message[2] |= 0x80; /* a response */
+        stage_give(&g, S, 0, 0, message, len);
+    }
+    assert_int_equal(flow_table_stats(g.table).unheard, 0);
+    while (!flow_table_end(g.table, FLOW_END_IDLE))
+        told_seal(t, g.table);
+    told_seal(t, g.table);
+    assert_int_equal(t->outcomes[EXCHANGE_COMPLETE], 1);
+    assert_int_equal(t->outcomes[EXCHANGE_UNANSWERED], QUERIES - 1);
+    flow_table_free(g.table);
+    free(t);
+}
+
 /* Half of all numbers ahead: the segment begins before what is next, and ends behind it. */
 static void test_a_segment_that_is_far_ahead(void **state)
 {
@@ -214,9 +263,13 @@ static void test_other_things(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_flow_has_a_limit),          cmocka_unit_test(test_the_silent_give_way),
-        cmocka_unit_test(test_nobody_gives_way_in_vain),    cmocka_unit_test(test_what_goes_on_has_limits),
-        cmocka_unit_test(test_a_segment_that_is_far_ahead), cmocka_unit_test(test_other_things),
+        cmocka_unit_test(test_a_flow_has_a_limit),
+        cmocka_unit_test(test_the_silent_give_way),
+        cmocka_unit_test(test_nobody_gives_way_in_vain),
+        cmocka_unit_test(test_what_goes_on_has_limits),
+        cmocka_unit_test(test_unanswered_names_are_forgotten),
+        cmocka_unit_test(test_a_segment_that_is_far_ahead),
+        cmocka_unit_test(test_other_things),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
