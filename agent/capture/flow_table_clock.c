@@ -93,9 +93,11 @@ static bool bucket_done(struct flow_table *t, uint64_t second, uint64_t now_ns)
 }
 
 /* The clock was set back: every flow is looked at within the next second. */
-static void clock_back(struct flow_table *t, uint64_t second)
+static void clock_back(struct flow_table *t, uint64_t now_ns)
 {
+    uint64_t second = now_ns / NS_PER_S;
     t->second = second;
+    t->now_ns = now_ns;
     t->behind = 0;
     for (uint32_t b = 0; b < FLOW_BUCKETS; b++) {
         uint32_t i = t->store.buckets[b];
@@ -130,11 +132,13 @@ bool flow_table_advance(struct flow_table *t, uint64_t time_ns)
         t->second = second;
         t->started = true;
     }
+    if (time_ns > t->now_ns)
+        t->now_ns = time_ns;
     if (second == t->second)
         return true;
     if (second + BEHIND_SECONDS < t->second) {
         if (++t->behind >= BEHIND_PACKETS)
-            clock_back(t, second);
+            clock_back(t, time_ns);
         return true;
     }
     t->behind = 0;
@@ -208,6 +212,8 @@ void flow_end_one(struct flow_table *t)
 
 bool flow_table_end(struct flow_table *t, uint8_t reason)
 {
+    if (!tell_overdue(t, t->now_ns))
+        return false;
     for (uint32_t b = 0; b < FLOW_BUCKETS; b++)
         while (t->store.buckets[b]) {
             if (flow_rows_full(t))

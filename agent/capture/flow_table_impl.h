@@ -29,6 +29,7 @@ struct flow_table {
     bool failed;       /* no memory: rows would lie */
 
     uint64_t second; /* the clock: buckets up to here are done */
+    uint64_t now_ns; /* the same, as exact as it was told */
     uint32_t behind; /* packets in a row that were far older */
     bool started;
     uint32_t last; /* flow of the last packet: often that of the next, too */

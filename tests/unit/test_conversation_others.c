@@ -135,6 +135,25 @@ static void test_dns_answer_that_comes_late(void **state)
     end_names(&g);
 }
 
+/* The capture ends within the second in which the wait is over, of which the query's flow knows nothing. */
+static void test_dns_without_an_answer_at_the_end(void **state)
+{
+    (void)state;
+    struct told t;
+    struct stage g = begin_names((struct flow_table_options){.epoch = {1}}, &t);
+    stage_say(&g, &asked_a, false);
+    g.ports[C]++;
+    g.now = T0 + DNS_WAIT_NS - STEP_NS;
+    stage_say(&g, &asked_b, false); /* just not over */
+    g.now += NS_PER_S / 2;
+    stage_say(&g, &asked_a, false);
+    end_names(&g);
+    assert_int_equal(t.outcomes[EXCHANGE_UNANSWERED], 1);
+    assert_int_equal(t.outcomes[EXCHANGE_OPEN], 2);
+    assert_non_null(strstr(t.exchanges, "time=10 request_bytes=27 dns_name=a.example dns_type=A app=dns ordinal=1 "
+                                        "send=0 outcome=unanswered\n"));
+}
+
 static void test_dns_wait_is_as_configured(void **state)
 {
     (void)state;
@@ -349,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_dns),
         cmocka_unit_test(test_dns_without_an_answer),
         cmocka_unit_test(test_dns_answer_that_comes_late),
+        cmocka_unit_test(test_dns_without_an_answer_at_the_end),
         cmocka_unit_test(test_dns_wait_is_as_configured),
         cmocka_unit_test(test_dns_many_without_an_answer),
         cmocka_unit_test(test_dns_given_up),
