@@ -4,9 +4,9 @@
  * A flow lives from its first packet to its end: closed by both sides (and lingering for late packets), idle for too long, or
  * pushed out because the table is full: first those that nobody has answered (of TCP: whose handshake is not over) and that are over, longest
  * so first, then whichever is nearest to its timeout. So a flood of questions does not push out connections. Packets of the same key after that make another flow, with another id. A flow has one
- * row in each chunk in which it had packets, was quoted by an ICMP error, or ended; what sums of rows say does not depend on
- * where chunks were cut. Exchanges (conversation.h) are in the chunk in which they ended; as running ones also in those before, as far as these
- * have room for them.
+ * row in each chunk in which it had packets, was quoted by an ICMP error, had a query that nobody answered in time, gave what was
+ * remembered of its application for others, or ended; what sums of rows say does not depend on where chunks were cut. Exchanges (conversation.h)
+ * are in the chunk in which they ended; as running ones also in those before, as far as these have room for them.
  *
  *   each packet:      while (!flow_table_advance(...)) seal the chunk; flow_table_packet
  *   or many at once:  flow_table_name for all of them, flow_table_fetch for all of them, then for each as above, with flow_table_count
@@ -141,7 +141,8 @@ void flow_table_exchanges(const struct flow_table *t, const struct exchange_row 
 /* The next chunk: no rows. */
 void flow_table_next(struct flow_table *t);
 
-/* Ends all flows that are alive, for this reason (enum flow_end); false if the chunk became full before: seal it, and again. */
+/* Ends all flows that are alive, for this reason (enum flow_end), at the greatest time that was told; false if the chunk became full before: seal
+ * it, and again. */
 bool flow_table_end(struct flow_table *t, uint8_t reason);
 
 struct flow_table_stats flow_table_stats(const struct flow_table *t);

@@ -61,7 +61,8 @@ static const struct column columns[] = {
      .value_name = exchange_outcome_name,
      .help = "how it ended: complete, unanswered, cut, unseen; open: not followed to its end, as the capture ended or "
              "memory was short; running: it had not ended "
-             "in what is here; late: a reply to a request that was unanswered for so long that it is listed as that"},
+             "in what is here; late: a reply to a request that was unanswered for so long that it is listed as that, "
+             "or as unseen"},
     {EXCHANGE_VERSION, "version", COLUMN_TEXT, AT(version), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,
      .help = "version of the protocol that was used: HTTP/1.1, TLS 1.3"},
     {EXCHANGE_SNI, "sni", COLUMN_TEXT, AT(sni), UNIT_NONE, MERGE_NONE, CODEC_DICTIONARY,

@@ -60,7 +60,7 @@ enum exchange_outcome {
     EXCHANGE_CUT = 3,        /* the connection was closed or reset, or fell silent, within the request or the reply */
     EXCHANGE_UNSEEN = 4,     /* bytes of it are missing in the capture */
     EXCHANGE_OPEN = 5,       /* it was not followed to its end: the capture ended, or had no memory for it any more */
-    EXCHANGE_LATE = 6,       /* the reply came after a row told that the request is unanswered */
+    EXCHANGE_LATE = 6,       /* the reply came after a row told that the request is unanswered or unseen */
     EXCHANGE_RUNNING =
         7, /* it goes on behind the chunk: a later row of the same flow and number takes this one's place */
 };
