@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---------------------------------------------------------------- applications */
+#define LOOKED_MAX   4u  /* datagrams of a flow; then it is of no application that we know */
+#define LOOKS        8u  /* at flows, for one that gives way */
+#define PIECE_HEADER 16u /* in front of each piece of memory stands what it takes */
 
-#define LOOKED_MAX 4u /* datagrams of a flow; then it is of no application that we know */
+/* ---------------------------------------------------------------- applications */
 
 /* Of which more is read than the name. */
 static const struct app_reader *const readers[APP_COUNT] = {
@@ -33,9 +35,6 @@ static enum app look_at(const struct conversation_packet *k, unsigned side, cons
 }
 
 /* ---------------------------------------------------------------- memory */
-
-/* What it takes stands in front of each piece. */
-#define PIECE_HEADER 16u
 
 /* With what the allocator puts in front, and rounds up to. */
 static size_t piece_cost(size_t size)
@@ -211,8 +210,6 @@ void conversation_give_up(struct hearing *h)
 }
 
 /* ---------------------------------------------------------------- giving way */
-
-#define LOOKS 8u /* at flows, for one that gives way */
 
 /* From the oldest on; those that were heard meanwhile are the youngest from now on. */
 static const struct conversation *choose(struct conversations *all, uint32_t but)

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_BLOCK 65536u
+#define TEXT_BLOCK  65536u
+#define ROWS_LEAST  256u /* room is made for so many at least */
+#define SHARE_LEAST (ROWS_LEAST * sizeof(struct exchange_row) + TEXT_BLOCK)
 
 /* Texts of exchanges: they do not move until the next chunk. */
 struct text_block {
@@ -15,9 +17,6 @@ struct text_block {
 _Static_assert(COLUMN_TEXT_MAX <= TEXT_BLOCK, "a block takes any text");
 
 /* ---------------------------------------------------------------- exchanges */
-
-#define ROWS_LEAST  256u /* room is made for so many at least */
-#define SHARE_LEAST (ROWS_LEAST * sizeof(struct exchange_row) + TEXT_BLOCK)
 
 /* Half of the budget; so that what is said in one chunk leaves room for those who say it. */
 void exchanges_init(struct exchanges *x, uint64_t budget)
