@@ -3,6 +3,7 @@
 #include "common/app/detect.h"
 #include "common/app/quic.h"
 #include "common/app/tls.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,16 @@ static size_t cost_of(const uint8_t *piece)
     return cost;
 }
 
+/* Of all, and of the flow (NULL: it has nothing yet); one that stopped holds what stays. */
+static void count(struct conversations *all, struct conversation *v, size_t before, size_t after)
+{
+    all->stats.memory += after - before;
+    if (v)
+        v->memory += (uint32_t)(after - before);
+    if (v && v->stopped)
+        all->stays += after - before;
+}
+
 /* Within the limit of all, and of the flow: v is NULL for its first piece. */
 static void *resize(struct conversations *all, struct conversation *v, void *memory, size_t size)
 {
@@ -62,9 +73,7 @@ static void *resize(struct conversations *all, struct conversation *v, void *mem
     if (!grown)
         return NULL;
     memcpy(grown, &cost, sizeof cost);
-    all->stats.memory = used + cost;
-    if (v)
-        v->memory = (uint32_t)(own + cost);
+    count(all, v, before, cost);
     return grown + PIECE_HEADER;
 }
 
@@ -84,9 +93,7 @@ void conversation_release(struct conversations *all, struct conversation *v, voi
     if (!memory)
         return;
     uint8_t *piece = (uint8_t *)memory - PIECE_HEADER;
-    size_t cost = cost_of(piece);
-    all->stats.memory -= cost;
-    v->memory -= (uint32_t)cost;
+    count(all, v, cost_of(piece), 0);
     free(piece);
 }
 
@@ -140,12 +147,12 @@ static void stop(struct conversations *all, struct conversation *v)
     if (v->stopped)
         return;
     v->stopped = true;
+    all->stays += v->memory;
     take_out(all, v);
     stream_free(all, v);
     conversation_release(all, v, v->state);
     v->state = NULL;
     v->reader = NULL;
-    all->stays += v->memory;
 }
 
 void conversation_forget(struct conversations *all, struct conversation_place *place)
@@ -154,7 +161,6 @@ void conversation_forget(struct conversations *all, struct conversation_place *p
     if (!v)
         return;
     stop(all, v);
-    all->stays -= v->memory;
     const struct remark *said[] = {&v->sni,      &v->alpn,        &v->ja4,        &v->http_host,
                                    &v->dns_name, &v->software[0], &v->software[1]};
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
@@ -515,6 +521,7 @@ void conversations_free(struct conversations *all)
         finish(&h, FLOW_END_FORCED);
         conversation_forget(all, &place);
     }
+    assert(all->stats.memory == 0 && all->stays == 0);
     exchanges_free(all);
     ja4_free(all->ja4);
     quic_free(all->quic);
