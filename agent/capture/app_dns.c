@@ -364,8 +364,7 @@ static void missed(struct hearing *h, uint64_t n)
 
 static void running(struct hearing *h)
 {
-    const struct query *q = state_of(h)->waits;
-    for (unsigned i = 0; q && i < CONVERSATION_RUNNING_MAX; i++, q = q->next)
+    for (const struct query *q = state_of(h)->waits; q; q = q->next)
         tell(h, q, EXCHANGE_RUNNING);
 }
 

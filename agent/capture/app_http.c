@@ -547,8 +547,7 @@ static uint8_t outcome_of(const struct http_state *s, const struct exchange *x, 
 
 static void running(struct hearing *h)
 {
-    const struct exchange *x = state_of(h)->first;
-    for (unsigned i = 0; x && i < CONVERSATION_RUNNING_MAX; i++, x = x->next)
+    for (const struct exchange *x = state_of(h)->first; x; x = x->next)
         tell(h, x, EXCHANGE_RUNNING);
 }
 

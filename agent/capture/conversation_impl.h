@@ -27,8 +27,9 @@ struct hearing {
     uint64_t time_ns;
     uint64_t first_ns; /* when the first `old` bytes were seen */
     size_t old;
-    unsigned side; /* endpoint that sent them */
-    bool at_start; /* they begin a segment */
+    unsigned side;    /* endpoint that sent them */
+    unsigned running; /* rows that were asked for exchanges that go on */
+    bool at_start;    /* they begin a segment */
 };
 
 /* An application. Functions that it does not need are NULL. */
@@ -48,7 +49,7 @@ struct app_reader {
     void (*closed)(struct hearing *h);
     /* UDP: `wire` bytes, of which len are there. */
     void (*datagram)(struct hearing *h, const uint8_t *data, size_t len, size_t wire);
-    /* Adds a row (EXCHANGE_RUNNING) for each exchange that goes on, of the first CONVERSATION_RUNNING_MAX. */
+    /* Adds a row (EXCHANGE_RUNNING) for each exchange that goes on, oldest first; exchange_add says of which there is one. */
     void (*running)(struct hearing *h);
     /* So late is it now: what has waited for too long is over. */
     void (*overdue)(struct hearing *h);
@@ -159,8 +160,9 @@ void stream_free(struct conversations *all, struct conversation *v);
 void conversation_say(struct hearing *h, struct remark *where, const char *text, size_t len);
 void conversation_status(struct conversation *v, unsigned status);
 
-/* A row for an exchange that ended, or goes on, with flow, ordinal and application; NULL without memory, and for one that goes on when the chunk is full. Fill it in before anything else is called; texts are
- * copied by exchange_text, which adds the column. */
+/* A row for an exchange that ended, or goes on, with flow, ordinal and application; NULL without memory, and for one that goes on when the chunk
+ * is full, or behind CONVERSATION_RUNNING_MAX others of the flow. Fill it in before anything else is called; texts are copied by exchange_text,
+ * which adds the column. */
 struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns);
 void exchange_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text,
                    size_t len);

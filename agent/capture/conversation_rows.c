@@ -79,7 +79,7 @@ struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t o
     if (x->running && !goes_on)
         conversations_forget_running(h->all);
     h->v->exchanges += !goes_on;
-    if (goes_on && is_full(h->all))
+    if (goes_on && (h->running++ >= CONVERSATION_RUNNING_MAX || is_full(h->all)))
         return NULL;
     if (x->count == BLOCK_ROWS_MAX || (x->count == x->room && !make_room(h->all, x))) {
         h->all->stats.unheard += !goes_on; /* else nothing is lost: it will end */
