@@ -220,8 +220,10 @@ static int chunk_seal(struct chunk_builder *b, enum head_seal why, struct error 
         code = take_rows(b, b->draft, e);
     if (code)
         return code;
-    if (b->interface_count) /* behind its last packet */
+    if (b->interface_count) { /* behind its last packet */
         chunk_count_evicted(b, &b->interfaces[b->interface_count - 1]);
+        chunk_count_untold(b, &b->interfaces[b->interface_count - 1]);
+    }
     struct draft *d = b->draft;
     d->head.seal = b->options.seal ? b->options.seal : (uint8_t)why;
     d->head.seal_wall_ns = clock_wall_ns();

@@ -75,5 +75,7 @@ MUST_CHECK int chunk_close_frames(struct chunk_builder *b, struct error *e);
 /* Counts the flows that were ended for want of room, and what applications said that could not be read, since the last time: of this
  * interface, whose packets or end made it known. */
 void chunk_count_evicted(struct chunk_builder *b, struct interface *n);
+/* Likewise, once the chunk's rows are taken, the exchanges that went on and are not among them. */
+void chunk_count_untold(struct chunk_builder *b, struct interface *n);
 
 #endif

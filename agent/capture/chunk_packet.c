@@ -171,6 +171,11 @@ void chunk_count_evicted(struct chunk_builder *b, struct interface *n)
     count_up_to(b, n, COUNTER_APPS_UNREAD, flow_table_unheard(b->flows));
 }
 
+void chunk_count_untold(struct chunk_builder *b, struct interface *n)
+{
+    count_up_to(b, n, COUNTER_EXCHANGES_UNTOLD, flow_table_stats(b->flows).untold);
+}
+
 static int keep(struct chunk_builder *b, struct look *l, struct error *e)
 {
     struct interface *n = l->interface;

@@ -51,6 +51,7 @@ struct conversations_options {
 
 struct conversations_stats {
     uint64_t unheard; /* flows that were not listened to (on), and exchanges without a row, for want of memory */
+    uint64_t untold;  /* exchanges that went on when a chunk ended, and had no row there (conversation_running) */
     uint64_t memory;  /* in use by flows, with what allocating takes */
     uint64_t exchange_memory; /* by the exchanges of the open chunk */
 };
@@ -125,7 +126,8 @@ void conversation_fill(const struct conversation_place *place, struct flow_row *
 void conversation_next(struct conversation_place *place);
 
 /* Adds a row for each of the flow's exchanges that goes on, as it stands (EXCHANGE_RUNNING): behind those that ended, until another one ends. Of a
- * flow the first CONVERSATION_RUNNING_MAX, and only what the chunk has room for: once it is full by exchanges there are no more. */
+ * flow the first CONVERSATION_RUNNING_MAX, and only what the chunk has room for: once it is full by exchanges there are no more, which is
+ * counted. */
 void conversation_running(struct conversations *all, struct conversation_place *place, uint64_t flow_id);
 void conversations_forget_running(struct conversations *all);
 

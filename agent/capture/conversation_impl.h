@@ -187,6 +187,7 @@ struct exchanges {
     struct exchange_row *rows;
     size_t count, room;
     size_t running;           /* of them: the last ones, which go on */
+    size_t untold;            /* that go on as well, but have no row */
     struct text_block *texts; /* newest first */
     size_t text_bytes;
     size_t share; /* bytes of the budget that they may fill before the chunk is to be sealed, ... */

@@ -72,6 +72,19 @@ static bool is_full(const struct conversations *all)
            (conversations_are_short(all) && exchanges_bytes(x) >= SHARE_LEAST && exchanges_are_many(all));
 }
 
+/* Whether there is one more row; else it is counted as missing. What goes on is not lost without: it will end. */
+static bool has_room(struct hearing *h, bool goes_on)
+{
+    struct conversations *all = h->all;
+    struct exchanges *x = &all->exchanges;
+    bool is_wanted = !goes_on || (h->running++ < CONVERSATION_RUNNING_MAX && !is_full(all));
+    if (is_wanted && x->count < BLOCK_ROWS_MAX && (x->count < x->room || make_room(all, x)))
+        return true;
+    x->untold += goes_on;
+    all->stats.unheard += !goes_on;
+    return false;
+}
+
 struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns)
 {
     struct exchanges *x = &h->all->exchanges;
@@ -79,12 +92,8 @@ struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t o
     if (x->running && !goes_on)
         conversations_forget_running(h->all);
     h->v->exchanges += !goes_on;
-    if (goes_on && (h->running++ >= CONVERSATION_RUNNING_MAX || is_full(h->all)))
+    if (!has_room(h, goes_on))
         return NULL;
-    if (x->count == BLOCK_ROWS_MAX || (x->count == x->room && !make_room(h->all, x))) {
-        h->all->stats.unheard += !goes_on; /* else nothing is lost: it will end */
-        return NULL;
-    }
     struct exchange_row *r = &x->rows[x->count++];
     x->running += goes_on;
     x->full = x->full || (!goes_on && is_full(h->all));
@@ -133,7 +142,7 @@ void conversation_running(struct conversations *all, struct conversation_place *
 void conversations_forget_running(struct conversations *all)
 {
     all->exchanges.count -= all->exchanges.running;
-    all->exchanges.running = 0;
+    all->exchanges.running = all->exchanges.untold = 0;
 }
 
 bool conversations_full(const struct conversations *all)
@@ -153,7 +162,8 @@ void conversations_next(struct conversations *all)
     struct exchanges *x = &all->exchanges;
     if (x->room > ROWS_LEAST && (x->count < x->room / 4 || conversations_are_short(all)))
         free_rows(all, x);
-    x->count = x->running = x->text_bytes = 0;
+    all->stats.untold += x->untold;
+    x->count = x->running = x->untold = x->text_bytes = 0;
     x->full = false;
     while (x->texts && x->texts->next)
         free_block(all, x);

@@ -432,5 +432,6 @@ struct flow_table_stats flow_table_stats(const struct flow_table *t)
                                      .alive = t->store.alive,
                                      .resources = t->resources,
                                      .unheard = c.unheard,
+                                     .untold = c.untold,
                                      .app_memory = c.memory};
 }

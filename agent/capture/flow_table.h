@@ -78,6 +78,7 @@ struct flow_table_stats {
     uint32_t alive;
     uint64_t resources;  /* ended because the table was full, and not over already */
     uint64_t unheard;    /* whose applications nobody listened to for want of memory */
+    uint64_t untold;     /* exchanges that went on when a chunk ended, and had no row there */
     uint64_t app_memory; /* bytes in use for what applications of flows said, without the exchanges of the open chunk */
 };
 

@@ -41,6 +41,9 @@ const struct counter_info counter_table[COUNTER_COUNT] = {
                                "flows ended early because the flow table was full"},
     [COUNTER_APPS_UNREAD] = {"apps_unread", UNIT_COUNT, 0, NULL,
                              "flows whose applications were not read, or not to their end, for want of memory"},
+    [COUNTER_EXCHANGES_UNTOLD] = {"exchanges_untold", UNIT_COUNT, 0, NULL,
+                                  "exchanges that went on when a chunk ended and are listed later: it was full of "
+                                  "others, or many of their flow went on"},
 };
 
 char *counter_say_lost(enum counter c, uint64_t n, char *buf, size_t len)

@@ -1,10 +1,12 @@
 /*
  * The chunk builder: when chunks are sealed, and who waits for whom.
  */
+#include "agent/capture/conversation.h"
 #include "common/rows/flow_row.h"
 #include "tests/unit/chunk_memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---------------------------------------------------------------- giving packets */
 static int tick(struct chunk_builder *b, double seconds)
@@ -176,6 +178,34 @@ static void flows_that_a_full_table_ends_are_counted(void **state)
     memory_free(m);
 }
 
+static struct build frame_query(uint8_t id)
+{
+    static const uint8_t query[] = "\0\0\1\0\0\1\0\0\0\0\0\0\7example\0\0\1\0\1";
+    struct build p = build_new();
+    uint8_t *at = build_zero(&p, sizeof query - 1);
+    memcpy(at, query, sizeof query - 1);
+    at[1] = id;
+    build_udp(&p, 1000, 53);
+    build_ip4(&p, PROTO_UDP, "10.0.0.1", "10.0.0.2");
+    build_ethernet(&p, ETHERTYPE_IP4);
+    return p;
+}
+
+static void exchanges_that_a_chunk_does_not_tell_are_counted(void **state)
+{
+    (void)state;
+    struct memory *m = memory_new();
+    struct chunk_builder *b = memory_start(m, whole);
+    for (uint8_t i = 0; i < CONVERSATION_RUNNING_MAX + 4; i++)
+        assert_int_equal(builder_give(b, frame_query(i), i * 1e-3), 0);
+    assert_int_equal(chunk_builder_seal(b, SEAL_FLUSH, NULL), 0);
+    builder_end(b);
+    assert_int_equal(m->items[0].head.totals.value[COUNTER_EXCHANGES_UNTOLD], 4);
+    assert_int_equal(memory_totals(m).value[COUNTER_EXCHANGES_UNTOLD], 4);
+    memory_check_sums(m);
+    memory_free(m);
+}
+
 static void who_is_told_to_stop_gives_up_a_full_disk(void **state)
 {
     (void)state;
@@ -245,6 +275,7 @@ int main(void)
         cmocka_unit_test(frames_that_come_too_fast_are_compressed_less),
         cmocka_unit_test(frames_of_a_quiet_capture_are_compressed_as_asked),
         cmocka_unit_test(flows_that_a_full_table_ends_are_counted),
+        cmocka_unit_test(exchanges_that_a_chunk_does_not_tell_are_counted),
         cmocka_unit_test(who_is_told_to_stop_gives_up_a_full_disk),
         cmocka_unit_test(a_flush_of_nothing_seals_nothing),
         cmocka_unit_test(a_chunk_is_not_sealed_by_the_bytes_of_the_one_before),
