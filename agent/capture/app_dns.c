@@ -11,6 +11,7 @@
 #include "agent/capture/conversation_impl.h"
 #include "common/app/dns.h"
 #include "common/base/hash.h"
+#include <stddef.h>
 #include <string.h>
 
 #define DNS_WAITING    256u /* queries of a flow at once; then the oldest counts as unanswered */
@@ -21,11 +22,11 @@
 #define DNS_TOLD       (CONVERSATION_FLOW_MAX / 2) /* memory of a flow that remembers unanswered ones */
 
 struct query {
-    struct query *next, *previous; /* by age */
+    struct query *next, *previous; /* as they came, those that are told in front */
     struct query *same;            /* the next one of its bucket */
-    struct waiter waiter;          /* until it is told */
+    struct waiter waiter;          /* since its first byte, until it is told */
     bool told;                     /* there is a row that it is unanswered */
-    uint64_t first_ns, last_ns;
+    uint64_t last_ns;
     uint64_t bytes;
     uint64_t question; /* hash of it */
     uint32_t ordinal;
@@ -35,8 +36,8 @@ struct query {
 };
 
 struct dns_state {
-    struct query *first, *last; /* oldest and newest that are remembered */
-    struct query *waits;        /* the oldest that is not told; nor are those behind it */
+    struct query *first, *last; /* of those remembered */
+    struct query *waits;        /* the first that is not told; nor are those behind it */
     struct query *by_question[DNS_BUCKETS];
     uint64_t mix;                    /* the flow's id, which is not known any more when all is given up */
     uint32_t count;                  /* of those remembered */
@@ -72,7 +73,7 @@ static void fill_query(struct hearing *h, struct exchange_row *r, const struct q
 {
     fill_question(h, r, q->name, q->name_len, q->type);
     EXCHANGE_PUT(r, EXCHANGE_REQUEST_BYTES, request_bytes, q->bytes);
-    EXCHANGE_PUT(r, EXCHANGE_SEND, send_ns, exchange_since(q->last_ns, q->first_ns));
+    EXCHANGE_PUT(r, EXCHANGE_SEND, send_ns, exchange_since(q->last_ns, q->waiter.since_ns));
 }
 
 static void fill_response(struct hearing *h, struct exchange_row *r, const struct said *said)
@@ -94,6 +95,24 @@ static struct query **bucket(const struct hearing *h, uint16_t id, uint64_t ques
 }
 _Static_assert(DNS_BUCKETS == 16, "as many as four bits tell apart");
 
+/* In front of that one; NULL: behind all. */
+static void put_in(struct dns_state *s, struct query *q, struct query *next)
+{
+    struct query *previous = next ? next->previous : s->last;
+    q->next = next;
+    q->previous = previous;
+    *(previous ? &previous->next : &s->first) = q;
+    *(next ? &next->previous : &s->last) = q;
+}
+
+static void take_out(struct dns_state *s, struct query *q)
+{
+    if (s->waits == q)
+        s->waits = q->next;
+    *(q->previous ? &q->previous->next : &s->first) = q->next;
+    *(q->next ? &q->next->previous : &s->last) = q->previous;
+}
+
 static void link_query(const struct hearing *h, struct query *q)
 {
     struct dns_state *s = state_of(h);
@@ -102,23 +121,20 @@ static void link_query(const struct hearing *h, struct query *q)
     struct query **at = bucket(h, q->id, q->question);
     q->same = *at;
     *at = q;
-    q->previous = s->last;
-    if (s->last)
-        s->last->next = q;
-    else
-        s->first = q;
-    s->last = q;
+    put_in(s, q, NULL);
     if (!s->waits)
         s->waits = q;
     s->count++;
 }
 
-/* It waits no more. Those before it do not, either. */
+/* It waits no more. */
 static void note_told(const struct hearing *h, struct query *q)
 {
+    struct dns_state *s = state_of(h);
     q->told = true;
     conversation_wait_no_more(h->all, &q->waiter);
-    state_of(h)->waits = q->next;
+    take_out(s, q);
+    put_in(s, q, s->waits);
 }
 
 static void unlink_query(const struct hearing *h, struct query *q)
@@ -130,16 +146,7 @@ static void unlink_query(const struct hearing *h, struct query *q)
     *at = q->same;
     if (!q->told)
         conversation_wait_no_more(h->all, &q->waiter);
-    if (s->waits == q)
-        s->waits = q->next;
-    if (q->previous)
-        q->previous->next = q->next;
-    else
-        s->first = q->next;
-    if (q->next)
-        q->next->previous = q->previous;
-    else
-        s->last = q->previous;
+    take_out(s, q);
     s->count--;
 }
 
@@ -151,7 +158,7 @@ static void forget(struct hearing *h, struct query *q)
 
 static void tell(struct hearing *h, const struct query *q, uint8_t outcome)
 {
-    struct exchange_row *r = exchange_add(h, q->ordinal, outcome, q->first_ns);
+    struct exchange_row *r = exchange_add(h, q->ordinal, outcome, q->waiter.since_ns);
     if (r)
         fill_query(h, r, q);
 }
@@ -181,17 +188,36 @@ static struct query *find(const struct hearing *h, const struct said *said)
 
 static bool is_old(const struct hearing *h, const struct query *q)
 {
-    return exchange_since(h->time_ns, q->first_ns) > h->all->options.dns_wait_ns;
+    return exchange_since(h->time_ns, q->waiter.since_ns) > h->all->options.dns_wait_ns;
 }
 
-/* Those that have waited for too long. */
-static void overdue(struct hearing *h)
+/* It has waited for too long. */
+static void tell_vain(struct hearing *h, struct query *q)
+{
+    tell(h, q, state_of(h)->unseen ? EXCHANGE_UNSEEN : EXCHANGE_UNANSWERED);
+    note_told(h, q);
+}
+
+static void overdue(struct hearing *h, struct waiter *w)
+{
+    tell_vain(h, (struct query *)((char *)w - offsetof(struct query, waiter)));
+}
+
+/* Packets come many times in a second; those behind one whose time is yet to come wait until the second is over. */
+static void tell_all_vain(struct hearing *h)
 {
     struct dns_state *s = state_of(h);
-    while (s->waits && is_old(h, s->waits)) {
-        tell(h, s->waits, s->unseen ? EXCHANGE_UNSEEN : EXCHANGE_UNANSWERED);
-        note_told(h, s->waits);
-    }
+    while (s->waits && is_old(h, s->waits))
+        tell_vain(h, s->waits);
+}
+
+/* The one that a message is about. */
+static struct query *look_up(struct hearing *h, const struct said *said)
+{
+    struct query *q = find(h, said);
+    if (q && !q->told && is_old(h, q))
+        tell_vain(h, q);
+    return q;
 }
 
 /* ---------------------------------------------------------------- messages */
@@ -222,7 +248,7 @@ static void take_query(struct hearing *h, const struct said *said)
 {
     struct dns_state *s = state_of(h);
     const struct dns_message *m = said->m;
-    struct query *before = find(h, said);
+    struct query *before = look_up(h, said);
     if (before && !before->told)
         return;
     if (before)
@@ -234,8 +260,7 @@ static void take_query(struct hearing *h, const struct said *said)
         conversation_give_up(h);
         return;
     }
-    *q = (struct query){.first_ns = said->first_ns,
-                        .last_ns = said->last_ns,
+    *q = (struct query){.last_ns = said->last_ns,
                         .bytes = said->bytes,
                         .question = said->question,
                         .ordinal = ++h->v->ordinal,
@@ -244,7 +269,7 @@ static void take_query(struct hearing *h, const struct said *said)
                         .name_len = m->name_len};
     memcpy(q->name, m->name, m->name_len);
     link_query(h, q);
-    conversation_wait(h, &q->waiter, q->first_ns);
+    conversation_wait(h, &q->waiter, said->first_ns);
 }
 
 /* Whether the response was told already; it is from now on. */
@@ -261,21 +286,21 @@ static bool is_told(struct dns_state *s, const struct said *said, bool is_wanted
 static void take_response(struct hearing *h, const struct said *said)
 {
     struct dns_state *s = state_of(h);
-    struct query *q = find(h, said);
+    struct query *q = look_up(h, said);
     if (is_told(s, said, q != NULL))
         return;
     uint8_t outcome = !q ? EXCHANGE_UNSEEN : q->told ? EXCHANGE_LATE : EXCHANGE_COMPLETE;
     if (q)
         unlink_query(h, q);
     struct exchange_row *r =
-        exchange_add(h, q ? q->ordinal : ++h->v->ordinal, outcome, q ? q->first_ns : said->first_ns);
+        exchange_add(h, q ? q->ordinal : ++h->v->ordinal, outcome, q ? q->waiter.since_ns : said->first_ns);
     if (r && q) {
         if (q->told) /* what the query had stands in its row */
             fill_question(h, r, q->name, q->name_len, q->type);
         else
             fill_query(h, r, q);
         EXCHANGE_PUT(r, EXCHANGE_WAIT, wait_ns, exchange_since(said->first_ns, q->last_ns));
-        EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(said->last_ns, q->first_ns));
+        EXCHANGE_PUT(r, EXCHANGE_DURATION, duration_ns, exchange_since(said->last_ns, q->waiter.since_ns));
     } else if (r) {
         fill_question(h, r, said->m->name, said->m->name_len, said->m->type);
     }
@@ -299,7 +324,7 @@ static void take_message(struct hearing *h, const uint8_t *data, size_t len, str
     conversation_say(h, &h->v->dns_name, m.name, m.name_len);
     if (!h->v->counts)
         return;
-    overdue(h);
+    tell_all_vain(h);
     if (m.response)
         take_response(h, &said);
     else

@@ -261,49 +261,6 @@ void conversation_give_way(struct conversations *all, struct conversation_place 
     finish(&h, FLOW_END_RESOURCES);
 }
 
-/* ---------------------------------------------------------------- waiting */
-
-void conversation_wait(struct hearing *h, struct waiter *w, uint64_t since_ns)
-{
-    struct conversations *all = h->all;
-    *w = (struct waiter){.previous = all->waiting_last, .v = h->v, .since_ns = since_ns};
-    if (w->previous)
-        w->previous->next = w;
-    else
-        all->waiting = w;
-    all->waiting_last = w;
-}
-
-void conversation_wait_no_more(struct conversations *all, struct waiter *w)
-{
-    if (w->previous)
-        w->previous->next = w->next;
-    else
-        all->waiting = w->next;
-    if (w->next)
-        w->next->previous = w->previous;
-    else
-        all->waiting_last = w->previous;
-}
-
-bool conversations_due(const struct conversations *all, uint64_t now_ns, uint32_t *flow)
-{
-    const struct waiter *w = all->waiting;
-    if (!w || exchange_since(now_ns, w->since_ns) <= all->options.dns_wait_ns)
-        return false;
-    *flow = w->v->flow;
-    return true;
-}
-
-void conversation_overdue(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
-                          uint64_t now_ns)
-{
-    struct conversation *v = place->it;
-    struct hearing h = {.all = all, .v = v, .flow_id = flow_id, .time_ns = now_ns, .first_ns = now_ns};
-    v->place = place;
-    v->reader->overdue(&h);
-}
-
 /* ---------------------------------------------------------------- looking */
 
 static void name_app(struct conversation_place *place, enum app app)

@@ -110,8 +110,8 @@ bool conversations_pressed(struct conversations *all, uint32_t but, uint32_t *fl
 void conversation_give_way(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
                            uint64_t last_ns);
 
-/* Packet time goes on, also without packets: while there is such a flow, has to be told by conversation_overdue what is over in it by now. A flow with what
- * waits is found without a look at others. */
+/* Packet time goes on, also without packets: while there is such a flow, has to be told by conversation_overdue that what waits in it is over, once
+ * for each. In the order of the times since when they wait, whatever came first. */
 bool conversations_due(const struct conversations *all, uint64_t now_ns, uint32_t *flow);
 void conversation_overdue(struct conversations *all, struct conversation_place *place, uint64_t flow_id,
                           uint64_t now_ns);

@@ -4,6 +4,7 @@
  *   conversation.c          flows: whose application is looked for, read, over
  *   conversation_stream.c   TCP: segments to bytes in order
  *   conversation_rows.c     exchanges and what stays with a flow
+ *   conversation_wait.c     what is over by itself if nothing comes
  *   app_*.c                 one application each
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_CONVERSATION_IMPL_H
@@ -32,6 +33,14 @@ struct hearing {
     bool at_start;    /* they begin a segment */
 };
 
+/* What is over by itself if nothing comes; all of them stand in one heap, by since when they wait. */
+struct waiter {
+    struct waiter *above, *below[2]; /* nobody below has waited for longer */
+    uint64_t since_ns;
+    uint32_t way_down; /* waiters on the right way down, this one included */
+    uint32_t flow;     /* the caller's name for it */
+};
+
 /* An application. Functions that it does not need are NULL. */
 struct app_reader {
     size_t state_size;
@@ -51,17 +60,10 @@ struct app_reader {
     void (*datagram)(struct hearing *h, const uint8_t *data, size_t len, size_t wire);
     /* Adds a row (EXCHANGE_RUNNING) for each exchange that goes on, oldest first; exchange_add says of which there is one. */
     void (*running)(struct hearing *h);
-    /* So late is it now: what has waited for too long is over. */
-    void (*overdue)(struct hearing *h);
+    /* So late is it now that this one is over. */
+    void (*overdue)(struct hearing *h, struct waiter *w);
     /* The flow ends: so do its exchanges. Frees what hangs on the state, which itself is freed by the caller. */
     void (*end)(struct hearing *h, uint8_t reason);
-};
-
-/* What is over by itself if nothing comes; all of them stand in one list, in the order in which they began to wait. */
-struct waiter {
-    struct waiter *next, *previous;
-    struct conversation *v;
-    uint64_t since_ns;
 };
 
 /* A segment that waits. */
@@ -137,10 +139,6 @@ enum looked conversation_look(struct hearing *h, const uint8_t *data, size_t len
 
 const char *conversation_app(const struct conversation_place *place); /* its name, or NULL */
 
-/* Begins and ends to wait. */
-void conversation_wait(struct hearing *h, struct waiter *w, uint64_t since_ns);
-void conversation_wait_no_more(struct conversations *all, struct waiter *w);
-
 static inline bool conversation_is_over(const struct hearing *h)
 {
     return h->v->place->phase == CONVERSATION_OVER;
@@ -153,6 +151,12 @@ void stream_packet(struct conversations *all, struct conversation *v, const stru
 /* What waits is given to readers, across what is missing. */
 void stream_end(struct conversations *all, struct conversation *v, uint64_t flow_id);
 void stream_free(struct conversations *all, struct conversation *v);
+
+/* ---------------------------------------------------------------- conversation_wait.c */
+
+/* Begins and ends to wait. */
+void conversation_wait(struct hearing *h, struct waiter *w, uint64_t since_ns);
+void conversation_wait_no_more(struct conversations *all, struct waiter *w);
 
 /* ---------------------------------------------------------------- conversation_rows.c */
 
@@ -203,7 +207,7 @@ struct conversations {
     struct conversation *first;
     struct conversation *oldest, *youngest; /* of those that are listened to */
     uint64_t stays; /* memory of the others, which comes back with the ends of their flows: part of stats.memory */
-    struct waiter *waiting, *waiting_last; /* longest first */
+    struct waiter *waiting; /* the one that has waited for longest, above the others */
     struct exchanges exchanges;
     struct quic *quic; /* NULL: what QUIC says cannot be read */
     uint8_t quic_window[QUIC_HELLO_WINDOW];

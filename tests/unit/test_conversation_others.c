@@ -196,6 +196,66 @@ static void test_dns_many_without_an_answer(void **state)
     end_names(&g);
 }
 
+/* Packets may claim any time, in any order: each query waits from its own on. */
+static void test_dns_waits_in_any_order(void **state)
+{
+    (void)state;
+    enum { FLOWS = 8, QUERIES = 25, CLAIMED = 100, WAIT = 60, LONG = 1000 };
+    struct told t;
+    struct flow_table_options o = {
+        .timeouts.ns = {[FLOW_TIMER_DNS_QUERY] = WAIT * NS_PER_S, [FLOW_TIMER_UDP] = LONG * NS_PER_S}};
+    struct stage g = begin_names(o, &t);
+    unsigned since[CLAIMED + 1] = {0}, answered = 0, told = 0, over = 0;
+    t.is_brief = true;
+    for (unsigned i = 0; i < FLOWS * QUERIES; i++) {
+        unsigned second = CLAIMED - i * 37 % (CLAIMED + 1); /* the first one is the latest */
+        uint8_t query[] = QUERY("\0\0", "a");
+        query[1] = (uint8_t)i;
+        g.ports[C] = 1000 + i % FLOWS;
+        g.now = T0 + second * NS_PER_S;
+        stage_give(&g, C, 0, 0, query, sizeof query - 1);
+        since[second]++;
+        if (i % 3)
+            continue;
+        query[2] = 0x81;
+        stage_give(&g, S, 0, 0, query, sizeof query - 1);
+        since[second]--;
+        answered++;
+    }
+    for (unsigned now = CLAIMED + 1; now <= CLAIMED + WAIT + 1; now++) {
+        while (!flow_table_advance(g.table, T0 + now * NS_PER_S))
+            told_seal(&t, g.table);
+        told_seal(&t, g.table);
+        for (; told + WAIT < now; told++)
+            over += since[told];
+        assert_int_equal(t.outcomes[EXCHANGE_UNANSWERED], over);
+    }
+    assert_int_equal(over, FLOWS * QUERIES - answered);
+    assert_int_equal(t.outcomes[EXCHANGE_COMPLETE], answered);
+    assert_int_equal(flow_table_stats(g.table).alive, FLOWS);
+    end_names(&g);
+}
+
+/* The clock stands still at the time that one packet claims; what the others say counts nevertheless. */
+static void test_dns_behind_a_time_to_come(void **state)
+{
+    (void)state;
+    static const struct message answered_b = {S, BYTES(ANSWER("\0\2", "b", "\x80"))};
+    struct told t;
+    struct stage g = begin_names((struct flow_table_options){.epoch = {1}}, &t);
+    g.now = T0 + 2 * DNS_WAIT_NS;
+    stage_say(&g, &asked_a, false);
+    g.now = T0;
+    stage_say(&g, &asked_b, false);
+    g.now += DNS_WAIT_NS;
+    stage_say(&g, &answered_b, false);
+    told_seal(&t, g.table);
+    assert_int_equal(t.outcomes[EXCHANGE_UNANSWERED], 1);
+    assert_int_equal(t.outcomes[EXCHANGE_LATE], 1);
+    assert_string_equal(t.running, " 1: 27");
+    end_names(&g);
+}
+
 /* A capture that fails frees its flows as they are; the id of each is another. */
 static void test_dns_given_up(void **state)
 {
@@ -370,6 +430,8 @@ int main(void)
         cmocka_unit_test(test_dns_answer_that_comes_late),
         cmocka_unit_test(test_dns_without_an_answer_at_the_end),
         cmocka_unit_test(test_dns_wait_is_as_configured),
+        cmocka_unit_test(test_dns_waits_in_any_order),
+        cmocka_unit_test(test_dns_behind_a_time_to_come),
         cmocka_unit_test(test_dns_many_without_an_answer),
         cmocka_unit_test(test_dns_given_up),
         cmocka_unit_test(test_dns_over_tcp),
