@@ -43,7 +43,10 @@ struct block {
     ZSTD_DCtx *zstd;
     struct stored *in_cells; /* the cells; NULL: none */
     uint16_t cells_columns;
-    uint8_t *cells; /* owned, once loaded: column after column */
+    const uint8_t *cells_by_row;
+    uint8_t
+        *cells; /* owned, once loaded: column after column, CELLS_TOGETHER of them put there when one is read, ... */
+    uint64_t turned; /* ... of the first 64 times as many columns noted here; of others done again */
 };
 
 /* The column's place in the block, or NULL. */

@@ -311,7 +311,7 @@ static int load_bytes(struct block *b, struct stored *s, const struct column *c,
     return 0;
 }
 
-/* All cells, column after column. */
+/* All cells, row after row, and room for them column after column. */
 static int load_cells(struct block *b, struct error *e)
 {
     static const struct column cells = {.name = "cells"};
@@ -322,13 +322,22 @@ static int load_cells(struct block *b, struct error *e)
     int r = load_bytes(b, s, &cells, &in, e);
     if (r < 0)
         return r;
+    b->cells_by_row = bytes_take(&in, s->entry.raw_length);
     b->cells = malloc(s->entry.raw_length);
-    if (!b->cells)
-        return error_set(e, ERROR_MEMORY, "no memory for %u bytes of cells", s->entry.raw_length);
-    cells_turn(bytes_take(&in, s->entry.raw_length), b->rows, b->cells_columns, b->cells);
-    free(s->expanded);
-    s->expanded = NULL;
-    return 0;
+    return b->cells ? 0 : error_set(e, ERROR_MEMORY, "no memory for %u bytes of cells", s->entry.raw_length);
+}
+
+/* The cells of a column, one for each row. */
+static const uint8_t *cells_of(struct block *b, size_t column)
+{
+    size_t group = column / CELLS_TOGETHER;
+    size_t first = group * CELLS_TOGETHER;
+    size_t last = first + CELLS_TOGETHER < b->cells_columns ? first + CELLS_TOGETHER : b->cells_columns;
+    if (group >= 64 || !(b->turned >> group & 1))
+        cells_turn(b->cells_by_row, b->rows, b->cells_columns, first, last, b->cells);
+    if (group < 64)
+        b->turned |= UINT64_C(1) << group;
+    return b->cells + column * b->rows;
 }
 
 /* The rows that have it are those of which the cell says so. */
@@ -337,19 +346,17 @@ static int read_cells(struct block *b, struct stored *s, const struct column *c,
     int r = s->cells ? 0 : load_cells(b, e);
     if (r < 0 || s->cells)
         return r;
-    const uint8_t *cells = b->cells + (size_t)s->place * b->rows;
-    s->count = 0;
-    for (size_t i = 0; i < b->rows; i++)
-        s->count += cells[i] != 0;
-    if (!s->count)
-        return block_bad_column(e, b, c, "stored, but no row has it");
-    if (s->count < b->rows) {
-        s->bits = calloc(1, (b->rows + 7u) / 8);
+    const uint8_t *cells = cells_of(b, s->place);
+    s->count = b->rows;
+    if (memchr(cells, 0, b->rows)) {
+        if (!s->bits)
+            s->bits = malloc((b->rows + 7u) / 8);
         if (!s->bits)
             return error_set(e, ERROR_MEMORY, "no memory for the column %s", c->name);
-        for (size_t i = 0; i < b->rows; i++)
-            s->bits[i / 8] |= (uint8_t)((cells[i] != 0) << i % 8);
+        s->count = cells_presence(cells, b->rows, s->bits);
     }
+    if (!s->count)
+        return block_bad_column(e, b, c, "stored, but no row has it");
     s->presence = s->bits;
     s->cells = cells;
     return 0;

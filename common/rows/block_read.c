@@ -22,35 +22,42 @@ static void clear_column(const struct target *t)
         column_remove((struct column_set *)(void *)(t->rows + i * t->stride), t->column->id);
 }
 
-/* Runs `store` for each row that has the column: i is the row, k counts them. */
+/* Stores the value for each row that has the column; k counts them. Nothing that is stored may be taken for the target: it is a copy. */
+#define STORE(type, value)                                                                                             \
+    *(type *)(void *)at = (value);                                                                                     \
+    *(uint64_t *)(void *)set |= bit
 #define SCATTER(type, value)                                                                                           \
-    for (size_t i = 0, k = 0; i < t->n; i++) {                                                                         \
-        uint8_t *row = t->rows + i * t->stride;                                                                        \
-        if (t->presence && !(t->presence[i / 8] >> i % 8 & 1)) {                                                       \
-            column_remove((struct column_set *)(void *)row, id);                                                       \
-            continue;                                                                                                  \
+    do {                                                                                                               \
+        const uint64_t bit = UINT64_C(1) << t.column->id % 64;                                                         \
+        uint8_t *set = t.rows + offsetof(struct column_set, word[t.column->id / 64]);                                  \
+        uint8_t *at = t.rows + t.column->offset;                                                                       \
+        for (size_t k = 0; !t.presence && k < t.n; k++, at += t.stride, set += t.stride) {                             \
+            STORE(type, value);                                                                                        \
         }                                                                                                              \
-        *(type *)(void *)(row + offset) = (value);                                                                     \
-        column_add((struct column_set *)(void *)row, id);                                                              \
-        k++;                                                                                                           \
-    }
+        for (size_t i = 0, k = 0; t.presence && i < t.n; i++, at += t.stride, set += t.stride) {                       \
+            if (!(t.presence[i / 8] >> i % 8 & 1)) {                                                                   \
+                *(uint64_t *)(void *)set &= ~bit;                                                                      \
+                continue;                                                                                              \
+            }                                                                                                          \
+            STORE(type, value);                                                                                        \
+            k++;                                                                                                       \
+        }                                                                                                              \
+    } while (0)
 
-static void scatter_numbers(const struct target *t, const uint64_t *v)
+static void scatter_numbers(struct target t, const uint64_t *v)
 {
-    unsigned id = t->column->id;
-    size_t offset = t->column->offset;
-    switch (t->column->size) {
+    switch (t.column->size) {
     case 1:
-        SCATTER(uint8_t, (uint8_t)v[k])
+        SCATTER(uint8_t, (uint8_t)v[k]);
         break;
     case 2:
-        SCATTER(uint16_t, (uint16_t)v[k])
+        SCATTER(uint16_t, (uint16_t)v[k]);
         break;
     case 4:
-        SCATTER(uint32_t, (uint32_t)v[k])
+        SCATTER(uint32_t, (uint32_t)v[k]);
         break;
     default:
-        SCATTER(uint64_t, v[k])
+        SCATTER(uint64_t, v[k]);
         break;
     }
 }
@@ -59,23 +66,19 @@ struct address {
     uint8_t bytes[ADDRESS_SIZE];
 };
 
-static void scatter_entries(const struct target *t, const struct scratch *s, const uint64_t *indexes)
+static void scatter_entries(struct target t, const struct scratch *s, const uint64_t *indexes)
 {
-    unsigned id = t->column->id;
-    size_t offset = t->column->offset;
     const struct address *addresses = (const struct address *)(const void *)s->addresses;
-    if (t->column->type == COLUMN_TEXT)
-        SCATTER(struct text, s->texts[indexes ? indexes[k] : k])
+    if (t.column->type == COLUMN_TEXT)
+        SCATTER(struct text, s->texts[indexes ? indexes[k] : k]);
     else
-        SCATTER(struct address, addresses[indexes ? indexes[k] : k])
+        SCATTER(struct address, addresses[indexes ? indexes[k] : k]);
 }
 
-static void scatter_lists(const struct target *t, const struct stored *s, const uint64_t *counts)
+static void scatter_lists(struct target t, const struct stored *s, const uint64_t *counts)
 {
-    unsigned id = t->column->id;
-    size_t offset = t->column->offset;
     const uint32_t *item = s->items;
-    SCATTER(struct list, ((struct list){.items = (item += counts[k]) - counts[k], .count = (uint32_t)counts[k]}))
+    SCATTER(struct list, ((struct list){.items = (item += counts[k]) - counts[k], .count = (uint32_t)counts[k]}));
 }
 
 static const char *read_values(struct block *b, struct stored *s, struct bytes *in, const struct target *t)
@@ -86,17 +89,17 @@ static const char *read_values(struct block *b, struct stored *s, struct bytes *
     case COLUMN_UINT:
         fault = column_read_numbers(b, s, t->column, in, b->scratch.numbers);
         if (!fault)
-            scatter_numbers(t, b->scratch.numbers);
+            scatter_numbers(*t, b->scratch.numbers);
         break;
     case COLUMN_LIST:
         fault = column_read_lists(b, s, in);
         if (!fault)
-            scatter_lists(t, s, b->scratch.more);
+            scatter_lists(*t, s, b->scratch.more);
         break;
     default:
         fault = column_read_entries(b, s, t->column, in, &indexes);
         if (!fault)
-            scatter_entries(t, &b->scratch, indexes);
+            scatter_entries(*t, &b->scratch, indexes);
     }
     return fault;
 }

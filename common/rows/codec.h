@@ -111,6 +111,9 @@ void sequence_append(const uint64_t *values, size_t n, bool planes, struct buffe
 bool sequence_read(enum form form, struct bytes *in, size_t n, uint64_t *values);
 bool sequence_take(struct bytes *in, size_t n, uint64_t *values);
 
+/* The bits that any of n numbers has. */
+uint64_t sequence_bits(const uint64_t *v, size_t n);
+
 /* Bits that v needs: 0..64. */
 static inline unsigned codec_width(uint64_t v)
 {

@@ -4,18 +4,20 @@
  */
 #include "common/base/hash.h"
 #include "common/rows/block_inside.h"
+#include "common/rows/cells.h"
 #include "common/rows/codec.h"
 #include "common/rows/order.h"
 
 #include <stdlib.h>
 
 const char column_no_memory[] = "no memory for its values";
+static const char outside[] = "an index outside of the dictionary";
 const char column_other_damaged[] = "the checksum of a column that it is relative to does not match";
 
 static bool all_up_to(const uint64_t *v, size_t n, uint64_t most)
 {
     uint64_t greatest = 0;
-    if (most == UINT64_MAX)
+    if (sequence_bits(v, n) <= most) /* none is more than the bits of all together */
         return true;
     for (size_t i = 0; i < n; i++)
         greatest = v[i] > greatest ? v[i] : greatest;
@@ -44,18 +46,26 @@ static bool take_uses(struct bytes *in, const struct stored *s, size_t entries, 
     return known == entries;
 }
 
-/* Which entry each row has that has one, by its cell. */
-static bool take_cells(const struct block *b, const struct stored *s, size_t entries, uint64_t *indexes)
+/* What each row has that has one, by its cell, of n values; without values, which. */
+static bool take_cells(const struct block *b, const struct stored *s, const uint64_t *values, size_t n, uint64_t *out)
 {
-    uint8_t greatest = 0;
-    size_t k = 0;
-    for (size_t i = 0; i < b->rows; i++) {
-        uint8_t cell = s->cells[i];
-        greatest = cell > greatest ? cell : greatest;
-        if (cell)
-            indexes[k++] = cell - 1u;
+    uint64_t value[BLOCK_CELLS_MAX + 1] = {0};
+    const uint8_t *cells = s->cells;
+    size_t rows = b->rows;
+    if (n > BLOCK_CELLS_MAX || cells_greatest(cells, rows) > n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        value[i + 1] = values ? values[i] : i;
+    if (!s->presence) {
+        for (size_t i = 0; i < rows; i++)
+            out[i] = value[cells[i]];
+        return true;
     }
-    return greatest <= entries;
+    for (size_t i = 0, k = 0; i < rows; i++) {
+        out[k] = value[cells[i]];
+        k += cells[i] != 0;
+    }
+    return true;
 }
 
 static const char *read_dictionary(struct block *b, const struct stored *s, struct bytes *in, uint64_t *out)
@@ -67,10 +77,10 @@ static const char *read_dictionary(struct block *b, const struct stored *s, stru
     for (size_t i = 1; i < n; i++)
         if (entries[i] <= entries[i - 1])
             return "a dictionary that does not ascend";
-    bool inside = s->entry.codec == FORM_CELLS ? take_cells(b, s, n, out)
-                                               : sequence_take(in, s->count, out) && all_up_to(out, s->count, n - 1);
-    if (!inside)
-        return "an index outside of the dictionary";
+    if (s->entry.codec == FORM_CELLS)
+        return take_cells(b, s, entries, n, out) ? NULL : outside;
+    if (!sequence_take(in, s->count, out) || !all_up_to(out, s->count, n - 1))
+        return outside;
     for (size_t i = 0; i < s->count; i++)
         out[i] = entries[out[i]];
     return NULL;
@@ -270,8 +280,8 @@ static const char *read_entries(struct block *b, const struct stored *s, const s
         return "not a dictionary";
     if (!(c->type == COLUMN_ADDRESS ? take_addresses(b, in, n) : take_texts(b, in, n)))
         return c->type == COLUMN_ADDRESS ? "not addresses" : "not texts";
-    if (cells ? !take_cells(b, s, n, b->scratch.numbers) : dictionary && !take_uses(in, s, n, b->scratch.numbers))
-        return "an index outside of the dictionary";
+    if (cells ? !take_cells(b, s, NULL, n, b->scratch.numbers) : dictionary && !take_uses(in, s, n, b->scratch.numbers))
+        return outside;
     return NULL;
 }
 

@@ -255,7 +255,7 @@ int column_write_cells(struct column_writer *w, const uint8_t *cells, size_t row
 {
     uint8_t *p = column_room(&w->raw, rows * columns);
     if (p)
-        cells_turn(cells, columns, rows, p);
+        cells_turn(cells, columns, rows, 0, rows, p);
     buffer_clear(&w->squeezed);
     if (p && w->raw.len >= SQUEEZE_LEAST)
         squeeze(w, w->raw.len / 16 * 15);

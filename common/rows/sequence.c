@@ -58,10 +58,15 @@ static void residuals(const struct sequence *s, size_t from, size_t n, uint64_t 
         out[i] = v[i] - v[i - 1] - s->step;
 }
 
-static uint64_t all_bits(const uint64_t *v, size_t n)
+#define STEP 8u /* numbers that are looked at together */
+
+uint64_t sequence_bits(const uint64_t *v, size_t n)
 {
     uint64_t bits = 0;
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        bits |= (v[i] | v[i + 1] | v[i + 2] | v[i + 3]) | (v[i + 4] | v[i + 5] | v[i + 6] | v[i + 7]);
+    for (; i < n; i++)
         bits |= v[i];
     return bits;
 }
@@ -170,7 +175,7 @@ static void write_groups(const struct sequence *s, struct buffer *out)
         uint64_t rest[CODEC_GROUP];
         size_t n = s->n - g * CODEC_GROUP < CODEC_GROUP ? s->n - g * CODEC_GROUP : CODEC_GROUP;
         residuals(s, g * CODEC_GROUP, n, rest);
-        unsigned width = stored_width(all_bits(rest, n));
+        unsigned width = stored_width(sequence_bits(rest, n));
         out->data[widths + g] = (uint8_t)width;
         uint8_t *p = buffer_reserve(out, group_size(width, n) + 8);
         if (!p)

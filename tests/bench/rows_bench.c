@@ -315,7 +315,8 @@ static double column_rate(const struct buffer *in, unsigned id, size_t n, unsign
 
 static void print_columns(const struct buffer *in, size_t n, unsigned rounds, void *rows)
 {
-    static const char *const codecs[] = {"?", "constant", "frame", "delta", "dictionary", "plain", "lists"};
+    static const char *const codecs[] = {"?",     "constant", "frame", "delta", "dictionary",
+                                         "plain", "lists",    "split", "cells"};
     unsigned columns = in->data[6] | (unsigned)in->data[7] << 8;
     printf("\n%-20s %-10s %-9s %8s %12s\n", "column", "codec", "", "B/row", "M values/s");
     for (unsigned i = 0; i < columns; i++) {
@@ -323,11 +324,14 @@ static void print_columns(const struct buffer *in, size_t n, unsigned rounds, vo
         const struct column *c = table_column(&table_flow, p[0] | (unsigned)p[1] << 8);
         uint32_t stored;
         memcpy(&stored, p + 4, 4);
-        printf("%-20s %-10s %-9s %8.3f %12.0f\n", c->name, codecs[p[2] % 7],
+        printf("%-20s %-10s %-9s %8.3f", c ? c->name : "(cells)", codecs[p[2] % 9],
                p[3] & BLOCK_ZSTD       ? p[3] & BLOCK_PRESENCE ? "some zstd" : "zstd"
                : p[3] & BLOCK_PRESENCE ? "some"
                                        : "",
-               stored / (double)n, column_rate(in, c->id, n, rounds, rows));
+               stored / (double)n);
+        if (c)
+            printf(" %12.0f", column_rate(in, c->id, n, rounds, rows));
+        printf("\n");
     }
 }
 

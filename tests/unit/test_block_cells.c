@@ -1,6 +1,7 @@
 /* Blocks: columns that stand in the order of another one's numbers, and columns of few values, which stand in cells. */
 #include "common/base/hash.h"
 #include "common/rows/block_format.h"
+#include "common/rows/cells.h"
 #include "common/rows/order.h"
 #include "tests/unit/block_craft.h"
 #include "tests/unit/random_rows.h"
@@ -208,6 +209,40 @@ static void test_wrong_cells(void **state)
     REFUSED(ERROR_INVALID, "lists", craft_finish(&c, BLOCK_VERSION, 1, 3));
 }
 
+/* However many there are: whole words of lines and columns, and what is left of them. */
+static void test_cells_are_turned_and_looked_at(void **state)
+{
+    (void)state;
+    enum { MOST = 140 };
+    static uint8_t from[MOST * MOST], to[MOST * MOST], bits[MOST / 8 + 1];
+    struct random_pool *p = random_pool_new(53);
+    for (unsigned round = 0; round < 2000; round++) {
+        size_t n = 1 + random_below(p, MOST);
+        size_t m = 1 + random_below(p, MOST);
+        size_t first = random_below(p, m);
+        size_t last = first + 1 + random_below(p, m - first);
+        uint64_t rare = 1 + random_below(p, 300);
+        for (size_t i = 0; i < n * m; i++)
+            from[i] = (uint8_t)(random_below(p, rare) ? 0 : random_next(p));
+        memset(to, 0xa5, sizeof to);
+        cells_turn(from, n, m, first, last, to);
+        for (size_t i = 0; i < n; i++)
+            for (size_t k = 0; k < m; k++)
+                assert_int_equal(to[k * n + i], k < first || k >= last ? 0xa5 : from[i * m + k]);
+        size_t count = 0;
+        uint8_t greatest = 0;
+        for (size_t i = 0; i < n; i++) {
+            count += from[i] != 0;
+            greatest = from[i] > greatest ? from[i] : greatest;
+        }
+        assert_int_equal(cells_greatest(from, n), greatest);
+        assert_int_equal(cells_presence(from, n, bits), count);
+        for (size_t i = 0; i < (n + 7) / 8 * 8; i++)
+            assert_int_equal(bits[i / 8] >> i % 8 & 1, i < n && from[i]);
+    }
+    free(p);
+}
+
 /* What goes together costs little more than one of it. */
 static void test_what_goes_together_is_small(void **state)
 {
@@ -248,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_cells),
         cmocka_unit_test(test_cells_and_others),
         cmocka_unit_test(test_wrong_cells),
+        cmocka_unit_test(test_cells_are_turned_and_looked_at),
         cmocka_unit_test(test_what_goes_together_is_small),
     };
     return cmocka_run_group_tests_name("block_cells", tests, NULL, NULL);
