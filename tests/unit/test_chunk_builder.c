@@ -11,6 +11,7 @@
 #include "common/rows/block.h"
 #include "tests/unit/filter_random.h"
 #include "tests/unit/packet_build.h"
+#include "tests/unit/packet_random.h"
 #include "tests/unit/sink_memory.h"
 #include "tests/unit/support.h"
 

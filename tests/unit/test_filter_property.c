@@ -5,6 +5,7 @@
 #include "common/filter/filter.h"
 #include "common/rows/column.h"
 #include "tests/unit/filter_random.h"
+#include "tests/unit/packet_random.h"
 #include "tests/unit/support.h"
 
 #include <inttypes.h>
