@@ -108,7 +108,8 @@ MUST_CHECK int taps_name(struct live *l, struct error *e);
 /* One batch of a tap. */
 MUST_CHECK int tap_read(struct live *l, struct tap *t, struct error *e);
 
-/* All that is in the rings now: 1; 0 if the builder is not ready for more, a limit is reached, or they do not become empty. */
+/* All that is in the rings now: 1; 0 if the builder is not ready for more, a limit is reached, or they do not become
+ * empty. */
 MUST_CHECK int taps_drain(struct live *l, struct error *e);
 
 /* Counts what was dropped, and closes those that are gone and have nothing more. */

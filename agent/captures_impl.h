@@ -30,8 +30,9 @@ struct capture {
     char said[POLICY_SAID_MAX]; /* what was narrowed; "": nothing */
     bool used;
     bool blocked; /* the policy does not let it run now; text says why */
-    bool
-        restarts; /* its capturers were told to end, because the policy has changed; others begin when they have, unless it is blocked */
+    /* its capturers were told to end, because the policy has changed; others begin when they have, unless it is
+     * blocked */
+    bool restarts;
     uint64_t kill_ns;     /* when capturers that were told to end and have not are killed (monotonic); 0: never */
     bool begun;           /* its time to start has come */
     uint64_t end_mono_ns; /* begun: its end by the clock that nobody sets; 0: none */
@@ -90,7 +91,8 @@ bool capture_is_over(const struct capture *c);
 /* Ends it for good, also behind a restart of the agent; capturers that have not ended after grace_ns are killed. */
 void capture_end(struct captures *s, struct capture *c, const char *why, uint64_t grace_ns);
 void capture_keep(struct captures *s, struct capture *c);
-/* What the order was narrowed to becomes what runs; interfaces that may not be captured on are taken out of the list. */
+/* What the order was narrowed to becomes what runs; interfaces that may not be captured on are taken out of the
+ * list. */
 size_t captures_allowed(const struct captures *s, struct ring_choice *list, size_t count);
 
 /* captures_policy.c */

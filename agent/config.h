@@ -29,14 +29,14 @@ struct agent_config {
 
 extern const struct config_key agent_config_keys[]; /* of struct agent_config */
 
-/* Reads the file and checks it: names, addresses and levels, too. Without a name the host's is taken. If the file is not there
- * and `optional`, the defaults hold. Freed by agent_config_free also after an error. */
+/* Reads the file and checks it: names, addresses and levels, too. Without a name the host's is taken. If the file is
+ * not there and `optional`, the defaults hold. Freed by agent_config_free also after an error. */
 MUST_CHECK int agent_config_load(const char *path, bool optional, struct agent_config *c, struct error *e);
 void agent_config_free(struct agent_config *c);
 
-/* Reads the file once more, for an agent that runs. What is read for each thing anew is taken from it; what processes have become, opened or locked
- * already (AGENT_CONFIG_FIXED) stays as it is, and `left` names those keys of it that say something else now ("": none). After an error *c is as
- * before. */
+/* Reads the file once more, for an agent that runs. What is read for each thing anew is taken from it; what processes
+ * have become, opened or locked already (AGENT_CONFIG_FIXED) stays as it is, and `left` names those keys of it that say
+ * something else now ("": none). After an error *c is as before. */
 #define AGENT_CONFIG_FIXED                                                                                             \
     "name", "tls", "insecure_plaintext", "spool", "ship_user", "capture_user", "policy", "operators"
 #define AGENT_CONFIG_NAMES_MAX 128u

@@ -1,6 +1,6 @@
 /*
- * doctor: `fleetdump-agent doctor`: what keeps this host from capturing and shipping, or soon will, and what mends it. Changes nothing; may run
- * beside the agent. Best as root: else it says what it could not look at.
+ * doctor: `fleetdump-agent doctor`: what keeps this host from capturing and shipping, or soon will, and what mends it.
+ * Changes nothing; may run beside the agent. Best as root: else it says what it could not look at.
  */
 #ifndef FLEETDUMP_AGENT_DOCTOR_H
 #define FLEETDUMP_AGENT_DOCTOR_H

@@ -1,13 +1,16 @@
 /*
- * forbid: networks and ports that this host's policy lets nobody capture, and whether a packet touches them: on any layer that the
- * decoder sees (the tunnel's own packet, the packet inside, what an ICMP error quotes, whatever VLAN tags stand before).
+ * forbid: networks and ports that this host's policy lets nobody capture, and whether a packet touches them: on any
+ * layer that the decoder sees (the tunnel's own packet, the packet inside, what an ICMP error quotes, whatever VLAN
+ * tags stand before).
  *
  * It fails closed: a packet whose addresses (or ports, if some are forbidden) cannot be read is left out as well:
- *   IP that is cut or broken; a tunnel within a tunnel, or one whose inside is not readable (GRE, IP in IP, VXLAN, GENEVE), or which is
- *   never looked into (those of tunnel_protos and tunnel_ports in forbid.c: GTP, L2TP, Teredo, ...; at these ports alone);
- *   ICMP errors and redirects whose quoted packet is not readable; link types, ethertypes and kinds of 802.2 that may carry IP which is not looked at;
- *   extension headers that were not read to their end; later fragments of UDP and of such headers (they may be a tunnel's); all later fragments, and
- *   cut TCP, UDP, SCTP, where ports are forbidden.
+ *   IP that is cut or broken; a tunnel within a tunnel, or one whose inside is not readable (GRE, IP in IP, VXLAN,
+ *   GENEVE), or which is never looked into (those of tunnel_protos and tunnel_ports in forbid.c: GTP, L2TP, Teredo,
+ *   ...; at these ports alone);
+ *   ICMP errors and redirects whose quoted packet is not readable;
+ *   link types, ethertypes and kinds of 802.2 that may carry IP which is not looked at;
+ *   extension headers that were not read to their end; later fragments of UDP and of such headers (they may be a
+ *   tunnel's); all later fragments, and cut TCP, UDP, SCTP, where ports are forbidden.
  * What is encrypted (ESP, WireGuard, TLS) is judged by the addresses outside. Pure.
  */
 #ifndef FLEETDUMP_AGENT_FORBID_H

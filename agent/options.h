@@ -25,7 +25,8 @@ struct agent_options {
     bool wait;
 };
 
-/* Reads the command line. Wrong ones, --help and --version end the program (EXIT_USAGE, EXIT_OK). Texts belong to argv. */
+/* Reads the command line. Wrong ones, --help and --version end the program (EXIT_USAGE, EXIT_OK). Texts belong to
+ * argv. */
 void agent_options_parse(int argc, char **argv, struct agent_options *o);
 
 #endif

@@ -1,15 +1,16 @@
 /*
- * order: a capture as this host runs it: what crosses from the shipper, which speaks to the network, to the monitor, which
- * is privileged. Fixed layout, at most ORDER_SIZE_MAX bytes, no pointers: the monitor accepts nothing else, and checks each
- * field (order_check) before it looks at any.
+ * order: a capture as this host runs it: what crosses from the shipper, which speaks to the network, to the monitor,
+ * which is privileged. Fixed layout, at most ORDER_SIZE_MAX bytes, no pointers: the monitor accepts nothing else, and
+ * checks each field (order_check) before it looks at any.
  *
  *   shipper --[struct monitor_request]--> monitor --[fork]--> capturer
  *   shipper <--[struct monitor_report]--- monitor <--[struct monitor_report]-- capturer
  *
  * Over SOCK_SEQPACKET, one struct a packet; what has another size or another magic is refused and logged.
  *
- * An order is kept in a file SPOOL.orders/<id> (root's, beside the spool, which others may write), with what it has used up of its limits, so that it goes on after a restart of
- * the agent until its limits end it, also without a collector.
+ * An order is kept in a file SPOOL.orders/<id> (root's, beside the spool, which others may write), with what it has
+ * used up of its limits, so that it goes on after a restart of the agent until its limits end it, also without a
+ * collector.
  */
 #ifndef FLEETDUMP_AGENT_ORDER_H
 #define FLEETDUMP_AGENT_ORDER_H
@@ -59,8 +60,8 @@ size_t order_globs(const struct order *o, const char *globs[REQUEST_INTERFACES_M
 /* A time of the collector's clock by this host's, which is clock_ns ahead of it; UINT64_MAX stays. */
 uint64_t order_local_ns(uint64_t collector_ns, int64_t clock_ns);
 
-/* From a request that came over the wire, with the times that remain (net_order), of which for_ns leaves no more than it
- * says; ERROR_LIMIT for what does not fit. */
+/* From a request that came over the wire, with the times that remain (net_order), of which for_ns leaves no more than
+ * it says; ERROR_LIMIT for what does not fit. */
 MUST_CHECK int order_from_request(const struct capture_request *r, uint64_t wait_ns, uint64_t left_ns,
                                   uint64_t now_wall_ns, struct order *o, struct error *e);
 
@@ -73,9 +74,10 @@ enum monitor_request_kind {
 };
 
 /*
- * What is asked for is either the bytes that an operator signed (common/net/signature.h), of which the monitor decodes nothing before it has
- * verified them; or, where the host's policy takes orders without signature, an order of fixed layout. Of what the shipper adds to a signed one nothing
- * can widen it: left_ns only shortens it, clock_ns is believed within ORDER_CLOCK_MOST_NS.
+ * What is asked for is either the bytes that an operator signed (common/net/signature.h), of which the monitor decodes
+ * nothing before it has verified them; or, where the host's policy takes orders without signature, an order of fixed
+ * layout. Of what the shipper adds to a signed one nothing can widen it: left_ns only shortens it, clock_ns is believed
+ * within ORDER_CLOCK_MOST_NS.
  */
 struct monitor_request {
     uint32_t magic; /* ORDER_MAGIC */
@@ -150,7 +152,8 @@ bool monitor_report_is_sound(struct monitor_report *r, size_t len);
 /* Whether a monitor runs the orders of this spool. */
 bool order_is_locked(const char *spool);
 
-/* The lock of the one monitor that runs the orders of this spool: its fd; ERROR_BUSY, after half a second, names the holder. */
+/* The lock of the one monitor that runs the orders of this spool: its fd; ERROR_BUSY, after half a second, names the
+ * holder. */
 MUST_CHECK int order_lock(const char *spool, struct error *e);
 
 /* As order_check, for what is read from a file. */
@@ -162,8 +165,9 @@ MUST_CHECK int order_remove(const char *spool, const uint8_t id[16], struct erro
 MUST_CHECK int order_load_all(const char *spool, void (*each)(void *context, const struct order_record *o),
                               void *context, struct error *e);
 
-/* ids of signed orders that were here, each until it expires: none is taken twice. Kept in a file beside the orders; a damaged one, or one
- * that has ORDER_SEEN_MAX, lets no signed order be taken (ERROR_CORRUPT, ERROR_LIMIT say what to do). */
+/* ids of signed orders that were here, each until it expires: none is taken twice. Kept in a file beside the orders; a
+ * damaged one, or one that has ORDER_SEEN_MAX, lets no signed order be taken (ERROR_CORRUPT, ERROR_LIMIT say what to
+ * do). */
 #define ORDER_SEEN_MAX 65536u
 struct order_seen {
     uint8_t id[16];

@@ -1,6 +1,7 @@
 /*
- * policy: what this host lets be captured by those who order from elsewhere (deploy/samples/policy.conf explains every key). The
- * file is root's, and nobody else's to write; without it, or with one that cannot be read, nothing is captured by order.
+ * policy: what this host lets be captured by those who order from elsewhere (deploy/samples/policy.conf explains every
+ * key). The file is root's, and nobody else's to write; without it, or with one that cannot be read, nothing is
+ * captured by order.
  *
  * What runs is the intersection of what was ordered and what the policy allows; `said` tells what was narrowed.
  */
@@ -30,11 +31,12 @@ struct policy {
     unsigned from_minute, to_minute; /* of the local day; from > to: over midnight */
 };
 
-/* Reads a text; `name` for messages. Freed by policy_free in any case; after an error it is zeroed, which allows nothing. */
+/* Reads a text; `name` for messages. Freed by policy_free in any case; after an error it is zeroed, which allows
+ * nothing. */
 MUST_CHECK int policy_parse(const char *name, const char *text, size_t len, struct policy *p, struct error *e);
 
-/* Reads a file, and checks first that it and its folder belong to root (or to this process's user) and that nobody else may write
- * them. ERROR_NOT_FOUND, ERROR_REFUSED. */
+/* Reads a file, and checks first that it and its folder belong to root (or to this process's user) and that nobody else
+ * may write them. ERROR_NOT_FOUND, ERROR_REFUSED. */
 MUST_CHECK int policy_load(const char *path, struct policy *p, struct error *e);
 void policy_free(struct policy *p);
 
@@ -55,14 +57,16 @@ struct policy_question {
 
 enum policy_verdict {
     POLICY_YES,
-    POLICY_NO,    /* and not later either */
-    POLICY_LATER, /* only of the baseline, which stands always: when the policy changes or the hours come, it may be yes */
+    POLICY_NO, /* and not later either */
+    /* only of the baseline, which stands always: when the policy changes or the hours come, it may be yes */
+    POLICY_LATER,
 };
 
 /* Whether that order is the collector's baseline, which is nobody's: unsigned, flows of the default interfaces. */
 bool policy_is_baseline(const struct order *o, bool is_signed);
 
-/* Narrows the order; `said` (POLICY_SAID_MAX bytes) tells what was, "" if nothing; e says why not. `o` is not changed but with POLICY_YES. */
+/* Narrows the order; `said` (POLICY_SAID_MAX bytes) tells what was, "" if nothing; e says why not. `o` is not changed
+ * but with POLICY_YES. */
 enum policy_verdict policy_judge(const struct policy *p, const struct policy_question *q, struct order *o,
                                  char said[POLICY_SAID_MAX], struct error *e);
 

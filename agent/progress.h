@@ -1,6 +1,6 @@
 /*
- * progress: a line on a terminal's standard error that says how far something is. Shown only there, and only once it took
- * longer than a second.
+ * progress: a line on a terminal's standard error that says how far something is. Shown only there, and only once it
+ * took longer than a second.
  */
 #ifndef FLEETDUMP_AGENT_PROGRESS_H
 #define FLEETDUMP_AGENT_PROGRESS_H
@@ -17,7 +17,8 @@ struct progress {
 
 void progress_start(struct progress *p);
 
-/* Draws "[=====>    ] 45% of 2.7G, 310M/s, 12s left"; total 0 if unknown. Cheap to call often: it looks at the clock only. */
+/* Draws "[=====>    ] 45% of 2.7G, 310M/s, 12s left"; total 0 if unknown. Cheap to call often: it looks at the clock
+ * only. */
 void progress_bytes(struct progress *p, const char *what, uint64_t done, uint64_t total);
 
 /* Draws a text of our own. */

@@ -15,12 +15,12 @@ struct shipper {
     int fd;    /* of our own: requests come and reports go there (order.h); else -1 */
 };
 
-/* If `start` is set, starts a process that ships this spool as long as nobody else does: it takes over when another shipper ends. Call it
- * before threads are started. */
+/* If `start` is set, starts a process that ships this spool as long as nobody else does: it takes over when another
+ * shipper ends. Call it before threads are started. */
 MUST_CHECK int shipper_start(struct shipper *s, const struct agent_config *c, bool start, struct error *e);
 
-/* Starts ours. `captures`: a monitor is behind `fd`, and it ends with EXIT_FAILED if somebody else ships; else it waits until nobody does, and what
- * the collector orders is refused. */
+/* Starts ours. `captures`: a monitor is behind `fd`, and it ends with EXIT_FAILED if somebody else ships; else it waits
+ * until nobody does, and what the collector orders is refused. */
 MUST_CHECK int shipper_spawn(struct shipper *s, const struct agent_config *c, bool captures, struct error *e);
 
 /* Ours has ended, and was waited for. */

@@ -38,11 +38,12 @@ struct collector_options {
 /* argp: prints help and usage errors itself and ends the program with EXIT_USAGE. */
 void collector_options_parse(int argc, char **argv, struct collector_options *o);
 
-/* Loads the file (a missing default file is fine) and lets the command line override it. Free with config_free(collector_keys, c). */
+/* Loads the file (a missing default file is fine) and lets the command line override it. Free with
+ * config_free(collector_keys, c). */
 MUST_CHECK int collector_config_load(const struct collector_options *o, struct collector_config *c, struct error *e);
 
-/* Where the key of the authority that init made is: beside its certificate. NULL if that is an organisation's own (or memory ran out). To be
- * freed. */
+/* Where the key of the authority that init made is: beside its certificate. NULL if that is an organisation's own (or
+ * memory ran out). To be freed. */
 char *collector_ca_key(const struct collector_config *c);
 
 #endif

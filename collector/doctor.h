@@ -1,6 +1,6 @@
 /*
- * doctor: `fleetdump-collector doctor`: what keeps the collector from taking in and answering, or soon will, and what mends it. Changes
- * nothing; may run beside the collector, best as its user or root.
+ * doctor: `fleetdump-collector doctor`: what keeps the collector from taking in and answering, or soon will, and what
+ * mends it. Changes nothing; may run beside the collector, best as its user or root.
  */
 #ifndef FLEETDUMP_COLLECTOR_DOCTOR_H
 #define FLEETDUMP_COLLECTOR_DOCTOR_H

@@ -3,14 +3,15 @@
  * seals chunks when it is time, and keeps every counter.
  *
  * A chunk is sealed at CHUNK_BYTES compressed, CHUNK_NS of packet time, the flow table's limit of rows, a change of
- * interfaces, a flush, or the end. Frames are of one interface each and at most FRAME_RAW_TARGET, unless one packet alone is
- * more. One thread (the giver's); compression and writing happen in the compressor's.
+ * interfaces, a flush, or the end. Frames are of one interface each and at most FRAME_RAW_TARGET, unless one packet
+ * alone is more. One thread (the giver's); compression and writing happen in the compressor's.
  *
- * Every packet given is RECEIVED, and one of: KEPT; FILTERED; FORBIDDEN, which is judged before all else that looks at the packet; OWN,
- * of one of our own connections; POLICY, over the rate.
+ * Every packet given is RECEIVED, and one of: KEPT; FILTERED; FORBIDDEN, which is judged before all else that looks at
+ * the packet; OWN, of one of our own connections; POLICY, over the rate.
  *
- * Live, nothing here waits but what says so: give packets while chunk_builder_ready, tell the time by chunk_builder_tick when
- * there are none, and look at chunk_builder_sealed, or be told by the sink, for what is durable.
+ * Live, nothing here waits but what says so: give packets while chunk_builder_ready, tell the time by
+ * chunk_builder_tick when there are none, and look at chunk_builder_sealed, or be told by the sink, for what is
+ * durable.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_CHUNK_BUILDER_H
 #define FLEETDUMP_AGENT_CAPTURE_CHUNK_BUILDER_H
@@ -56,8 +57,8 @@ struct chunk_builder_options {
     bool no_apps;       /* what applications say is not looked at; nor with headers_only, nor beyond `payload` */
     uint8_t http_blank; /* enum http_blank (conversation.h): what HTTP said and rows do not tell */
     uint32_t cutoff;    /* most payload kept of each direction of a flow, its first; headers always; 0: all */
-    const struct forbid
-        *forbid; /* packets that are left out whatever the filter says; NULL: none. Outlives the builder */
+    /* packets that are left out whatever the filter says; NULL: none. Outlives the builder */
+    const struct forbid *forbid;
     const struct listeners *listeners; /* as in flow_table.h */
 };
 
@@ -79,19 +80,21 @@ MUST_CHECK int chunk_builder_new(const struct chunk_builder_options *o, struct s
 /* Gives up what is not sealed. NULL is fine. */
 void chunk_builder_free(struct chunk_builder *b);
 
-/* A new interface: its index for the calls below. ERROR_LIMIT past HEAD_INTERFACES_MAX, ERROR_USAGE if the filter does not
- * fit its link type. */
+/* A new interface: its index for the calls below. ERROR_LIMIT past HEAD_INTERFACES_MAX, ERROR_USAGE if the filter does
+ * not fit its link type. */
 MUST_CHECK int chunk_builder_interface(struct chunk_builder *b, const struct pcapng_interface *info, uint32_t *index,
                                        struct error *e);
 
 struct chunk_packet {
     struct pcapng_packet packet; /* `interface` as above */
-    /* The filter does not want it: it is kept only if it belongs to a flow that is alive, being an ICMP error that quotes it, or a fragment of it. */
+    /* The filter does not want it: it is kept only if it belongs to a flow that is alive, being an ICMP error that
+     * quotes it, or a fragment of it. */
     bool companion;
 };
 #define CHUNK_PACKETS 16u /* that are worked on together; more at once are of no use */
 
-/* Packets, in this order. 1 if with one of them (or before them) the limit of packets or bytes is reached: those behind it were not looked at. */
+/* Packets, in this order. 1 if with one of them (or before them) the limit of packets or bytes is reached: those behind
+ * it were not looked at. */
 MUST_CHECK int chunk_builder_packets(struct chunk_builder *b, const struct chunk_packet *p, size_t n, struct error *e);
 
 /* The time passes: all packets before now_ns were given. Ends flows, and seals what is old enough. */
@@ -100,9 +103,9 @@ MUST_CHECK int chunk_builder_tick(struct chunk_builder *b, uint64_t now_ns, stru
 /* Whether chunk_builder_tick would do nothing, however late it is: nothing is open and no flow alive. */
 bool chunk_builder_idle(const struct chunk_builder *b);
 
-/* Counts what did not become packets here: KERNEL_DROPS, INTERFACE_DROPS, CRASH_LOST, ..., or what is to be known of the
- * packet just given: TIME_LIMITED. RECEIVED grows with those that reached the capture, which INTERFACE_DROPS did not, and
- * were not given. */
+/* Counts what did not become packets here: KERNEL_DROPS, INTERFACE_DROPS, CRASH_LOST, ..., or what is to be known of
+ * the packet just given: TIME_LIMITED. RECEIVED grows with those that reached the capture, which INTERFACE_DROPS did
+ * not, and were not given. */
 MUST_CHECK int chunk_builder_count(struct chunk_builder *b, uint32_t interface, enum counter which, uint64_t n,
                                    struct error *e);
 

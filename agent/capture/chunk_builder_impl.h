@@ -61,19 +61,20 @@ struct chunk_builder {
 
 /* chunk_builder.c */
 void chunk_count(struct chunk_builder *b, struct interface *n, enum counter which, uint64_t value);
-/* Tells the counter page what was counted: before anything of it can be on disk, and when some packets were worked on. */
+/* Tells the counter page what was counted: before anything of it can be on disk, and when some packets were worked
+ * on. */
 void chunk_publish(struct chunk_builder *b);
 MUST_CHECK int chunk_open(struct chunk_builder *b, struct error *e);
 void chunk_begin(struct chunk_builder *b, uint64_t time_ns); /* unless it has begun */
 
-/* Before a packet of this time: seals what is due, and ends the flows that were idle until then, in as many chunks as that
- * takes. */
+/* Before a packet of this time: seals what is due, and ends the flows that were idle until then, in as many chunks as
+ * that takes. */
 MUST_CHECK int chunk_make_ready(struct chunk_builder *b, uint64_t time_ns, struct error *e);
 
 /* chunk_packet.c: closes the open frames of all interfaces. */
 MUST_CHECK int chunk_close_frames(struct chunk_builder *b, struct error *e);
-/* Counts the flows that were ended for want of room, and what applications said that could not be read, since the last time: of this
- * interface, whose packets or end made it known. */
+/* Counts the flows that were ended for want of room, and what applications said that could not be read, since the last
+ * time: of this interface, whose packets or end made it known. */
 void chunk_count_evicted(struct chunk_builder *b, struct interface *n);
 /* Likewise, once the chunk's rows are taken, the exchanges that went on and are not among them. */
 void chunk_count_untold(struct chunk_builder *b, struct interface *n);

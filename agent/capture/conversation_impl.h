@@ -58,7 +58,8 @@ struct app_reader {
     void (*closed)(struct hearing *h);
     /* UDP: `wire` bytes, of which len are there. */
     void (*datagram)(struct hearing *h, const uint8_t *data, size_t len, size_t wire);
-    /* Adds a row (EXCHANGE_RUNNING) for each exchange that goes on, oldest first; exchange_add says of which there is one. */
+    /* Adds a row (EXCHANGE_RUNNING) for each exchange that goes on, oldest first; exchange_add says of which there is
+     * one. */
     void (*running)(struct hearing *h);
     /* So late is it now that this one is over. */
     void (*overdue)(struct hearing *h, struct waiter *w);
@@ -164,9 +165,9 @@ void conversation_wait_no_more(struct conversations *all, struct waiter *w);
 void conversation_say(struct hearing *h, struct remark *where, const char *text, size_t len);
 void conversation_status(struct conversation *v, unsigned status);
 
-/* A row for an exchange that ended, or goes on, with flow, ordinal and application; NULL without memory, and for one that goes on when the chunk
- * is full, or behind CONVERSATION_RUNNING_MAX others of the flow. Fill it in before anything else is called; texts are copied by exchange_text,
- * which adds the column. */
+/* A row for an exchange that ended, or goes on, with flow, ordinal and application; NULL without memory, and for one
+ * that goes on when the chunk is full, or behind CONVERSATION_RUNNING_MAX others of the flow. Fill it in before
+ * anything else is called; texts are copied by exchange_text, which adds the column. */
 struct exchange_row *exchange_add(struct hearing *h, uint32_t ordinal, uint8_t outcome, uint64_t time_ns);
 void exchange_text(struct hearing *h, struct exchange_row *r, unsigned column, struct text *where, const char *text,
                    size_t len);

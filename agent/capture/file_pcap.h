@@ -20,7 +20,8 @@ bool pcap_is(const uint8_t magic[4]);
 /* Reads the file's header. */
 MUST_CHECK int pcap_read_header(struct input *in, const char *name, struct pcap_format *f, struct error *e);
 
-/* The next record into p (all but `interface`); 1, 0 at the end, or a negative code. `number` counts records for messages. */
+/* The next record into p (all but `interface`); 1, 0 at the end, or a negative code. `number` counts records for
+ * messages. */
 MUST_CHECK int pcap_read_record(struct input *in, const char *name, const struct pcap_format *f, uint64_t number,
                                 struct pcapng_packet *p, bool *stays, struct error *e);
 

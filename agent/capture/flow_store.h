@@ -1,10 +1,10 @@
 /*
- * flow_store: the flows of a table in memory: found by key, in buckets by the second in which they may have to end, and in a queue
- * of those that can be spared. Private to the files of flow_table.
+ * flow_store: the flows of a table in memory: found by key, in buckets by the second in which they may have to end, and
+ * in a queue of those that can be spared. Private to the files of flow_table.
  *
- * All of it is one region of addresses that is taken at the beginning and never grows: for as many flows as may be alive, and those that
- * ended in the open chunk. Nothing is allocated afterwards. The kernel gives memory to it where it is first used, and lower places are used
- * first; so a capture of few flows takes little.
+ * All of it is one region of addresses that is taken at the beginning and never grows: for as many flows as may be
+ * alive, and those that ended in the open chunk. Nothing is allocated afterwards. The kernel gives memory to it where
+ * it is first used, and lower places are used first; so a capture of few flows takes little.
  *
  * A flow is named by its index, which stays the same for its life. Index 0 is never used: it means none.
  */
@@ -25,8 +25,8 @@
 
 enum flow_life { FLOW_UNUSED, FLOW_ALIVE, FLOW_ENDED };
 
-/* In the order of how often it is touched: a packet needs the first three lines of the cache, and what only TCP has. Flows lie anywhere in
- * memory, and to wait for a line takes as long as all the counting in it. */
+/* In the order of how often it is touched: a packet needs the first three lines of the cache, and what only TCP has.
+ * Flows lie anywhere in memory, and to wait for a line takes as long as all the counting in it. */
 struct flow {
     _Alignas(FLOW_CACHE_LINE) struct flow_key key;
     uint32_t hash;
@@ -66,7 +66,8 @@ struct flow {
     uint64_t id;
     uint64_t ordinal;
     uint64_t start_ns;
-    /* The interface's loss that rows have told already, or that was before the flow; once it has ended, the loss that its last row tells */
+    /* The interface's loss that rows have told already, or that was before the flow; once it has ended, the loss that
+     * its last row tells */
     uint64_t loss;
 
     uint32_t next, previous; /* in the bucket, or in the list of unused flows */
@@ -101,8 +102,8 @@ struct flow_store {
     uint32_t unused;      /* those that were, and are not: list by next */
     uint32_t alive;
 
-    struct flow_entry
-        *entries; /* open addressing, linear; mask + 1 of them, at most half full; a larger table stands behind it */
+    /* open addressing, linear; mask + 1 of them, at most half full; a larger table stands behind it */
+    struct flow_entry *entries;
     uint32_t mask;
 
     uint32_t buckets[FLOW_BUCKETS];

@@ -1,20 +1,24 @@
 /*
- * flow_table: packets -> the rows of the open chunk. Pure: packets and their times are the arguments, no clock, no threads.
+ * flow_table: packets -> the rows of the open chunk. Pure: packets and their times are the arguments, no clock, no
+ * threads.
  *
- * A flow lives from its first packet to its end: closed by both sides (and lingering for late packets), idle for too long, or
- * pushed out because the table is full: first those that nobody has answered (of TCP: whose handshake is not over) and that are over, longest
- * so first, then whichever is nearest to its timeout. So a flood of questions does not push out connections. Packets of the same key after that make another flow, with another id. A flow has one
- * row in each chunk in which it had packets, was quoted by an ICMP error, had a query that nobody answered in time, gave what was
- * remembered of its application for others, or ended; what sums of rows say does not depend on where chunks were cut. Exchanges (conversation.h)
- * are in the chunk in which they ended; as running ones also in those before, as far as these have room for them.
+ * A flow lives from its first packet to its end: closed by both sides (and lingering for late packets), idle for too
+ * long, or pushed out because the table is full: first those that nobody has answered (of TCP: whose handshake is not
+ * over) and that are over, longest so first, then whichever is nearest to its timeout. So a flood of questions does not
+ * push out connections. Packets of the same key after that make another flow, with another id. A flow has one row in
+ * each chunk in which it had packets, was quoted by an ICMP error, had a query that nobody answered in time, gave what
+ * was remembered of its application for others, or ended; what sums of rows say does not depend on where chunks were
+ * cut. Exchanges (conversation.h) are in the chunk in which they ended; as running ones also in those before, as far as
+ * these have room for them.
  *
  *   each packet:      while (!flow_table_advance(...)) seal the chunk; flow_table_packet
- *   or many at once:  flow_table_name for all of them, flow_table_fetch for all of them, then for each as above, with flow_table_count
+ *   or many at once:  flow_table_name for all of them, flow_table_fetch for all of them, then for each as above, with
+ *                     flow_table_count
  *   seal the chunk:   flow_table_prepare, flow_table_fill, write the rows, flow_table_next
  *   end:              while (!flow_table_end(...)) seal; seal
  *
- * Memory: for max_flows alive and max_rows ended ones, prepared at the beginning (flow_store.h); packets allocate nothing, but for the
- * frames of flows.
+ * Memory: for max_flows alive and max_rows ended ones, prepared at the beginning (flow_store.h); packets allocate
+ * nothing, but for the frames of flows.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
 #define FLEETDUMP_AGENT_CAPTURE_FLOW_TABLE_H
@@ -87,8 +91,8 @@ struct stage;
 MUST_CHECK int flow_table_new(const struct flow_table_options *o, struct flow_table **out, struct error *e);
 void flow_table_free(struct flow_table *t);
 
-/* The clock: ends flows that were idle for too long at time_ns, that of the next packet, or later without packets. False if the
- * chunk has as many rows as it may: seal it, and again. */
+/* The clock: ends flows that were idle for too long at time_ns, that of the next packet, or later without packets.
+ * False if the chunk has as many rows as it may: seal it, and again. */
 bool flow_table_advance(struct flow_table *t, uint64_t time_ns);
 
 /* Which flow a packet belongs to, before it is looked for. */
@@ -101,7 +105,8 @@ struct flow_name {
 /* Names the flow of a packet of the interface. */
 void flow_table_name(struct flow_table *t, const struct packet *p, uint32_t interface, struct flow_name *name);
 
-/* Has the memory of the flow fetched into the cache: flows lie anywhere in it, and to wait for each of them costs more than to count. */
+/* Has the memory of the flow fetched into the cache: flows lie anywhere in it, and to wait for each of them costs more
+ * than to count. */
 void flow_table_fetch(const struct flow_table *t, const struct flow_name *name);
 
 /* Counts a packet of this name, seen at time_ns, whose bytes are in `frame` of the body (FLOW_FRAME_NONE: not kept). */
@@ -112,8 +117,8 @@ void flow_table_count(struct flow_table *t, const struct packet *p, const struct
 void flow_table_packet(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns,
                        uint32_t frame);
 
-/* Whether the packet belongs to a flow that is alive though a filter sees no ports in it: an ICMP error that quotes it, or a
- * fragment of one of its packets. */
+/* Whether the packet belongs to a flow that is alive though a filter sees no ports in it: an ICMP error that quotes it,
+ * or a fragment of one of its packets. */
 bool flow_table_knows(struct flow_table *t, const struct packet *p, uint32_t interface, uint64_t time_ns);
 
 /* Payload that the sender of the packet has sent before it in its flow; 0 if none is alive. */
@@ -128,22 +133,23 @@ size_t flow_table_row_count(const struct flow_table *t);
 /* Before the open chunk's rows are asked for by flow_table_fill. ERROR_MEMORY. */
 MUST_CHECK int flow_table_prepare(struct flow_table *t, struct error *e);
 
-/* Puts the rows [from, from + n) of the open chunk, alike ones together (by the responder's port, the originator's address, and then as they
- * began), into the tile that was begun (stage.h); asked for in this order. Text and lists belong to the table, and are valid until the next packet or chunk. */
+/* Puts the rows [from, from + n) of the open chunk, alike ones together (by the responder's port, the originator's
+ * address, and then as they began), into the tile that was begun (stage.h); asked for in this order. Text and lists
+ * belong to the table, and are valid until the next packet or chunk. */
 void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *tile);
 
 /* All of them at once, in memory of the table; valid until the next call. ERROR_MEMORY. */
 MUST_CHECK int flow_table_rows(struct flow_table *t, struct flow_row **rows, size_t *count, struct error *e);
 
-/* The exchanges of the open chunk, in the order in which they ended, and behind them, once all rows were asked for, those of the rows' flows that go on
- * (conversation_running); each one's flow has a row. Valid until the next call. */
+/* The exchanges of the open chunk, in the order in which they ended, and behind them, once all rows were asked for,
+ * those of the rows' flows that go on (conversation_running); each one's flow has a row. Valid until the next call. */
 void flow_table_exchanges(const struct flow_table *t, const struct exchange_row **rows, size_t *count);
 
 /* The next chunk: no rows. */
 void flow_table_next(struct flow_table *t);
 
-/* Ends all flows that are alive, for this reason (enum flow_end), at the greatest time that was told; false if the chunk became full before: seal
- * it, and again. */
+/* Ends all flows that are alive, for this reason (enum flow_end), at the greatest time that was told; false if the
+ * chunk became full before: seal it, and again. */
 bool flow_table_end(struct flow_table *t, uint8_t reason);
 
 struct flow_table_stats flow_table_stats(const struct flow_table *t);

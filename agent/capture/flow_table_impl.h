@@ -96,7 +96,8 @@ void flow_timeouts_fill(struct flow_timeouts *t);
 void flow_end(struct flow_table *t, uint32_t index, uint8_t reason);
 /* Of a flow that is over (flow_is_over). */
 uint8_t flow_end_reason(const struct flow *f);
-/* The second after which the flow ends if it stays silent, but not one that is done already; if that is too far away, as far as buckets reach. */
+/* The second after which the flow ends if it stays silent, but not one that is done already; if that is too far away,
+ * as far as buckets reach. */
 void flow_schedule(struct flow_table *t, uint32_t index);
 /* Makes room for one more flow: one that can be spared ends, else the one nearest to its timeout. */
 void flow_end_one(struct flow_table *t);

@@ -1,6 +1,6 @@
 /*
- * fragments: which flow the first fragment of an IP packet belonged to, so that the later ones, which have no ports, can be
- * counted there. A fixed table; old entries make room for new ones. Pure.
+ * fragments: which flow the first fragment of an IP packet belonged to, so that the later ones, which have no ports,
+ * can be counted there. A fixed table; old entries make room for new ones. Pure.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_FRAGMENTS_H
 #define FLEETDUMP_AGENT_CAPTURE_FRAGMENTS_H

@@ -18,17 +18,18 @@
 
 struct input;
 
-/* Opens a file for reading, or the standard input for "-". Errors name the path; ERROR_UNSUPPORTED for compressions that
- * we do not expand, with what to do. While a pipe is silent *stop is looked at (`stop` may be NULL): ERROR_CANCELLED. */
+/* Opens a file for reading, or the standard input for "-". Errors name the path; ERROR_UNSUPPORTED for compressions
+ * that we do not expand, with what to do. While a pipe is silent *stop is looked at (`stop` may be NULL):
+ * ERROR_CANCELLED. */
 MUST_CHECK int input_open(const char *path, const atomic_bool *stop, struct input **out, struct error *e);
 
 /* The same over an open descriptor, which is closed by input_close. `name` is for messages. */
 MUST_CHECK int input_open_fd(int fd, const char *name, const atomic_bool *stop, struct input **out, struct error *e);
 void input_close(struct input *in); /* NULL is fine */
 
-/* Makes up to n bytes available in one piece at *data and returns how many there are: fewer than n only at the end, 0 at
- * a clean end. They are valid until the next call. Negative: the bytes could not be read or expanded; the text says at
- * which byte of the file. */
+/* Makes up to n bytes available in one piece at *data and returns how many there are: fewer than n only at the end, 0
+ * at a clean end. They are valid until the next call. Negative: the bytes could not be read or expanded; the text says
+ * at which byte of the file. */
 MUST_CHECK long input_need(struct input *in, uint32_t n, const uint8_t **data, struct error *e);
 
 /* Bytes that stand in one piece at *data already: as many may be asked for without moving those before them. */

@@ -1,9 +1,9 @@
 /*
- * listeners: where servers of this host wait for clients. Of a connection that was there before us, this says which end is the
- * server, whatever its port.
+ * listeners: where servers of this host wait for clients. Of a connection that was there before us, this says which end
+ * is the server, whatever its port.
  *
- * Read once, when a capture begins, while its process may still ask the kernel: later connections show their SYN. TCP alone: a UDP
- * socket that waits for packets may as well be a client's (ntpd asks from the port at which it answers).
+ * Read once, when a capture begins, while its process may still ask the kernel: later connections show their SYN. TCP
+ * alone: a UDP socket that waits for packets may as well be a client's (ntpd asks from the port at which it answers).
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_LISTENERS_H
 #define FLEETDUMP_AGENT_CAPTURE_LISTENERS_H
@@ -22,7 +22,8 @@ struct listener {
 
 struct listeners;
 
-/* From the lists of sockets and of the host's addresses (16 bytes each, their families beside them); copied. ERROR_MEMORY. */
+/* From the lists of sockets and of the host's addresses (16 bytes each, their families beside them); copied.
+ * ERROR_MEMORY. */
 MUST_CHECK int listeners_new(const struct listener *sockets, size_t count, const uint8_t (*addresses)[16],
                              const uint8_t *families, size_t address_count, struct listeners **out, struct error *e);
 void listeners_free(struct listeners *l); /* NULL is fine */

@@ -13,9 +13,10 @@ struct ring_filter {
     bool own_kernel;           /* it is not `wanted` */
 };
 
-/* Compiles for the handle's link type. What is forbidden (NULL: nothing) goes into the kernel's program as far as there is place: the packets that
- * come are judged again (forbid.h). Without a filter, and for link types that libpcap sees no IP in, there are no companions.
- * ERROR_USAGE with libpcap's words; names of hosts are refused. Freed by ring_filter_free in any case. */
+/* Compiles for the handle's link type. What is forbidden (NULL: nothing) goes into the kernel's program as far as there
+ * is place: the packets that come are judged again (forbid.h). Without a filter, and for link types that libpcap sees
+ * no IP in, there are no companions. ERROR_USAGE with libpcap's words; names of hosts are refused. Freed by
+ * ring_filter_free in any case. */
 MUST_CHECK int ring_filter_make(pcap_t *pcap, const char *text, bool companions, const struct forbid *forbid,
                                 struct ring_filter *f, struct error *e);
 void ring_filter_free(struct ring_filter *f);

@@ -1,11 +1,11 @@
 /*
- * ring_frame: what stands in front of a packet in a ring of TPACKET_V3 (linux/if_packet.h), and libpcap does not tell: which way
- * it went, and whether its outermost VLAN tag was beside it, so that the kernel's filter did not see it.
+ * ring_frame: what stands in front of a packet in a ring of TPACKET_V3 (linux/if_packet.h), and libpcap does not tell:
+ * which way it went, and whether its outermost VLAN tag was beside it, so that the kernel's filter did not see it.
  *
- * A packet's frame begins with a header that says how far behind it the packet is (tp_mac); libpcap takes up some of the room
- * between to put a tag or a cooked header in front. So the header is found backwards, known by its time and by pointing to this
- * packet. That stays inside the block: with what libpcap has it reserve, the kernel puts a packet 72 to 104 bytes behind the
- * beginning of its frame, and the first frame of a block 48 behind that of the block.
+ * A packet's frame begins with a header that says how far behind it the packet is (tp_mac); libpcap takes up some of
+ * the room between to put a tag or a cooked header in front. So the header is found backwards, known by its time and by
+ * pointing to this packet. That stays inside the block: with what libpcap has it reserve, the kernel puts a packet 72
+ * to 104 bytes behind the beginning of its frame, and the first frame of a block 48 behind that of the block.
  */
 #ifndef FLEETDUMP_AGENT_CAPTURE_RING_FRAME_H
 #define FLEETDUMP_AGENT_CAPTURE_RING_FRAME_H
@@ -51,7 +51,8 @@ static inline uint32_t ring_frame_added(const struct pcap_pkthdr *h, const struc
 
 #define RING_FRAME_AHEAD 256u /* of the next packet: what stands in front of it, and its headers */
 
-/* Has the next packet of the block fetched into the cache while this one is worked on: the kernel wrote it on another processor. */
+/* Has the next packet of the block fetched into the cache while this one is worked on: the kernel wrote it on another
+ * processor. */
 static inline void ring_frame_fetch_next(const struct tpacket3_hdr *t)
 {
     if (!t || !t->tp_next_offset)

@@ -26,8 +26,8 @@ struct sink {
     void *sealed_context;
 };
 
-/* A folder (made if it is missing): <seq>.pcapng.zst and <seq>.head as in the spool. ERROR_EXISTS if it has items already: two
- * streams in one folder would be mistaken for one. */
+/* A folder (made if it is missing): <seq>.pcapng.zst and <seq>.head as in the spool. ERROR_EXISTS if it has items
+ * already: two streams in one folder would be mistaken for one. */
 MUST_CHECK int sink_folder(const char *path, struct sink **out, struct error *e);
 
 /* How to wait for room in the spool. */

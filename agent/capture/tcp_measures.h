@@ -1,13 +1,15 @@
 /*
- * tcp_measures: how a TCP connection fares, per direction: what was sent again and why, acks said twice, windows, round trips, the
- * handshake, and how long requests waited for their replies. What counts as what is said in tcp_findings.h and columns_flow.c.
+ * tcp_measures: how a TCP connection fares, per direction: what was sent again and why, acks said twice, windows, round
+ * trips, the handshake, and how long requests waited for their replies. What counts as what is said in tcp_findings.h
+ * and columns_flow.c.
  *
- * Round trips (Karn's rule; RFC 6298, 3 and 4, with one segment timed at a time): the first segment with bytes, SYN or FIN that its end sends
- * while none is timed, and that is new (no retransmission, out of order, keep-alive or probe), is timed until the first ack of the other
- * end that covers it all. If its end sends again what lies at or before it meanwhile, it is not timed any more.
+ * Round trips (Karn's rule; RFC 6298, 3 and 4, with one segment timed at a time): the first segment with bytes, SYN or
+ * FIN that its end sends while none is timed, and that is new (no retransmission, out of order, keep-alive or probe),
+ * is timed until the first ack of the other end that covers it all. If its end sends again what lies at or before it
+ * meanwhile, it is not timed any more.
  *
- * Requests and replies, whatever the protocol, also under TLS: a reply begins with the responder's first new payload after new payload of the
- * originator, and waited since the last byte of that.
+ * Requests and replies, whatever the protocol, also under TLS: a reply begins with the responder's first new payload
+ * after new payload of the originator, and waited since the last byte of that.
  *
  * Pure: no clock, no memory; the measures since the last tcp_measures_next are one row's.
  */

@@ -9,9 +9,9 @@
  *   F  FIN                 G  gap in the data         ^  originator was    Q  SYN with FIN or RST
  *                             (acknowledged, unseen)     not first to send
  *
- * A, D, I and Q are noted once per direction; S, H, F and R again when their sequence number differs; T, G and W at the 1st,
- * 10th, 100th, ... time. C (bad checksum) is never noted: packets that a host sends itself have no checksum yet where we
- * see them. Data that were on the wire but cut off by the snaplen count as seen.
+ * A, D, I and Q are noted once per direction; S, H, F and R again when their sequence number differs; T, G and W at the
+ * 1st, 10th, 100th, ... time. C (bad checksum) is never noted: packets that a host sends itself have no checksum yet
+ * where we see them. Data that were on the wire but cut off by the snaplen count as seen.
  *
  * Pure: no clock, no memory.
  */
@@ -64,7 +64,8 @@ struct tcp_history {
 /* Appends a letter, if there is room: in lower case unless the sender is the originator. */
 void tcp_history_add(struct tcp_history *h, char letter, bool originator);
 
-/* Takes a segment that endpoint `sender` (0 or 1) sent. `originator` is the endpoint that is taken for the client; the same in all calls.
+/* Takes a segment that endpoint `sender` (0 or 1) sent. `originator` is the endpoint that is taken for the client; the
+ * same in all calls.
  */
 void tcp_state_segment(struct tcp_state *s, struct tcp_history *h, unsigned originator, unsigned sender,
                        const struct tcp_segment *g);

@@ -1,14 +1,18 @@
 /*
- * commands: the control connection's half of captures: what the collector orders becomes requests to the monitor, what the monitor reports becomes
- * messages. Part of the uplink (same loop, same thread).
+ * commands: the control connection's half of captures: what the collector orders becomes requests to the monitor, what
+ * the monitor reports becomes messages. Part of the uplink (same loop, same thread).
  *
- *   commands.c         ORDERS  -> start what is new and meant for this agent (selector.h, judged here again), stop what is not in it any more
- *                      CHECK   -> asked of the monitor; its answer gets the rates of the interfaces and the room in the spool
+ *   commands.c         ORDERS  -> start what is new and meant for this agent (selector.h, judged here again), stop
+ *                                 what is not in it any more
+ *                      CHECK   -> asked of the monitor; its answer gets the rates of the interfaces and the room in
+ *                                 the spool
  *                      reports -> CAPTURE_STATE, as they come; all of them again on each connection
- *   commands_flush.c   FLUSH   -> asked of the monitor; FLUSHED once the collector has acknowledged all that the flush sealed, and all
- *                      that the spool has besides: of captures that have ended, and of capturers that died
- *   commands_clock.c   CLOCK   -> every CLOCK_EVERY_MS; of the last CLOCK_SAMPLES the one with the least round trip tells the offset (RFC 5905, 8
- *                      and 10). In the status: "clock": {"offset_ns": agent minus collector, "uncertainty_ns": half the round trip}
+ *   commands_flush.c   FLUSH   -> asked of the monitor; FLUSHED once the collector has acknowledged all that the flush
+ *                                 sealed, and all that the spool has besides: of captures that have ended, and of
+ *                                 capturers that died
+ *   commands_clock.c   CLOCK   -> every CLOCK_EVERY_MS; of the last CLOCK_SAMPLES the one with the least round trip
+ *                                 tells the offset (RFC 5905, 8 and 10). In the status: "clock":
+ *                                 {"offset_ns": agent minus collector, "uncertainty_ns": half the round trip}
  *
  * Without a monitor (fleetdump-agent --read) everything is refused in words.
  */

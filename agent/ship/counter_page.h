@@ -37,8 +37,8 @@ struct counter_page {
     _Atomic uint64_t sealed_items;               /* counted by spool_stream_seal */
     _Atomic uint64_t total[COUNTER_PAGE_SLOTS];  /* since the stream's start, over all interfaces */
     _Atomic uint64_t sealed[COUNTER_PAGE_SLOTS]; /* the part of it that sealed items hold */
-    /* While an item is being sealed: what `sealed` is to be from then on, and the seq behind that item. A page whose stream
-     * goes on at sealing_next died before it could copy it. */
+    /* While an item is being sealed: what `sealed` is to be from then on, and the seq behind that item. A page whose
+     * stream goes on at sealing_next died before it could copy it. */
     _Atomic uint64_t sealing[COUNTER_PAGE_SLOTS];
     _Atomic uint64_t sealing_next;
     _Atomic uint64_t progress_bytes; /* of --read: bytes of the files read so far */
@@ -64,8 +64,8 @@ MUST_CHECK int counter_page_map(int dirfd, const uint8_t epoch[EPOCH_SIZE], bool
                                 struct error *e);
 void counter_page_unmap(struct counter_page *p);
 
-/* Copies it, for who must not end by it: others may write the file, and who reads a page that is mapped and was cut off meanwhile gets a signal.
- * Errors as above. */
+/* Copies it, for who must not end by it: others may write the file, and who reads a page that is mapped and was cut off
+ * meanwhile gets a signal. Errors as above. */
 MUST_CHECK int counter_page_copy(int dirfd, const uint8_t epoch[EPOCH_SIZE], struct counter_page *copy,
                                  struct error *e);
 

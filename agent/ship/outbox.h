@@ -1,13 +1,17 @@
 /*
- * outbox: the shipper's side of the spool: what is there to be shipped, and what becomes of it. Knows no network; the uplink (uplink.h) moves the cursors.
+ * outbox: the shipper's side of the spool: what is there to be shipped, and what becomes of it. Knows no network; the
+ * uplink (uplink.h) moves the cursors.
  *
- * Each stream has four: head_next and body_next are the collector's (message.h), head_sent and body_sent where the present connection is. What lies below body_next is
- * removed, but for the newest head of a stream that goes on (spool.h). A stream is over when its END and all before it are known to the collector and its writer has let go.
+ * Each stream has four: head_next and body_next are the collector's (message.h), head_sent and body_sent where the
+ * present connection is. What lies below body_next is removed, but for the newest head of a stream that goes on
+ * (spool.h). A stream is over when its END and all before it are known to the collector and its writer has let go.
  *
- * Damage costs what is damaged and needs nobody's hand. A head that does not decode becomes a GAP (GAP_DAMAGED), a body that does not fit its head becomes one that will not
- * come; the files are set aside in SPOOL/damaged (the newest OUTBOX_DAMAGED_MAX of them, and OUTBOX_DAMAGED_BYTES). A seq that is missing becomes a GAP as well.
+ * Damage costs what is damaged and needs nobody's hand. A head that does not decode becomes a GAP (GAP_DAMAGED), a body
+ * that does not fit its head becomes one that will not come; the files are set aside in SPOOL/damaged (the newest
+ * OUTBOX_DAMAGED_MAX of them, and OUTBOX_DAMAGED_BYTES). A seq that is missing becomes a GAP as well.
  *
- * Runs in one process (shipper.lock) and one thread. File operations are done at once: they are local and small, but for the reading of a body before it is sent.
+ * Runs in one process (shipper.lock) and one thread. File operations are done at once: they are local and small, but
+ * for the reading of a body before it is sent.
  */
 #ifndef FLEETDUMP_AGENT_SHIP_OUTBOX_H
 #define FLEETDUMP_AGENT_SHIP_OUTBOX_H
@@ -52,8 +56,8 @@ struct outbox_stream {
     bool known;     /* the collector has told its cursors on this connection */
     uint64_t head_next, body_next;
     uint64_t head_sent, body_sent;
-    uint64_t
-        head_met; /* head_next when the connection began: what lies below was sent earlier, maybe in another form */
+    /* head_next when the connection began: what lies below was sent earlier, maybe in another form */
+    uint64_t head_met;
     struct error refusal; /* code 0: none */
     uint64_t refused_ns;  /* when it was: monotonic */
     struct error stuck;   /* code 0, or why nothing of it can be sent at the moment */
@@ -82,7 +86,8 @@ struct outbox {
 MUST_CHECK int outbox_open(struct spool *s, struct outbox **out, struct error *e);
 void outbox_close(struct outbox *o);
 
-/* Looks at all folders: new streams and items are found (as many as there are places), vanished ones dropped, leftovers of streams that never were or are over removed. */
+/* Looks at all folders: new streams and items are found (as many as there are places), vanished ones dropped, leftovers
+ * of streams that never were or are over removed. */
 MUST_CHECK int outbox_scan(struct outbox *o, struct error *e);
 
 /* A file of that name was made, renamed or removed in the stream's folder. */
@@ -93,8 +98,8 @@ struct outbox_stream *outbox_find(struct outbox *o, const uint8_t epoch[EPOCH_SI
 /* Forgets what a connection that is over had sent. */
 void outbox_disconnected(struct outbox *o);
 
-/* The collector's word: after STREAM (`first`) or an ACK. ERROR_CONFLICT if it says it has what was never sent. What it needs no more is removed; t is dropped, and *t NULL, if it is
- * over. */
+/* The collector's word: after STREAM (`first`) or an ACK. ERROR_CONFLICT if it says it has what was never sent. What it
+ * needs no more is removed; t is dropped, and *t NULL, if it is over. */
 MUST_CHECK int outbox_acked(struct outbox *o, struct outbox_stream **t, uint64_t head_next, uint64_t body_next,
                             bool first, struct error *e);
 
@@ -104,24 +109,25 @@ bool outbox_finish(struct outbox *o, struct outbox_stream *t);
 /* The item whose head is to be sent next, holes before it filled; NULL if there is none or the stream is stuck. */
 struct outbox_item *outbox_head_due(struct outbox *o, struct outbox_stream *t);
 
-/* Reads and verifies its head; if it is damaged the item is a GAP from now on, and that is read. Any error: the stream is to wait. */
+/* Reads and verifies its head; if it is damaged the item is a GAP from now on, and that is read. Any error: the stream
+ * is to wait. */
 MUST_CHECK int outbox_read_head(struct outbox *o, struct outbox_stream *t, struct outbox_item *item,
                                 struct buffer *head, struct error *e);
 
 /* What is to be told next of the bodies whose heads were sent. */
 enum outbox_fate { FATE_NONE, FATE_SEND, FATE_GONE, FATE_LATER };
-/* FATE_SEND: *item has a body to be sent; FATE_GONE: say that the body of *seq will not come, because of *gap; FATE_NONE: nothing more; FATE_LATER: not
- * at the moment (the stream is stuck). Skips items without a body. */
+/* FATE_SEND: *item has a body to be sent; FATE_GONE: say that the body of *seq will not come, because of *gap;
+ * FATE_NONE: nothing more; FATE_LATER: not at the moment (the stream is stuck). Skips items without a body. */
 enum outbox_fate outbox_body_due(struct outbox *o, struct outbox_stream *t, struct outbox_item **item, uint64_t *seq,
                                  int *gap);
 
-/* Opens a body after a look at all its bytes. After an error it was set aside if it is damaged, and outbox_body_due says so; else the item has it still, and
- * the stream is to wait. */
+/* Opens a body after a look at all its bytes. After an error it was set aside if it is damaged, and outbox_body_due
+ * says so; else the item has it still, and the stream is to wait. */
 MUST_CHECK int outbox_open_body(struct outbox *o, struct outbox_stream *t, struct outbox_item *item, struct error *e);
 void outbox_damaged_body(struct outbox *o, struct outbox_stream *t, struct outbox_item *item, const char *why);
 
-/* Gives up bodies, then items, oldest first, until there is room below the quota and above the floor; only of streams whose capturer does not wait instead (counter_page.h), and
- * nothing that is being sent. Sets o->full. */
+/* Gives up bodies, then items, oldest first, until there is room below the quota and above the floor; only of streams
+ * whose capturer does not wait instead (counter_page.h), and nothing that is being sent. Sets o->full. */
 void outbox_make_room(struct outbox *o);
 
 /* ------------------------------------------------------------ between the files of outbox */

@@ -1,5 +1,6 @@
 /*
- * rates: how much passes on this host's interfaces, by the kernel's own counters (/proc/net/dev): what a capture without a filter would see.
+ * rates: how much passes on this host's interfaces, by the kernel's own counters (/proc/net/dev): what a capture
+ * without a filter would see.
  */
 #ifndef FLEETDUMP_AGENT_SHIP_RATES_H
 #define FLEETDUMP_AGENT_SHIP_RATES_H
@@ -20,7 +21,8 @@ struct rates {
     uint64_t at_ns;
 };
 
-/* Takes a sample at now_ns (monotonic) unless the last one is younger than 100 ms; rates are those since the last one. */
+/* Takes a sample at now_ns (monotonic) unless the last one is younger than 100 ms; rates are those since the last
+ * one. */
 void rates_sample(struct rates *r, uint64_t now_ns);
 
 /* The rate of one interface; 0 if it is not known. */

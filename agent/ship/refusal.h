@@ -1,12 +1,16 @@
 /*
- * refusal: why the collector did not let this agent in, or sent it away, when it was last asked: the shipper leaves it in the spool, doctor reads it.
+ * refusal: why the collector did not let this agent in, or sent it away, when it was last asked: the shipper leaves it
+ * in the spool, doctor reads it.
  *
- *   SPOOL/refused-control, SPOOL/refused-data   "1 <when, ns> <code> <text>\n" of that connection (uplink.h); gone once it was let in
+ *   SPOOL/refused-control, SPOOL/refused-data   "1 <when, ns> <code> <text>\n" of that connection (uplink.h); gone once
+ *                                               it was let in
  *
- *   SPOOL/clock                                 "1 <when, ns> <this clock minus the collector's, ns>\n": how far they were apart then
+ *   SPOOL/clock                                 "1 <when, ns> <this clock minus the collector's, ns>\n": how far they
+ *                                               were apart then
  *
- * All are advice for people: what cannot be written is left out. The file is the shipper's, who talks to the network, and its text may be
- * what a collector said: reading it follows no links, waits for nothing, takes at most REFUSAL_BYTES and makes its text printable.
+ * All are advice for people: what cannot be written is left out. The file is the shipper's, who talks to the network,
+ * and its text may be what a collector said: reading it follows no links, waits for nothing, takes at most
+ * REFUSAL_BYTES and makes its text printable.
  */
 #ifndef FLEETDUMP_AGENT_SHIP_REFUSAL_H
 #define FLEETDUMP_AGENT_SHIP_REFUSAL_H

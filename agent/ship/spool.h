@@ -12,7 +12,8 @@
  *       <seq>.pcapng.zst     the body of a sealed chunk
  *       <seq>.head           a sealed item: from the moment this name exists, it will be shipped or accounted for
  *       <seq>.evicted        instead of the body: given up for want of room; one line says why (head_gap_name)
- *   SPOOL/<epoch>.new/       a stream being made, under a lock that all who make one share; <epoch>.done/ one being removed
+ *   SPOOL/<epoch>.new/       a stream being made, under a lock that all who make one share; <epoch>.done/ one being
+ *                            removed
  *   SPOOL/damaged/           files that were not what they should be (outbox.h), the newest few
  *
  * The newest head of a stream stays, acked or not, until a newer one is there or the stream is over: it says where the
@@ -50,13 +51,13 @@ bool spool_shipped(const char *path);
  * what to do; *gap (may be NULL) gets GAP_QUOTA or GAP_DISK. */
 MUST_CHECK int spool_room(struct spool *s, uint64_t need, int *gap, struct error *e);
 
-/* This process waits for room: for it, room ends a quarter below the quota, so that it never makes the shipper give up what
- * others captured. For streams of EVICT_NEVER (counter_page.h). */
+/* This process waits for room: for it, room ends a quarter below the quota, so that it never makes the shipper give up
+ * what others captured. For streams of EVICT_NEVER (counter_page.h). */
 void spool_set_patient(struct spool *s);
 
-/* Whether waiting for room has no end: what fills the spool are bodies that are being written by processes that wait for room themselves, so that
- * none of them can be sealed and shipped. *ahead: how many of those come before this stream, in an order that all see alike: they are to
- * give up first. May be so for a moment; only what lasts counts. */
+/* Whether waiting for room has no end: what fills the spool are bodies that are being written by processes that wait
+ * for room themselves, so that none of them can be sealed and shipped. *ahead: how many of those come before this
+ * stream, in an order that all see alike: they are to give up first. May be so for a moment; only what lasts counts. */
 bool spool_is_stuck(struct spool *s, const uint8_t epoch[EPOCH_SIZE], unsigned *ahead);
 
 /* Bytes used by all streams (of the last look, at most some 100 ms old). */

@@ -55,9 +55,9 @@ void spool_gained(struct spool *s, uint64_t bytes);
 #define SPOOL_SHIPPER_LOCK "shipper.lock"
 bool spool_writer_lives(int dirfd);
 
-/* A lock on the spool's folder. Streams are made under it, shared by all who make one; whoever has it alone knows that each
- * <epoch>.new is of a capturer that died. Returns an fd to be closed. SWEEP: ERROR_BUSY while a stream is being made; MAKE
- * waits for a sweep, which is short. */
+/* A lock on the spool's folder. Streams are made under it, shared by all who make one; whoever has it alone knows that
+ * each <epoch>.new is of a capturer that died. Returns an fd to be closed. SWEEP: ERROR_BUSY while a stream is being
+ * made; MAKE waits for a sweep, which is short. */
 enum spool_births_side { BIRTHS_MAKE, BIRTHS_SWEEP };
 MUST_CHECK int spool_births(int spool, enum spool_births_side side, struct error *e);
 

@@ -62,8 +62,8 @@ struct uplink {
     bool watching;       /* inotify works */
     bool changed;        /* since the last STATUS */
     uint64_t status_ns;  /* of the last STATUS */
-    uint64_t
-        release_ms; /* until streams that are over are asked again whether their writers have let go: soon, then less and less often */
+    /* until streams that are over are asked again whether their writers have let go: soon, then less and less often */
+    uint64_t release_ms;
     uint64_t renew_after_ns; /* monotonic: the certificate's renewal is not tried before */
     uint64_t random;
     unsigned open; /* handles and streams that are not closed yet */
@@ -106,7 +106,8 @@ void status_send(struct uplink *u);
 void renew_look(struct uplink *u);
 void renew_answer(struct uplink *u, const struct message_enrolled *m);
 
-/* host_addresses.c: the addresses of this host's interfaces that are up and no loopback; malloc'ed; NULL if there is none. */
+/* host_addresses.c: the addresses of this host's interfaces that are up and no loopback; malloc'ed; NULL if there is
+ * none. */
 struct net_address *host_addresses(uint32_t *count);
 
 #endif

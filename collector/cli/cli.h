@@ -29,7 +29,8 @@ struct command {
     const struct argp *argp;
     /* Gets its own argv (argv[0] is "fleetdump NAME"); returns 0 or an error code, having said nothing but notes. */
     int (*run)(int argc, char **argv, struct cli *cli, struct error *e);
-    /* The name of the i-th column of its tables (NULL behind the last) and its meaning (or NULL); NULL: it has no tables. */
+    /* The name of the i-th column of its tables (NULL behind the last) and its meaning (or NULL); NULL: it has no
+     * tables. */
     const char *(*column)(const void *columns_of, size_t i, const char **help);
     const void *columns_of;
     /* Terminated by NULL. A command that has some has nothing above but name and summary, and examples. */
@@ -49,8 +50,8 @@ extern const struct command command_agents, command_captures, command_flows, com
     command_pull, command_print, command_show, command_capture, command_admin, command_audit, command_login,
     command_key, command_status, command_chunks, command_export, command_complete, command_doctor, command_deploy;
 
-/* argp_parse, with a suggestion for an option that does not exist, and the columns in --help. Wrong use ends the process with EXIT_USAGE, --help
- * with EXIT_OK. */
+/* argp_parse, with a suggestion for an option that does not exist, and the columns in --help. Wrong use ends the
+ * process with EXIT_USAGE, --help with EXIT_OK. */
 void cli_parse(const struct command *c, int argc, char **argv, void *input);
 
 /* The value of --output, for commands that only have that of cli_table_argp. */

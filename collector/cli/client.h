@@ -46,8 +46,8 @@ MUST_CHECK int client_query(struct client *c, const struct message_query *q, con
 MUST_CHECK int client_command(struct client *c, const struct message_command *m, struct client_answer *answer,
                               struct error *e);
 
-/* An administrator's request; `wants` (an object; NULL: nothing) is taken over. *answer is owned by the caller; what the
- * collector did not do is the error that it says. */
+/* An administrator's request; `wants` (an object; NULL: nothing) is taken over. *answer is owned by the caller; what
+ * the collector did not do is the error that it says. */
 MUST_CHECK int client_admin(const struct cli *cli, enum admin_kind kind, json_t *wants, json_t **answer,
                             struct error *e);
 

@@ -1,5 +1,6 @@
 /*
- * deploy_host: one host gets the agent, or loses it. Each step looks first at what is there already, so that it can be done again.
+ * deploy_host: one host gets the agent, or loses it. Each step looks first at what is there already, so that it can be
+ * done again.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_DEPLOY_HOST_H
 #define FLEETDUMP_COLLECTOR_CLI_DEPLOY_HOST_H
@@ -31,7 +32,8 @@ struct deploy {
 MUST_CHECK int deploy_prepare(struct deploy *d, struct error *e);
 void deploy_free(struct deploy *d);
 
-/* All of it for one host ([USER@]HOST); `said` gets what is to be told: how it is now. The error says at which step it failed. */
+/* All of it for one host ([USER@]HOST); `said` gets what is to be told: how it is now. The error says at which step it
+ * failed. */
 #define DEPLOY_SAID_MAX 512u
 MUST_CHECK int deploy_host(const struct deploy *d, const char *host, char said[DEPLOY_SAID_MAX], struct error *e);
 

@@ -1,6 +1,6 @@
 /*
- * deploy_tunnel: agents whose way to the collector goes through an ssh session of this machine (--via-ssh). Which process and which port of
- * the host stands in the user's folder, in tunnel-NAME.
+ * deploy_tunnel: agents whose way to the collector goes through an ssh session of this machine (--via-ssh). Which
+ * process and which port of the host stands in the user's folder, in tunnel-NAME.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_DEPLOY_TUNNEL_H
 #define FLEETDUMP_COLLECTOR_CLI_DEPLOY_TUNNEL_H

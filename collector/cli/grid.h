@@ -1,9 +1,9 @@
 /*
  * grid: rows of text in columns, for people; by libsmartcols.
  *
- * Fitted to the terminal if that is standard output: columns that may be cut are cut, the widest first, and end in a mark;
- * those that may be broken go on in the next line. Rows are printed in batches of GRID_BATCH, so that a long grid costs little memory and begins soon;
- * columns do not get narrower from one batch to the next.
+ * Fitted to the terminal if that is standard output: columns that may be cut are cut, the widest first, and end in a
+ * mark; those that may be broken go on in the next line. Rows are printed in batches of GRID_BATCH, so that a long grid
+ * costs little memory and begins soon; columns do not get narrower from one batch to the next.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_GRID_H
 #define FLEETDUMP_COLLECTOR_CLI_GRID_H

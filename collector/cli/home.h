@@ -17,8 +17,8 @@ MUST_CHECK int home_path(const char *name, char path[HOME_PATH_MAX], struct erro
 /* Makes the folder if it is missing. ERROR_REFUSED if it is another's or others may write there. */
 MUST_CHECK int home_make(struct error *e);
 
-/* Reads a file of at most `limit` bytes (malloc'ed, terminated). With `secret` ERROR_REFUSED if it is no regular file, another
- * user's, or others may read or write it: in words that say how to mend that. ERROR_NOT_FOUND. */
+/* Reads a file of at most `limit` bytes (malloc'ed, terminated). With `secret` ERROR_REFUSED if it is no regular file,
+ * another user's, or others may read or write it: in words that say how to mend that. ERROR_NOT_FOUND. */
 MUST_CHECK int home_read(const char *path, bool secret, size_t limit, char **text, size_t *len, struct error *e);
 
 /* Writes a new file, 0600, durably. ERROR_EXISTS if there is one. */

@@ -1,5 +1,6 @@
 /*
- * manual: the table of commands, as mdoc for fleetdump(1) and fleetdump-filter(7); printed by `fleetdump complete manual-...`.
+ * manual: the table of commands, as mdoc for fleetdump(1) and fleetdump-filter(7); printed by `fleetdump complete
+ * manual-...`.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_MANUAL_H
 #define FLEETDUMP_COLLECTOR_CLI_MANUAL_H

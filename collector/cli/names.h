@@ -1,5 +1,6 @@
 /*
- * names: names in a filter, resolved once, by the command line: agents first, then DNS; what was taken is said on stderr.
+ * names: names in a filter, resolved once, by the command line: agents first, then DNS; what was taken is said on
+ * stderr.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_NAMES_H
 #define FLEETDUMP_COLLECTOR_CLI_NAMES_H
@@ -9,7 +10,8 @@
 #include "common/net/message.h"
 #include <jansson.h>
 
-/* All names of the filter with their addresses. Asks the collector only if there are names. ERROR_NOT_FOUND names the one that is neither agent nor host. */
+/* All names of the filter with their addresses. Asks the collector only if there are names. ERROR_NOT_FOUND names the
+ * one that is neither agent nor host. */
 MUST_CHECK int names_resolve(const struct cli *cli, const char *filter, struct net_name **out, uint32_t *count,
                              struct error *e);
 /* The same for a capture's filter, which gets addresses in place of names (of agents, those that they have now): the

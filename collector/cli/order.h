@@ -27,7 +27,8 @@ bool order_has_ended(const json_t *order);
 /* Whether nothing more is to be expected: each agent is through with it, or it has ended and the agent is away. */
 bool order_is_over(const json_t *order);
 
-/* Whether packets for a QUERY_PULL may still come of it: it goes on, keeps packets, and its name and one of its agents fit. */
+/* Whether packets for a QUERY_PULL may still come of it: it goes on, keeps packets, and its name and one of its agents
+ * fit. */
 bool order_feeds(const json_t *order, const struct message_query *q);
 
 /* Texts of an array, joined by ", "; cut to the buffer. Returns buf. */

@@ -12,7 +12,8 @@
 /* Whether all that agents say they captured has arrived (or was given up). */
 MUST_CHECK int order_arrived(struct client *c, json_t *order, bool *arrived, struct error *e);
 
-/* Waits for that, at most ORDER_SETTLE_MS or until a signal comes, and not for agents that are away; says that it waits. */
+/* Waits for that, at most ORDER_SETTLE_MS or until a signal comes, and not for agents that are away; says that it
+ * waits. */
 MUST_CHECK int order_settle(const struct cli *cli, struct client *c, json_t *order, bool *arrived, struct error *e);
 
 /* On stderr: how many agents, packets, bytes, drops; and how many packets of fleetdump's own were left out. */

@@ -1,6 +1,6 @@
 /*
- * order_live: a capture as it goes on, on stderr: on a terminal a line for each agent, drawn again in place; else a line
- * whenever an agent's phase changes. Nothing with --quiet.
+ * order_live: a capture as it goes on, on stderr: on a terminal a line for each agent, drawn again in place; else a
+ * line whenever an agent's phase changes. Nothing with --quiet.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_ORDER_LIVE_H
 #define FLEETDUMP_COLLECTOR_CLI_ORDER_LIVE_H

@@ -32,8 +32,8 @@ struct order_options {
         .snaplen = ORDER_SNAPLEN_DEFAULT, .bytes = ORDER_BYTES_DEFAULT, .for_ns = ORDER_FOR_DEFAULT_NS                 \
     }
 
-/* --on, -l, -A, -i, -s, --cutoff, -c, --for, --bytes, --rate, --keep, --name, --start-at, --no-icmp-errors and the filter's words;
- * input is the struct order_options. */
+/* --on, -l, -A, -i, -s, --cutoff, -c, --for, --bytes, --rate, --keep, --name, --start-at, --no-icmp-errors and the
+ * filter's words; input is the struct order_options. */
 extern const struct argp order_argp;
 void order_options_free(struct order_options *o);
 
@@ -46,14 +46,16 @@ struct order_request {
     uint8_t signature[REQUEST_SIGNATURE_MAX];
 };
 
-/* With `certified` the name in the user's certificate; without one "user@host", of this process (who stops something is known to the collector anyway). Returns buf, of ORDER_WHO_MAX bytes. */
+/* With `certified` the name in the user's certificate; without one "user@host", of this process (who stops something is
+ * known to the collector anyway). Returns buf, of ORDER_WHO_MAX bytes. */
 char *order_who(bool certified, char *buf);
 
 /* What is wrong with filter and times, as far as that is known without the collector. */
 MUST_CHECK int order_request_check(const struct order_options *o, struct error *e);
 
-/* Makes the request, signed for this purpose if the user has a key; nothing is sent but a question for the agents. A selector that means none of those that the
- * collector knows is ERROR_NOT_FOUND, with near names. Notes say which addresses were taken for names. */
+/* Makes the request, signed for this purpose if the user has a key; nothing is sent but a question for the agents. A
+ * selector that means none of those that the collector knows is ERROR_NOT_FOUND, with near names. Notes say which
+ * addresses were taken for names. */
 MUST_CHECK int order_request_make(const struct cli *cli, struct client *client, const struct order_options *o,
                                   enum signature_purpose purpose, struct order_request *out, struct error *e);
 void order_request_free(struct order_request *r);

@@ -28,8 +28,8 @@ struct watch {
     json_t *order; /* out: as it was last; owned by the caller */
 };
 
-/* interrupt_watch must have been called; signals since then count. *client may be replaced by another one to the same collector, or NULL, when the
- * connection breaks: the capture goes on, and so does the wait. */
+/* interrupt_watch must have been called; signals since then count. *client may be replaced by another one to the same
+ * collector, or NULL, when the connection breaks: the capture goes on, and so does the wait. */
 MUST_CHECK int watch_run(struct watch *w, struct client **client, enum watch_end *end, struct error *e);
 
 /* Tells the collector to stop what fits `which`; the answer's own error is returned. */

@@ -29,8 +29,8 @@ uint32_t pulling_link_type(const char *arg, struct argp_state *state);
 
 MUST_CHECK int pulling_prepare(struct pulling *p, struct error *e);
 
-/* Asks for packets, writes them to the file, and gives it its name. The answer is for pulling_conclude; client_answer_free
- * frees it in any case. */
+/* Asks for packets, writes them to the file, and gives it its name. The answer is for pulling_conclude;
+ * client_answer_free frees it in any case. */
 MUST_CHECK int pulling_fetch(struct client *c, const struct message_query *q, struct output_file *file,
                              struct client_answer *answer, struct error *e);
 

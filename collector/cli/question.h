@@ -30,7 +30,8 @@ struct question {
         .cli = (of), .fresh_ms = QUESTION_FRESH_MS                                                                     \
     }
 
-/* Options --since, --until, --capture, --on, --deadline, --fresh, and the filter's words; input is the struct question. */
+/* Options --since, --until, --capture, --on, --deadline, --fresh, and the filter's words; input is the struct
+ * question. */
 extern const struct argp question_argp;
 
 /* Makes the query of a kind: checks the filter (the error shows the place with a caret) and the times before anything

@@ -1,6 +1,6 @@
 /*
- * rows: questions whose answer is rows, of flows or of exchanges: which columns, in which order, how many, or sums over groups. One implementation; each
- * command (flows, http, dns, tls) is a struct rows_kind.
+ * rows: questions whose answer is rows, of flows or of exchanges: which columns, in which order, how many, or sums over
+ * groups. One implementation; each command (flows, http, dns, tls) is a struct rows_kind.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_ROWS_H
 #define FLEETDUMP_COLLECTOR_CLI_ROWS_H
@@ -71,11 +71,12 @@ MUST_CHECK int rows_ask(struct rows *r, rows_each_fn *each, void *context, struc
 /* Notes behind an answer: what the limit left out, and what was seen at several places. */
 void rows_say_notes(const struct rows *r, const struct client_answer *answer);
 
-/* A question about exchanges of another application at the same places, from `earlier_ns` before until the same end, without a filter; it
- * refers to the first one, and is for rows_ask alone. */
+/* A question about exchanges of another application at the same places, from `earlier_ns` before until the same end,
+ * without a filter; it refers to the first one, and is for rows_ask alone. */
 void rows_of_other(struct rows *r, const struct rows *of, const char *app, uint64_t earlier_ns);
 
-/* A whole command: options, question, table. Or, with --columns and nothing behind it (or `help`): the list of columns. */
+/* A whole command: options, question, table. Or, with --columns and nothing behind it (or `help`): the list of
+ * columns. */
 MUST_CHECK int rows_run(const struct rows_kind *kind, int argc, char **argv, struct cli *cli, struct error *e);
 
 /* The same behind cli_parse. */

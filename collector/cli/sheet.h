@@ -1,9 +1,11 @@
 /*
- * sheet: rows of cells, printed as a table for people, or as JSON, NDJSON or CSV for programs. Every list that fleetdump prints is one.
+ * sheet: rows of cells, printed as a table for people, or as JSON, NDJSON or CSV for programs. Every list that
+ * fleetdump prints is one.
  *
- * table, wide: values as people read them, "-" where there is none; table is fitted to the terminal, wide has more columns and nothing is
- * cut. json: an array of objects; ndjson: an object a line; numbers as numbers, missing values left out. csv (RFC 4180): exact
- * values, missing ones empty. Control characters in values never reach a terminal: in JSON they are \u00NN, elsewhere \xNN.
+ * table, wide: values as people read them, "-" where there is none; table is fitted to the terminal, wide has more
+ * columns and nothing is cut. json: an array of objects; ndjson: an object a line; numbers as numbers, missing values
+ * left out. csv (RFC 4180): exact values, missing ones empty. Control characters in values never reach a terminal: in
+ * JSON they are \u00NN, elsewhere \xNN.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_SHEET_H
 #define FLEETDUMP_COLLECTOR_CLI_SHEET_H
@@ -37,13 +39,13 @@ struct sheet_source {
 
 struct sheet;
 
-/* Begins; columns and source must outlive it. With `single` it is of one row only: a line for each column in tables, an object alone in
- * JSON. */
+/* Begins; columns and source must outlive it. With `single` it is of one row only: a line for each column in tables, an
+ * object alone in JSON. */
 MUST_CHECK int sheet_new(const struct cli *cli, const struct sheet_column *columns, size_t count, bool single,
                          const struct sheet_source *source, struct sheet **out, struct error *e);
 MUST_CHECK int sheet_row(struct sheet *s, const void *row, struct error *e);
-/* Prints what is still to be printed. As sheet_row: ERROR_CANCELLED with an empty text if standard output is a pipe that nobody reads any
- * more, another error if it cannot be written. */
+/* Prints what is still to be printed. As sheet_row: ERROR_CANCELLED with an empty text if standard output is a pipe
+ * that nobody reads any more, another error if it cannot be written. */
 MUST_CHECK int sheet_end(struct sheet *s, struct error *e);
 void sheet_free(struct sheet *s); /* NULL is fine */
 

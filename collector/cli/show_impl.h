@@ -1,5 +1,6 @@
 /*
- * show_impl: what `fleetdump show` knows of its connection: show.c chooses and draws it, show_ask.c asks the collector for it.
+ * show_impl: what `fleetdump show` knows of its connection: show.c chooses and draws it, show_ask.c asks the collector
+ * for it.
  */
 #ifndef FLEETDUMP_CLI_SHOW_IMPL_H
 #define FLEETDUMP_CLI_SHOW_IMPL_H

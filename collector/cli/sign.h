@@ -1,5 +1,6 @@
 /*
- * sign: the operator's key (sign.key), the certificate of it, if there is one (sign.cert), and requests signed with them.
+ * sign: the operator's key (sign.key), the certificate of it, if there is one (sign.cert), and requests signed with
+ * them.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_SIGN_H
 #define FLEETDUMP_COLLECTOR_CLI_SIGN_H
@@ -17,8 +18,8 @@ MUST_CHECK int sign_key_load(const char *path, struct signature_key *k, struct e
 /* Makes one; the file must not exist. */
 MUST_CHECK int sign_key_make(const char *path, struct signature_key *k, struct error *e);
 
-/* What this user is called: by the certificate that `fleetdump login` got, with `certified`; else, and if there is none, by
- * the account's name. True if it is the certificate's. */
+/* What this user is called: by the certificate that `fleetdump login` got, with `certified`; else, and if there is
+ * none, by the account's name. True if it is the certificate's. */
 bool sign_who(bool certified, char name[HEAD_NAME_MAX + 1]);
 
 /* Signs the request if the user has a key; else it stays unsigned. `signature` is what the request points to then, and

@@ -1,9 +1,9 @@
 /*
  * tcpdump: packets in its own words, the agent and interface in front, on standard output.
  *
- * A pcapng file goes to tcpdump's standard input as it comes, and what tcpdump prints is read meanwhile. It prints packet
- * numbers (-#), so each packet's first line is known by its number; lines that do not begin with the next number belong
- * to the packet before. It is started with the first packet: it refuses files without any.
+ * A pcapng file goes to tcpdump's standard input as it comes, and what tcpdump prints is read meanwhile. It prints
+ * packet numbers (-#), so each packet's first line is known by its number; lines that do not begin with the next number
+ * belong to the packet before. It is started with the first packet: it refuses files without any.
  */
 #ifndef FLEETDUMP_COLLECTOR_CLI_TCPDUMP_H
 #define FLEETDUMP_COLLECTOR_CLI_TCPDUMP_H
@@ -21,8 +21,8 @@ struct tcpdump;
 MUST_CHECK int tcpdump_new(char *const *options, bool at_once, struct tcpdump **out, struct error *e);
 void tcpdump_free(struct tcpdump *t); /* ends it; NULL is fine */
 
-/* Takes the next bytes of the file. ERROR_CANCELLED with an empty text if nobody reads what is printed, or tcpdump wants
- * no more. */
+/* Takes the next bytes of the file. ERROR_CANCELLED with an empty text if nobody reads what is printed, or tcpdump
+ * wants no more. */
 MUST_CHECK int tcpdump_feed(struct tcpdump *t, const void *data, size_t len, struct error *e);
 
 /* Prints what tcpdump has said until now. `fd` becomes readable when there is something; -1: it does not run. */

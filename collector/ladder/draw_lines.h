@@ -29,7 +29,8 @@ void draw_end(struct draw *d);
 #define DRAW_END_MAX 64u
 char *draw_end_text(const struct ladder_end *end, char buf[DRAW_END_MAX]);
 
-/* What stands above the drawing: the connection, its story, where it was seen. A line each, without control characters. */
+/* What stands above the drawing: the connection, its story, where it was seen. A line each, without control
+ * characters. */
 void draw_head(const struct draw *d, struct buffer *out);
 /* The line below it, or nothing. */
 void draw_foot(const struct draw *d, struct buffer *out);

@@ -3,8 +3,8 @@
  *
  * A *sight* is a packet as one vantage saw it; a *row* is a packet, with a sight at each vantage that saw it. Sights of
  * several vantages are the same packet if direction, IPv4 identification, length and what TCP's header says are equal
- * (of other protocols: the first bytes of the payload); of equal ones the n-th at each, or the nearest in time where not
- * all were seen everywhere. TCP segments that one vantage saw as a larger one (GRO, TSO) are *parts* of that row.
+ * (of other protocols: the first bytes of the payload); of equal ones the n-th at each, or the nearest in time where
+ * not all were seen everywhere. TCP segments that one vantage saw as a larger one (GRO, TSO) are *parts* of that row.
  *
  * Findings are those of each vantage by itself (see tcp_analysis.h): both together would be retransmissions that never
  * were.

@@ -3,8 +3,8 @@
  * their sequence numbers.
  *
  * Opening. The SYNs are the first of each end without ACK.
- *   three-way      a SYN of one end alone (1 of 3), the first SYN+ACK of the other (2), the first segment without SYN and
- *                  RST of the one that acks the other's SYN (3)
+ *   three-way      a SYN of one end alone (1 of 3), the first SYN+ACK of the other (2), the first segment without SYN
+ *                  and RST of the one that acks the other's SYN (3)
  *   simultaneous   SYNs of both (1 and 2 of 4), and of each the first segment that acks the other's (3 and 4)
  *
  * Closing. The FINs are the first of each end; the *first FIN* is the earlier one, of the closer; *acked* means by the

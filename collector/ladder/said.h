@@ -1,6 +1,7 @@
 /*
  * said: what a packet's payload says, in words, to stand beside it: the request or status line of HTTP/1, the question
- * and first answers of DNS, the hellos and alerts of TLS, the type of ICMP and ARP. Pure; nothing in a packet is trusted.
+ * and first answers of DNS, the hellos and alerts of TLS, the type of ICMP and ARP. Pure; nothing in a packet is
+ * trusted.
  *
  * TCP is followed in each direction as far as it takes to find where messages of TLS and DNS begin: a message is told
  * beside the packet that brought its last byte, data that comes again is not told twice. Where bytes are missing (not

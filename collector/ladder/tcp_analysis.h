@@ -1,7 +1,7 @@
 /*
- * tcp_analysis: what people read of each segment of a TCP connection, given those before it: relative numbers, the findings of
- * tcp_findings.h, what its ack answers and how much is in flight, by the exact rules of Wireshark 4.0 (tcp.seq, tcp.ack, tcp.nxtseq,
- * tcp.analysis.*). Pure.
+ * tcp_analysis: what people read of each segment of a TCP connection, given those before it: relative numbers, the
+ * findings of tcp_findings.h, what its ack answers and how much is in flight, by the exact rules of Wireshark 4.0
+ * (tcp.seq, tcp.ack, tcp.nxtseq, tcp.analysis.*). Pure.
  *
  * The segments are those of one vantage, in the order seen there: both ends' views mixed look like retransmissions that
  * never were. Sequence numbers are compared modulo 2^32. SYN and FIN take one number each.
@@ -45,8 +45,8 @@ void tcp_analysis_free(struct tcp_analysis *a);
 MUST_CHECK int tcp_analysis_next(struct tcp_analysis *a, unsigned from, const struct tcp_segment *s,
                                  struct tcp_reading *out, struct error *e);
 
-/* Time from the latest SYN before it to the first ACK without SYN: 0 if not known (yet). By it out of order is told from retransmitted; tests compare it
- * with tshark's. */
+/* Time from the latest SYN before it to the first ACK without SYN: 0 if not known (yet). By it out of order is told
+ * from retransmitted; tests compare it with tshark's. */
 int64_t tcp_analysis_handshake_ns(const struct tcp_analysis *a);
 
 #endif

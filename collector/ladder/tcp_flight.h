@@ -1,4 +1,5 @@
-/* tcp_flight: the segments of one end without ack: when they are answered, how much is in flight. Private to tcp_analysis. */
+/* tcp_flight: the segments of one end without ack: when they are answered, how much is in flight. Private to
+ * tcp_analysis. */
 #ifndef FLEETDUMP_COLLECTOR_LADDER_TCP_FLIGHT_H
 #define FLEETDUMP_COLLECTOR_LADDER_TCP_FLIGHT_H
 
@@ -27,7 +28,8 @@ bool tcp_flight_is_full(const struct tcp_flight *f);
 /* The segment is kept until it is acked, if there is room and it takes a number. */
 MUST_CHECK int tcp_flight_keep(struct tcp_flight *f, const struct tcp_segment *s, struct error *e);
 
-/* Forgets the segments of the other end's that this one acks; the oldest that ends right at its ack is what it answers. */
+/* Forgets the segments of the other end's that this one acks; the oldest that ends right at its ack is what it
+ * answers. */
 void tcp_flight_take_acks(struct tcp_flight *others, const struct tcp_segment *s, struct tcp_reading *out);
 
 /* From the first to the last number that its sender has without ack, without what the other end has selectively. */

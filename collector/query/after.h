@@ -1,9 +1,9 @@
 /*
  * after: answers that go on where an earlier one ended, each chunk in exactly one of them.
  *
- * A chunk is answered once its head and its body are here. Chunks are numbered in order of arrival (store_chunk.id), but
- * a body may come long after its head: so a mark, which an answer's manifest gives and the next question hands back, is
- * the first chunk that is not answered, and for the streams that are further than that, how far.
+ * A chunk is answered once its head and its body are here. Chunks are numbered in order of arrival (store_chunk.id),
+ * but a body may come long after its head: so a mark, which an answer's manifest gives and the next question hands
+ * back, is the first chunk that is not answered, and for the streams that are further than that, how far.
  *
  *   mark := FROM [ ; EPOCH : SEQ { , EPOCH : SEQ } ]    "0": from the beginning
  *
@@ -25,7 +25,8 @@ struct after;
 MUST_CHECK int after_new(const char *mark, struct after **out, struct error *e);
 void after_free(struct after *a); /* NULL is fine */
 
-/* Has the scan begin at the mark, and remember where it ended: the first one, whose `end` is to be NULL before another. */
+/* Has the scan begin at the mark, and remember where it ended: the first one, whose `end` is to be NULL before
+ * another. */
 void after_scan(struct after *a, struct store_scan *scan);
 
 /* Whether the chunk belongs to this answer: asked for each, in order, by the first scan of a question, */

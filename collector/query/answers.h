@@ -22,8 +22,8 @@ MUST_CHECK int answer_chunks(struct plan *p, struct error *e);
 /* The body of one chunk as it is stored. */
 MUST_CHECK int answer_export(struct plan *p, struct error *e);
 
-/* ERROR_USAGE, ERROR_REFUSED if the filter, or what the asker is bound to, is to be judged packet by packet: no rows can. `instead`
- * names words that can be. */
+/* ERROR_USAGE, ERROR_REFUSED if the filter, or what the asker is bound to, is to be judged packet by packet: no rows
+ * can. `instead` names words that can be. */
 MUST_CHECK int answer_refuse_packet_words(struct plan *p, const char *instead, struct error *e);
 
 /* ERROR_USAGE if the filter has words that only an exchange knows; `instead` says what to do. */

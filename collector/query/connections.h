@@ -18,12 +18,14 @@ struct owners;
 MUST_CHECK int owners_new(struct plan *p, struct owners **out, struct error *e);
 void owners_free(struct owners *o); /* NULL is fine */
 
-/* Whose view a flow that an agent saw between two times is: 0: the server's, 1: the client's, 2: another's, or nobody knows. */
+/* Whose view a flow that an agent saw between two times is: 0: the server's, 1: the client's, 2: another's, or nobody
+ * knows. */
 uint8_t owners_rank(const struct owners *o, const struct flow_row *row, uint64_t first_ns, uint64_t last_ns);
 
 /* Marks, of each connection that several vantages saw, all but one as other_vantage: the server's agent is taken, else
- * the client's, else the earliest, and an interface rather than `any`; but before all one whose packets were kept. A flow that saw a direction that the chosen one did not see stays. Returns how many
- * connections were seen more than once, or a negative code. */
+ * the client's, else the earliest, and an interface rather than `any`; but before all one whose packets were kept. A
+ * flow that saw a direction that the chosen one did not see stays. Returns how many connections were seen more than
+ * once, or a negative code. */
 MUST_CHECK int64_t connections_choose_vantage(struct plan *p, struct error *e);
 
 /* Finds flows by what a packet shows. */

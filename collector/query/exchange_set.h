@@ -30,10 +30,11 @@ MUST_CHECK int exchange_set_replace(struct exchange_set *s, struct flow_set *tex
  * covered.h has it for flows): the one that was seen whole, then of a capture that keeps packets. */
 MUST_CHECK int exchange_set_leave_one(struct exchange_set *s, const struct plan *p, struct error *e);
 
-/* Of an exchange that several vantages saw, with clocks that CONNECTION_SLACK_NS allows, leaves the line of one, as a pull does with
- * connections: the server's agent's, else the client's, else the earliest; but before all one whose capture missed nothing of it. Those of one connection that ask the
- * same are told apart by their number in it, else by their order. *shared: how many there are of such. With `all` every
- * line is left, and *shared is how many lines are of such. */
+/* Of an exchange that several vantages saw, with clocks that CONNECTION_SLACK_NS allows, leaves the line of one, as a
+ * pull does with connections: the server's agent's, else the client's, else the earliest; but before all one whose
+ * capture missed nothing of it. Those of one connection that ask the same are told apart by their number in it, else by
+ * their order. *shared: how many there are of such. With `all` every line is left, and *shared is how many lines are of
+ * such. */
 MUST_CHECK int exchange_set_join(struct exchange_set *s, struct plan *p, bool all, uint64_t *shared, struct error *e);
 
 /* Of what was asked, in whatever connection. */

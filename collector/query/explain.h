@@ -16,8 +16,8 @@ struct explain {
 /* A chunk of the question's time, agents and captures was looked at. */
 void explain_note(struct explain *x, const struct chunk_head *h);
 
-/* ERROR_NOT_FOUND if no stream of a capture of that name is or was stored: it says which may be meant; a pattern may fit nothing. Looks at those
- * of the scan's agents. */
+/* ERROR_NOT_FOUND if no stream of a capture of that name is or was stored: it says which may be meant; a pattern may
+ * fit nothing. Looks at those of the scan's agents. */
 MUST_CHECK int explain_unknown(struct store_reader *r, const struct store_scan *scan, const char *glob,
                                struct error *e);
 

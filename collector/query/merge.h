@@ -4,8 +4,8 @@
  *
  * Memory: the frames whose times overlap at one moment. Packets of equal time come in the order of `rank` (the caller's
  * order of places), then as they stand. A packet that several streams saw at one vantage (same length and bytes, times
- * within MERGE_SAME_NS) comes once: listeners on one interface may each stamp a packet for themselves (Linux does so with
- * what comes out of a veth pair, since the sender's departure time stands where the stamp would).
+ * within MERGE_SAME_NS) comes once: listeners on one interface may each stamp a packet for themselves (Linux does so
+ * with what comes out of a veth pair, since the sender's departure time stands where the stamp would).
  */
 #ifndef FLEETDUMP_COLLECTOR_QUERY_MERGE_H
 #define FLEETDUMP_COLLECTOR_QUERY_MERGE_H
@@ -33,8 +33,8 @@ struct merge_ops {
     int (*want)(void *context, const struct merge_frame *f, const struct pcapng_packet *p, bool *wanted,
                 struct error *e);
     int (*emit)(void *context, const struct merge_frame *f, const struct pcapng_packet *p, struct error *e);
-    /* How many of its first bytes each copy of this packet at its vantage has, whichever copy this is; 0: only one stream captured
-     * there (nothing to compare). */
+    /* How many of its first bytes each copy of this packet at its vantage has, whichever copy this is; 0: only one
+     * stream captured there (nothing to compare). */
     uint32_t (*common_bytes)(void *context, const struct merge_frame *f, const struct pcapng_packet *p);
     void *context;
 };

@@ -49,8 +49,8 @@ MUST_CHECK int plan_open(struct plan *p, struct store *s, const struct message_q
                          const struct query_sink *sink, const atomic_bool *cancel, struct error *e);
 void plan_close(struct plan *p);
 
-/* Looks at all chunks that may hold something for the question and calls `chunk` for each, which reads it (damage costs that
- * chunk alone); fills places and the manifest's losses. */
+/* Looks at all chunks that may hold something for the question and calls `chunk` for each, which reads it (damage costs
+ * that chunk alone); fills places and the manifest's losses. */
 typedef int plan_chunk_fn(void *context, struct store_chunk *c, struct error *e);
 MUST_CHECK int plan_scan(struct plan *p, plan_chunk_fn *chunk, void *context, struct error *e);
 

@@ -44,12 +44,12 @@ struct query_agent {
     char *waits;            /* what is to be captured there and is not, and why; NULL: nothing */
 };
 
-/* What the store does not know: who is connected, and what may have been captured and not have come. An open stream of a
- * capture that is in `reaches` is judged by that; others by the time at which their last chunk was sealed. */
+/* What the store does not know: who is connected, and what may have been captured and not have come. An open stream of
+ * a capture that is in `reaches` is judged by that; others by the time at which their last chunk was sealed. */
 struct query_live {
     uint64_t asked_ns; /* when the question came: nobody can ask for what came behind it */
-    struct query_agent
-        *agents; /* those that are connected or have a problem, sorted by strcmp; for the list of agents alone */
+    /* those that are connected or have a problem, sorted by strcmp; for the list of agents alone */
+    struct query_agent *agents;
     size_t agent_count;
     struct query_reach *reaches;
     size_t reach_count;
@@ -62,15 +62,18 @@ struct query_capture {
     char *name, *filter;
 };
 
-/* What whoever asks is bound to: nothing else is answered. Not all kinds of questions can be held to all of it: rights.h of the server refuses those before.
+/* What whoever asks is bound to: nothing else is answered. Not all kinds of questions can be held to all of it:
+ * rights.h of the server refuses those before.
  *
  *   agents    the question's own list: these names, and there are no others
- *   filter    is true for each packet, and for all packets of each flow that is shown (also where the filter of the question has `or` and `not`); numbers that
- *             count other packets too are left out. Without names, measures and states
+ *   filter    is true for each packet, and for all packets of each flow that is shown (also where the filter of the
+ *             question has `or` and `not`); numbers that count other packets too are left out. Without names, measures
+ *             and states
  *   snaplen   packets are cut to it; so is what the question's filter is judged on
  *   since_ns  no packet is older, and no row holds an older one
  *
- * What that left out is in the manifest, as "bounds": {"labels", "filter", "snaplen", "since", "flows_left_out", "exchanges_left_out", "rows_left_out", "packets_cut"}. */
+ * What that left out is in the manifest, as "bounds": {"labels", "filter", "snaplen", "since", "flows_left_out",
+ * "exchanges_left_out", "rows_left_out", "packets_cut"}. */
 struct query_bounds {
     bool hides_filters; /* what captures were told to capture is null and not in files, but of these: */
     const struct query_capture *shown;
@@ -92,8 +95,8 @@ struct query_outcome {
     uint64_t rows, packets, bytes; /* that came back: flows; packets; bytes of the answer */
 };
 
-/* Answers q from the store and `live`, within the bounds (NULL: none). *cancel set to true by another thread stops it with ERROR_CANCELLED. Never returns an error
- * of its own: all is in *out. */
+/* Answers q from the store and `live`, within the bounds (NULL: none). *cancel set to true by another thread stops it
+ * with ERROR_CANCELLED. Never returns an error of its own: all is in *out. */
 void query_run(struct store *s, const struct message_query *q, const struct query_bounds *bounds,
                const struct query_live *live, const struct query_sink *sink, const atomic_bool *cancel,
                struct query_outcome *out);

@@ -1,9 +1,9 @@
 /*
  * reach: how far the data of streams that have not ended has come, against the time of the question.
  *
- * A stream that has ended is all here (bodies aside: chunks account for theirs). One that has not may have captured what
- * has not come yet, and lacks nothing inside the question only if it reaches until its end: `until`, or the time at which
- * it was asked, if that is earlier. It reaches
+ * A stream that has ended is all here (bodies aside: chunks account for theirs). One that has not may have captured
+ * what has not come yet, and lacks nothing inside the question only if it reaches until its end: `until`, or the time
+ * at which it was asked, if that is earlier. It reaches
  *   - to where agents were heard to have handed over all (struct query_reach), of captures that were ordered
  *   - to the time at which its last chunk was sealed (store_stream_info.sealed_ns)
  * Files that are being read reach nowhere before they end: their packets come in any order.

@@ -1,8 +1,9 @@
 /*
- * admin: requests about who may connect and what they may do. Each kind is one row of the table in admin.c: what people call it, and the function that answers it. All on the
- * loop's thread.
+ * admin: requests about who may connect and what they may do. Each kind is one row of the table in admin.c: what people
+ * call it, and the function that answers it. All on the loop's thread.
  *
- * What a request wants is the JSON object of its message; what it is answered is the manifest of a DONE. Who may ask is judged before (rights.h).
+ * What a request wants is the JSON object of its message; what it is answered is the manifest of a DONE. Who may ask is
+ * judged before (rights.h).
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_ADMIN_H
 #define FLEETDUMP_COLLECTOR_SERVER_ADMIN_H

@@ -5,8 +5,8 @@
 #include "common/base/error.h"
 #include "common/net/tls.h"
 
-/* From here on: the data folder, and the folders of the certificate's files (tls; NULL: none), which may be replaced. No connection to anybody: what
- * listens is open already. Call it before the first thread is started. */
+/* From here on: the data folder, and the folders of the certificate's files (tls; NULL: none), which may be replaced.
+ * No connection to anybody: what listens is open already. Call it before the first thread is started. */
 MUST_CHECK int confine_server(const char *data, const struct tls_files *tls, struct error *e);
 
 #endif

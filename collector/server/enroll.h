@@ -1,15 +1,16 @@
 /*
  * enroll: who gets a certificate of the collector's authority, and whose are not good any more.
  *
- *   token     an administrator had it made (ADMIN_ENROLL, or rights.h for a user); whoever brings it gets a certificate for
- *             the name in it, once
- *   approval  with enroll = approve: a host asks without a token, is listed, and asks again until an administrator says yes
+ *   token     an administrator had it made (ADMIN_ENROLL, or rights.h for a user); whoever brings it gets a certificate
+ *             for the name in it, once
+ *   approval  with enroll = approve: a host asks without a token, is listed, and asks again until an administrator says
+ *             yes
  *   renewal   on a connection whose certificate is good: the same key and name, a later end
  *
  * A revocation is in the catalog before it is answered, then in memory, where each hello asks for it; sessions that it
  * means are closed at once. What it means: all certificates of a name that were made before it (those made later begin
- * later), and its approvals; or, by its serial number, one and those of the same key: that it renewed, or that renewed it.
- * (Of one that was not made here the key is unknown: it alone.)
+ * later), and its approvals; or, by its serial number, one and those of the same key: that it renewed, or that renewed
+ * it. (Of one that was not made here the key is unknown: it alone.)
  *
  * A session ends with its certificate, unless that was renewed on it or on another of the same key.
  *
@@ -51,8 +52,8 @@ const char *enroll_state(struct enroll *en, const struct store_credential *c, ui
 /* Whether the certificate that the agent has come with is revoked: its revoked_ns. */
 void enroll_mark(const struct enroll *en, struct fleet_agent *a);
 
-/* An ENROLL: of somebody without a certificate, as first message (the session is closed with the answer), or of a session
- * that was welcomed. */
+/* An ENROLL: of somebody without a certificate, as first message (the session is closed with the answer), or of a
+ * session that was welcomed. */
 void enroll_message(struct session *s, const struct message_enroll *m);
 
 /* A token's text, and the row to be put (store_token_put) before it is given to anybody. `labels` ("role=web") are for
@@ -73,9 +74,11 @@ MUST_CHECK int enroll_new_token(struct enroll *en, const struct enroll_wish *w, 
  * ENROLL wants {"name", "labels": [..], "ttl_ns", "collector"}; answers {"token", "name", "collector", "expires"}.
  * APPROVE wants {"name", "key" (beginning of the key's fingerprint, if two ask for one name), "labels": [..]}; answers
  *   {"name", "key"}.
- * REVOKE wants {"kind": "agent"|"user", "name", "force" (also a name never heard of)} or {"serial"}; answers {"revoked", "sessions" (closed),
+ * REVOKE wants {"kind": "agent"|"user", "name", "force" (also a name never heard of)} or {"serial"}; answers
+ * {"revoked", "sessions" (closed),
  *   "since" (when a name had been revoked already, which stays; else null)}.
- * CREDENTIALS wants {"pending": bool, "after" (an earlier answer's "next")}; answers {"credentials": [..], "tokens": [..],
+ * CREDENTIALS wants {"pending": bool, "after" (an earlier answer's "next")}; answers {"credentials": [..], "tokens":
+ * [..],
  *   "pending": [..], "next"}. */
 void enroll_admin_enroll(struct admin_call *c);
 void enroll_admin_approve(struct admin_call *c);

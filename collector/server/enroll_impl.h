@@ -44,7 +44,8 @@ struct enroll {
 /* "no certificate can be made here": NULL if one can. */
 MUST_CHECK int enroll_can_sign(const struct enroll *en, struct error *e);
 
-/* The authority and its certificates are those of the files now; ERROR_NOT_FOUND if a file is not there. Its key was looked at before. */
+/* The authority and its certificates are those of the files now; ERROR_NOT_FOUND if a file is not there. Its key was
+ * looked at before. */
 MUST_CHECK int enroll_load_ca(struct enroll *en, struct error *e);
 
 /* Adds what was revoked (it is in the catalog), and marks the agents of the fleet that it means. */
@@ -52,12 +53,12 @@ MUST_CHECK int enroll_add_revoked(struct enroll *en, const struct store_revocati
 /* A certificate of this name is not to begin before. Any thread. */
 uint64_t enroll_earliest(struct enroll *en, uint8_t kind, const char *name);
 
-/* enroll_known.c: whether the catalog has a certificate, a token, an agent's hello or a user of this name. ERROR_NOT_FOUND names the
- * nearest that there is. On the store's thread. */
+/* enroll_known.c: whether the catalog has a certificate, a token, an agent's hello or a user of this name.
+ * ERROR_NOT_FOUND names the nearest that there is. On the store's thread. */
 MUST_CHECK int enroll_check_known(struct store *store, uint8_t kind, const char *name, struct error *e);
 
-/* enroll_key.c: the serial numbers of certificates of one key and name, which are renewals of each other. The first is the one that was asked for, and the
- * only one if it was not made here (`of` is empty then). Begins zeroed. */
+/* enroll_key.c: the serial numbers of certificates of one key and name, which are renewals of each other. The first is
+ * the one that was asked for, and the only one if it was not made here (`of` is empty then). Begins zeroed. */
 struct enroll_key {
     struct store_credential of;
     char (*serials)[IDENTITY_SERIAL_MAX + 1];

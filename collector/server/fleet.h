@@ -1,6 +1,6 @@
 /*
- * fleet: the agents that the collector knows, and which of them are connected: those in the catalog, and those that said
- * hello since. On the loop's thread. An agent that is known stays known until the collector ends.
+ * fleet: the agents that the collector knows, and which of them are connected: those in the catalog, and those that
+ * said hello since. On the loop's thread. An agent that is known stays known until the collector ends.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_FLEET_H
 #define FLEETDUMP_COLLECTOR_SERVER_FLEET_H

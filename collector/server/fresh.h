@@ -3,13 +3,13 @@
  * have (FLUSH), and have so long as the question allows (message_query.fresh_ms, at most FRESH_MOST_MS). Who does not
  * answer in time is told in the answer: "reaches until T".
  *
- * Asked are the connected agents that fit the question's `agents` and have a capture that fits its `capture`, if they may
- * have something of the question's time that has not come: that is so until a FLUSH is answered that was sent behind
- * `until` (or, if `until` is in the future, behind the question), or after the capture had stopped there. On the loop's
- * thread.
+ * Asked are the connected agents that fit the question's `agents` and have a capture that fits its `capture`, if they
+ * may have something of the question's time that has not come: that is so until a FLUSH is answered that was sent
+ * behind `until` (or, if `until` is in the future, behind the question), or after the capture had stopped there. On the
+ * loop's thread.
  *
- * An agent has one FLUSH at a time to answer. Questions that come meanwhile share the next one, which is sent as soon as
- * that is answered: a FLUSH that was sent before a question came says nothing of what was captured just before it.
+ * An agent has one FLUSH at a time to answer. Questions that come meanwhile share the next one, which is sent as soon
+ * as that is answered: a FLUSH that was sent before a question came says nothing of what was captured just before it.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_FRESH_H
 #define FLEETDUMP_COLLECTOR_SERVER_FRESH_H

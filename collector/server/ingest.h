@@ -1,10 +1,11 @@
 /*
- * ingest: the one thread that writes the store. Others hand it jobs; it takes all that wait, commits their parts as one group, and hands the jobs back to the loop with
- * their results.
+ * ingest: the one thread that writes the store. Others hand it jobs; it takes all that wait, commits their parts as one
+ * group, and hands the jobs back to the loop with their results.
  *
- * While the disk is full parts wait here, are tried again at most once a second, and go on by themselves when there is room; all other jobs are done meanwhile, so that
- * agents are greeted and questions of state answered. After any other failure of the disk each part is tried alone: what fails again is handed back with its error (the
- * agent has it still), what does not need the damaged place goes on.
+ * While the disk is full parts wait here, are tried again at most once a second, and go on by themselves when there is
+ * room; all other jobs are done meanwhile, so that agents are greeted and questions of state answered. After any other
+ * failure of the disk each part is tried alone: what fails again is handed back with its error (the agent has it
+ * still), what does not need the damaged place goes on.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_INGEST_H
 #define FLEETDUMP_COLLECTOR_SERVER_INGEST_H
@@ -42,7 +43,8 @@ struct ingest_job {
     uint64_t arrived_ns;
     uint64_t certified_ns;             /* AGENT: since when its certificate is good; 0: it has none */
     char serial[STORE_SERIAL_MAX + 1]; /* AGENT: of its certificate, or "" */
-    /* AGENT: malloc'ed, owned (labels: as it says; when it is done, as they count); the name also of parts and STATE: who sends (NULL: whoever) */
+    /* AGENT: malloc'ed, owned (labels: as it says; when it is done, as they count); the name also of parts and STATE:
+     * who sends (NULL: whoever) */
     char *name, *software, *labels, *peer, *status_json;
     struct filter_address *addresses;
     uint32_t address_count;
@@ -74,8 +76,8 @@ void ingest_job_free(struct ingest_job *job);
 
 void ingest_submit(struct ingest *i, struct ingest_job *job);
 
-/* Lets the thread do something of the caller's to the store (the catalog, that is), behind what was submitted before; `worked` is
- * then called on the loop: with ERROR_CANCELLED if the collector stops before. */
+/* Lets the thread do something of the caller's to the store (the catalog, that is), behind what was submitted before;
+ * `worked` is then called on the loop: with ERROR_CANCELLED if the collector stops before. */
 MUST_CHECK int ingest_call(struct ingest *i, int (*work)(void *owner, struct store *s, struct error *e),
                            void (*worked)(void *owner, int result, const struct error *e), void *owner,
                            struct error *e);
@@ -87,7 +89,8 @@ void ingest_problem(struct ingest *i, char text[ERROR_TEXT_MAX]);
 bool ingest_is_full(struct ingest *i);
 bool ingest_has_room(struct ingest *i);
 
-/* Ends the thread after the group at hand; jobs that wait are handed back as ERROR_CANCELLED. Call before the loop is closed, then run the loop until `closed`. */
+/* Ends the thread after the group at hand; jobs that wait are handed back as ERROR_CANCELLED. Call before the loop is
+ * closed, then run the loop until `closed`. */
 void ingest_stop(struct ingest *i);
 void ingest_free(struct ingest *i);
 

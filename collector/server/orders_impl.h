@@ -76,14 +76,15 @@ MUST_CHECK int order_new(struct orders *o, const struct capture_request *request
 void order_forget(struct order *o); /* takes it out of the table and frees it */
 struct order *orders_find(const struct orders *o, const uint8_t id[16]);
 struct order *orders_named(const struct orders *o, const char *name, const struct order *but); /* NULL: nobody has it */
-/* Fills `found` (room for all) with those that `which` names: a glob of names, else the beginning of an id, "" for all. */
+/* Fills `found` (room for all) with those that `which` names: a glob of names, else the beginning of an id, "" for
+ * all. */
 size_t orders_match(const struct orders *o, const char *which, struct order **found);
 void order_set_stage(struct order *o, enum order_stage stage);
 void order_stand(struct order *o); /* it is kept: the agents are told */
 void order_end(struct order *o, uint64_t now_ns, const char *why);
 void order_tell(struct order *o); /* its agents get ORDERS anew */
-/* It is over, as its agents know by themselves: those that had too many get another. Others are not told: what has stopped and is
- * not ordered any more they forget, and with it what they have still to hand over. */
+/* It is over, as its agents know by themselves: those that had too many get another. Others are not told: what has
+ * stopped and is not ordered any more they forget, and with it what they have still to hand over. */
 void order_give_place(struct order *o);
 /* By the request, and counted from created_ns where it says for how long; 0: never. */
 uint64_t order_end_ns(const struct order *o);

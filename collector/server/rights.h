@@ -1,9 +1,10 @@
 /*
- * rights: who may ask the collector for what. Users with a role, and bounds within it; one table of requests and the least role for each; one place of judgement, before
- * anything is done. All on the loop's thread.
+ * rights: who may ask the collector for what. Users with a role, and bounds within it; one table of requests and the
+ * least role for each; one place of judgement, before anything is done. All on the loop's thread.
  *
- * Who a client is, its certificate says (stream_identity). Only users ask: a certificate of an agent or a collector has no rights here, and a user whom the catalog does not
- * know has none. Where connections are plain TCP (insecure_plaintext) nobody is known, and everybody is an administrator.
+ * Who a client is, its certificate says (stream_identity). Only users ask: a certificate of an agent or a collector has
+ * no rights here, and a user whom the catalog does not know has none. Where connections are plain TCP
+ * (insecure_plaintext) nobody is known, and everybody is an administrator.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_RIGHTS_H
 #define FLEETDUMP_COLLECTOR_SERVER_RIGHTS_H
@@ -48,8 +49,8 @@ void rights_close(struct rights *r); /* NULL is fine */
 /* NULL: there is no user of this name. Valid until the loop goes on. */
 const struct rights_user *rights_user(const struct rights *r, const char *name);
 
-/* Whether the bounds make sense (filter and labels are checked, too): a row for the store of it, `row` texts owned by the caller and freed by rights_row_free. For those
- * who make users where no collector runs. created_ns is now. */
+/* Whether the bounds make sense (filter and labels are checked, too): a row for the store of it, `row` texts owned by
+ * the caller and freed by rights_row_free. For those who make users where no collector runs. created_ns is now. */
 struct rights_row {
     char *role, *bounds; /* as struct store_user */
 };
@@ -72,9 +73,10 @@ struct rights_grant {
     bool any_bounds;
 };
 
-/* Whether who asks may; the one place where that is decided, for each QUERY, COMMAND and ADMIN, before anything is done. Bounds narrow a question (*grant says how); a
- * command is never narrowed: one that reaches beyond them is refused, since what an operator signed is not to be changed by anybody, and an agent that joins tomorrow
- * would be reached as well. ERROR_REFUSED says what is missing, and who can give it. */
+/* Whether who asks may; the one place where that is decided, for each QUERY, COMMAND and ADMIN, before anything is
+ * done. Bounds narrow a question (*grant says how); a command is never narrowed: one that reaches beyond them is
+ * refused, since what an operator signed is not to be changed by anybody, and an agent that joins tomorrow would be
+ * reached as well. ERROR_REFUSED says what is missing, and who can give it. */
 MUST_CHECK int rights_judge(const struct session *s, const struct message *m, struct rights_grant *grant,
                             struct error *e);
 void rights_grant_free(struct rights_grant *g);
@@ -104,11 +106,13 @@ bool rights_sees(const struct session *s, const struct fleet_agent *a);
 /* Whether an order may be seen whole: it is his own, or reaches no further than his labels and filter. */
 bool rights_sees_whole(const struct session *s, const struct capture_request *r);
 
-/* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns", "token"} (a user of that name gets these instead of what he had; nobody
- * takes his own role away, so that an administrator is left); USER_LIST nothing; USER_REMOVE {"name"} (tokens of his that were not used go, too). Answers: {"user": {..., "token" (to log
- * in with, once: for a new user, or if "token": true asks for it; not where certificates are made elsewhere)}, "changed": bool (he was there
- * before)}; [{..., "state" (of his newest certificate: "good", "expired", "revoked"; "none": none was made here), "revoked" (when; null: it was
- * not)}]; {"removed": NAME}. Where certificates are made elsewhere, "revoked" means those that began before. */
+/* admin.c's rows. USER_ADD wants {"name", "role", "labels": [..], "filter", "snaplen", "range_ns", "token"} (a user of
+ * that name gets these instead of what he had; nobody takes his own role away, so that an administrator is left);
+ * USER_LIST nothing; USER_REMOVE {"name"} (tokens of his that were not used go, too). Answers: {"user": {..., "token"
+ * (to log in with, once: for a new user, or if "token": true asks for it; not where certificates are made elsewhere)},
+ * "changed": bool (he was there before)}; [{..., "state" (of his newest certificate: "good", "expired", "revoked";
+ * "none": none was made here), "revoked" (when; null: it was not)}]; {"removed": NAME}. Where certificates are made
+ * elsewhere, "revoked" means those that began before. */
 void rights_user_add(struct admin_call *c);
 void rights_user_list(struct admin_call *c);
 void rights_user_remove(struct admin_call *c);

@@ -1,5 +1,6 @@
 /*
- * server: the collector as a running process: one libuv loop that never blocks (connections), one ingest thread (the store's writer), a thread for each running question.
+ * server: the collector as a running process: one libuv loop that never blocks (connections), one ingest thread (the
+ * store's writer), a thread for each running question.
  *
  *   listener -> session --+-- agent: pieces -> parts --> ingest thread: verify, group, commit --> acks
  *                         +-- client: query ----------> query thread -> bounded queue ---------> results
@@ -31,8 +32,8 @@ struct server_config {
     unsigned max_sessions;
     unsigned max_queries;       /* running at once; more wait for none: they are refused as busy */
     uint64_t query_deadline_ns; /* a question that takes longer is cut off with an error */
-    const char *
-        port_file; /* the port listened on is written here (for tests and scripts that let the system choose), or NULL */
+    /* the port listened on is written here (for tests and scripts that let the system choose), or NULL */
+    const char *port_file;
     bool audit_syslog; /* each line of the audit also goes to syslog */
     struct enroll_config enroll;
     struct store_config store;

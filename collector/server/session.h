@@ -1,7 +1,8 @@
 /*
  * session: one connection of an agent or a client, from its hello on. All on the loop's thread.
  *
- * A session is freed when its stream is closed and nothing that runs elsewhere (an ingest job, a question) refers to it any more.
+ * A session is freed when its stream is closed and nothing that runs elsewhere (an ingest job, a question) refers to it
+ * any more.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_SESSION_H
 #define FLEETDUMP_COLLECTOR_SERVER_SESSION_H
@@ -14,8 +15,9 @@
 
 #define BODY_BYTES_MAX (128u << 20) /* of one body */
 
-/* Nobody keeps the others out: with his certificates a user has at most this part (a whole one at least) of max_sessions and of max_queries at
- * once, and an agent, which needs two, so many connections. Beyond them: ERROR_BUSY. Where nobody is known, all are alike. */
+/* Nobody keeps the others out: with his certificates a user has at most this part (a whole one at least) of
+ * max_sessions and of max_queries at once, and an agent, which needs two, so many connections. Beyond them: ERROR_BUSY.
+ * Where nobody is known, all are alike. */
 #define SESSIONS_SHARE 4u
 #define SESSIONS_AGENT 8u
 
@@ -75,8 +77,8 @@ struct session {
     struct fleet_agent *known; /* a control connection that was welcomed: whose */
 };
 
-/* server.c: what sessions need before the first comes (store, ingest and loop are there); the end of all that runs, then the
- * loop ends; what is left to free then. */
+/* server.c: what sessions need before the first comes (store, ingest and loop are there); the end of all that runs,
+ * then the loop ends; what is left to free then. */
 MUST_CHECK int server_begin(struct server *server, struct error *e);
 void server_stop(struct server *server);
 void server_end(struct server *server);
@@ -97,8 +99,8 @@ void session_give_up(struct session *s, const char *why);
 /* Closes it at once and for good: what waits to be sent is not. */
 void session_cut(struct session *s, const char *why);
 
-/* An agent that is known has these labels from now on: bounds and orders go by them. If it has others, its control connection ends, and it comes
- * again with them, as captures may mean it now, or not any more. */
+/* An agent that is known has these labels from now on: bounds and orders go by them. If it has others, its control
+ * connection ends, and it comes again with them, as captures may mean it now, or not any more. */
 void session_relabel(struct server *server, const char *agent, const char *labels);
 
 /* Hands a job of this session to the ingest thread; stops reading while too much waits there. */
@@ -110,8 +112,8 @@ void session_send(struct session *s, const struct message *m);
 /* Who it is, by its certificate; never NULL (IDENTITY_NONE). */
 const struct identity *session_identity(const struct session *s);
 
-/* session_share.c: whether it is somebody's, by name, and is not being closed; whether whose it is may have one more connection, or
- * question (ERROR_BUSY). */
+/* session_share.c: whether it is somebody's, by name, and is not being closed; whether whose it is may have one more
+ * connection, or question (ERROR_BUSY). */
 bool session_is_of(const struct session *s, uint8_t kind, const char *name);
 MUST_CHECK int session_check_share(const struct session *s, struct error *e);
 MUST_CHECK int session_check_questions(const struct session *s, struct error *e);

@@ -1,8 +1,11 @@
 /*
- * trail: the collector's audit (common/base/audit) in DATA/audit: who asked for what, from where, what came of it, and how much came back. On the loop's thread, but for reading.
+ * trail: the collector's audit (common/base/audit) in DATA/audit: who asked for what, from where, what came of it, and
+ * how much came back. On the loop's thread, but for reading.
  *
- * A line: {"seq", "time", "event", "who", "cert", "from", "what", "result", "text", "rows", "packets", "bytes", "narrowed", "hash"}: `who` is "user ann" or "agent web-1" by the certificate
- * (`cert` its serial number), "" where connections are not encrypted; `result` "ok" or an error's name, `text` why; numbers only where something came back; `narrowed` the bounds that held.
+ * A line: {"seq", "time", "event", "who", "cert", "from", "what", "result", "text", "rows", "packets", "bytes",
+ * "narrowed", "hash"}: `who` is "user ann" or "agent web-1" by the certificate (`cert` its serial number), "" where
+ * connections are not encrypted; `result` "ok" or an error's name, `text` why; numbers only where something came back;
+ * `narrowed` the bounds that held.
  *
  *   query      a question, when it has been answered
  *   command    a capture was ordered, stopped, forgotten
@@ -13,11 +16,14 @@
  *   lost       so many lines could not be written (a full disk)
  *   start, stop  of the collector
  *
- * What only repeats is noted once: the same list again on the same connection (somebody watches), and an answer with nothing new to a question that goes on (`--follow`). Refusals
- * of those who are not let in (strangers, revoked certificates) are at most TRAIL_STRANGERS a minute, those of others and connections TRAIL_KNOWN, and then counted ("more"). Lines are durable within a second. With `audit = syslog` (or journal, which reads syslog) in
- * collector.conf each line also goes there, with its hash: so what was rewritten here is noticed.
+ * What only repeats is noted once: the same list again on the same connection (somebody watches), and an answer with
+ * nothing new to a question that goes on (`--follow`). Refusals of those who are not let in (strangers, revoked
+ * certificates) are at most TRAIL_STRANGERS a minute, those of others and connections TRAIL_KNOWN, and then counted
+ * ("more"). Lines are durable within a second. With `audit = syslog` (or journal, which reads syslog) in collector.conf
+ * each line also goes there, with its hash: so what was rewritten here is noticed.
  *
- * If the audit cannot be written the collector goes on, says so in its log, and notes how many lines were lost as soon as it can.
+ * If the audit cannot be written the collector goes on, says so in its log, and notes how many lines were lost as soon
+ * as it can.
  */
 #ifndef FLEETDUMP_COLLECTOR_SERVER_TRAIL_H
 #define FLEETDUMP_COLLECTOR_SERVER_TRAIL_H
@@ -41,16 +47,18 @@ struct trail_result {
     const char *narrowed; /* or NULL */
 };
 
-/* Notes something; s may be NULL (the collector itself), its stream gone. `what` and `text` are cut where they are too long; result NULL: nothing came back. */
+/* Notes something; s may be NULL (the collector itself), its stream gone. `what` and `text` are cut where they are too
+ * long; result NULL: nothing came back. */
 void trail_note(struct server *server, const struct session *s, const char *event, const char *what, int code,
                 const char *text, const struct trail_result *result);
 
 /* A question in words: "pull 'tcp' --on web-* --capture x --since ..." */
 void trail_query_text(const struct message_query *q, struct buffer *out);
 
-/* admin.c's row. Wants {"verify": true, "known": "17:<hash>" (or none)} and answers {"first", "last", "head", "lines", "cut_bytes", "lost" (never written)}, or fails with what is broken; or {"after": number,
- * "last": how many, "since_ns", "until_ns", "who": glob, "event": glob} and answers {"lines": [text, ...], "next": number, or null at the end}: with "last" the newest
- * that fit, else as many as fit into an answer behind "after". */
+/* admin.c's row. Wants {"verify": true, "known": "17:<hash>" (or none)} and answers {"first", "last", "head", "lines",
+ * "cut_bytes", "lost" (never written)}, or fails with what is broken; or {"after": number, "last": how many,
+ * "since_ns", "until_ns", "who": glob, "event": glob} and answers {"lines": [text, ...], "next": number, or null at the
+ * end}: with "last" the newest that fit, else as many as fit into an answer behind "after". */
 void trail_read(struct admin_call *c);
 
 #endif

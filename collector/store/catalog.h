@@ -1,5 +1,6 @@
 /*
- * catalog: catalog.db: which partitions there are, what closed ones hold, cursors of streams whose partitions are gone, and agents.
+ * catalog: catalog.db: which partitions there are, what closed ones hold, cursors of streams whose partitions are gone,
+ * and agents.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_CATALOG_H
 #define FLEETDUMP_COLLECTOR_STORE_CATALOG_H
@@ -41,8 +42,8 @@ MUST_CHECK int catalog_keep_cursors(struct db *db, const struct partition *p, st
 /* Removes the portions. */
 MUST_CHECK int catalog_forget_portions(struct db *db, const struct partition *p, struct error *e);
 
-/* Which of the partitions may hold the item: those that the catalog names, and those whose portions it does not know yet. `may` has room for `count`
- * numbers of views; *found is set. Any thread, with a connection of its own. */
+/* Which of the partitions may hold the item: those that the catalog names, and those whose portions it does not know
+ * yet. `may` has room for `count` numbers of views; *found is set. Any thread, with a connection of its own. */
 MUST_CHECK int catalog_holders(struct db *db, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
                                const struct partition_view *views, size_t count, size_t *may, size_t *found,
                                struct error *e);

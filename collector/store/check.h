@@ -11,8 +11,8 @@ struct checking {
     void *context;
     struct store_report *report;
     bool bodies; /* read every body, not only their records' headers */
-    struct epoch_map
-        *cursors; /* of streams over partitions in order: number of the next item, plus one; NULL: not compared */
+    /* of streams over partitions in order: number of the next item, plus one; NULL: not compared */
+    struct epoch_map *cursors;
 };
 
 /* Says a finding and counts it. */

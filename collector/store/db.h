@@ -35,8 +35,9 @@ enum db_mode {
 
 struct db;
 
-/* Opens the file; DB_WRITE brings one of an older version up to date. ERROR_NOT_FOUND, ERROR_CORRUPT (not a database, or
- * not of this kind), ERROR_VERSION (made by a newer program, or by an older one and not to be written), ERROR_BUSY. */
+/* Opens the file; DB_WRITE brings one of an older version up to date. ERROR_NOT_FOUND, ERROR_CORRUPT (not a database,
+ * or not of this kind), ERROR_VERSION (made by a newer program, or by an older one and not to be written),
+ * ERROR_BUSY. */
 MUST_CHECK int db_open(const char *path, enum db_mode mode, const struct db_kind *kind, struct db **out,
                        struct error *e);
 void db_close(struct db *db); /* NULL is fine */
@@ -73,8 +74,8 @@ int db_fail(struct db *db, const char *what, struct error *e);
  *     while ((r = sql_step(&q, e)) > 0) ... sql_get_u64(&q, 0) ...
  *     sql_end(&q);
  *
- * Failures of start and bind are kept and come out of step. Blobs and texts that are bound must live until sql_end; those
- * read are valid until the next step.
+ * Failures of start and bind are kept and come out of step. Blobs and texts that are bound must live until sql_end;
+ * those read are valid until the next step.
  */
 struct sql {
     struct db *db;

@@ -1,4 +1,5 @@
-/* db_fault: fault points in front of what SQLite itself writes, cuts and removes: sqlite.write, sqlite.cut, sqlite.unlink. For db.c alone. */
+/* db_fault: fault points in front of what SQLite itself writes, cuts and removes: sqlite.write, sqlite.cut,
+ * sqlite.unlink. For db.c alone. */
 #ifndef FLEETDUMP_COLLECTOR_STORE_DB_FAULT_H
 #define FLEETDUMP_COLLECTOR_STORE_DB_FAULT_H
 

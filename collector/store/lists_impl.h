@@ -1,5 +1,6 @@
 /*
- * lists_impl: streams over all partitions, added up: lists.c gives captures, streams and agents by them, pauses.c the times between them.
+ * lists_impl: streams over all partitions, added up: lists.c gives captures, streams and agents by them, pauses.c the
+ * times between them.
  */
 #ifndef FLEETDUMP_STORE_LISTS_IMPL_H
 #define FLEETDUMP_STORE_LISTS_IMPL_H

@@ -2,19 +2,20 @@
  * pack: an append-only file of heads with their bodies.
  *
  *   pack   := header record...
- *   header := "FDPACK1\0" | version u32 (1) | zero u32 | partition u64 | number u32 | zero u32 | class, 16 bytes padded with
- *             zeros | made_ns u64 | hash64 of all before it                                                    (64 bytes)
- *   record := magic "FDRC" | version u8 (1) | zero u8 u16 | head length u32 | zero u32 | epoch | seq u64 | arrived_ns u64 (of
- *             the head) | body length u64 | hash64 of the head's bytes | hash64 of the body | install (16 bytes) | hash64 of
- *             all before it (96 bytes) | head bytes | body bytes
+ *   header := "FDPACK1\0" | version u32 (1) | zero u32 | partition u64 | number u32 | zero u32 | class, 16 bytes padded
+ *             with zeros | made_ns u64 | hash64 of all before it (64 bytes)
+ *   record := magic "FDRC" | version u8 (1) | zero u8 u16 | head length u32 | zero u32 | epoch | seq u64 | arrived_ns
+ *             u64 (of the head) | body length u64 | hash64 of the head's bytes | hash64 of the body | install (16
+ *             bytes) | hash64 of all before it (96 bytes) | head bytes | body bytes
  *
- * All integers little-endian. A record is valid if its header's hash matches, head and body lie wholly within the file, and both
- * hashes match. Records stand one directly behind the other; a stretch that a failed group left (never acknowledged) may stand
- * between the last committed record and the file's end. A reader without the database finds records by walking; where a header
- * is damaged it looks for the next valid one, so that a damaged record costs itself only.
+ * All integers little-endian. A record is valid if its header's hash matches, head and body lie wholly within the file,
+ * and both hashes match. Records stand one directly behind the other; a stretch that a failed group left (never
+ * acknowledged) may stand between the last committed record and the file's end. A reader without the database finds
+ * records by walking; where a header is damaged it looks for the next valid one, so that a damaged record costs itself
+ * only.
  *
- * Packs are written by the writer thread alone, and synced before the transaction that names their new records. A pack whose
- * sync failed is never written again.
+ * Packs are written by the writer thread alone, and synced before the transaction that names their new records. A pack
+ * whose sync failed is never written again.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_PACK_H
 #define FLEETDUMP_COLLECTOR_STORE_PACK_H
@@ -70,12 +71,13 @@ MUST_CHECK int pack_make(int dirfd, uint64_t partition, uint64_t number, uint64_
                          struct error *e);
 void pack_close(struct pack *p); /* NULL is fine */
 
-/* Appends a record: head bytes, and body_length bytes of body_fd from 0, hashed as they are copied. The caller has filled the
- * record but for `offset`. ERROR_CORRUPT if the body is not what body_hash or body_length say (nothing was appended); other
- * errors are the disk's. */
+/* Appends a record: head bytes, and body_length bytes of body_fd from 0, hashed as they are copied. The caller has
+ * filled the record but for `offset`. ERROR_CORRUPT if the body is not what body_hash or body_length say (nothing was
+ * appended); other errors are the disk's. */
 MUST_CHECK int pack_append(struct pack *p, struct pack_record *record, const void *head, int body_fd, struct error *e);
 
-/* Cuts off what was appended behind the committed end and neither synced nor promised. After an error the pack must not be written any more. */
+/* Cuts off what was appended behind the committed end and neither synced nor promised. After an error the pack must not
+ * be written any more. */
 MUST_CHECK int pack_cut_back(struct pack *p, struct error *e);
 
 /* fdatasync of all records appended. After an error the pack must not be written any more. */

@@ -1,12 +1,14 @@
 /*
  * partition: what arrived in one hour: a folder with flows.db and packs.
  *
- * Life: MAKING (the folder may not be there yet) -> OPEN (takes heads) -> CLOSED (postings are on disk; takes bodies of its heads)
- *       -> settled (no body is waited for: flows.db never changes again and is a plain file without WAL) -> DROPPING (on its way to the trash).
+ * Life: MAKING (the folder may not be there yet) -> OPEN (takes heads)
+ *       -> CLOSED (postings are on disk; takes bodies of its heads)
+ *       -> settled (no body is waited for: flows.db never changes again and is a plain file without WAL)
+ *       -> DROPPING (on its way to the trash).
  * Each step is made durable in the catalog; each can be repeated after a crash.
  *
- * Shared between threads: what stands under "guarded". The store's list holds one reference, each reader that uses it another; the writer drops
- * a partition without waiting for readers, who go on with the files that they have open.
+ * Shared between threads: what stands under "guarded". The store's list holds one reference, each reader that uses it
+ * another; the writer drops a partition without waiting for readers, who go on with the files that they have open.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_PARTITION_H
 #define FLEETDUMP_COLLECTOR_STORE_PARTITION_H
@@ -91,8 +93,8 @@ bool partition_parse_name(const char *name, uint64_t *id, uint64_t *begin_ns);
 /* Makes folder and flows.db, all synced. The name must not exist. */
 MUST_CHECK int partition_make(const struct store *s, struct partition *p, struct error *e);
 
-/* After a start: applies the WAL, cuts packs at their committed ends, removes packs that were never committed, counts sums, finds out whether
- * postings are on disk. Leaves the database open for writing. */
+/* After a start: applies the WAL, cuts packs at their committed ends, removes packs that were never committed, counts
+ * sums, finds out whether postings are on disk. Leaves the database open for writing. */
 MUST_CHECK int partition_mend(struct partition *p, struct error *e);
 
 /* Opens the database for writing if it is not, and mends what a failed commit left. */
@@ -129,8 +131,8 @@ MUST_CHECK int partition_flush(struct partition *p, struct error *e);
 MUST_CHECK int partition_sync(struct partition *p, struct error *e);
 MUST_CHECK int partition_commit(struct partition *p, struct error *e);
 
-/* After a failed group: nothing of it happened. The pack is left behind: a commit that failed may yet be found to have happened, and its bytes must
- * stay where they are. */
+/* After a failed group: nothing of it happened. The pack is left behind: a commit that failed may yet be found to have
+ * happened, and its bytes must stay where they are. */
 void partition_abandon(struct partition *p);
 
 /* Cuts packs at their committed ends and removes those that were never committed. */

@@ -1,5 +1,6 @@
 /*
- * partition_impl: what partition.c (which writes) and partition_mend.c (which makes one, and mends what a crash left) share.
+ * partition_impl: what partition.c (which writes) and partition_mend.c (which makes one, and mends what a crash left)
+ * share.
  */
 #ifndef FLEETDUMP_STORE_PARTITION_IMPL_H
 #define FLEETDUMP_STORE_PARTITION_IMPL_H

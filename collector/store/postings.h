@@ -1,8 +1,8 @@
 /*
  * postings: which heads of a partition have rows with an address, a port, ... so that a query reads only those.
  *
- * A posting is a key and the ascending numbers of the heads whose rows have it. In memory while the partition is open; in
- * table posting, in key order, once it is closed.
+ * A posting is a key and the ascending numbers of the heads whose rows have it. In memory while the partition is open;
+ * in table posting, in key order, once it is closed.
  *
  *   key  := kind u8 | value            (big-endian, so that ranges of values are ranges of keys)
  *     0  marker, no value: the table is complete; its list is the one number of the last head covered
@@ -13,7 +13,8 @@
  *     5  no value: items that have no rows to judge (gaps, ends); they are in each answer that their stream is in
  *   list := varints: the first number, then differences
  *
- * Selection answers from keys alone: it never leaves out a head that has a row of which filter_row_part says more than no.
+ * Selection answers from keys alone: it never leaves out a head that has a row of which filter_row_part says more than
+ * no.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_POSTINGS_H
 #define FLEETDUMP_COLLECTOR_STORE_POSTINGS_H
@@ -45,8 +46,8 @@ struct postings;
 struct postings *postings_new(void);    /* NULL without memory */
 void postings_free(struct postings *p); /* NULL is fine */
 
-/* Adds head number `id` (greater than all before) of stream number `stream`. An item whose rows cannot be read is added to none
- * but its stream and the rowless ones: it is in each answer, where its damage is reported. ERROR_MEMORY. */
+/* Adds head number `id` (greater than all before) of stream number `stream`. An item whose rows cannot be read is added
+ * to none but its stream and the rowless ones: it is in each answer, where its damage is reported. ERROR_MEMORY. */
 MUST_CHECK int postings_add(struct postings *p, uint32_t id, uint32_t stream, const struct chunk_head *h,
                             struct error *e);
 /* The same for an item that cannot be read at all. */
@@ -77,8 +78,8 @@ struct postings_source {
                     void *each_context);
 };
 
-/* The heads up to `limit` that the filter does not exclude; NULL (all) also if it cannot be told: a list that cannot be read
- * restricts nothing. */
+/* The heads up to `limit` that the filter does not exclude; NULL (all) also if it cannot be told: a list that cannot be
+ * read restricts nothing. */
 struct head_set *postings_select(const struct filter *f, uint32_t limit, const struct postings_source *source);
 
 #endif

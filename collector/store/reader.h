@@ -1,7 +1,8 @@
 /*
  * reader: one thread's view of the store: its own connections to the catalog and, as they are used, to partitions.
  *
- * A partition that is dropped meanwhile stays readable where it is open; where it is not open yet, it is as if it had gone before.
+ * A partition that is dropped meanwhile stays readable where it is open; where it is not open yet, it is as if it had
+ * gone before.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_READER_H
 #define FLEETDUMP_COLLECTOR_STORE_READER_H

@@ -1,5 +1,6 @@
 /*
- * rebuild_impl: a partition that is made anew: rebuild_gather.c finds what there is of it, rebuild_write.c writes it, rebuild.c puts it in the old one's place.
+ * rebuild_impl: a partition that is made anew: rebuild_gather.c finds what there is of it, rebuild_write.c writes it,
+ * rebuild.c puts it in the old one's place.
  */
 #ifndef FLEETDUMP_STORE_REBUILD_IMPL_H
 #define FLEETDUMP_STORE_REBUILD_IMPL_H

@@ -61,11 +61,12 @@ void head_row_read(const struct sql *q, struct head_row *row);
 /* Binds the values of PARTITION_HEAD_PUT. */
 void head_row_bind(struct sql *q, const struct head_row *row, struct buffer *scratch);
 
-/* The row of an encoded head; the span is set to the packets', for the caller to widen if there are none, and reaches back
- * to the requests of its exchanges. */
+/* The row of an encoded head; the span is set to the packets', for the caller to widen if there are none, and reaches
+ * back to the requests of its exchanges. */
 void head_row_of(const struct chunk_head *h, const void *data, size_t len, uint64_t arrived_ns, struct head_row *row);
 
-/* An item without packets is about all that its stream had until then ([first, last] of its packets): a query must hear of its losses. */
+/* An item without packets is about all that its stream had until then ([first, last] of its packets): a query must hear
+ * of its losses. */
 void head_row_widen(struct head_row *row, uint64_t first_ns, uint64_t last_ns);
 
 /* Whether a body is to come after this head. */

@@ -2,17 +2,19 @@
  * store: everything the collector keeps, on disk: chunks (packs), rows (partitions), names (catalog).
  *
  *   DATA/lock                      held by the one collector
- *   DATA/catalog.db                agents and their addresses over time, orders, users, certificates, streams and their cursors, partitions
+ *   DATA/catalog.db                agents and their addresses over time, orders, users, certificates, streams and their
+ *                                  cursors, partitions
  *   DATA/partitions/<hour>-<n>/    one per hour of arrival, never reused: "20261122T03-000017"
  *       flows.db                   heads, row blocks, postings (store_schema.h)
  *       <class>.<n>.pack           append-only: heads with their bodies (pack.h), one retention class a file
  *   DATA/trash/                    directories on their way out
  *
- * Threads: one writer thread calls the functions under "writing" (it alone writes any SQLite file); any number of reader threads each open a struct store_reader. The loop's
- * thread calls none of them.
+ * Threads: one writer thread calls the functions under "writing" (it alone writes any SQLite file); any number of
+ * reader threads each open a struct store_reader. The loop's thread calls none of them.
  *
- * Commit: fdatasync of the packs, then one SQLite transaction per partition touched, then the caller's acks. At the start each pack is cut at its last committed end. The
- * cursors of a stream are committed with the rows in flows.db, and copied to the catalog before a partition is dropped.
+ * Commit: fdatasync of the packs, then one SQLite transaction per partition touched, then the caller's acks. At the
+ * start each pack is cut at its last committed end. The cursors of a stream are committed with the rows in flows.db,
+ * and copied to the catalog before a partition is dropped.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_STORE_H
 #define FLEETDUMP_COLLECTOR_STORE_STORE_H
@@ -40,7 +42,8 @@ struct store_config {
 
 struct store;
 
-/* Opens, makes, or mends what a crash left: takes the lock (ERROR_BUSY names the holder), cuts packs, empties the trash. ERROR_VERSION for a newer format. */
+/* Opens, makes, or mends what a crash left: takes the lock (ERROR_BUSY names the holder), cuts packs, empties the
+ * trash. ERROR_VERSION for a newer format. */
 MUST_CHECK int store_open(const struct store_config *config, struct store **out, struct error *e);
 void store_close(struct store *s);
 
@@ -63,20 +66,22 @@ struct store_part {
     struct error error;     /* out */
 };
 
-/* Stores a group of parts of any streams in the given order, durably, all or (on a disk error) none. Each part's result: 0; ERROR_CONFLICT (same id, other content);
- * ERROR_REFUSED (of another agent than the one who sends it);
- * ERROR_INVALID (out of order). The return value is 0 or why the group as a whole failed (ERROR_FULL: nothing was stored, try again later; ERROR_SYSTEM: likewise). */
+/* Stores a group of parts of any streams in the given order, durably, all or (on a disk error) none. Each part's
+ * result: 0; ERROR_CONFLICT (same id, other content); ERROR_REFUSED (of another agent than the one who sends it);
+ * ERROR_INVALID (out of order). The return value is 0 or why the group as a whole failed (ERROR_FULL: nothing was
+ * stored, try again later; ERROR_SYSTEM: likewise). */
 MUST_CHECK int store_commit(struct store *s, struct store_part *parts, size_t count, struct error *e);
 
-/* The cursors of a stream (0, 0 if never heard of). `agent`: who asks; ERROR_REFUSED if it is another's; NULL: whoever. */
+/* The cursors of a stream (0, 0 if never heard of). `agent`: who asks; ERROR_REFUSED if it is another's; NULL:
+ * whoever. */
 MUST_CHECK int store_stream_state(struct store *s, const uint8_t epoch[EPOCH_SIZE], const char *agent,
                                   uint64_t *head_next, uint64_t *body_next, struct error *e);
 
 /* Whether the stream, whose state was asked for just now, ended and nothing of it is waited for. */
 bool store_stream_is_over(struct store *s, const uint8_t epoch[EPOCH_SIZE]);
 
-/* Records an agent's hello: name, install, software, labels (joined by ','), addresses seen now. ERROR_CONFLICT if another install uses the name and was seen within
- * the last minutes. */
+/* Records an agent's hello: name, install, software, labels (joined by ','), addresses seen now. ERROR_CONFLICT if
+ * another install uses the name and was seen within the last minutes. */
 struct store_agent {
     const char *name;
     const char *software;
@@ -92,7 +97,8 @@ struct store_agent {
 };
 MUST_CHECK int store_agent_seen(struct store *s, const struct store_agent *a, struct error *e);
 
-/* Captures as ordered: the store keeps them and does not look into request and agents. Put replaces the one of the same id. */
+/* Captures as ordered: the store keeps them and does not look into request and agents. Put replaces the one of the same
+ * id. */
 struct store_order {
     uint8_t id[16];
     const void *request;
@@ -105,7 +111,8 @@ MUST_CHECK int store_order_put(struct store *s, const struct store_order *o, str
 MUST_CHECK int store_order_remove(struct store *s, const uint8_t id[16],
                                   struct error *e); /* one that is not there is fine */
 
-/* Who may ask what: the store keeps them, and what role and bounds mean is the server's. Put replaces the one of the same name. */
+/* Who may ask what: the store keeps them, and what role and bounds mean is the server's. Put replaces the one of the
+ * same name. */
 struct store_user {
     const char *name;
     const char *role;
@@ -148,14 +155,15 @@ struct store_credential {
     char how[STORE_ROLE_MAX + 1]; /* "token", "approval", "renewal" */
     char peer[HEAD_NAME_MAX + 1]; /* who asked for it */
 };
-/* Keeps it and, with a token's hash (may be NULL), marks that as used: both or none. ERROR_CONFLICT if it was used. Forgets
- * certificates of that name that ended STORE_TOKEN_KEPT_NS before. */
+/* Keeps it and, with a token's hash (may be NULL), marks that as used: both or none. ERROR_CONFLICT if it was used.
+ * Forgets certificates of that name that ended STORE_TOKEN_KEPT_NS before. */
 MUST_CHECK int store_credential_put(struct store *s, const struct store_credential *c, const uint8_t *token_hash,
                                     struct error *e);
 MUST_CHECK int store_credential_find(struct store *s, const char *serial, struct store_credential *out,
                                      struct error *e); /* ERROR_NOT_FOUND */
 
-/* The newest certificate of a name, but for those that were revoked by their serial numbers: what was given with it counts for the name. */
+/* The newest certificate of a name, but for those that were revoked by their serial numbers: what was given with it
+ * counts for the name. */
 MUST_CHECK int store_credential_named(struct store *s, uint8_t kind, const char *name, struct store_credential *out,
                                       struct error *e); /* ERROR_NOT_FOUND */
 
@@ -177,7 +185,8 @@ MUST_CHECK int store_revoke(struct store *s, const struct store_revocation *r, s
 /* Puts a token into the catalog of a store that a collector may be using at the same time (SQLite arbitrates). */
 MUST_CHECK int store_token_put_beside(const char *path, const struct store_token *t, struct error *e);
 
-/* Retention, closing of partitions that are over (postings to disk), copying of cursors: what is due at now_ns. Called now and then. */
+/* Retention, closing of partitions that are over (postings to disk), copying of cursors: what is due at now_ns. Called
+ * now and then. */
 MUST_CHECK int store_maintain(struct store *s, uint64_t now_ns, struct error *e);
 
 /* ------------------------------------------------------------------ verification (any thread) */
@@ -201,7 +210,8 @@ struct store_scan {
     uint64_t *end;               /* NULL, or out: one more than the greatest id there was, whatever was asked for */
 };
 
-/* A head that may hold what the query wants, with what the store knows of it. Valid until the callback returns, unless store_chunk_keep. */
+/* A head that may hold what the query wants, with what the store knows of it. Valid until the callback returns, unless
+ * store_chunk_keep. */
 struct store_chunk {
     struct chunk_head head;     /* flows points to its row block in memory */
     uint64_t id;                /* of this chunk in the store; what arrives later has a greater one */
@@ -210,13 +220,15 @@ struct store_chunk {
     uint64_t arrived_ns;
 };
 
-/* Calls `each` for every chunk (and GAP, END) of the scan, in order of arrival; a nonzero return ends the scan and is returned. *pruned counts heads that postings excluded.
- * Chunks that postings exclude are not given, but their counters are (each with rows NULL: flows == NULL) because losses inside the question must be known: see `excluded`. */
+/* Calls `each` for every chunk (and GAP, END) of the scan, in order of arrival; a nonzero return ends the scan and is
+ * returned. *pruned counts heads that postings excluded. Chunks that postings exclude are not given, but their counters
+ * are (each with rows NULL: flows == NULL) because losses inside the question must be known: see `excluded`. */
 typedef int store_chunk_fn(void *context, struct store_chunk *c, bool excluded, struct error *e);
 MUST_CHECK int store_scan_chunks(struct store_reader *r, const struct store_scan *scan, store_chunk_fn *each,
                                  void *context, struct error *e);
 
-/* Opens the body of a chunk for random access. ERROR_NOT_FOUND if it is not stored (any more). The source is valid until store_body_close. */
+/* Opens the body of a chunk for random access. ERROR_NOT_FOUND if it is not stored (any more). The source is valid
+ * until store_body_close. */
 struct store_body;
 MUST_CHECK int store_body_open(struct store_reader *r, const uint8_t epoch[EPOCH_SIZE], uint64_t seq,
                                struct store_body **out, struct body_source *source, struct error *e);
@@ -240,7 +252,8 @@ struct store_agent_info {
 MUST_CHECK int store_each_agent(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
                                 void *context, struct error *e);
 
-/* Of each agent that ever said hello: its name, labels, certificate, and when it was last seen; nothing of what is stored. By name. */
+/* Of each agent that ever said hello: its name, labels, certificate, and when it was last seen; nothing of what is
+ * stored. By name. */
 MUST_CHECK int store_each_known(struct store_reader *r, int (*each)(void *context, const struct store_agent_info *a),
                                 void *context, struct error *e);
 
@@ -251,8 +264,8 @@ MUST_CHECK int store_each_order(struct store_reader *r, int (*each)(void *contex
 /* Users, by name; likewise. */
 MUST_CHECK int store_each_user(struct store_reader *r, int (*each)(void *context, const struct store_user *u),
                                void *context, struct error *e);
-/* Who may connect: certificates by kind, name and time; tokens by time; revocations in the order in which they were made.
- * A nonzero return ends the list and is returned. */
+/* Who may connect: certificates by kind, name and time; tokens by time; revocations in the order in which they were
+ * made. A nonzero return ends the list and is returned. */
 MUST_CHECK int store_each_credential(struct store_reader *r,
                                      int (*each)(void *context, const struct store_credential *c), void *context,
                                      struct error *e);
@@ -279,7 +292,8 @@ MUST_CHECK int store_each_capture(struct store_reader *r, const struct store_sca
                                   int (*each)(void *context, const struct store_capture_info *c), void *context,
                                   struct error *e);
 
-/* Streams that the scan's agents and captures name (of the filter its words agent and capture; times are not looked at). */
+/* Streams that the scan's agents and captures name (of the filter its words agent and capture; times are not looked
+ * at). */
 struct store_stream_info {
     uint8_t epoch[EPOCH_SIZE];
     const char *agent, *capture;
@@ -287,16 +301,17 @@ struct store_stream_info {
     bool ended;                    /* its END item is here */
     uint64_t last_ns;              /* greatest packet time so far; 0 if none */
     uint64_t last_arrived_ns;
-    /* Of streams that have not ended: until then, by the agent's clock, all that was captured is here (heads), as the time at which its last chunk was
-     * sealed says. 0: not known, and of files that are read. */
+    /* Of streams that have not ended: until then, by the agent's clock, all that was captured is here (heads), as the
+     * time at which its last chunk was sealed says. 0: not known, and of files that are read. */
     uint64_t sealed_ns;
 };
 MUST_CHECK int store_each_stream(struct store_reader *r, const struct store_scan *scan,
                                  int (*each)(void *context, const struct store_stream_info *s), void *context,
                                  struct error *e);
 
-/* Times, by the agent's clock, in which none of a capture's streams on an agent captured, between two that did: likewise. Files that are read make
- * none. The streams are dropped or all here: of one that has not ended it is not known how far it reaches. */
+/* Times, by the agent's clock, in which none of a capture's streams on an agent captured, between two that did:
+ * likewise. Files that are read make none. The streams are dropped or all here: of one that has not ended it is not
+ * known how far it reaches. */
 struct store_pause_info {
     const char *agent, *capture;
     uint64_t from_ns, to_ns;
@@ -305,8 +320,8 @@ MUST_CHECK int store_each_pause(struct store_reader *r, const struct store_scan 
                                 int (*each)(void *context, const struct store_pause_info *p), void *context,
                                 struct error *e);
 
-/* What was dropped of a stream, flows and packets: of those packet times. Only what the scan's times, agents and captures
- * name (of the filter its words agent and capture). */
+/* What was dropped of a stream, flows and packets: of those packet times. Only what the scan's times, agents and
+ * captures name (of the filter its words agent and capture). */
 struct store_dropped_info {
     const char *agent, *capture;
     uint64_t first_ns, last_ns;
@@ -328,10 +343,12 @@ struct store_report {
     uint64_t partitions, packs, chunks, bodies, rows;
     uint64_t damaged; /* findings */
 };
-/* Reads everything: packs against heads, heads against flows.db, rows against blocks, postings against rows; says each finding through `say` (what, where, what it costs). */
+/* Reads everything: packs against heads, heads against flows.db, rows against blocks, postings against rows; says each
+ * finding through `say` (what, where, what it costs). */
 MUST_CHECK int store_check(const char *path, void (*say)(void *context, const char *text), void *context,
                            struct store_report *report, struct error *e);
-/* Makes every flows.db that is missing or damaged anew from the packs; says what cannot be restored (heads without a body). */
+/* Makes every flows.db that is missing or damaged anew from the packs; says what cannot be restored (heads without a
+ * body). */
 MUST_CHECK int store_reindex(const char *path, void (*say)(void *context, const char *text), void *context,
                              struct store_report *report, struct error *e);
 

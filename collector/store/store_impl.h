@@ -1,8 +1,8 @@
 /*
  * store_impl: what the files of the store share.
  *
- * The writer's thread changes the list of partitions and what is guarded in them under `lock`; it may read them without. Readers copy what they need
- * under the lock and hold references.
+ * The writer's thread changes the list of partitions and what is guarded in them under `lock`; it may read them
+ * without. Readers copy what they need under the lock and hold references.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_STORE_IMPL_H
 #define FLEETDUMP_COLLECTOR_STORE_STORE_IMPL_H

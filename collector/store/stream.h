@@ -1,8 +1,9 @@
 /*
  * stream: where a stream stands: its cursors, as the writer's thread remembers them.
  *
- * A cache of what the databases say, filled at first use and forgotten as a whole after a failed group or a drop. head_next is the greatest that any
- * partition (or the catalog) recorded. body_next is not recorded anywhere: it is the first item whose body is waited for, else head_next.
+ * A cache of what the databases say, filled at first use and forgotten as a whole after a failed group or a drop.
+ * head_next is the greatest that any partition (or the catalog) recorded. body_next is not recorded anywhere: it is the
+ * first item whose body is waited for, else head_next.
  */
 #ifndef FLEETDUMP_COLLECTOR_STORE_STREAM_H
 #define FLEETDUMP_COLLECTOR_STORE_STREAM_H

@@ -1,9 +1,10 @@
 /*
  * detect: which application protocol a connection speaks, by the first bytes of one of its directions.
  *
- * One table (detect_table.c), one row per signature: protocol, transport, who says it, ports if it counts there alone, and the bytes at
- * a place, or a small function. A row that has ports is one whose bytes would say too little elsewhere. What a row says of
- * random bytes is no more likely than its fixed bits; rows without ports have at least 24 of them.
+ * One table (detect_table.c), one row per signature: protocol, transport, who says it, ports if it counts there alone,
+ * and the bytes at a place, or a small function. A row that has ports is one whose bytes would say too little
+ * elsewhere. What a row says of random bytes is no more likely than its fixed bits; rows without ports have at least 24
+ * of them.
  *
  * Only the names are told here; what is said in HTTP, TLS, DNS, SSH, QUIC is read by their own readers.
  */
@@ -97,7 +98,8 @@ struct detect_input {
     size_t wire_len;      /* UDP: length of the payload on the wire, at least len */
 };
 
-/* The protocol; or APP_UNKNOWN, and *more tells whether more bytes of this direction could change that (never for UDP). */
+/* The protocol; or APP_UNKNOWN, and *more tells whether more bytes of this direction could change that (never for
+ * UDP). */
 enum app detect(const struct detect_input *in, bool *more);
 
 #endif

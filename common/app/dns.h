@@ -1,15 +1,17 @@
 /*
- * dns: reads a DNS message (RFC 1035; EDNS: RFC 6891), also of mDNS (RFC 6762) and LLMNR (RFC 4795), which are shaped alike.
+ * dns: reads a DNS message (RFC 1035; EDNS: RFC 6891), also of mDNS (RFC 6762) and LLMNR (RFC 4795), which are shaped
+ * alike.
  *
- * The message begins with its id: over TCP (RFC 1035, 4.2.2) the caller takes off the two bytes of length in front. Names
- * and answers come as text: names in lower case (case has no meaning, RFC 4343) without the dot at their end, the root as ".", a dot
- * or backslash within a label, and what is not printable, escaped as in master files (RFC 1035, 5.1).
+ * The message begins with its id: over TCP (RFC 1035, 4.2.2) the caller takes off the two bytes of length in front.
+ * Names and answers come as text: names in lower case (case has no meaning, RFC 4343) without the dot at their end, the
+ * root as ".", a dot or backslash within a label, and what is not printable, escaped as in master files (RFC 1035,
+ * 5.1).
  *
  *     struct dns_message m;
  *     if (dns_read(data, len, &m) != APP_READ_INVALID) ...
  *
- * Pure and bounded: each record costs one step, names are followed through at most DNS_POINTERS_MAX pointers, and no more
- * of them than fit the text.
+ * Pure and bounded: each record costs one step, names are followed through at most DNS_POINTERS_MAX pointers, and no
+ * more of them than fit the text.
  */
 #ifndef FLEETDUMP_APP_DNS_H
 #define FLEETDUMP_APP_DNS_H
@@ -57,22 +59,24 @@ struct dns_message {
     uint16_t type, class; /* names of types: app_dns_types. mDNS uses the upper bit of class for something else. */
     char name[DNS_NAME_SIZE];
 
-    /* Addresses, names and texts of the answer section in order, separated by ", ": "web.example, 93.184.216.34"; MX and SRV
-     * with their numbers as in master files, TXT in quotes, and of types without a reader the type's name alone. Ends in
-     * "..." where it is longer. */
+    /* Addresses, names and texts of the answer section in order, separated by ", ": "web.example, 93.184.216.34"; MX
+     * and SRV with their numbers as in master files, TXT in quotes, and of types without a reader the type's name
+     * alone. Ends in "..." where it is longer. */
     uint16_t name_len, answers_len;
     char answers_text[DNS_ANSWERS_SIZE];
 };
 
-/* WHOLE: all records are there. CUT: not all (as with a snaplen), or one of them breaks the rules; `out` has what stands before. INVALID:
- * shorter than a header. Whether something that came to no DNS port is DNS, tells dns_plausible. */
+/* WHOLE: all records are there. CUT: not all (as with a snaplen), or one of them breaks the rules; `out` has what
+ * stands before. INVALID: shorter than a header. Whether something that came to no DNS port is DNS, tells
+ * dns_plausible. */
 enum app_read dns_read(const void *data, size_t len, struct dns_message *out);
 
-/* Whether this looks like DNS without a port that says so: a known opcode and rcode, few records, a question with a class of
- * RFC 1035 (or mDNS's), and nothing cut or behind it. */
+/* Whether this looks like DNS without a port that says so: a known opcode and rcode, few records, a question with a
+ * class of RFC 1035 (or mDNS's), and nothing cut or behind it. */
 bool dns_plausible(const void *data, size_t len);
 
-/* ------------------------------------------------------------------ piece by piece, for those who tell more of a message */
+/* ------------------------------------------------------------------ piece by piece, for those who tell more of a
+ * message */
 
 /* The labels of a name, one by one. */
 struct dns_labels {

@@ -1,8 +1,10 @@
 /*
- * http: reads one direction of an HTTP/1 connection (RFC 9112): heads as they come, a line at a time, and bodies without a look at them.
+ * http: reads one direction of an HTTP/1 connection (RFC 9112): heads as they come, a line at a time, and bodies
+ * without a look at them.
  *
- * Bytes are given in order. Only whole lines are taken, so the caller keeps a line that has not ended yet, of at most HTTP_LINE_MAX bytes,
- * and gives it again with what follows; everything else is taken at once. What is told does not depend on how the bytes were cut.
+ * Bytes are given in order. Only whole lines are taken, so the caller keeps a line that has not ended yet, of at most
+ * HTTP_LINE_MAX bytes, and gives it again with what follows; everything else is taken at once. What is told does not
+ * depend on how the bytes were cut.
  *
  *     for (;;) {
  *         size_t n = http_read(&r, data, len, &event);
@@ -11,9 +13,10 @@
  *         ... HTTP_MORE: nothing more to tell of these bytes; HTTP_BROKEN: and of no others
  *     }
  *
- * Leniently read: empty lines before a message, lines that end in LF alone, folded lines (which are passed over). Broken: what is no request or
- * status line, what follows a head whose lengths contradict each other, chunk sizes that are none, a first line beyond HTTP_LINE_MAX, a head beyond
- * HTTP_HEAD_MAX. A header line beyond HTTP_LINE_MAX is passed over.
+ * Leniently read: empty lines before a message, lines that end in LF alone, folded lines (which are passed over).
+ * Broken: what is no request or status line, what follows a head whose lengths contradict each other, chunk sizes that
+ * are none, a first line beyond HTTP_LINE_MAX, a head beyond HTTP_HEAD_MAX. A header line beyond HTTP_LINE_MAX is
+ * passed over.
  *
  * Pure: no memory but the caller's.
  */
@@ -62,8 +65,8 @@ struct http_reader {
     uint64_t left;  /* of the body, or of its chunk; UINT64_MAX: until the connection is closed */
     uint64_t body;  /* bytes of this message's body so far, without what chunks add */
     uint64_t bytes; /* of this message so far: all */
-    struct http_head
-        *head; /* where heads are put; the caller's, who may put another in its place that has the same content */
+    /* where heads are put; the caller's, who may put another in its place that has the same content */
+    struct http_head *head;
 };
 
 void http_begin(struct http_reader *r, enum http_kind kind, struct http_head *head);
@@ -71,8 +74,8 @@ void http_begin(struct http_reader *r, enum http_kind kind, struct http_head *he
 /* Takes bytes until there is something to tell; returns how many. */
 size_t http_read(struct http_reader *r, const uint8_t *data, size_t len, enum http_event *event);
 
-/* After HTTP_HEAD of a reply: which method it answers ("" if that is not known), as it decides about the body. False: there is none, the connection is
- * no HTTP any more in either direction (101, or 2xx for CONNECT). */
+/* After HTTP_HEAD of a reply: which method it answers ("" if that is not known), as it decides about the body. False:
+ * there is none, the connection is no HTTP any more in either direction (101, or 2xx for CONNECT). */
 bool http_reply_to(struct http_reader *r, const char *method);
 
 /* How many of the bytes that come next would only be counted; UINT64_MAX: all. */
@@ -88,12 +91,13 @@ bool http_closed(struct http_reader *r);
 bool http_between(const struct http_reader *r);
 bool http_in_head(const struct http_reader *r);
 
-/* Of a request of whose first line there is only the beginning: its method, and its target as far as that goes; `minor` is
- * HTTP_MINOR_NONE. False: it is none. */
+/* Of a request of whose first line there is only the beginning: its method, and its target as far as that goes; `minor`
+ * is HTTP_MINOR_NONE. False: it is none. */
 #define HTTP_MINOR_NONE UINT8_MAX
 bool http_cut_request(const uint8_t *data, size_t len, struct http_head *out);
 
-/* Whether a message begins with these bytes, a request line's or a status line's; false also if there are too few to say. */
+/* Whether a message begins with these bytes, a request line's or a status line's; false also if there are too few to
+ * say. */
 bool http_begins(enum http_kind kind, const uint8_t *data, size_t len);
 /* Whether it would with more of them. */
 bool http_may_begin(const uint8_t *data, size_t len);

@@ -22,7 +22,8 @@ static inline bool http_is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The first line, which is not empty: forgets what the head said before. False: it is no request line, or status line. */
+/* The first line, which is not empty: forgets what the head said before. False: it is no request line, or status
+ * line. */
 bool http_head_begin(struct http_head *head, enum http_kind kind, struct http_line l);
 
 /* A line that follows, and is not empty. False: the head is broken. */

@@ -1,20 +1,22 @@
 /*
- * quic: the client's hello in QUIC's Initial packets: version 1 (RFC 9000, 9001), 2 (RFC 9369), and the drafts from 23 on.
+ * quic: the client's hello in QUIC's Initial packets: version 1 (RFC 9000, 9001), 2 (RFC 9369), and the drafts from 23
+ * on.
  *
- * Initials are encrypted with keys that anybody can make of the connection id that the client chose (RFC 9001, 5.2). The hello
- * within may be spread over several packets and datagrams, in any order and twice: struct quic_gather puts its pieces in place, in a
- * window that the caller lends. What is then there is a handshake message of TLS, for tls.h and tls_ja4.
+ * Initials are encrypted with keys that anybody can make of the connection id that the client chose (RFC 9001, 5.2).
+ * The hello within may be spread over several packets and datagrams, in any order and twice: struct quic_gather puts
+ * its pieces in place, in a window that the caller lends. What is then there is a handshake message of TLS, for tls.h
+ * and tls_ja4.
  *
- *     struct quic *q;                                     // once in a process, before it closes its locks: fetches ciphers
+ *     struct quic *q;                                     // once in a process, before it closes its locks
  *     if ((r = quic_new(&q, e))) ...
  *     struct quic_gather g;                               // for a flow whose first datagram detect() calls APP_QUIC
  *     quic_gather_begin(&g, window, sizeof window);
  *     if (quic_read(q, &g, payload, len) == QUIC_HELLO)   // each datagram of the client, until it is over
  *         (void)tls_client_hello_read(g.body, g.body_len, &hello);
  *
- * What cannot be authenticated is not believed, so datagrams that were cut say nothing. Bounded: of a datagram at most QUIC_PACKETS_MAX
- * packets are looked at, a gathering takes at most QUIC_DATAGRAMS_MAX datagrams and makes keys at most QUIC_KEYS_MAX times. No memory is
- * taken but by quic_new.
+ * What cannot be authenticated is not believed, so datagrams that were cut say nothing. Bounded: of a datagram at most
+ * QUIC_PACKETS_MAX packets are looked at, a gathering takes at most QUIC_DATAGRAMS_MAX datagrams and makes keys at most
+ * QUIC_KEYS_MAX times. No memory is taken but by quic_new.
  */
 #ifndef FLEETDUMP_APP_QUIC_H
 #define FLEETDUMP_APP_QUIC_H
@@ -73,7 +75,8 @@ enum quic_result {
     QUIC_OVER      /* too many datagrams without a hello, or one that is none: this will not become anything */
 };
 
-/* The window is used until quic_read returned QUIC_HELLO, QUIC_TOO_LONG or QUIC_OVER (and after the first two the body lies in it). */
+/* The window is used until quic_read returned QUIC_HELLO, QUIC_TOO_LONG or QUIC_OVER (and after the first two the body
+ * lies in it). */
 void quic_gather_begin(struct quic_gather *g, void *window, size_t size);
 
 /* Reads a datagram that the client sent. */

@@ -25,7 +25,8 @@ bool quic_derive(struct quic *q, const struct quic_version *v, const uint8_t *id
 /* The 5 bytes that the first byte and packet number are masked with. */
 bool quic_mask(struct quic *q, const struct quic_keys *k, const uint8_t sample[QUIC_SAMPLE], uint8_t mask[5]);
 
-/* Decrypts `sealed` (with its tag behind it) to memory of q's, or NULL if it is not authentic. At most QUIC_PACKET_MAX bytes. */
+/* Decrypts `sealed` (with its tag behind it) to memory of q's, or NULL if it is not authentic. At most QUIC_PACKET_MAX
+ * bytes. */
 const uint8_t *quic_open(struct quic *q, const struct quic_keys *k, uint64_t number, const uint8_t *header,
                          size_t header_len, const uint8_t *sealed, size_t sealed_len);
 

@@ -12,8 +12,9 @@
 #define SSH_LINE_MAX  255u /* with its CR LF */
 #define SSH_LINES_MAX 16u
 
-/* Reads a direction from its first byte on. WHOLE: the line, without its end, was added to `out`, printable. CUT: no end of
- * line yet, come again with more; nothing was added. INVALID: another line than SSH's is too long, or there are too many. */
+/* Reads a direction from its first byte on. WHOLE: the line, without its end, was added to `out`, printable. CUT: no
+ * end of line yet, come again with more; nothing was added. INVALID: another line than SSH's is too long, or there are
+ * too many. */
 enum app_read ssh_version(const void *data, size_t len, struct app_text *out);
 
 #endif

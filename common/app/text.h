@@ -2,7 +2,8 @@
  * text: what a stranger sent, as printable ASCII in room of ours.
  *
  * A byte that is not printable ASCII comes as \DDD, three decimal digits (RFC 1035, 5.1); so do backslash and quotation
- * mark, with a backslash in front, so that what was sent can be told from what was added. What does not fit ends in "...".
+ * mark, with a backslash in front, so that what was sent can be told from what was added. What does not fit ends in
+ * "...".
  */
 #ifndef FLEETDUMP_APP_TEXT_H
 #define FLEETDUMP_APP_TEXT_H

@@ -4,8 +4,8 @@
  * Three layers, each usable alone:
  *
  * - Records: tls_record_length. Handshake messages: tls_client_hello_read, tls_server_hello_read take one in one piece.
- * - struct tls_reader takes the bytes of one direction of a connection, in order and in any pieces, and hands out what can be read.
- *   It keeps nothing of them but a split hello, in a window that the caller lends when one is needed.
+ * - struct tls_reader takes the bytes of one direction of a connection, in order and in any pieces, and hands out what
+ *   can be read. It keeps nothing of them but a split hello, in a window that the caller lends when one is needed.
  * - tls_ja4 makes the client's fingerprint.
  *
  * Pure; nothing is trusted; work is bounded by the number of bytes given.
@@ -44,8 +44,8 @@ enum tls_extension {
  * version 3.0 to 3.4, and a length between 1 and TLS_RECORD_MAX. */
 uint32_t tls_record_length(const uint8_t *header);
 
-/* Whether data begins with the record of a hello: a record's header, and the first byte of a ClientHello or ServerHello.
- * False where less than these 6 bytes are there. */
+/* Whether data begins with the record of a hello: a record's header, and the first byte of a ClientHello or
+ * ServerHello. False where less than these 6 bytes are there. */
 bool tls_begins(const void *data, size_t len);
 
 /* ------------------------------------------------------------------ hellos */
@@ -84,8 +84,9 @@ struct tls_server_hello {
     struct bytes alpn; /* chosen; up to TLS 1.2 only, later ones encrypt it */
 };
 
-/* Read the body of a handshake message, behind its TLS_HANDSHAKE_HEADER bytes. WHOLE: all of it; CUT: it ends within, or an
- * extension does (one that ends right before its extensions looks whole); INVALID: not even the version is there. */
+/* Read the body of a handshake message, behind its TLS_HANDSHAKE_HEADER bytes. WHOLE: all of it; CUT: it ends within,
+ * or an extension does (one that ends right before its extensions looks whole); INVALID: not even the version is
+ * there. */
 enum app_read tls_client_hello_read(const void *body, size_t len, struct tls_client_hello *out);
 enum app_read tls_server_hello_read(const void *body, size_t len, struct tls_server_hello *out);
 
@@ -112,16 +113,19 @@ struct tls_alert {
 /* ------------------------------------------------------------------ one direction of a connection */
 
 enum tls_event {
-    TLS_MORE,   /* all bytes were taken; come again with the next */
-    TLS_NONE,   /* this is no TLS, or not any more: an impossible record. Nothing is taken from here on */
-    TLS_WINDOW, /* a hello of `wire` bytes goes on in a later piece: lend a window (tls_reader_lend), or go on without,
-                         * and it comes as a TLS_MESSAGE with what of it is here */
-    TLS_MESSAGE, /* a handshake message: `type`, its body. Only of hellos are there any bytes; of a message that is longer than
-                         * the window its beginning (len < wire) */
+    TLS_MORE, /* all bytes were taken; come again with the next */
+    TLS_NONE, /* this is no TLS, or not any more: an impossible record. Nothing is taken from here on */
+    /* a hello of `wire` bytes goes on in a later piece: lend a window (tls_reader_lend), or go on without, and it comes
+     * as a TLS_MESSAGE with what of it is here */
+    TLS_WINDOW,
+    /* a handshake message: `type`, its body. Only of hellos are there any bytes; of a message that is longer than the
+     * window its beginning (len < wire) */
+    TLS_MESSAGE,
     TLS_ALERTED, /* `alert` */
     TLS_ALERT_ENCRYPTED,
     TLS_CIPHER_CHANGED, /* a ChangeCipherSpec; in TLS 1.3 it means nothing */
-    TLS_DATA_BEGINS /* a record of application data (in TLS 1.3 maybe of an encrypted handshake); told of each one, at its header */
+    /* a record of application data (in TLS 1.3 maybe of an encrypted handshake); told of each one, at its header */
+    TLS_DATA_BEGINS
 };
 
 struct tls_reader {
@@ -148,8 +152,8 @@ struct tls_reader {
 /* A direction from its first byte on; no memory of its own, all zero is the same. */
 void tls_reader_begin(struct tls_reader *r);
 
-/* Takes bytes from the front of *data (of which *len are left) up to the next event. Call it until it returns TLS_MORE or
- * TLS_NONE. `body` points into the bytes or the window and is good until the next call.
+/* Takes bytes from the front of *data (of which *len are left) up to the next event. Call it until it returns TLS_MORE
+ * or TLS_NONE. `body` points into the bytes or the window and is good until the next call.
  *
  * Bytes that are missing: tls_reader_skip; then go on behind them. */
 enum tls_event tls_reader_next(struct tls_reader *r, const uint8_t **data, size_t *len);
@@ -161,8 +165,8 @@ void tls_reader_lend(struct tls_reader *r, void *window, size_t size);
 /* Returns the window, or NULL if none is lent; what it held is lost. */
 void *tls_reader_take_back(struct tls_reader *r);
 
-/* `n` bytes were not captured. True if they lie within one record whose content nobody would read, so that reading goes on;
- * else false, and the reader has failed (TLS_NONE). */
+/* `n` bytes were not captured. True if they lie within one record whose content nobody would read, so that reading goes
+ * on; else false, and the reader has failed (TLS_NONE). */
 bool tls_reader_skip(struct tls_reader *r, uint32_t n);
 
 /* ------------------------------------------------------------------ JA4 */
@@ -173,14 +177,14 @@ bool tls_reader_skip(struct tls_reader *r, uint32_t n);
 /* What carried the hello: first letter of the fingerprint. */
 enum ja4_transport { JA4_TCP = 't', JA4_QUIC = 'q', JA4_DTLS = 'd' };
 
-/* Room to work in, and SHA-256, which is looked up by ja4_new: to be called once before a process closes its locks. NULL without memory.
- * Used by one thread at a time. */
+/* Room to work in, and SHA-256, which is looked up by ja4_new: to be called once before a process closes its locks.
+ * NULL without memory. Used by one thread at a time. */
 struct ja4;
 struct ja4 *ja4_new(void);
 void ja4_free(struct ja4 *j);
 
-/* JA4 (FoxIO, technical_details/JA4.md): "t13d1516h2_8daaf6152771_e5627efa2ab1". False, and an empty text, if there is none:
- * too many entries, or no memory. */
+/* JA4 (FoxIO, technical_details/JA4.md): "t13d1516h2_8daaf6152771_e5627efa2ab1". False, and an empty text, if there is
+ * none: too many entries, or no memory. */
 bool tls_ja4(struct ja4 *j, const struct tls_client_hello *h, enum ja4_transport transport, char out[JA4_SIZE]);
 
 #endif

@@ -15,7 +15,8 @@
 MUST_CHECK int audit_line_make(struct audit_head *head, uint64_t wall_ns, const struct buffer *fields,
                                struct buffer *out, struct error *e);
 
-/* Moves *head over one line (without its end): NULL, or what is wrong with it. With `head_unknown` the line is the first of those that are there, and taken as it is. */
+/* Moves *head over one line (without its end): NULL, or what is wrong with it. With `head_unknown` the line is the
+ * first of those that are there, and taken as it is. */
 const char *audit_line_check(struct audit_head *head, bool head_unknown, const char *line, size_t len);
 
 /* The number of a line; false if it does not begin as one. */
@@ -41,8 +42,8 @@ struct audit_walk {
     uint64_t first_seq, lines, lost;
     char first_time[AUDIT_TIME_MAX], last_time[AUDIT_TIME_MAX];
     const struct audit_head *before; /* NULL, or the line that may come before the first */
-    const struct audit_head
-        *must[2]; /* heads that must be passed: the one noted, and one known from elsewhere; NULL: none */
+    /* heads that must be passed: the one noted, and one known from elsewhere; NULL: none */
+    const struct audit_head *must[2];
     uint64_t good_lines, good_bytes, cut_bytes; /* of the last file: whole lines, and what follows them */
     audit_line_fn *each;
     void *context;

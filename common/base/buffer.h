@@ -27,7 +27,8 @@ void buffer_free(struct buffer *b);
 /* Empties without freeing, and forgets `failed`. */
 void buffer_clear(struct buffer *b);
 
-/* Room for n more bytes: a pointer to them (not yet counted in len), or NULL and failed. Valid until the next append. */
+/* Room for n more bytes: a pointer to them (not yet counted in len), or NULL and failed. Valid until the next
+ * append. */
 void *buffer_reserve(struct buffer *b, size_t n);
 
 /* As buffer_reserve, and counts the n bytes in len. */

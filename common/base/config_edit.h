@@ -12,8 +12,9 @@ struct config_setting {
     const char *key, *value;
 };
 
-/* Appends the changed text to `out`: lines of these keys are gone, and the new ones stand where the first of them was, else
- * below the comment that shows the key's default ("#key = ..."), else at the end. Values are quoted where they must be. */
+/* Appends the changed text to `out`: lines of these keys are gone, and the new ones stand where the first of them was,
+ * else below the comment that shows the key's default ("#key = ..."), else at the end. Values are quoted where they
+ * must be. */
 MUST_CHECK int config_edit(const char *text, size_t length, const struct config_setting *settings, size_t count,
                            struct buffer *out, struct error *e);
 

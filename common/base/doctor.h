@@ -1,8 +1,8 @@
 /*
  * doctor: what a program found out about its own health, as a table for people or JSON for others.
  *
- * Each finding has a check's name, a verdict, what was found, and unless all is well what mends it: a command or a line of a configuration,
- * to be typed as it stands. Findings are shown in the order in which they came.
+ * Each finding has a check's name, a verdict, what was found, and unless all is well what mends it: a command or a line
+ * of a configuration, to be typed as it stands. Findings are shown in the order in which they came.
  */
 #ifndef FLEETDUMP_BASE_DOCTOR_H
 #define FLEETDUMP_BASE_DOCTOR_H
@@ -28,8 +28,8 @@ void doctor_say(struct doctor *d, enum doctor_verdict verdict, const char *check
 /* What mends the last finding. */
 void doctor_mend(struct doctor *d, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints all, as a table or as a JSON array of {check, verdict, found, mend}, and frees. Returns the exit status: EXIT_FAILED if there
- * is a failure. */
+/* Prints all, as a table or as a JSON array of {check, verdict, found, mend}, and frees. Returns the exit status:
+ * EXIT_FAILED if there is a failure. */
 int doctor_end(struct doctor *d, bool json, FILE *to);
 
 /* ---------------------------------------------------------------- checks that all programs share */
@@ -37,17 +37,19 @@ int doctor_end(struct doctor *d, bool json, FILE *to);
 /* Whether the system keeps its clock right by some other clock. */
 void doctor_clock(struct doctor *d);
 
-/* Free space at `path` (or the nearest folder above that exists), of which `floor_bytes` are never used, as `config` says, and of the rest
- * `need_bytes` are wanted at once. */
+/* Free space at `path` (or the nearest folder above that exists), of which `floor_bytes` are never used, as `config`
+ * says, and of the rest `need_bytes` are wanted at once. */
 void doctor_disk(struct doctor *d, const char *path, uint64_t floor_bytes, uint64_t need_bytes, const char *config);
 
-/* Whether all lines of the audit in `folder` fit, none were lost and there is room for more (audit.h); `restart`: what begins a new one when the broken one was moved away. */
+/* Whether all lines of the audit in `folder` fit, none were lost and there is room for more (audit.h); `restart`: what
+ * begins a new one when the broken one was moved away. */
 void doctor_audit(struct doctor *d, const char *folder, const char *restart);
 
 /* This program's version, and the kernel's. */
 void doctor_version(struct doctor *d);
 
-/* How far a clock is ahead of another one (less than 0: behind), as somebody estimated: "the collector's clock", "this one". */
+/* How far a clock is ahead of another one (less than 0: behind), as somebody estimated: "the collector's clock", "this
+ * one". */
 void doctor_offset(struct doctor *d, int64_t offset_ns, const char *whose, const char *other);
 
 #endif

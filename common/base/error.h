@@ -50,12 +50,13 @@ struct error {
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 /* Fills `e` (may be NULL) with code and formatted text; returns `code`, so that `return error_set(...)` reads well.
- * Control characters but newlines (a filter's caret stands on a line of its own) are replaced by '?': the text may quote what
- * a peer sent. Logs put it on one line. */
+ * Control characters but newlines (a filter's caret stands on a line of its own) are replaced by '?': the text may
+ * quote what a peer sent. Logs put it on one line. */
 int error_set(struct error *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* As error_set with the meaning of `sys` (an errno value) appended as ": No such file or directory". ENOSPC, EDQUOT
- * become ERROR_FULL, ENOMEM becomes ERROR_MEMORY, ENOENT ERROR_NOT_FOUND, EEXIST ERROR_EXISTS, all else ERROR_SYSTEM. */
+ * become ERROR_FULL, ENOMEM becomes ERROR_MEMORY, ENOENT ERROR_NOT_FOUND, EEXIST ERROR_EXISTS, all else
+ * ERROR_SYSTEM. */
 int error_sys(struct error *e, int sys, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* What those who judge one file at a time (tests/lint) should know of the functions above. */
@@ -64,8 +65,8 @@ int error_sys(struct error *e, int sys, const char *fmt, ...) __attribute__((for
 #define error_sys(e, sys, ...)  (error_sys(e, sys, __VA_ARGS__), ERROR_SYSTEM)
 #endif
 
-/* Puts formatted text and ": " in front of what `e` says; returns e->code. NULL: nobody asked what failed, but something did;
- * ERROR_INVALID. */
+/* Puts formatted text and ": " in front of what `e` says; returns e->code. NULL: nobody asked what failed, but
+ * something did; ERROR_INVALID. */
 int error_prefix(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The name of a code for logs and JSON: "not-found". */

@@ -14,7 +14,8 @@
  *     FLEETDUMP_FAULT=spool.write:ENOSPC       that errno at every passing ("ENOSPC:2": only at the 2nd)
  *     FLEETDUMP_FAULT=recover.scan:crash       SIGABRT to ourselves, as a fault of ours would
  *     FLEETDUMP_FAULT=uplink.send:delay=50:1   50 ms pause at the 1st passing
- *     FLEETDUMP_FAULT=sandbox.capturer:try-open=/etc/shadow    the process itself tries what its sandbox forbids, and says
+ *     FLEETDUMP_FAULT=sandbox.capturer:try-open=/etc/shadow    the process itself tries what its sandbox forbids, and
+ *                                                              says
  *                                              on stderr how that went (fault_try.c has the list)
  *     FLEETDUMP_FAULT_LIST=FILE                appends the name of every point passed (so that a test can walk them
  * all)
@@ -30,7 +31,8 @@
 #ifdef FLEETDUMP_FAULTS
 int fault_pass(const char *name);
 
-/* fault_try.c: tries it, at `point`; nothing if there is no such attempt (NAME or NAME=WHERE). fault_try_known: whether there is. */
+/* fault_try.c: tries it, at `point`; nothing if there is no such attempt (NAME or NAME=WHERE). fault_try_known: whether
+ * there is. */
 void fault_try(const char *point, const char *attempt);
 bool fault_try_known(const char *attempt);
 #define FAULT(name) fault_pass(name)

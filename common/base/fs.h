@@ -49,7 +49,8 @@ MUST_CHECK int fs_replace(int dirfd, const char *name, const void *data, size_t 
  * Returns the fd or a negative code. Fault points: fs.mkdir, and fs.sync-dir for the parents. */
 MUST_CHECK int fs_open_dir(const char *path, mode_t mode, struct error *e);
 
-/* What is in the directory, from its beginning, whatever was read by that fd; NULL and errno if it cannot be listed. Ends with closedir. */
+/* What is in the directory, from its beginning, whatever was read by that fd; NULL and errno if it cannot be listed.
+ * Ends with closedir. */
 DIR *fs_list(int dirfd);
 
 /* Reads a whole file of at most `limit` bytes (and never more than 1 GiB) into malloc'ed memory (terminated by a 0 byte
@@ -57,11 +58,12 @@ DIR *fs_list(int dirfd);
  */
 MUST_CHECK int fs_read_file(int dirfd, const char *name, size_t limit, char **data, size_t *len, struct error *e);
 
-/* Takes an exclusive lock on dirfd/name (made if missing) for as long as the returned fd is open, here or in a child that
- * was forked meanwhile. ERROR_BUSY names the holder's process id, which stands in the file. */
+/* Takes an exclusive lock on dirfd/name (made if missing) for as long as the returned fd is open, here or in a child
+ * that was forked meanwhile. ERROR_BUSY names the holder's process id, which stands in the file. */
 MUST_CHECK int fs_lock(int dirfd, const char *name, struct error *e);
 
-/* Whether somebody holds that lock; a file that is not there is held by nobody. Takes nothing, so nobody is disturbed. */
+/* Whether somebody holds that lock; a file that is not there is held by nobody. Takes nothing, so nobody is
+ * disturbed. */
 bool fs_lock_held(int dirfd, const char *name);
 
 /* Bytes that an unprivileged user may still write on the file system of fd, and its size. */

@@ -1,6 +1,6 @@
 /*
- * glob: names with '*' (any bytes) and '?' (one byte), as agents, captures and texts of applications are named in filters and
- * options. Nothing else is special.
+ * glob: names with '*' (any bytes) and '?' (one byte), as agents, captures and texts of applications are named in
+ * filters and options. Nothing else is special.
  */
 #ifndef FLEETDUMP_BASE_GLOB_H
 #define FLEETDUMP_BASE_GLOB_H

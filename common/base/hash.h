@@ -11,7 +11,8 @@
 uint64_t hash64(const void *data, size_t len);
 uint64_t hash64_seed(const void *data, size_t len, uint64_t seed);
 
-/* A number for each number, without order, and back (the finalizer of splitmix64): names that look random, of numbers in order. */
+/* A number for each number, without order, and back (the finalizer of splitmix64): names that look random, of numbers
+ * in order. */
 static inline uint64_t hash64_mix(uint64_t v)
 {
     v = (v ^ v >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -40,8 +41,8 @@ void hash_stream_free(struct hash_stream *s);
 #define HASH_SHA256_SIZE 32u
 bool hash_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[HASH_SHA256_SIZE]);
 
-/* The same for many sums: the algorithm is looked up once, by hash_sha_new (NULL without memory), not by each of them. Used by one thread
- * at a time. */
+/* The same for many sums: the algorithm is looked up once, by hash_sha_new (NULL without memory), not by each of them.
+ * Used by one thread at a time. */
 struct hash_sha;
 struct hash_sha *hash_sha_new(void);
 bool hash_sha(struct hash_sha *s, const void *a, size_t a_len, const void *b, size_t b_len,

@@ -1,6 +1,6 @@
 /*
- * manual: what programs know of themselves, in mdoc, for their man pages: options out of argp's tables, keys out of configurations' tables.
- * deploy/man holds the pages; what these functions print is put into them when they are built.
+ * manual: what programs know of themselves, in mdoc, for their man pages: options out of argp's tables, keys out of
+ * configurations' tables. deploy/man holds the pages; what these functions print is put into them when they are built.
  */
 #ifndef FLEETDUMP_BASE_MANUAL_H
 #define FLEETDUMP_BASE_MANUAL_H
@@ -22,12 +22,13 @@ void manual_options(const struct argp_option *options, FILE *to);
 /* Name, default, range and meaning of each key. */
 void manual_keys(const struct config_key *keys, FILE *to);
 
-/* How a command is called ("fleetdump flows"), what it does, its options, and its examples; of its children those that `put_child` does not
- * claim (false: not claimed, they are printed here; NULL: all are). */
+/* How a command is called ("fleetdump flows"), what it does, its options, and its examples; of its children those that
+ * `put_child` does not claim (false: not claimed, they are printed here; NULL: all are). */
 void manual_command(const char *name, const struct argp *argp, bool (*put_child)(const struct argp *child, FILE *to),
                     FILE *to);
 
-/* A hidden option of a program that has one argp and one table of keys: --manual=command or --manual=keys prints that and ends the program. */
+/* A hidden option of a program that has one argp and one table of keys: --manual=command or --manual=keys prints that
+ * and ends the program. */
 enum { MANUAL_OPTION_KEY = 0x7000 };
 #define MANUAL_OPTION                                                                                                  \
     {                                                                                                                  \

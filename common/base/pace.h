@@ -12,7 +12,8 @@ struct pace {
     uint64_t rested_ns; /* then all of the burst is there again */
 };
 
-/* Whether it may happen now: `burst` times at once, and once more for each `each_ns` that has passed. Counts only what may. */
+/* Whether it may happen now: `burst` times at once, and once more for each `each_ns` that has passed. Counts only what
+ * may. */
 static inline bool pace_take(struct pace *p, uint64_t now_ns, unsigned burst, uint64_t each_ns)
 {
     uint64_t from = p->rested_ns > now_ns ? p->rested_ns : now_ns;

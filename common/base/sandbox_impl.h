@@ -1,5 +1,6 @@
 /*
- * sandbox_impl: the tables (sandbox_profiles.c), and the two locks that are made from them (sandbox_calls.c: seccomp, sandbox_places.c: Landlock).
+ * sandbox_impl: the tables (sandbox_profiles.c), and the two locks that are made from them (sandbox_calls.c: seccomp,
+ * sandbox_places.c: Landlock).
  */
 #ifndef FLEETDUMP_BASE_SANDBOX_IMPL_H
 #define FLEETDUMP_BASE_SANDBOX_IMPL_H

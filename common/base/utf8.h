@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes of the character at `text`, of which `left` are there; 0 if it is none, or a control character (C0, DEL, C1). */
+/* Bytes of the character at `text`, of which `left` are there; 0 if it is none, or a control character (C0, DEL,
+ * C1). */
 size_t utf8_printable(const char *text, size_t left);
 
 /* True if it is valid and has no control characters (C0, DEL, C1); with `lines` tab, line feed and carriage return may

@@ -1,8 +1,10 @@
 /*
- * counter: every number that accounts for packets, declared once (counter.c); the same name from the agent to the exported file.
+ * counter: every number that accounts for packets, declared once (counter.c); the same name from the agent to the
+ * exported file.
  *
- * received = kept + filtered + kernel_drops + agent_drops + policy + own + forbidden (+ what is still in the ring), per interface. Values in a head are
- * those of that chunk alone, so that sums over chunks add up; END and GAP items carry totals of what they stand for.
+ * received = kept + filtered + kernel_drops + agent_drops + policy + own + forbidden (+ what is still in the ring), per
+ * interface. Values in a head are those of that chunk alone, so that sums over chunks add up; END and GAP items carry
+ * totals of what they stand for.
  */
 #ifndef FLEETDUMP_CHUNK_COUNTER_H
 #define FLEETDUMP_CHUNK_COUNTER_H
@@ -46,8 +48,8 @@ struct counter_info {
     const char *name; /* "kernel_drops" */
     enum unit unit;
     int isb_option; /* pcapng interface statistics option that carries it, or 0 */
-    const char
-        *lost; /* packets that an answer lacks: what became of them, "dropped by the kernel"; NULL: they are none */
+    /* packets that an answer lacks: what became of them, "dropped by the kernel"; NULL: they are none */
+    const char *lost;
     const char *help;
 };
 extern const struct counter_info counter_table[COUNTER_COUNT];

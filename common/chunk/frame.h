@@ -21,8 +21,9 @@ void frame_codec_free(struct frame_codec *c);
 MUST_CHECK int frame_compress(struct frame_codec *c, int level, const void *raw, size_t len, struct buffer *out,
                               struct error *e);
 
-/* The level (zstd's; negative is faster) that `raw` is worth: at most this one, and less the more a sample of it looks like noise, as what is
- * encrypted or compressed already does: down to FRAME_LEVEL_NOISE, where there is next to nothing to gain but by repeats. */
+/* The level (zstd's; negative is faster) that `raw` is worth: at most this one, and less the more a sample of it looks
+ * like noise, as what is encrypted or compressed already does: down to FRAME_LEVEL_NOISE, where there is next to
+ * nothing to gain but by repeats. */
 int frame_level(int level, const void *raw, size_t len);
 #define FRAME_LEVEL_FAST  (-7)
 #define FRAME_LEVEL_NOISE (-20)

@@ -1,9 +1,9 @@
 /*
  * head: what a chunk says of itself; everything but the packets. Plain struct <-> bytes.
  *
- * The exact bytes are described on top of head.c: magic, version, sections (tag, length, content), and a hash64 over all at the end. A
- * head is valid if its magic and version are known, its sections fill it exactly, required sections stand once, and the hash matches;
- * unknown sections are skipped (a newer writer).
+ * The exact bytes are described on top of head.c: magic, version, sections (tag, length, content), and a hash64 over
+ * all at the end. A head is valid if its magic and version are known, its sections fill it exactly, required sections
+ * stand once, and the hash matches; unknown sections are skipped (a newer writer).
  *
  * A stream is a sequence of items numbered by seq from 0 without holes; each item is a head of one of these kinds:
  *   CHUNK  rows of a stretch of the stream, and (unless flows only) the body that belongs to it
@@ -112,8 +112,9 @@ struct chunk_head {
 /* Appends the head's bytes. Checks limits; ERROR_LIMIT says which. */
 MUST_CHECK int head_encode(const struct chunk_head *h, struct buffer *out, struct error *e);
 
-/* Reads a head of exactly len bytes into *h; flows and exchanges point into `data`, which must outlive it, the rest is owned by h (free
- * with head_free). Verifies everything but the blocks' columns. Errors name the byte offset and the section. */
+/* Reads a head of exactly len bytes into *h; flows and exchanges point into `data`, which must outlive it, the rest is
+ * owned by h (free with head_free). Verifies everything but the blocks' columns. Errors name the byte offset and the
+ * section. */
 MUST_CHECK int head_decode(const void *data, size_t len, struct chunk_head *h, struct error *e);
 void head_free(struct chunk_head *h);
 

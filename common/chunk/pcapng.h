@@ -2,8 +2,8 @@
  * pcapng: blocks of draft-ietf-opsawg-pcapng, written for bodies and exports, and read from anywhere.
  *
  * Written: one section, little-endian, nanoseconds (if_tsresol 9), every option list ended by opt_endofopt.
- * Read: both byte orders, several sections, any if_tsresol and if_tsoffset, EPB, SPB, the obsolete PB, ISB, NRB, DSB, journal (type 9)
- * and unknown blocks (skipped). Nothing is trusted.
+ * Read: both byte orders, several sections, any if_tsresol and if_tsoffset, EPB, SPB, the obsolete PB, ISB, NRB, DSB,
+ * journal (type 9) and unknown blocks (skipped). Nothing is trusted.
  */
 #ifndef FLEETDUMP_CHUNK_PCAPNG_H
 #define FLEETDUMP_CHUNK_PCAPNG_H
@@ -55,16 +55,17 @@ void pcapng_write_section(struct buffer *out, const char *hardware, const char *
                           const char *comment);
 void pcapng_write_interface(struct buffer *out, const struct pcapng_interface *i);
 void pcapng_write_packet(struct buffer *out, const struct pcapng_packet *p);
-/* Interface statistics: cumulative counters since the capture's start, by counter_table[].isb_option; others in the comment. Without
- * those that are COUNTER_HIDDEN. */
+/* Interface statistics: cumulative counters since the capture's start, by counter_table[].isb_option; others in the
+ * comment. Without those that are COUNTER_HIDDEN. */
 void pcapng_write_statistics(struct buffer *out, uint32_t interface, uint64_t now_ns, uint64_t start_ns,
                              uint64_t end_ns, const struct counters *c, const char *comment);
 /* systemd Journal Export block: `entry` is the text of fields, one per line, __REALTIME_TIMESTAMP first. */
 void pcapng_write_journal(struct buffer *out, const char *entry, size_t len);
 
 /*
- * Reading: a reader pulls bytes through `read` (returns bytes read, 0 at the end, or a negative error code with e filled), so that files,
- * pipes and expanded streams look the same. Memory: one block at a time, at most PCAPNG_BLOCK_MAX.
+ * Reading: a reader pulls bytes through `read` (returns bytes read, 0 at the end, or a negative error code with e
+ * filled), so that files, pipes and expanded streams look the same. Memory: one block at a time, at most
+ * PCAPNG_BLOCK_MAX.
  */
 typedef long pcapng_read_fn(void *context, void *buf, size_t len, struct error *e);
 
@@ -82,8 +83,8 @@ enum pcapng_item_kind {
     PCAPNG_ITEM_OTHER
 };
 
-/* What pcapng_reader_next returned; pointers are valid until the next call. Interfaces are numbered over the whole file: those of a later
- * section go on after those of the earlier ones. */
+/* What pcapng_reader_next returned; pointers are valid until the next call. Interfaces are numbered over the whole
+ * file: those of a later section go on after those of the earlier ones. */
 struct pcapng_item {
     enum pcapng_item_kind kind;
     uint32_t block_type;
@@ -104,19 +105,19 @@ struct pcapng_item {
     };
 };
 
-/* The next block. PCAPNG_ITEM_END at a clean end. Errors (ERROR_INVALID, ERROR_TRUNCATED, ERROR_LIMIT) name the block and byte offset; what came
- * before stays good, and the reader gives only the same error from then on. */
+/* The next block. PCAPNG_ITEM_END at a clean end. Errors (ERROR_INVALID, ERROR_TRUNCATED, ERROR_LIMIT) name the block
+ * and byte offset; what came before stays good, and the reader gives only the same error from then on. */
 MUST_CHECK int pcapng_reader_next(struct pcapng_reader *r, struct pcapng_item *item, struct error *e);
 
-/* Whether the next block is a packet's and is in memory already: then the bytes of the packets before it, but not their comments, stay valid
- * during the next call. */
+/* Whether the next block is a packet's and is in memory already: then the bytes of the packets before it, but not their
+ * comments, stay valid during the next call. */
 bool pcapng_reader_packet_follows(const struct pcapng_reader *r);
 
 /* Bytes consumed so far. */
 uint64_t pcapng_reader_offset(const struct pcapng_reader *r);
 
-/* Reading from memory in our own writing (a frame's content): the next EPB or journal block of `b` into *item, without copies. Returns 1 for an item,
- * 0 at the end, or a negative code. Interface numbers are as written. */
+/* Reading from memory in our own writing (a frame's content): the next EPB or journal block of `b` into *item, without
+ * copies. Returns 1 for an item, 0 at the end, or a negative code. Interface numbers are as written. */
 MUST_CHECK int pcapng_next(struct bytes *b, struct pcapng_item *item, struct error *e);
 
 #endif

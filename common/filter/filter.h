@@ -16,9 +16,9 @@
  *   connection words  from X, to X, from port N, to net N, ... (the client's and the server's end by `originator`);
  * id HEX
  *                     (a prefix of the flow id); community-id ID; state S0[,REJ...]; unanswered, refused, external;
- *                     FIELD OP VALUE for every numeric field of field.h with units (bytes > 1M, duration >= 1.5s); OP is
- *                     = == != < <= > >=; also for those with names (rcode != NOERROR); for texts (sni = *.x.org, with * and
- *                     ?, upper and lower case alike) = and !=; FIELD VALUE is FIELD = VALUE
+ *                     FIELD OP VALUE for every numeric field of field.h with units (bytes > 1M, duration >= 1.5s); OP
+ *                     is = == != < <= > >=; also for those with names (rcode != NOERROR); for texts (sni = *.x.org,
+ *                     with * and ?, upper and lower case alike) = and !=; FIELD VALUE is FIELD = VALUE
  *   packet words      everything else of pcap-filter (tcp[13] & 2 != 0, less 100, ether host, broadcast, llc ...), by
  *                     libpcap's own compiler and interpreter; mpls, outer ( expr )
  *
@@ -96,11 +96,12 @@ bool filter_has_packet_words(const struct filter *f, const char **what);
 bool filter_has_connection_words(const struct filter *f, const char **what);
 bool filter_has_measures(const struct filter *f, const char **what);
 
-/* Whether it has words about what applications said (sni, http_host, app): a flow's rows know them only from then on. */
+/* Whether it has words about what applications said (sni, http_host, app): a flow's rows know them only from then
+ * on. */
 bool filter_has_said_words(const struct filter *f, const char **what);
 
-/* Whether it has words that only an exchange knows (method, rcode), measures and states that no exchange has (bytes, state,
- * refused): a row without one, a row with one says nothing of them. */
+/* Whether it has words that only an exchange knows (method, rcode), measures and states that no exchange has (bytes,
+ * state, refused): a row without one, a row with one says nothing of them. */
 bool filter_has_exchange_words(const struct filter *f, const char **what);
 bool filter_has_flow_measures(const struct filter *f, const char **what);
 
@@ -128,8 +129,8 @@ bool filter_may_match_at(const struct filter *f, const char *agent, const char *
  * way. */
 enum truth filter_row_sum(const struct filter *f, const struct flow_row *sum);
 
-/* The same for all packets of the flow instead of one of them: yes if each class of packets that its rows counted matches. So a
- * flow is what may be shown of its packets if only what matches may be. */
+/* The same for all packets of the flow instead of one of them: yes if each class of packets that its rows counted
+ * matches. So a flow is what may be shown of its packets if only what matches may be. */
 enum truth filter_row_whole(const struct filter *f, const struct flow_row *sum);
 
 /* Whether the packet matches, exactly. `flow` is the sum of the flow it belongs to (for connection words, places and

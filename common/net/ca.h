@@ -1,7 +1,7 @@
 /*
  * ca: keys, requests and certificates, and the authority that signs them (X.509 v3, RFC 5280; requests PKCS #10, RFC
- * 2986). Everything is PEM text in memory; files are ca_files.h. What we make is Ed25519 (RFC 8410); what is read may be
- * RSA or EC as well.
+ * 2986). Everything is PEM text in memory; files are ca_files.h. What we make is Ed25519 (RFC 8410); what is read may
+ * be RSA or EC as well.
  *
  * Who somebody is stands in the certificate as URI of its subject's alternative names (common/net/identity.h). The name
  * in a request is only a wish: ca_sign writes what the caller says.
@@ -37,7 +37,8 @@ struct ca_text ca_text_string(const char *text);
 /* A new Ed25519 key, PKCS #8, not encrypted: appended. */
 MUST_CHECK int ca_new_key(struct buffer *key_pem, struct error *e);
 
-/* A certificate with which this key is an authority: signed by itself, good from now on for life_ns. `name` is for people. */
+/* A certificate with which this key is an authority: signed by itself, good from now on for life_ns. `name` is for
+ * people. */
 MUST_CHECK int ca_new_root(struct ca_text key_pem, const char *name, uint64_t now_ns, uint64_t life_ns,
                            struct buffer *certificate_pem, struct error *e);
 
@@ -45,8 +46,8 @@ MUST_CHECK int ca_new_root(struct ca_text key_pem, const char *name, uint64_t no
 MUST_CHECK int ca_new_request(struct ca_text key_pem, uint8_t kind, const char *name, struct buffer *request_pem,
                               struct error *e);
 
-/* A request that came from anybody. ERROR_INVALID: no request, or not signed by its own key; ERROR_UNSUPPORTED: a key of
- * a kind or size that is not taken (Ed25519, EC P-256, P-384, RSA of 2048 to 8192 bits are). */
+/* A request that came from anybody. ERROR_INVALID: no request, or not signed by its own key; ERROR_UNSUPPORTED: a key
+ * of a kind or size that is not taken (Ed25519, EC P-256, P-384, RSA of 2048 to 8192 bits are). */
 struct ca_request {
     uint8_t kind;                 /* that it asks for; IDENTITY_NONE: it does not say */
     char name[HEAD_NAME_MAX + 1]; /* likewise, "" */
@@ -59,8 +60,9 @@ struct ca;
 MUST_CHECK int ca_open(struct ca_text certificate_pem, struct ca_text key_pem, struct ca **out, struct error *e);
 void ca_close(struct ca *ca); /* NULL is fine */
 
-/* An authority renews itself: the same key and name, from now on for life_ns. What it signed before is good under the new certificate, and what it
- * signs from now on for those who know the old one alone, until that ends. ERROR_UNSUPPORTED: another one has signed it. */
+/* An authority renews itself: the same key and name, from now on for life_ns. What it signed before is good under the
+ * new certificate, and what it signs from now on for those who know the old one alone, until that ends.
+ * ERROR_UNSUPPORTED: another one has signed it. */
 MUST_CHECK int ca_renew_root(const struct ca *ca, uint64_t now_ns, uint64_t life_ns, struct buffer *certificate_pem,
                              struct error *e);
 
@@ -73,14 +75,17 @@ MUST_CHECK int ca_read_dates(struct ca_text certificate_pem, struct ca_dates *ou
 /* Appends those certificates of a text that have not ended at now_ns. */
 MUST_CHECK int ca_append_current(struct ca_text certificates_pem, uint64_t now_ns, struct buffer *out, struct error *e);
 
-/* ERROR_CONFLICT unless each certificate of `now` was signed by a key of one in `known`: those that are trusted here, renewed. */
+/* ERROR_CONFLICT unless each certificate of `now` was signed by a key of one in `known`: those that are trusted here,
+ * renewed. */
 MUST_CHECK int ca_check_renewed(struct ca_text now, struct ca_text known, struct error *e);
 
-/* ERROR_CONFLICT unless one certificate of the text has this fingerprint, and the first one has its key: it is that authority, renewed or not. */
+/* ERROR_CONFLICT unless one certificate of the text has this fingerprint, and the first one has its key: it is that
+ * authority, renewed or not. */
 MUST_CHECK int ca_check_known(struct ca_text certificates_pem, const uint8_t sha256[32], struct error *e);
 
-/* Signs the request's key (the request is checked as by ca_read_request) for that identity, from now on for life_ns, but
- * not longer than the authority itself. earliest_ns: it does not begin before (0: no matter). *out says what was made. */
+/* Signs the request's key (the request is checked as by ca_read_request) for that identity, from now on for life_ns,
+ * but not longer than the authority itself. earliest_ns: it does not begin before (0: no matter). *out says what was
+ * made. */
 struct ca_grant {
     uint8_t kind;
     const char *name;

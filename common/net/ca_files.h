@@ -1,6 +1,6 @@
 /*
- * ca_files: keys and certificates on disk, each for its owner alone: folders 0700, files 0600. A file is replaced whole, and
- * gets the owner of its folder (a program that runs as root writes them for another user).
+ * ca_files: keys and certificates on disk, each for its owner alone: folders 0700, files 0600. A file is replaced
+ * whole, and gets the owner of its folder (a program that runs as root writes them for another user).
  */
 #ifndef FLEETDUMP_NET_CA_FILES_H
 #define FLEETDUMP_NET_CA_FILES_H
@@ -13,14 +13,15 @@
 #define CA_CERT_NAME "cert.pem"
 #define CA_KEY_NAME  "key.pem"
 
-/* Makes the folder if there is none (and its parents, 0755), and gives it to that user and group (-1: as it is) with mode 0700. */
+/* Makes the folder if there is none (and its parents, 0755), and gives it to that user and group (-1: as it is) with
+ * mode 0700. */
 MUST_CHECK int ca_make_folder(const char *path, uid_t uid, gid_t gid, struct error *e);
 
 /* Replaces a file, durably. `path` has a folder, or lies in the current one. */
 MUST_CHECK int ca_save(const char *path, const struct buffer *pem, struct error *e);
 
-/* What belongs together, in this order: key, CA, certificate; NULL: this one stays. Of a crash in between a certificate may
- * be left that is not the key's: then it is to be joined again. */
+/* What belongs together, in this order: key, CA, certificate; NULL: this one stays. Of a crash in between a certificate
+ * may be left that is not the key's: then it is to be joined again. */
 struct ca_files {
     const struct buffer *key, *ca, *certificate;
 };

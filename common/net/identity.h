@@ -37,8 +37,9 @@ MUST_CHECK int identity_check_name(const char *name, struct error *e);
 
 #define IDENTITY_DER_MAX (64u << 10) /* bytes of a certificate */
 
-/* The identity in a certificate (DER, at most IDENTITY_DER_MAX bytes). Only read, not verified: that is TLS's. ERROR_INVALID says what is wrong with it;
- * *out is zeroed then. As tests and fuzzing give it: TLS has the certificate parsed already (identity_x509.h). */
+/* The identity in a certificate (DER, at most IDENTITY_DER_MAX bytes). Only read, not verified: that is TLS's.
+ * ERROR_INVALID says what is wrong with it; *out is zeroed then. As tests and fuzzing give it: TLS has the certificate
+ * parsed already (identity_x509.h). */
 MUST_CHECK int identity_from_der(const void *der, size_t length, struct identity *out, struct error *e);
 
 #endif

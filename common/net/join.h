@@ -1,6 +1,6 @@
 /*
- * join: asks a collector for a certificate: connects, makes sure by its authority's fingerprint that it is the right one,
- * and only then says what it wants. Blocks; runs a loop of its own.
+ * join: asks a collector for a certificate: connects, makes sure by its authority's fingerprint that it is the right
+ * one, and only then says what it wants. Blocks; runs a loop of its own.
  */
 #ifndef FLEETDUMP_NET_JOIN_H
 #define FLEETDUMP_NET_JOIN_H
@@ -17,8 +17,8 @@ struct join_wish {
     uint8_t kind;             /* that we are to be */
     const char *name;         /* likewise */
     const struct buffer *key; /* ours, PEM: it is not sent */
-    /* Called once if an administrator is to approve it (then it is asked again and again), with what tells us apart from
-     * others who may ask for the same name; false: not to wait. */
+    /* Called once if an administrator is to approve it (then it is asked again and again), with what tells us apart
+     * from others who may ask for the same name; false: not to wait. */
     bool (*waits)(void *context, const char *key_fingerprint);
     void *context;
 };
@@ -31,8 +31,8 @@ struct join_answer {
     struct identity made;
 };
 
-/* ERROR_REFUSED and others with the collector's reason; ERROR_UNREACHABLE; ERROR_INVALID and ERROR_CONFLICT: what it gave is
- * not what was asked for. Free the answer in any case. */
+/* ERROR_REFUSED and others with the collector's reason; ERROR_UNREACHABLE; ERROR_INVALID and ERROR_CONFLICT: what it
+ * gave is not what was asked for. Free the answer in any case. */
 MUST_CHECK int join_ask(const struct join_wish *w, struct join_answer *answer, struct error *e);
 void join_answer_free(struct join_answer *a);
 

@@ -10,10 +10,10 @@
  *                                               <- REFUSE        of one stream: it is skipped until it is named again
  * Agent's control connection: HELLO ->          <- WELCOME
  *                             STATUS ->                          now and then
- *                                               <- ORDERS        all captures that this agent is to run, now and at each
- *                                                                change; what is not in it ends
- *                             CAPTURE_STATE ->                   of each capture: at every change of phase, and of those
- *                                                                that run now and then
+ *                                               <- ORDERS        all captures that this agent is to run, now and at
+ *                                                                each change; what is not in it ends
+ *                             CAPTURE_STATE ->                   of each capture: at every change of phase, and of
+ *                                                                those that run now and then
  *                             CHECKED ->        <- CHECK         could this capture be run? nothing is started
  *                             FLUSHED ->        <- FLUSH         all that was captured until now is to be handed over:
  *                                                                answered once the collector has acknowledged it
@@ -33,9 +33,10 @@
  * durable and must be forgotten by the sender. Items without a body (flows only, GAP, END) have no fate to wait for. A
  * BODY_FATE for one of those, or below body_next, is ignored: the sender may have lost what it knew of the item.
  *
- * Other releases: NET_PROTOCOL changes only where nothing else helps; who speaks another one is refused, and both sides name both. Within one, fields that a
- * reader does not know are skipped, those that a writer did not know read as 0 or empty, and a message of an unknown type is skipped behind the first
- * one of a connection. What has to be understood to be obeyed (a request: its limits) is refused if it has unknown fields.
+ * Other releases: NET_PROTOCOL changes only where nothing else helps; who speaks another one is refused, and both sides
+ * name both. Within one, fields that a reader does not know are skipped, those that a writer did not know read as 0 or
+ * empty, and a message of an unknown type is skipped behind the first one of a connection. What has to be understood to
+ * be obeyed (a request: its limits) is refused if it has unknown fields.
  *
  * The pieces of a part (one head or one body) follow each other without anything in between; a connection that ends
  * amid them leaves nothing, and the part comes again from its first byte.
@@ -214,20 +215,20 @@ struct message_query {
     uint32_t by_count;
     uint8_t vantage;      /* enum query_vantage */
     uint8_t packets_only; /* pull: exactly the packets, also with connection words */
-    uint32_t
-        link_type; /* pull: only this LINKTYPE_; UINT32_MAX for any (then more than one is an error that lists them) */
+    /* pull: only this LINKTYPE_; UINT32_MAX for any (then more than one is an error that lists them) */
+    uint32_t link_type;
     uint8_t epoch[EPOCH_SIZE]; /* EXPORT: which chunk */
     uint64_t seq;
     uint64_t deadline_ms; /* 0: the collector's limit */
-    uint64_t
-        fresh_ms; /* FLOWS, EXCHANGES, PULL: how long to wait for agents to hand over what they captured until now; 0: not */
-    char *
-        after; /* PULL: "" for all; else only what came since an earlier answer: its manifest's "next", or "0" to begin */
+    /* FLOWS, EXCHANGES, PULL: how long to wait for agents to hand over what they captured until now; 0: not */
+    uint64_t fresh_ms;
+    /* PULL: "" for all; else only what came since an earlier answer: its manifest's "next", or "0" to begin */
+    char *after;
     char *app; /* EXCHANGES: of this application (http, dns, tls), "" for any */
 };
 
-/* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; EXCHANGES: the same in pairs, a block of flow
- * rows and one of exchange rows, row by row one line of the answer; PULL, EXPORT: bytes of the file; AGENTS,
+/* FLOWS: row blocks (common/rows/block.h), each ending with `end_of_block`; EXCHANGES: the same in pairs, a block of
+ * flow rows and one of exchange rows, row by row one line of the answer; PULL, EXPORT: bytes of the file; AGENTS,
  * CAPTURES, STATUS, CHUNKS: a JSON document. */
 struct message_result {
     const uint8_t *data;
@@ -333,8 +334,8 @@ struct message_check {
 
 struct message_checked {
     uint64_t token;
-    int32_t
-        code; /* 0, or why it cannot run: ERROR_USAGE (filter), ERROR_NOT_FOUND (interface), ERROR_REFUSED, ERROR_FULL, ... */
+    /* 0, or why it cannot run: ERROR_USAGE (filter), ERROR_NOT_FOUND (interface), ERROR_REFUSED, ERROR_FULL, ... */
+    int32_t code;
     char *text;
     char **interfaces; /* that it would capture on */
     uint32_t interface_count;
@@ -356,8 +357,8 @@ struct message_capture_state {
     uint64_t forbidden; /* those that the host's policy forbids, left out */
 };
 
-/* Of captures that run, and of those that stopped or failed: whatever of their streams is in the spool. FLUSHED with code 0
- * says that all that they captured until the FLUSH came is acknowledged, heads and bodies. */
+/* Of captures that run, and of those that stopped or failed: whatever of their streams is in the spool. FLUSHED with
+ * code 0 says that all that they captured until the FLUSH came is acknowledged, heads and bodies. */
 struct message_flush {
     uint64_t token;
     char *capture; /* glob, "" for all */
@@ -447,13 +448,13 @@ MUST_CHECK int message_encode(const struct message *m, struct buffer *out, struc
 MUST_CHECK int message_decode(int type, const void *payload, size_t len, struct message *m, struct error *e);
 void message_free(struct message *m);
 
-/* The bytes of a request alone, without its signature: what is signed. Fields stand in the order of their numbers, those
- * that are 0 or empty are left out but for ids; so the same request always makes the same bytes. */
+/* The bytes of a request alone, without its signature: what is signed. Fields stand in the order of their numbers,
+ * those that are 0 or empty are left out but for ids; so the same request always makes the same bytes. */
 MUST_CHECK int message_encode_request(const struct capture_request *r, struct buffer *out, struct error *e);
 
 /* The way back: `m` becomes a CHECK with that request and token 0. ERROR_VERSION if these are not the bytes that
- * message_encode_request would make, as when a newer program signed fields that are not known here: they might say that less
- * was meant. */
+ * message_encode_request would make, as when a newer program signed fields that are not known here: they might say that
+ * less was meant. */
 MUST_CHECK int message_decode_request(const void *bytes, size_t len, struct message *m, struct error *e);
 
 /* A copy that owns all it points to, as one that was decoded. */

@@ -1,5 +1,6 @@
 /*
- * renew: a certificate of ours gets a later end, on a connection that it made: the same key and name, asked for by ENROLL.
+ * renew: a certificate of ours gets a later end, on a connection that it made: the same key and name, asked for by
+ * ENROLL.
  */
 #ifndef FLEETDUMP_NET_RENEW_H
 #define FLEETDUMP_NET_RENEW_H

@@ -1,7 +1,7 @@
 /*
  * signature: who ordered a capture. An operator signs the canonical bytes of a capture_request with a key of their own
- * (Ed25519, RFC 8032); hosts know the operators' keys, or that of an organisation that certifies them. Whoever relays the
- * request (the collector, the agent's shipper) can do nothing with it but relay it.
+ * (Ed25519, RFC 8032); hosts know the operators' keys, or that of an organisation that certifies them. Whoever relays
+ * the request (the collector, the agent's shipper) can do nothing with it but relay it.
  *
  *   signed      = "fleetdump order 1\n" | bytes        a capture may be started by it
  *               = "fleetdump check 1\n" | bytes        a host may only be asked whether it would start it
@@ -65,8 +65,8 @@ MUST_CHECK int signature_key_from_text(const char *text, uint8_t key[SIGNATURE_K
 void signature_key_write(const struct signature_key *k, struct buffer *out);
 MUST_CHECK int signature_key_read(const char *text, size_t len, struct signature_key *k, struct error *e);
 
-/* The file of a certificate: "fleetdump-certificate 1 NAME NOT_AFTER_NS KEY ORGANISATION SIGNATURE\n". Reading checks its
- * form alone; what it is worth a host says. */
+/* The file of a certificate: "fleetdump-certificate 1 NAME NOT_AFTER_NS KEY ORGANISATION SIGNATURE\n". Reading checks
+ * its form alone; what it is worth a host says. */
 MUST_CHECK int signature_certify(const struct signature_key *organisation,
                                  const uint8_t operator_key[SIGNATURE_KEY_SIZE], const char *name,
                                  uint64_t not_after_ns, struct signature_certificate *c, struct error *e);
@@ -85,10 +85,11 @@ MUST_CHECK int signature_sign(const struct signature_key *k, const struct signat
                               enum signature_purpose purpose, const void *bytes, size_t len,
                               uint8_t signature[REQUEST_SIGNATURE_MAX], uint32_t *length, struct error *e);
 
-/* Whether one whom the host trusts has signed these bytes for one of the purposes (a sum of them): his name (that in the
- * host's file, or that in the certificate) is in `who` then, else "". Certificates are judged at now_ns. ERROR_INVALID: no
- * signature of ours; ERROR_REFUSED: not of these bytes, or with a certificate that is forged or has expired; ERROR_NOT_FOUND:
- * all of it is as it should be, but the key, or the organisation that certifies it, is none that the host knows. */
+/* Whether one whom the host trusts has signed these bytes for one of the purposes (a sum of them): his name (that in
+ * the host's file, or that in the certificate) is in `who` then, else "". Certificates are judged at now_ns.
+ * ERROR_INVALID: no signature of ours; ERROR_REFUSED: not of these bytes, or with a certificate that is forged or has
+ * expired; ERROR_NOT_FOUND: all of it is as it should be, but the key, or the organisation that certifies it, is none
+ * that the host knows. */
 MUST_CHECK int signature_verify(const struct signature_operators *o, unsigned purposes, const void *bytes, size_t len,
                                 const uint8_t *signature, size_t length, uint64_t now_ns,
                                 char who[SIGNATURE_NAME_MAX + 1], struct error *e);

@@ -6,8 +6,9 @@
  * stream_queued says what waits, and on_drain comes when that fell to 0: senders of bulk data stop at STREAM_QUEUE_HIGH
  * and go on then. The first message of each side has at most NET_HELLO_MAX bytes (the other side closes otherwise).
  *
- * Over TLS an end that the other side did not announce is ERROR_TRUNCATED: somebody may have cut the connection. Whoever
- * accepts sees a client that it does not trust as a stream that is closed before its first message, with the reason.
+ * Over TLS an end that the other side did not announce is ERROR_TRUNCATED: somebody may have cut the connection.
+ * Whoever accepts sees a client that it does not trust as a stream that is closed before its first message, with the
+ * reason.
  */
 #ifndef FLEETDUMP_NET_STREAM_H
 #define FLEETDUMP_NET_STREAM_H
@@ -17,9 +18,8 @@
 #include <uv.h>
 
 #define STREAM_QUEUE_HIGH (4u << 20)
-#define STREAM_QUEUE_MAX                                                                                               \
-    (64u                                                                                                               \
-     << 20) /* more unsent bytes than this close the stream with ERROR_LIMIT, and so do few of answers to TLS's key updates */
+/* More unsent bytes than this close the stream with ERROR_LIMIT, and so do few of answers to TLS's key updates. */
+#define STREAM_QUEUE_MAX (64u << 20)
 
 struct stream;
 struct tls;
@@ -48,17 +48,20 @@ void stream_resume(struct stream *s);
 void stream_close(struct stream *s);             /* after what is queued was sent, while a message a 2 s gets away */
 void stream_abort(struct stream *s);             /* at once */
 const char *stream_peer(const struct stream *s); /* "10.0.0.1:4711" */
-/* The other end's address and port as numbers (of IPv4 also where an IPv6 socket took it); false if it has none (any more). */
+/* The other end's address and port as numbers (of IPv4 also where an IPv6 socket took it); false if it has none (any
+ * more). */
 bool stream_peer_address(const struct stream *s, struct net_address *address, uint16_t *port);
 
 /* Who the peer is by its certificate: of kind NONE if it has none, or on plain TCP. Known when on_open is called, and
  * for accepted streams with the first on_message. Valid as long as the stream. */
 const struct identity *stream_identity(const struct stream *s);
 
-/* Whether its certificate would be accepted now, by what `tls` has loaded since, but for its dates (ERROR_REFUSED); always if it has none, or the handshake is not done. */
+/* Whether its certificate would be accepted now, by what `tls` has loaded since, but for its dates (ERROR_REFUSED);
+ * always if it has none, or the handshake is not done. */
 MUST_CHECK int stream_judge_again(const struct stream *s, struct error *e);
 
-/* Of a peer that was refused because its certificate, of our CA, is over or begins later: whose it is. It has not shown that it has the key. Else IDENTITY_NONE. */
+/* Of a peer that was refused because its certificate, of our CA, is over or begins later: whose it is. It has not shown
+ * that it has the key. Else IDENTITY_NONE. */
 const struct identity *stream_late(const struct stream *s);
 
 struct listener;

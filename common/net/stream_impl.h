@@ -1,8 +1,8 @@
 /*
  * stream_impl: what stream.c shares with those that make streams (stream_dial.c, listener.c). For common/net alone.
  *
- * A stream's life: [stream_dial: resolve, connect] -> [stream_tls: SECURING] -> OPEN -> DRAINING (stream_close) -> CLOSED
- * -> on_close -> freed.
+ * A stream's life: [stream_dial: resolve, connect] -> [stream_tls: SECURING] -> OPEN -> DRAINING (stream_close) ->
+ * CLOSED -> on_close -> freed.
  * It has three libuv handles from its first moment; on_close is called, once, when the last of their close callbacks
  * has come.
  */
@@ -22,8 +22,9 @@ struct stream_dial;
 struct stream {
     uv_loop_t *loop;
     uv_tcp_t *tcp; /* owned; each try to connect has a new one */
-    uv_timer_t
-        timer; /* outgoing, until it is OPEN: the whole attempt; accepted: its first message; then: when spare memory goes; DRAINING: the wait for the other side */
+    /* outgoing, until it is OPEN: the whole attempt; accepted: its first message; then: when spare memory goes;
+     * DRAINING: the wait for the other side */
+    uv_timer_t timer;
     uv_idle_t later;  /* frames that were read before a pause */
     unsigned handles; /* of the three, not closed yet */
     enum stream_state state;
@@ -67,12 +68,12 @@ void stream_time_limit(struct stream *s, uint64_t timeout_ms);
 /* The connection is there: options of the socket, reading. */
 void stream_begin(struct stream *s);
 
-/* Bytes as they go over the wire: takes over what is in `data`, which is empty then. An error has ended the stream, which
- * says why. */
+/* Bytes as they go over the wire: takes over what is in `data`, which is empty then. An error has ended the stream,
+ * which says why. */
 MUST_CHECK int stream_write(struct stream *s, struct buffer *data);
 
-/* Memory of bulk data is used again: the system takes its time to give pages. Takes some, if there is any, into the empty
- * *b; takes over what is in *b, which is empty then. */
+/* Memory of bulk data is used again: the system takes its time to give pages. Takes some, if there is any, into the
+ * empty *b; takes over what is in *b, which is empty then. */
 void stream_take_spare(struct stream *s, struct buffer *b);
 void stream_give_spare(struct stream *s, struct buffer *b);
 
@@ -91,7 +92,8 @@ void stream_fail(struct stream *s, int code, const char *fmt, ...) __attribute__
 /* A new TCP handle in place of a used one; 0 or a status of libuv. */
 int stream_new_tcp(struct stream *s);
 
-/* stream_tls.c: the connection is there; bytes came; text of ours is to be sent; nothing more will be sent, which is said. */
+/* stream_tls.c: the connection is there; bytes came; text of ours is to be sent; nothing more will be sent, which is
+ * said. */
 void stream_tls_begin(struct stream *s);
 void stream_tls_received(struct stream *s, const void *data, size_t length);
 MUST_CHECK int stream_tls_send(struct stream *s, const struct buffer *text, struct error *e);

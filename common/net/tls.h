@@ -20,8 +20,9 @@ struct tls_files {
     const char *ca;   /* certificates that are trusted, at most 16 */
     const char *cert; /* ours, then those between it and the CA, if any */
     const char *key;  /* without a password */
-    /* Revocation lists (RFC 5280) of authorities; NULL: they are not asked for. If there is one, whose authority has none, or one whose time is over, is not
-     * let in (of authorities above it: where there is one). crl_may_lack: no such file is as NULL. */
+    /* Revocation lists (RFC 5280) of authorities; NULL: they are not asked for. If there is one, whose authority has
+     * none, or one whose time is over, is not let in (of authorities above it: where there is one). crl_may_lack: no
+     * such file is as NULL. */
     const char *crl;
     bool crl_may_lack;
 };
@@ -54,8 +55,8 @@ const struct identity *tls_identity(const struct tls *t);
 /* Until when the revocation lists are good, all of them; 0: there are none; UINT64_MAX: they do not say. */
 uint64_t tls_crl_until_ns(const struct tls *t);
 
-/* Whether a key's file may be used: it belongs to root or to the user of this process, and nobody else can read it. Else
- * ERROR_REFUSED. */
+/* Whether a key's file may be used: it belongs to root or to the user of this process, and nobody else can read it.
+ * Else ERROR_REFUSED. */
 struct stat;
 MUST_CHECK int tls_check_key(const struct stat *st, const char *path, struct error *e);
 

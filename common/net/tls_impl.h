@@ -2,8 +2,8 @@
  * tls_impl: one connection's TLS, bytes in and bytes out, without any loop or socket. For common/net alone.
  *
  * What came from the peer is given by tls_feed and must then be consumed, by tls_handshake and tls_read until they say
- * that they want more. What is to be sent to the peer gathers in `out`, to be taken after each call, also after one that
- * failed: it may hold the alert that tells the peer why.
+ * that they want more. What is to be sent to the peer gathers in `out`, to be taken after each call, also after one
+ * that failed: it may hold the alert that tells the peer why.
  */
 #ifndef FLEETDUMP_NET_TLS_IMPL_H
 #define FLEETDUMP_NET_TLS_IMPL_H
@@ -44,8 +44,8 @@ struct tls_link {
     bool ended;               /* the peer said that it sends no more */
     struct identity identity; /* of the peer, known once the handshake is done */
     struct error refusal;     /* why its certificate was not accepted */
-    struct identity
-        late; /* of one that our CA signed and that was not accepted for its dates alone; nobody has shown that he has its key */
+    /* of one that our CA signed and that was not accepted for its dates alone; nobody has shown that he has its key */
+    struct identity late;
 };
 
 MUST_CHECK int tls_link_new(struct tls *t, bool accepts, struct tls_link **out, struct error *e);

@@ -129,8 +129,8 @@ void packet_decode(int link_type, const uint8_t *data, uint32_t captured, uint32
 
 #define PACKET_HEADERS_OTHER 64u /* taken for headers of a packet without IP */
 
-/* Where the headers end, in bytes of `data`: behind the transport header, or behind the quoted one, of which an ICMP error tells; may
- * pass `captured`. A packet that was cut there has the same headers. */
+/* Where the headers end, in bytes of `data`: behind the transport header, or behind the quoted one, of which an ICMP
+ * error tells; may pass `captured`. A packet that was cut there has the same headers. */
 uint32_t packet_headers(const struct packet *p);
 
 /*

@@ -9,17 +9,18 @@
  *   codec     := CONSTANT 1 | FRAME (of reference, with bit widths) 2 | DELTA (with bit widths) 3 | DICTIONARY 4
  *                | PLAIN 5 | LISTS 6 | SPLIT 7 | CELLS 8
  *   flags     := PRESENCE 1 | ZSTD 2 | ABOVE 4 | BELOW 8 | MIXED 16 | LIKE 32 | ORDERED 64
- *   data      := [presence bitmap if flag PRESENCE, id of another column if flag LIKE] [id of another column if flag ABOVE, BELOW or ORDERED] values by codec; the
- *                whole then as one zstd frame if flag ZSTD (only if smaller). The exact bytes of each codec and what the
- *                flags mean is described on top of codec.h.
- *                Of columns of codec CELLS only the distinct values stand in their data; which of them each row has is in the cells,
- *                which stand in the directory as a column of id 65535, codec CELLS, with no flag but ZSTD, if there are such columns.
+ *   data      := [presence bitmap if flag PRESENCE, id of another column if flag LIKE] [id of another column if flag
+ *                ABOVE, BELOW or ORDERED] values by codec; the whole then as one zstd frame if flag ZSTD (only if
+ *                smaller). The exact bytes of each codec and what the flags mean is described on top of codec.h.
+ *                Of columns of codec CELLS only the distinct values stand in their data; which of them each row has is
+ *                in the cells, which stand in the directory as a column of id 65535, codec CELLS, with no flag but
+ *                ZSTD, if there are such columns.
  *
  * All integers little-endian. A block is valid if both levels of hashes match, lengths add up to exactly the block's
  * length, and every decoded value fits its column. A reader skips columns whose id it does not know; columns that a
- * block lacks are missing. Any column can be read alone: of the others, this expands at most the cells, the one that the same rows
- * have, and the one that it is relative to or ordered by (and that one's). Columns that no row has are not stored. Rows stand in any order: the
- * more alike neighbours are, the fewer bytes they take.
+ * block lacks are missing. Any column can be read alone: of the others, this expands at most the cells, the one that
+ * the same rows have, and the one that it is relative to or ordered by (and that one's). Columns that no row has are
+ * not stored. Rows stand in any order: the more alike neighbours are, the fewer bytes they take.
  */
 #ifndef FLEETDUMP_ROWS_BLOCK_H
 #define FLEETDUMP_ROWS_BLOCK_H
@@ -35,9 +36,9 @@
 /* Appends a block of n rows (structs of t->row_size at `rows`) to out. ERROR_LIMIT, ERROR_MEMORY. */
 MUST_CHECK int block_encode(const struct table *t, const void *rows, size_t n, struct buffer *out, struct error *e);
 
-/* The same for blocks one after the other: keeps its memory, and is given rows a tile at a time and by column, so there need not be
- * row structs. `fill` puts the rows [from, from + n) of the block into the tile that was begun (stage.h); their texts and lists stay
- * valid until the call returns. */
+/* The same for blocks one after the other: keeps its memory, and is given rows a tile at a time and by column, so there
+ * need not be row structs. `fill` puts the rows [from, from + n) of the block into the tile that was begun (stage.h);
+ * their texts and lists stay valid until the call returns. */
 struct block_writer;
 struct block_writer *block_writer_new(void);    /* NULL without memory */
 void block_writer_free(struct block_writer *w); /* NULL is fine */

@@ -22,7 +22,7 @@
 #define BLOCK_ROWS        (BLOCK_PRESENCE | BLOCK_LIKE) /* one of them at the most */
 #define BLOCK_RELATIVE    (BLOCK_ABOVE | BLOCK_BELOW)
 #define BLOCK_NUMBERS     (BLOCK_RELATIVE | BLOCK_MIXED)   /* of COLUMN_UINT alone, and one of them at the most */
-#define BLOCK_OTHER       (BLOCK_RELATIVE | BLOCK_ORDERED) /* the same; the other column's id stands before the values */
+#define BLOCK_OTHER       (BLOCK_RELATIVE | BLOCK_ORDERED) /* the same; the other's id stands before the values */
 #define BLOCK_FLAGS_KNOWN (BLOCK_ROWS | BLOCK_ZSTD | BLOCK_NUMBERS | BLOCK_ORDERED)
 
 #define BLOCK_CELLS     0xffffu /* id of the cells in the directory */

@@ -1,6 +1,6 @@
 /*
- * cells: columns of few values side by side: a byte for each row and column, row by row in the block (which zstd likes: alike rows repeat), column
- * by column in memory.
+ * cells: columns of few values side by side: a byte for each row and column, row by row in the block (which zstd likes:
+ * alike rows repeat), column by column in memory.
  */
 #ifndef FLEETDUMP_ROWS_CELLS_H
 #define FLEETDUMP_ROWS_CELLS_H

@@ -3,36 +3,38 @@
  * them.
  *
  *   column     := [presence] [other] values; the whole then as one zstd frame if the directory's flag ZSTD is set
- *   cells      := for each row a byte for each column of codec CELLS, these in the order of their ids; one zstd frame likewise
+ *   cells      := for each row a byte for each column of codec CELLS, these in the order of their ids; one zstd frame
+ *                 likewise
  *   presence   := if flag PRESENCE: ceil(rows / 8) bytes, bit i % 8 of byte i / 8 is set if row i has the column;
  *                 unused bits are 0; or if flag LIKE: varint id of a column with flag PRESENCE, which the same rows
- *                 have, or of codec CELLS. Without the flags all rows have it; of codec CELLS, those whose cell is not 0.
- *   other      := varint id, if flag ABOVE, BELOW or ORDERED: of a column of numbers that the block has; for ABOVE and BELOW one with none of
- *                 these flags, for ORDERED one without ORDERED
+ *                 have, or of codec CELLS. Without the flags all rows have it; of codec CELLS, those whose cell
+ *                 is not 0.
+ *   other      := varint id, if flag ABOVE, BELOW or ORDERED: of a column of numbers that the block has; for ABOVE and
+ *                 BELOW one with none of these flags, for ORDERED one without ORDERED
  *
  * What is stored of a number v (columns of numbers alone, one flag at the most; ORDERED goes with MIXED or alone):
  *   ABOVE      v - o     o is the row's number in the other column; 0 if the row does not have that
  *   BELOW      o - v
  *   MIXED      the number of which v is the hash64_mix
  *   neither    v
- *   ORDERED    the numbers do not stand in the order of the rows, but of the rows' numbers in the other column, ascending (0 if a row does not
- *              have that), and where those are equal in the order of the rows
+ *   ORDERED    the numbers do not stand in the order of the rows, but of the rows' numbers in the other column,
+ *              ascending (0 if a row does not have that), and where those are equal in the order of the rows
  *
  * Below, n is the number of rows that have the column, never 0. The values, by the directory's codec and the type:
  *
  *   CONSTANT, FRAME, DELTA
  *     numbers    := sequence of n values, without its form byte: that is the codec
  *   SPLIT
- *     numbers    := varint factor, at least 2 | sequence of n quotients | sequence of n remainders, less than the factor;
- *                   value[i] = quotient[i] * factor + remainder[i]
+ *     numbers    := varint factor, at least 2 | sequence of n quotients | sequence of n remainders, less than the
+ *                   factor; value[i] = quotient[i] * factor + remainder[i]
  *   DICTIONARY
  *     numbers    := varint d | sequence of d distinct values, ascending | sequence of n indexes
  *                   1 <= d <= n, indexes are < d
  *     addresses  := varint d | addresses of d distinct values           | sequence of n - 1 uses
  *     text       := varint d | texts of d distinct values               | sequence of n - 1 uses
- *                   they stand in the order of their first use. The first row's value is the first of them; a use is one
- *                   of the other rows: 0 is the next one, for the first time; k is the k-th, counted from 1, once more.
- *                   Each is used
+ *                   they stand in the order of their first use. The first row's value is the first of them; a use is
+ *                   one of the other rows: 0 is the next one, for the first time; k is the k-th, counted from 1, once
+ *                   more. Each is used
  *   CELLS
  *     numbers    := varint d | sequence of d distinct values, ascending
  *     addresses  := varint d | addresses of d distinct values

@@ -85,11 +85,12 @@ struct column {
     enum column_merge merge;
     enum column_codec codec;
     uint64_t most; /* COLUMN_UINT: greatest valid value; 0: all that fit in `size` */
-    uint16_t above,
-        below; /* COLUMN_UINT: id of a column than which it is often a little more (less), or equal; 0: none. That
-                              one has neither */
-    uint16_t
-        order; /* COLUMN_UINT: id of a column in whose order it mostly ascends; 0: none. It has neither of the two, that one has no order */
+    /* COLUMN_UINT: id of a column than which it is often a little more (less), or equal; 0: none. That one has
+     * neither */
+    uint16_t above, below;
+    /* COLUMN_UINT: id of a column in whose order it mostly ascends; 0: none. It has neither of the two, that one has no
+     * order */
+    uint16_t order;
     const char *(*value_name)(uint64_t value); /* for enumerations: NULL for unknown values */
     const char *help;
 };

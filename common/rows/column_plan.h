@@ -1,6 +1,7 @@
 /*
- * column_plan: chooses how the values of a column are stored: the first half of writing it (column_write.h). Nothing is chosen that a reader
- * would refuse. What the choice depends on is sizes: what the numbers take when packed, by samples where that is enough.
+ * column_plan: chooses how the values of a column are stored: the first half of writing it (column_write.h). Nothing is
+ * chosen that a reader would refuse. What the choice depends on is sizes: what the numbers take when packed, by samples
+ * where that is enough.
  */
 #ifndef FLEETDUMP_ROWS_COLUMN_PLAN_H
 #define FLEETDUMP_ROWS_COLUMN_PLAN_H
@@ -47,8 +48,9 @@ struct column_writer {
     struct buffer squeezed;
 };
 
-/* Gathers the values of the i-th column of the staged table, checks them and chooses the form: fills all that is of the column that is
- * being written. ERROR_LIMIT, ERROR_INVALID name the column. ERROR_MEMORY; for some lack of it, a buffer is `failed` instead. */
+/* Gathers the values of the i-th column of the staged table, checks them and chooses the form: fills all that is of the
+ * column that is being written. ERROR_LIMIT, ERROR_INVALID name the column. ERROR_MEMORY; for some lack of it, a buffer
+ * is `failed` instead. */
 MUST_CHECK int column_plan(struct column_writer *w, const struct stage *s, unsigned i, struct error *e);
 
 /* Makes the buffer so long, its content is lost; NULL without memory. */

@@ -14,8 +14,8 @@ struct column_writer;
 struct column_writer *column_writer_new(void); /* NULL: no memory */
 void column_writer_free(struct column_writer *w);
 
-/* Appends the stored bytes of the i-th column of the staged table, which at least one row has, to out, and fills entry. If its codec is CELLS,
- * the column's bytes of all rows are appended to cells.
+/* Appends the stored bytes of the i-th column of the staged table, which at least one row has, to out, and fills entry.
+ * If its codec is CELLS, the column's bytes of all rows are appended to cells.
  * What a reader would refuse is not written: ERROR_LIMIT, ERROR_INVALID name the column. ERROR_MEMORY. */
 MUST_CHECK int column_write(struct column_writer *w, const struct stage *s, unsigned i, struct block_entry *entry,
                             struct buffer *out, struct buffer *cells, struct error *e);

@@ -13,8 +13,8 @@
 struct distinct_numbers {
     uint32_t count;
     uint64_t values[DISTINCT_NUMBERS_MAX];
-    /* implementation: an open hash table of values and their places in `values`; and in the order in which they were found, the
-     * values and then their places */
+    /* implementation: an open hash table of values and their places in `values`; and in the order in which they were
+     * found, the values and then their places */
     uint64_t found[DISTINCT_NUMBERS_MAX];
     uint32_t slots;
     uint16_t place[2 * DISTINCT_NUMBERS_MAX]; /* + 1; 0: free */
@@ -25,8 +25,8 @@ struct distinct_numbers {
 bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t n, bool sample, uint64_t *indexes);
 
 /* The distinct texts among n values in the order of their first use: entries (room for n) are copies of the structs,
- * not of the bytes; uses one per value, as in codec.h. `table` is scratch memory. Returns their number; 0 without memory, or if
- * `sample` and hardly any text repeats. */
+ * not of the bytes; uses one per value, as in codec.h. `table` is scratch memory. Returns their number; 0 without
+ * memory, or if `sample` and hardly any text repeats. */
 size_t distinct_texts(const struct text *values, size_t n, bool sample, struct text *entries, uint64_t *uses,
                       struct buffer *table);
 

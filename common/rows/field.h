@@ -1,10 +1,12 @@
 /*
- * field: what people see of a flow, or of one of its exchanges: the names used in filters (`bytes > 1M`), output columns, --sort, --by and JSON.
+ * field: what people see of a flow, or of one of its exchanges: the names used in filters (`bytes > 1M`), output
+ * columns, --sort, --by and JSON.
  *
- * Made from the column table: a pair of columns X.0, X.1 gives the fields X (both; of measures only), orig_X and resp_X (by originator);
- * every other column gives one field of its name; some are derived (duration, orig_addr, resp_port, community_id, ...).
- * The columns of exchanges are fields of their names too; of a name that both have (time, status, sni, ...) a row that is
- * about an exchange (flow_row.exchange) has the exchange's value, another one the flow's. One table, field_table.
+ * Made from the column table: a pair of columns X.0, X.1 gives the fields X (both; of measures only), orig_X and resp_X
+ * (by originator); every other column gives one field of its name; some are derived (duration, orig_addr, resp_port,
+ * community_id, ...). The columns of exchanges are fields of their names too; of a name that both have (time, status,
+ * sni, ...) a row that is about an exchange (flow_row.exchange) has the exchange's value, another one the flow's. One
+ * table, field_table.
  */
 #ifndef FLEETDUMP_ROWS_FIELD_H
 #define FLEETDUMP_ROWS_FIELD_H

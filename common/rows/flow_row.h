@@ -279,8 +279,8 @@ static inline bool flow_column_is_said(unsigned id)
     return id >= FLOW_APP && id <= FLOW_STATUS_5XX;
 }
 
-/* One request and its reply: of HTTP a request and its final response, of DNS a query, of TLS the handshake. It is in the
- * chunk in which it ended, which has a row of its flow too. */
+/* One request and its reply: of HTTP a request and its final response, of DNS a query, of TLS the handshake. It is in
+ * the chunk in which it ended, which has a row of its flow too. */
 struct exchange_row {
     struct column_set has;
     uint64_t flow_id;

@@ -1,6 +1,6 @@
 /*
- * stage: rows as one array per column, put there a tile of rows at a time, column after column: from records of any kind that lie
- * anywhere. Columns that no row of a tile has cost nothing.
+ * stage: rows as one array per column, put there a tile of rows at a time, column after column: from records of any
+ * kind that lie anywhere. Columns that no row of a tile has cost nothing.
  */
 #ifndef FLEETDUMP_ROWS_STAGE_H
 #define FLEETDUMP_ROWS_STAGE_H
@@ -30,12 +30,13 @@ struct stage {
 MUST_CHECK int stage_begin(struct stage *s, const struct table *t, size_t n, struct error *e);
 void stage_free(struct stage *s);
 
-/* Begins the next STAGE_TILE rows, or those that are left: returns how many. Rows of a tile are numbered from 0, and sets of them
- * have bit r for row r. No row has a column yet. */
+/* Begins the next STAGE_TILE rows, or those that are left: returns how many. Rows of a tile are numbered from 0, and
+ * sets of them have bit r for row r. No row has a column yet. */
 size_t stage_next(struct stage *s);
 
-/* Each row r of the set `rows` gets the column, from records[r] + offset: a number of `size` bytes (as many as the column's, or 4
- * where that has 8), an address, a struct text or list. Each row at most once. What texts and lists refer to is not copied. */
+/* Each row r of the set `rows` gets the column, from records[r] + offset: a number of `size` bytes (as many as the
+ * column's, or 4 where that has 8), an address, a struct text or list. Each row at most once. What texts and lists
+ * refer to is not copied. */
 void stage_put(struct stage *s, unsigned id, uint64_t rows, const void *const *records, size_t offset, unsigned size);
 
 /* The same number for all rows of the set; it stands at `value`. */

@@ -1,6 +1,6 @@
 /*
- * tcp_findings: what each segment of a TCP connection means, given those before it, by the exact rules of Wireshark 4.0 (tcp.analysis.*).
- * Pure; what is remembered of a connection has one small size.
+ * tcp_findings: what each segment of a TCP connection means, given those before it, by the exact rules of Wireshark 4.0
+ * (tcp.analysis.*). Pure; what is remembered of a connection has one small size.
  *
  * The segments are those of one vantage, in the order seen there: both ends' views mixed look like retransmissions that
  * never were. Sequence numbers are compared modulo 2^32. SYN and FIN take one number each.
@@ -13,15 +13,15 @@
  *   again        a segment that begins before its next, but not if it has several bytes and begins one before its next
  *   without SYN, ...        with none of these flags
  *
- * A SYN without ACK whose seq is not the one that its end's numbers count from (its first SYN's, else one before its first segment's)
- * begins everything anew.
+ * A SYN without ACK whose seq is not the one that its end's numbers count from (its first SYN's, else one before its
+ * first segment's) begins everything anew.
  *
  * Findings, the first that ends its group being the last one asked for:
  *  of any segment:
  *   reused_ports            it begins everything anew, or is a SYN+ACK whose seq is not the one that its end's numbers
  *                           count from (they count from there on)
- *   ack_lost_segment        its ack (with the flag) is beyond the other end's gapless, which moves on to next; said again
- *                           for the same next only after the other end's ack changed
+ *   ack_lost_segment        its ack (with the flag) is beyond the other end's gapless, which moves on to next; said
+ *                           again for the same next only after the other end's ack changed
  *  by what it is, in this order:
  *   zero_window_probe       one byte at its next while the other end's last window is 0; ends the group
  *   zero_window             a window of 0 without SYN, FIN, RST
@@ -35,8 +35,8 @@
  *                           keep_alive of the other end, without SYN, FIN, RST; ends the group
  *   zero_window_probe_ack   no bytes, at its next, with its last ack and last window, that being 0, right after a
  *                           zero_window_probe of the other end, without SYN, FIN, RST; ends the group
- *   duplicate_ack           no bytes, at its next, with its last ack and last window, that not being 0, without SYN, FIN,
- *                           RST, and no kind of MPTCP option was new in the connection since its latest segment
+ *   duplicate_ack           no bytes, at its next, with its last ack and last window, that not being 0, without SYN,
+ *                           FIN, RST, and no kind of MPTCP option was new in the connection since its latest segment
  *  why it comes again, if it has bytes, SYN or FIN and is no keep_alive; the first that holds ends the group:
  *   spurious_retransmission bytes that all lie before the other end's last ack (a retransmission, too)
  *   fast_retransmission     again, at the other end's last ack, which that has sent as two or more duplicate_acks or
@@ -114,8 +114,8 @@ struct tcp_found {
 
 void tcp_talk_begin(struct tcp_talk *t);
 
-/* The next segment; `from` is 0 or 1 and names its sender. `counts`: its SYN or FIN takes a number (a caller that keeps segments until they
- * are acked, and has no room for more, says no, as Wireshark does). */
+/* The next segment; `from` is 0 or 1 and names its sender. `counts`: its SYN or FIN takes a number (a caller that keeps
+ * segments until they are acked, and has no room for more, says no, as Wireshark does). */
 void tcp_talk_next(struct tcp_talk *t, unsigned from, const struct tcp_segment *s, bool counts, struct tcp_found *out);
 
 #endif

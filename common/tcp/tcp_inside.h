@@ -20,7 +20,8 @@ static inline uint64_t tcp_since(const struct tcp_segment *s, uint64_t time_ns)
     return s->time_ns - time_ns;
 }
 
-/* tcp_rules.c: whether no rule can hold, as of nearly all segments, found out cheaply; false if they have to be asked. */
+/* tcp_rules.c: whether no rule can hold, as of nearly all segments, found out cheaply; false if they have to be
+ * asked. */
 bool tcp_rules_find_nothing(const struct tcp_step *p);
 /* Findings by what the segment is, and why it comes again. They only look. */
 void tcp_rules_alone(struct tcp_step *p);

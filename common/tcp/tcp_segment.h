@@ -1,5 +1,6 @@
 /*
- * tcp_segment: what the headers of one TCP segment say, options included (RFC 9293, 3.1; RFC 7323; RFC 2018; RFC 8684). Pure.
+ * tcp_segment: what the headers of one TCP segment say, options included (RFC 9293, 3.1; RFC 7323; RFC 2018; RFC 8684).
+ * Pure.
  */
 #ifndef FLEETDUMP_TCP_TCP_SEGMENT_H
 #define FLEETDUMP_TCP_TCP_SEGMENT_H
