@@ -1,5 +1,6 @@
 /* flow_table_rows: which flows have a row in the open chunk, the frames of each, and the rows themselves. */
 #include "agent/capture/flow_table_impl.h"
+#include "common/base/hash.h"
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
@@ -406,24 +407,44 @@ static uint32_t folded(const uint8_t address[16])
     return all;
 }
 
+#define ORDER_ORDINAL_BITS 16u /* of a key: the rest is what flows have in common */
 /* Rows are the more alike the more their flows have in common: whom they asked for what, and when they began (in the order of ordinals, of which
  * the lower half is enough for the rows of a chunk). Alike ones stand together, as they are small then. */
 static uint64_t order_key(const struct flow *f)
 {
-    return (uint64_t)f->key.port[!f->originator] << 48 | (uint64_t)folded(f->key.addr[f->originator]) << 16 |
-           (uint16_t)f->ordinal;
+    return (uint64_t)f->key.port[!f->originator] << 48 |
+           (uint64_t)folded(f->key.addr[f->originator]) << ORDER_ORDINAL_BITS | (uint16_t)f->ordinal;
 }
 
-/* Flows that have a row, in the order of the rows. */
+#define ALIKE_BITS 18u
+
+/* Counts those that have something in common with one before: about as many as there are, since some differ and have the same bit. */
+struct alike {
+    uint64_t seen[(1u << ALIKE_BITS) / 64];
+    uint32_t count;
+};
+
+static void alike_add(struct alike *a, uint64_t key)
+{
+    uint64_t bit = hash64_mix(key >> ORDER_ORDINAL_BITS) >> (64 - ALIKE_BITS), mask = UINT64_C(1) << bit % 64;
+    a->count += (a->seen[bit / 64] & mask) != 0;
+    a->seen[bit / 64] |= mask;
+}
+
+/* Flows that have a row, in the order of the rows. Many flows with little in common, as in a flood, stay in the order in which they came and mostly
+ * lie in memory: to read them in another one takes longer than all else, and spares nothing. */
 static void order_rows(struct flow_table *t)
 {
     struct order_item *items = t->order;
+    struct alike alike = {.count = 0};
     for (uint32_t i = 0; i < t->touched_count; i++) {
         if (i + FETCH_FLOW < t->touched_count)
             __builtin_prefetch(&flow_at(&t->store, t->touched[i + FETCH_FLOW])->key);
         items[i] = (struct order_item){order_key(flow_at(&t->store, t->touched[i])), t->touched[i]};
+        alike_add(&alike, items[i].key);
     }
-    t->ordered = order_sort(items, t->touched_count);
+    bool worth = t->touched_count < FLOW_TABLE_ORDER_ALWAYS || alike.count > t->touched_count / 2;
+    t->ordered = worth ? order_sort(items, t->touched_count) : items;
 }
 
 static int no_memory(const struct flow_table *t, struct error *e)

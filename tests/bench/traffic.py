@@ -10,6 +10,7 @@ import random
 import struct
 import subprocess
 import sys
+import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 import pcapfile  # noqa: E402
@@ -21,6 +22,7 @@ SILENCE_NS = 200_000_000
 SPREAD_NS = 20_000_000_000  # within which the captures of a copy begin, and the time between copies
 START_NS = 1_700_000_000 * 10**9
 HOSTS = 4
+ANY = (0, float("inf"))
 
 
 def read_captures(corpus, kinds=frozenset(KINDS)):
@@ -115,10 +117,17 @@ def make(corpus, folder, megabytes):
     return hosts, together
 
 
-def make_of(corpus, path, megabytes, kinds):
-    """The file at the path, of about so many MB, of captures of these kinds, made unless it is there."""
+def shrinks(packets):
+    """How many times smaller their bytes become by the fastest deflate(3)."""
+    together = b"".join(p.data for p in packets)
+    return len(together) / len(zlib.compress(together, 1))
+
+
+def make_of(corpus, path, megabytes, kinds, within=ANY):
+    """The file at the path, of about so many MB, of captures of these kinds that shrink by as much as is said, made unless it is there."""
     wanted = megabytes * 10**6
-    captures = [] if os.path.exists(path) else choose(list(read_captures(corpus, kinds)), wanted)
+    captures = [] if os.path.exists(path) else [c for c in read_captures(corpus, kinds) if within[0] <= shrinks(c) <= within[1]]
+    captures = choose(captures, wanted)
     if captures:
         write_file(path, [lay_out(captures, n) for n in range(max(1, round(wanted / sum(map(size_of, captures)))))])
     return path

@@ -4,6 +4,7 @@
 #include "tests/unit/flow_table_support.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool history_is(const struct flow_row *r, const char *text)
@@ -54,6 +55,32 @@ static void test_alike_rows_stand_together(void **state)
     for (unsigned i = 0; i < 6; i++)
         assert_int_equal(r[i].key.port[r[i].originator], expected[i]);
     flow_table_free(t);
+}
+
+/* So many rows of connections to `ports` ports of B, from as many clients as there are rows, or from one; whether they stand in the order in which they
+ * began. */
+static bool stand_as_they_came(unsigned ports, bool many_clients)
+{
+    struct flow_table *t = table_of(0);
+    for (unsigned i = 0; i < FLOW_TABLE_ORDER_ALWAYS; i++) {
+        char from[16];
+        snprintf(from, sizeof from, "10.1.%u.%u", many_clients ? i >> 8 : 0, many_clients ? i & 255 : 0);
+        struct build b = packet_udp(from, 10000 + i, B, 1 + i % ports, 8);
+        table_give(t, &b, i / 1e6);
+    }
+    const struct flow_row *r = table_rows(t, FLOW_TABLE_ORDER_ALWAYS);
+    bool as_they_came = true;
+    for (unsigned i = 1; i < FLOW_TABLE_ORDER_ALWAYS; i++)
+        as_they_came &= r[i - 1].start_ns < r[i].start_ns;
+    flow_table_free(t);
+    return as_they_came;
+}
+
+static void test_many_rows_with_little_in_common_stand_as_they_came(void **state)
+{
+    (void)state;
+    assert_true(stand_as_they_came(8, true));
+    assert_false(stand_as_they_came(8, false));
 }
 
 static void test_interfaces_are_apart(void **state)
@@ -340,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_directions_are_one_flow),
         cmocka_unit_test(test_alike_rows_stand_together),
+        cmocka_unit_test(test_many_rows_with_little_in_common_stand_as_they_came),
         cmocka_unit_test(test_interfaces_are_apart),
         cmocka_unit_test(test_originator),
         cmocka_unit_test(test_where_sockets_listen),
