@@ -59,6 +59,7 @@ struct compressor {
     struct draft *open; /* the item that is being made */
     struct body_writer *writer;
     struct frame_codec *codec;
+    struct frame_history history;
     struct buffer compressed, out, head;
     int body_fd;
     uint64_t offset;
@@ -359,11 +360,12 @@ static int store_frame(struct compressor *c, struct job *job, struct error *e)
 
 static int do_frame(struct compressor *c, struct job *job, struct error *e)
 {
-    struct frame_effort effort = frame_effort(c->level, job->pressure, job->raw->data, job->raw->len);
+    struct frame_effort effort = frame_effort(c->level, job->pressure, job->raw->data, job->raw->len, &c->history);
     if (effort.store)
         return store_frame(c, job, e);
     buffer_clear(&c->compressed);
     int code = frame_compress_at(c->codec, effort.level, job->raw->data, job->raw->len, &c->compressed, e);
+    frame_tried(&c->history, &effort, job->raw->len, c->compressed.len);
     const struct iovec whole = {.iov_base = c->compressed.data, .iov_len = c->compressed.len};
     return code ? code : write_frame(c, job, &whole, 1, e);
 }

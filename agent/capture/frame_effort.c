@@ -55,12 +55,39 @@ static bool has_repeats(const uint8_t *raw, size_t len)
     return again > len / 8;
 }
 
-struct frame_effort frame_effort(int level, unsigned pressure, const uint8_t *raw, size_t len)
+#define WORTH_PERCENT 110u /* what spares less takes longer to find than to write, ship and keep */
+#define FAILURES_MAX  3u
+
+/* One in 2, then in 4, then in 8 is tried. */
+static uint8_t to_skip(unsigned failures)
+{
+    return (uint8_t)((1u << failures) - 1);
+}
+
+void frame_tried(struct frame_history *history, const struct frame_effort *effort, size_t raw_len,
+                 size_t compressed_len)
+{
+    if (!effort->doubtful)
+        return;
+    if (raw_len * 100 >= compressed_len * WORTH_PERCENT)
+        history->failures = 0;
+    else if (history->failures < FAILURES_MAX)
+        history->failures++;
+    history->skip = to_skip(history->failures);
+}
+
+struct frame_effort frame_effort(int level, unsigned pressure, const uint8_t *raw, size_t len,
+                                 struct frame_history *history)
 {
     int worth = frame_level(level, raw, len), most = steps[pressure].level;
     bool noise = worth <= FRAME_LEVEL_NOISE && level > FRAME_LEVEL_NOISE;
+    bool doubtful = !noise && worth <= FRAME_LEVEL_FAST && level > FRAME_LEVEL_FAST;
+    bool skipped = doubtful && history->skip;
+    history->skip -= skipped;
     return (struct frame_effort){
-        .store = len && len <= FRAME_STORED_MAX && (steps[pressure].store || (noise && !has_repeats(raw, len))),
+        .store =
+            len && len <= FRAME_STORED_MAX && (steps[pressure].store || ((noise || skipped) && !has_repeats(raw, len))),
         .level = worth < most ? worth : most,
+        .doubtful = doubtful,
     };
 }
