@@ -4,8 +4,6 @@
 #include "common/rows/block.h"
 #include "common/rows/order.h"
 
-#include <string.h>
-
 #define DICTIONARY_WIDTH 3u   /* numbers of fewer bits need no dictionary */
 #define SAMPLES          4u   /* stretches of numbers from which it is judged what to store of them, ... */
 #define SAMPLE_NUMBERS   128u /* ... each so long */
@@ -33,9 +31,9 @@ static int check_numbers(const struct column *c, const uint64_t *numbers, size_t
     return 0;
 }
 
-static int check_texts(const struct column_writer *w, struct error *e)
+static int check_texts(const struct column_writer *w, size_t n, struct error *e)
 {
-    for (size_t i = 0; i < w->n; i++)
+    for (size_t i = 0; i < n; i++)
         if (w->texts[i].len > COLUMN_TEXT_MAX)
             return error_set(e, ERROR_LIMIT, "column %s: a text of %u bytes, allowed are %u", w->column->name,
                              w->texts[i].len, COLUMN_TEXT_MAX);
@@ -114,6 +112,14 @@ static void plan_relative(struct column_writer *w, const struct stage *s, unsign
     w->flags = w->column->above ? BLOCK_ABOVE : BLOCK_BELOW;
 }
 
+static bool ascends(const uint64_t *v, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (v[i] < v[i - 1])
+            return false;
+    return true;
+}
+
 /* Takes the numbers in the order of those of another column, if they are smaller so. */
 static void plan_order(struct column_writer *w, const struct stage *s, unsigned i)
 {
@@ -123,10 +129,14 @@ static void plan_order(struct column_writer *w, const struct stage *s, unsigned 
         return;
     uint64_t *others = column_room_for_numbers(&w->differences, w->n);
     uint64_t *ordered = column_room_for_numbers(&w->ordered, w->n);
-    struct order_item *items = column_room(&w->items, 2 * w->n * sizeof(*items));
-    if (!others || !ordered || !items)
+    if (!others || !ordered)
         return;
     stage_others(s, i, j, others);
+    if (ascends(others, w->n)) /* then they stand so */
+        return;
+    struct order_item *items = column_room(&w->items, 2 * w->n * sizeof(*items));
+    if (!items)
+        return;
     for (size_t k = 0; k < w->n; k++)
         items[k] = (struct order_item){others[k], (uint32_t)k};
     items = order_sort(items, w->n);
@@ -205,17 +215,6 @@ static bool find_distinct(struct column_writer *w)
 {
     uint64_t *indexes = column_room_for_numbers(&w->indexes, w->n);
     return indexes && distinct_numbers(&w->distinct, w->numbers, w->n, w->column->codec != CODEC_DICTIONARY, indexes);
-}
-
-/* The same number in all rows that have it, which nothing else tells. */
-static void plan_one(struct column_writer *w, uint64_t number)
-{
-    uint64_t *indexes = column_room_for_numbers(&w->indexes, w->n);
-    if (!indexes)
-        return;
-    memset(indexes, 0, w->n * sizeof(*indexes));
-    w->distinct.values[0] = number;
-    plan_cells(w, 1);
 }
 
 static void plan_numbers(struct column_writer *w, const struct stage *s, unsigned i)
@@ -299,6 +298,20 @@ static void plan_texts(struct column_writer *w)
     w->entries = n;
 }
 
+/* The same text in all rows that have it. */
+static void plan_same_text(struct column_writer *w, const struct stage *s, unsigned i)
+{
+    struct text *entry = column_room(&w->entry_values, sizeof(*entry));
+    if (!entry)
+        return;
+    *entry = stage_same_text(s, i, w->address);
+    w->form = FORM_DICTIONARY;
+    w->entries = 1;
+    w->main = (struct sequence){.n = w->n - 1, .form = FORM_CONSTANT, .base = 1};
+    if (fit_cells(w, 1))
+        plan_cells(w, 1);
+}
+
 /* Which rows have it: all, those of another column, or a bitmap. */
 static void plan_presence(struct column_writer *w, const struct stage *s, unsigned i)
 {
@@ -322,9 +335,15 @@ int column_plan(struct column_writer *w, const struct stage *s, unsigned i, stru
     if (numbers && !s->varies[i]) {
         w->main = (struct sequence){.n = w->n, .form = FORM_CONSTANT, .base = s->first[i]};
         w->form = FORM_CONSTANT;
-        if (w->presence == BLOCK_PRESENCE && fit_cells(w, 1))
-            plan_one(w, s->first[i]);
+        w->distinct.values[0] = s->first[i];
+        if (w->presence == BLOCK_PRESENCE && fit_cells(w, 1)) /* nothing else tells which rows have it */
+            plan_cells(w, 1);
         return check_numbers(w->column, &s->first[i], 1, e);
+    }
+    if (w->column->type != COLUMN_LIST && !s->varies[i]) {
+        plan_same_text(w, s, i);
+        w->texts = (struct text *)(void *)w->entry_values.data;
+        return w->texts ? check_texts(w, 1, e) : 0;
     }
     void *values = column_room(&w->values, w->n * (numbers ? sizeof(*w->numbers) : sizeof(*w->texts)));
     if (!values)
@@ -340,7 +359,7 @@ int column_plan(struct column_writer *w, const struct stage *s, unsigned i, stru
         w->form = FORM_LISTS;
     } else {
         stage_texts(s, i, w->texts = values);
-        r = check_texts(w, e);
+        r = check_texts(w, w->n, e);
         plan_texts(w);
     }
     return r;

@@ -30,8 +30,9 @@ struct column_writer {
     struct text *texts; /* COLUMN_TEXT and COLUMN_ADDRESS */
     struct list *lists; /* COLUMN_LIST */
     enum form form;
-    struct sequence main; /* the numbers, or the indexes of a dictionary; n is 0 without them */
-    size_t entries;       /* of the dictionary, or of the cells */
+    struct sequence main;          /* the numbers, or the indexes of a dictionary; n is 0 without them */
+    size_t entries;                /* of the dictionary, or of the cells */
+    uint8_t address[ADDRESS_SIZE]; /* if all rows have the same */
 
     /* Memory */
     struct buffer values;       /* numbers, texts or lists */

@@ -6,6 +6,7 @@
 #include "common/rows/column_plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ZSTD_LEVEL    1
 #define SQUEEZE_LEAST 64u   /* bytes below which zstd cannot gain enough to matter */
@@ -48,15 +49,28 @@ void column_writer_free(struct column_writer *w)
 
 /* --- Writing the values ------------------------------------------------------------------------------------------ */
 
+/* The k-th half of an address; little-endian. */
+static uint64_t address_half(const struct text *address, unsigned k)
+{
+    uint64_t v;
+    memcpy(&v, address->data + k * sizeof v, sizeof v);
+    return v;
+}
+
 static void write_addresses(const struct text *texts, size_t n, struct buffer *out)
 {
     unsigned width = column_address_width(texts, n);
     buffer_u8(out, (uint8_t)width);
     uint8_t *p = buffer_grow(out, width * n);
-    for (size_t from = 0; p && from < n; from += CODEC_GROUP)
-        for (unsigned k = 0; k < width; k++)
-            for (size_t i = from; i < n && i < from + CODEC_GROUP; i++)
-                p[k * n + i] = (uint8_t)texts[i].data[k];
+    for (size_t from = 0; p && from < n; from += CODEC_GROUP) {
+        size_t count = n - from < CODEC_GROUP ? n - from : CODEC_GROUP;
+        for (unsigned k = 0; k < width; k += 8) {
+            uint64_t half[CODEC_GROUP];
+            for (size_t i = 0; i < count; i++)
+                half[i] = address_half(&texts[from + i], k / 8);
+            sequence_planes(half, count, width - k < 8 ? width - k : 8, p + k * n + from, n);
+        }
+    }
 }
 
 static void write_texts(struct column_writer *w, const struct text *texts, size_t n, bool planes)
@@ -231,7 +245,7 @@ static void append_cells(struct column_writer *w, const struct stage *s, unsigne
 {
     uint8_t *p = buffer_grow(cells, s->n);
     if (p)
-        stage_cells(s, i, (const uint64_t *)(const void *)w->indexes.data, p);
+        stage_cells(s, i, w->entries == 1 ? NULL : (const uint64_t *)(const void *)w->indexes.data, p);
 }
 
 int column_write(struct column_writer *w, const struct stage *s, unsigned i, struct block_entry *entry,

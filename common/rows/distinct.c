@@ -8,6 +8,7 @@
 #define SAMPLE          1024u
 #define SAMPLE_DISTINCT 384u /* of SAMPLE values */
 
+#define TEXT_SLOTS            256u /* to begin with */
 #define SAMPLE_TEXTS          4096u
 #define SAMPLE_TEXTS_DISTINCT 3840u /* of SAMPLE_TEXTS texts: they hardly repeat */
 
@@ -51,16 +52,15 @@ static void number_table_sort(struct distinct_numbers *d)
     }
 }
 
-bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t n, bool sample, uint64_t *indexes)
+/* Puts the numbers [from, to) into the table, indexes are in the order in which they were found; false if they are too many. */
+static bool find_numbers(struct distinct_numbers *d, const uint64_t *values, size_t from, size_t to, uint64_t *indexes)
 {
-    d->count = 0;
-    for (d->slots = 16; d->slots < 2 * n && d->slots < 2 * DISTINCT_NUMBERS_MAX;)
-        d->slots *= 2;
-    number_table_clear(d);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = from; i < to; i++) {
+        if (i && values[i] == values[i - 1]) {
+            indexes[i] = indexes[i - 1];
+            continue;
+        }
         uint16_t *place = number_find(d, values[i]);
-        if (sample && i == SAMPLE && d->count > SAMPLE_DISTINCT)
-            return false;
         if (!*place) {
             if (d->count == DISTINCT_NUMBERS_MAX)
                 return false;
@@ -69,16 +69,46 @@ bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t
         }
         indexes[i] = *place - 1u;
     }
+    return true;
+}
+
+static bool ascend(const uint64_t *values, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (values[i] < values[i - 1])
+            return false;
+    return true;
+}
+
+/* From the order in which they were found to that of their size. */
+static void sort_numbers(struct distinct_numbers *d, size_t n, uint64_t *indexes)
+{
+    if (ascend(d->values, d->count))
+        return;
     memcpy(d->found, d->values, d->count * sizeof(*d->found));
     number_table_sort(d);
     for (uint32_t k = 0; k < d->count; k++)
         d->found[k] = *number_find(d, d->found[k]) - 1u;
     for (size_t i = 0; i < n; i++)
         indexes[i] = d->found[indexes[i]];
+}
+
+bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t n, bool sample, uint64_t *indexes)
+{
+    size_t first = n < SAMPLE ? n : SAMPLE;
+    d->count = 0;
+    for (d->slots = 16; d->slots < 2 * n && d->slots < 2 * DISTINCT_NUMBERS_MAX;)
+        d->slots *= 2;
+    number_table_clear(d);
+    if (!find_numbers(d, values, 0, first, indexes) || (sample && n > SAMPLE && d->count > SAMPLE_DISTINCT) ||
+        !find_numbers(d, values, first, n, indexes))
+        return false;
+    sort_numbers(d, n, indexes);
     return true;
 }
 
-/* Place in the entries + 1, or 0: free; and a part of the hash, which tells most others apart without their bytes. */
+/* Place in the entries + 1, or 0: free; and half of the hash, which says where it belongs and tells most others apart without their
+ * bytes. */
 struct text_slot {
     uint32_t place;
     uint32_t hash;
@@ -123,44 +153,77 @@ static bool same_text(const struct text *a, const struct text *b)
     return x.word[0] == y.word[0] && x.word[1] == y.word[1];
 }
 
-static uint64_t text_hash(const struct text *t)
+static uint32_t text_hash(const struct text *t)
 {
     if (t->len > SHORT_TEXT)
-        return hash64(t->data, t->len);
+        return (uint32_t)hash64(t->data, t->len);
     struct short_text x = short_text(t);
-    return hash64_mix(x.word[0] ^ hash64_mix(x.word[1] + t->len));
+    return (uint32_t)hash64_mix(x.word[0] ^ hash64_mix(x.word[1] + t->len));
+}
+
+/* Entries of an open hash table, at most half of whose slots are taken. */
+struct text_table {
+    struct text_slot *slot;
+    size_t slots;
+    size_t count;
+    struct text *entries;
+};
+
+static void text_slot_fill(struct text_table *t, struct text_slot taken)
+{
+    size_t at = taken.hash & (t->slots - 1);
+    while (t->slot[at].place)
+        at = (at + 1) & (t->slots - 1);
+    t->slot[at] = taken;
+}
+
+/* Twice as many slots, behind the old ones in memory; false if there is none. */
+static bool text_table_grow(struct text_table *t, struct buffer *memory)
+{
+    size_t old_slots = t->slots;
+    t->slots = old_slots ? 2 * old_slots : TEXT_SLOTS;
+    if (!buffer_grow(memory, t->slots * sizeof(*t->slot)))
+        return false;
+    struct text_slot *end = (struct text_slot *)(void *)(memory->data + memory->len);
+    t->slot = end - t->slots;
+    memset(t->slot, 0, t->slots * sizeof(*t->slot));
+    for (const struct text_slot *old = t->slot - old_slots; old < t->slot; old++)
+        if (old->place)
+            text_slot_fill(t, *old);
+    return true;
+}
+
+/* The place + 1 of the text among the entries, where it is now if it was not. */
+static uint32_t text_place(struct text_table *t, const struct text *text)
+{
+    uint32_t hash = text_hash(text);
+    size_t at = hash & (t->slots - 1);
+    while (t->slot[at].place && (t->slot[at].hash != hash || !same_text(text, &t->entries[t->slot[at].place - 1])))
+        at = (at + 1) & (t->slots - 1);
+    if (!t->slot[at].place) {
+        t->entries[t->count++] = *text;
+        t->slot[at] = (struct text_slot){.place = (uint32_t)t->count, .hash = hash};
+    }
+    return t->slot[at].place;
 }
 
 size_t distinct_texts(const struct text *values, size_t n, bool sample, struct text *entries, uint64_t *uses,
-                      struct buffer *table)
+                      struct buffer *memory)
 {
-    size_t slots = 16;
-    size_t count = 0;
-    uint32_t place = 0; /* of the text before */
-    while (slots < 2 * n)
-        slots *= 2;
-    buffer_clear(table);
-    struct text_slot *slot = buffer_grow(table, slots * sizeof(*slot));
-    if (!slot)
-        return 0;
-    memset(slot, 0, slots * sizeof(*slot));
+    struct text_table t = {.entries = entries};
+    buffer_clear(memory);
     for (size_t i = 0; i < n; i++) {
-        if (sample && i == SAMPLE_TEXTS && count > SAMPLE_TEXTS_DISTINCT)
+        if (sample && i == SAMPLE_TEXTS && t.count > SAMPLE_TEXTS_DISTINCT)
             return 0;
         if (i && same_text(&values[i], &values[i - 1])) {
-            uses[i] = place;
+            uses[i] = uses[i - 1] ? uses[i - 1] : t.count;
             continue;
         }
-        uint64_t hash = text_hash(&values[i]);
-        size_t at = hash & (slots - 1);
-        while (slot[at].place && (slot[at].hash != hash >> 32 || !same_text(&values[i], &entries[slot[at].place - 1])))
-            at = (at + 1) & (slots - 1);
-        uses[i] = slot[at].place;
-        if (!slot[at].place) {
-            entries[count++] = values[i];
-            slot[at] = (struct text_slot){.place = (uint32_t)count, .hash = (uint32_t)(hash >> 32)};
-        }
-        place = slot[at].place;
+        if (2 * t.count >= t.slots && !text_table_grow(&t, memory))
+            return 0;
+        size_t known = t.count;
+        uint32_t place = text_place(&t, &values[i]);
+        uses[i] = place > known ? 0 : place;
     }
-    return count;
+    return t.count;
 }

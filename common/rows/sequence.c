@@ -71,17 +71,16 @@ uint64_t sequence_bits(const uint64_t *v, size_t n)
     return bits;
 }
 
-/* Bits of the packed numbers [from, from + n) of the sequence together. */
-static uint64_t residual_bits(const struct sequence *s, size_t from, size_t n)
+/* Bits of n packed numbers of the sequence together, of which the first is v[0]; before it came `before`. */
+static inline uint64_t residual_bits(const struct sequence *s, const uint64_t *v, uint64_t before, size_t n)
 {
-    const uint64_t *v = s->values + from;
     uint64_t bits = 0;
     if (s->form == FORM_FRAME) {
         for (size_t i = 0; i < n; i++)
             bits |= v[i] - s->base;
         return bits;
     }
-    bits = v[0] - (from ? v[-1] : s->base) - s->step;
+    bits = v[0] - before - s->step;
     for (size_t i = 1; i < n; i++)
         bits |= v[i] - v[i - 1] - s->step;
     return bits;
@@ -93,7 +92,9 @@ static void measure(struct sequence *s)
     uint64_t bits = 0;
     for (size_t i = 0; i < s->n; i += CODEC_GROUP) {
         size_t n = s->n - i < CODEC_GROUP ? s->n - i : CODEC_GROUP;
-        uint64_t any = residual_bits(s, i, n);
+        const uint64_t *v = s->values + i;
+        uint64_t before = i ? v[-1] : s->base;
+        uint64_t any = n == CODEC_GROUP ? residual_bits(s, v, before, CODEC_GROUP) : residual_bits(s, v, before, n);
         s->group_bytes += 1 + group_size(stored_width(any), n);
         bits |= any;
     }
@@ -186,6 +187,17 @@ static void write_groups(const struct sequence *s, struct buffer *out)
     }
 }
 
+void sequence_planes(const uint64_t *v, size_t n, unsigned planes, uint8_t *out, size_t stride)
+{
+    for (unsigned k = 0; k < planes; k++, out += stride)
+        if (n == CODEC_GROUP) /* compilers make more of a number that they know */
+            for (size_t i = 0; i < CODEC_GROUP; i++)
+                out[i] = (uint8_t)(v[i] >> 8 * k);
+        else
+            for (size_t i = 0; i < n; i++)
+                out[i] = (uint8_t)(v[i] >> 8 * k);
+}
+
 static void write_planes(const struct sequence *s, struct buffer *out)
 {
     unsigned planes = s->width ? (s->width + 7) / 8 : 1;
@@ -195,9 +207,7 @@ static void write_planes(const struct sequence *s, struct buffer *out)
         uint64_t rest[CODEC_GROUP];
         size_t n = s->n - i < CODEC_GROUP ? s->n - i : CODEC_GROUP;
         residuals(s, i, n, rest);
-        for (unsigned k = 0; k < planes; k++)
-            for (size_t j = 0; j < n; j++)
-                p[k * s->n + i + j] = (uint8_t)(rest[j] >> 8 * k);
+        sequence_planes(rest, n, planes, p + i, s->n);
     }
 }
 

@@ -12,7 +12,8 @@ struct puts {
     size_t n; /* if these are all: how many, else 0 */
     const void *const *records;
     size_t offset;
-    uint64_t first;
+    uint64_t first, rest;
+    uint64_t rest_mask; /* what counts of the rest */
 };
 
 /* Copies values; returns whether one of them is not `first`. */
@@ -39,13 +40,23 @@ struct pair { /* struct text, struct list, addresses */
 _Static_assert(sizeof(struct pair) == sizeof(struct text) && sizeof(struct pair) == sizeof(struct list),
                "copied alike");
 
+static struct pair pair_at(const struct puts *p, size_t r)
+{
+    struct pair v;
+    memcpy(&v, (const uint8_t *)p->records[r] + p->offset, sizeof v);
+    return v;
+}
+
 static bool copy_pairs(const struct puts *p, uint8_t *to)
 {
+    uint64_t differ = 0;
     for (uint64_t left = p->rows; left; left &= left - 1) {
         size_t r = (size_t)__builtin_ctzll(left);
-        memcpy(to + r * sizeof(struct pair), (const uint8_t *)p->records[r] + p->offset, sizeof(struct pair));
+        struct pair v = pair_at(p, r);
+        memcpy(to + r * sizeof v, &v, sizeof v);
+        differ |= (v.word[0] ^ p->first) | ((v.word[1] ^ p->rest) & p->rest_mask);
     }
-    return true;
+    return differ != 0;
 }
 
 static bool copy_values(const struct puts *p, unsigned from_size, unsigned to_size, uint8_t *to)
@@ -68,9 +79,8 @@ static bool copy_values(const struct puts *p, unsigned from_size, unsigned to_si
 
 static uint64_t first_number(const struct puts *p, unsigned size)
 {
-    uint64_t v = 0;
-    if (size <= sizeof v) /* little-endian, as all that we run on */
-        memcpy(&v, (const uint8_t *)p->records[__builtin_ctzll(p->rows)] + p->offset, size);
+    uint64_t v = 0; /* little-endian, as all that we run on */
+    memcpy(&v, (const uint8_t *)p->records[__builtin_ctzll(p->rows)] + p->offset, size < sizeof v ? size : sizeof v);
     return v;
 }
 
@@ -86,6 +96,12 @@ static uint64_t all_rows(size_t n)
     return n == TILE ? UINT64_MAX : (UINT64_C(1) << n) - 1;
 }
 
+/* How many these are; n: all of the tile, if not 0. */
+static size_t count_rows(uint64_t rows, size_t n)
+{
+    return n ? n : (size_t)__builtin_popcountll(rows);
+}
+
 static void put(struct stage *s, unsigned i, uint64_t rows, const void *const *records, size_t offset, unsigned size)
 {
     if (!rows)
@@ -96,9 +112,14 @@ static void put(struct stage *s, unsigned i, uint64_t rows, const void *const *r
     struct puts p = {.rows = rows, .n = rows == all_rows(n) ? n : 0, .records = records, .offset = offset};
     if (!s->count[i])
         s->first[i] = first_number(&p, size);
+    if (!s->count[i] && c->type != COLUMN_UINT)
+        s->rest[i] = pair_at(&p, (size_t)__builtin_ctzll(rows)).word[1];
     p.first = s->first[i];
+    p.rest = s->rest[i];
+    p.rest_mask =
+        c->type == COLUMN_ADDRESS ? UINT64_MAX : UINT32_MAX; /* struct text, struct list: then comes padding */
     s->presence[i * s->words + tile] |= rows;
-    s->count[i] += (size_t)__builtin_popcountll(rows);
+    s->count[i] += count_rows(rows, p.n);
     s->varies[i] |= copy_values(&p, size, c->size, s->values + s->at[i] + tile * TILE * c->size);
 }
 
@@ -149,8 +170,9 @@ void stage_put_same(struct stage *s, unsigned id, uint64_t rows, const void *val
         s->first[i] = v;
     s->varies[i] |= v != s->first[i];
     s->presence[i * s->words + tile] |= rows;
-    s->count[i] += (size_t)__builtin_popcountll(rows);
-    fill_values(s->values + s->at[i] + tile * TILE * c->size, c->size, rows, rows == all_rows(n) ? n : 0, v);
+    n = rows == all_rows(n) ? n : 0;
+    s->count[i] += count_rows(rows, n);
+    fill_values(s->values + s->at[i] + tile * TILE * c->size, c->size, rows, n, v);
 }
 
 /* records[r] is the r-th of these structs. */
@@ -333,6 +355,17 @@ void stage_texts(const struct stage *s, unsigned i, struct text *out)
     }
 }
 
+struct text stage_same_text(const struct stage *s, unsigned i, uint8_t address[16])
+{
+    struct text t = {.data = (const char *)address, .len = sizeof(struct pair)};
+    struct pair first = {{s->first[i], s->rest[i]}};
+    if (s->table->columns[i].type == COLUMN_TEXT)
+        memcpy(&t, &first, sizeof t);
+    else
+        memcpy(address, &first, sizeof first);
+    return t;
+}
+
 void stage_lists(const struct stage *s, unsigned i, struct list *out)
 {
     const struct list *values = (const struct list *)(const void *)(s->values + s->at[i]);
@@ -341,9 +374,14 @@ void stage_lists(const struct stage *s, unsigned i, struct list *out)
 
 void stage_cells(const struct stage *s, unsigned i, const uint64_t *numbers, uint8_t *out)
 {
-    if (s->count[i] < s->n)
-        memset(out, 0, s->n);
-    EACH(s, i, out[r] = (uint8_t)(*numbers++ + 1);)
+    bool all = s->count[i] == s->n;
+    if (!all || !numbers)
+        memset(out, all, s->n);
+    if (numbers) {
+        EACH(s, i, out[r] = (uint8_t)(*numbers++ + 1);)
+    } else if (!all) {
+        EACH(s, i, out[r] = 1;)
+    }
 }
 
 unsigned stage_alike(const struct stage *s, unsigned i)

@@ -22,7 +22,8 @@ struct stage {
     uint8_t place[COLUMNS_MAX];  /* by id: the column's place in the table */
     size_t at[COLUMNS_MAX];      /* by the column's place in the table: where in `values` */
     size_t count[COLUMNS_MAX];   /* the same: rows that have it */
-    uint64_t first[COLUMNS_MAX]; /* the same, of COLUMN_UINT: a value, ... */
+    uint64_t first[COLUMNS_MAX]; /* the same: of COLUMN_UINT a value, of others its first half, ... */
+    uint64_t rest[COLUMNS_MAX];  /* ... and of others the second half, ... */
     bool varies[COLUMNS_MAX];    /* ... which all rows that have it have, if this is false */
 };
 
@@ -57,13 +58,16 @@ void stage_texts(const struct stage *s, unsigned i,
                  struct text *out); /* COLUMN_TEXT; COLUMN_ADDRESS as texts of 16 bytes */
 void stage_lists(const struct stage *s, unsigned i, struct list *out); /* COLUMN_LIST */
 
+/* The text (or address) of the i-th column that does not vary; `address` is room for its bytes. */
+struct text stage_same_text(const struct stage *s, unsigned i, uint8_t address[16]);
+
 /* For each row that has the i-th column its number in the j-th one, or 0. */
 void stage_others(const struct stage *s, unsigned i, unsigned j, uint64_t *out);
 
 /* The first column of the table, up to the i-th, that the same rows have as the i-th. */
 unsigned stage_alike(const struct stage *s, unsigned i);
 
-/* A byte for each row: 0 without the i-th column, else the number of that one of its values, and 1. */
+/* A byte for each row: 0 without the i-th column, else the number of that one of its values, and 1; numbers NULL: all have the number 0. */
 void stage_cells(const struct stage *s, unsigned i, const uint64_t *numbers, uint8_t *out);
 
 /* The bitmap, as (n + 7) / 8 bytes: bit r % 8 of byte r / 8 is row r. */

@@ -6,6 +6,8 @@
 #include "tests/unit/block_craft.h"
 #include "tests/unit/random_rows.h"
 
+#include <stdio.h>
+
 /* Reads the column of a block made by hand, which it frees. */
 static void assert_numbers(struct buffer data, unsigned id, const uint64_t *expected, size_t n)
 {
@@ -274,6 +276,57 @@ static void test_what_goes_together_is_small(void **state)
     free(p);
 }
 
+/* The same text, or address, in all rows that have it: next to nothing, whichever these are, and however few. */
+static void test_what_is_the_same_in_all_rows(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    static const unsigned every[] = {1, 1, 2, 3};
+    struct flow_row *rows = calloc(MANY, sizeof(*rows));
+    assert_non_null(rows);
+    for (size_t round = 0; round < 4; round++)
+        for (size_t n = 1; n < MANY; n = n * 3 + 1) {
+            for (size_t i = 0; i < n; i++) {
+                memset(&rows[i], 0, sizeof(*rows));
+                column_set_uint(table_column(&table_flow, FLOW_PROTO), &rows[i], i % 2);
+                if (i % every[round] == 0) {
+                    rows[i].history = (struct text){.data = "ShADad", .len = 6};
+                    memset(rows[i].key.addr[1], 7, 16);
+                    column_add(&rows[i].has, FLOW_HISTORY);
+                    column_add(&rows[i].has, FLOW_ADDR_1);
+                }
+            }
+            if (round == 1 && n > 1) { /* but for one of them */
+                rows[n - 1].history.len = 5;
+                rows[n - 1].key.addr[1][15] = 8;
+            }
+            struct buffer out = block_encoded(&table_flow, rows, n);
+            assert_in_range(out.len, 100, 220 + n / 6);
+            block_assert_round_trip(&table_flow, (const uint8_t *)rows, n);
+            buffer_free(&out);
+        }
+    free(rows);
+}
+
+/* A dictionary of many names, most of which come again. */
+static void test_many_names(void **state)
+{
+    (void)state;
+    enum { MANY = 30000, LENGTH = 8 };
+    static char names[MANY][LENGTH + 1];
+    struct random_pool *p = random_pool_new(59);
+    struct flow_row *rows = calloc(MANY, sizeof(*rows));
+    assert_non_null(rows);
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "%08u", (unsigned)random_below(p, MANY / 3));
+        rows[i].history = (struct text){.data = names[i], .len = LENGTH};
+        column_add(&rows[i].has, FLOW_HISTORY);
+    }
+    block_assert_round_trip(&table_flow, (const uint8_t *)rows, MANY);
+    free(rows);
+    free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +338,8 @@ int main(void)
         cmocka_unit_test(test_wrong_cells),
         cmocka_unit_test(test_cells_are_turned_and_looked_at),
         cmocka_unit_test(test_what_goes_together_is_small),
+        cmocka_unit_test(test_what_is_the_same_in_all_rows),
+        cmocka_unit_test(test_many_names),
     };
     return cmocka_run_group_tests_name("block_cells", tests, NULL, NULL);
 }
