@@ -114,7 +114,7 @@ bool sequence_read(enum form form, struct bytes *in, size_t n, uint64_t *values)
 bool sequence_take(struct bytes *in, size_t n, uint64_t *values);
 
 /* The lowest bytes of up to CODEC_GROUP numbers at `out`, the next ones a stride behind them, and so on. */
-void sequence_planes(const uint64_t *v, size_t n, unsigned planes, uint8_t *out, size_t stride);
+void sequence_planes(const uint64_t *restrict v, size_t n, unsigned planes, uint8_t *restrict out, size_t stride);
 
 /* The bits that any of n numbers has. */
 uint64_t sequence_bits(const uint64_t *v, size_t n);

@@ -71,19 +71,24 @@ uint64_t sequence_bits(const uint64_t *v, size_t n)
     return bits;
 }
 
-/* Bits of n packed numbers of the sequence together, of which the first is v[0]; before it came `before`. */
-static inline uint64_t residual_bits(const struct sequence *s, const uint64_t *v, uint64_t before, size_t n)
+/* Bits of a group of packed numbers of the sequence together, of which the first is v[0]; before it came `before`. */
+static uint64_t residual_bits(const struct sequence *s, const uint64_t *v, uint64_t before, size_t n)
 {
-    uint64_t bits = 0;
+    uint64_t bits = v[0] - (s->form == FORM_FRAME ? s->base : before + s->step);
+    uint64_t more = 0; /* two, so that none waits for the one before */
+    size_t i = 1;
     if (s->form == FORM_FRAME) {
-        for (size_t i = 0; i < n; i++)
+        for (; i + 1 < n; i += 2) {
             bits |= v[i] - s->base;
-        return bits;
+            more |= v[i + 1] - s->base;
+        }
+        return bits | more | (v[n - 1] - s->base);
     }
-    bits = v[0] - before - s->step;
-    for (size_t i = 1; i < n; i++)
+    for (; i + 1 < n; i += 2) {
         bits |= v[i] - v[i - 1] - s->step;
-    return bits;
+        more |= v[i + 1] - v[i] - s->step;
+    }
+    return bits | more | (i < n ? v[i] - v[i - 1] - s->step : 0);
 }
 
 /* Fills in the width and what the sequence takes when packed in groups. */
@@ -92,9 +97,7 @@ static void measure(struct sequence *s)
     uint64_t bits = 0;
     for (size_t i = 0; i < s->n; i += CODEC_GROUP) {
         size_t n = s->n - i < CODEC_GROUP ? s->n - i : CODEC_GROUP;
-        const uint64_t *v = s->values + i;
-        uint64_t before = i ? v[-1] : s->base;
-        uint64_t any = n == CODEC_GROUP ? residual_bits(s, v, before, CODEC_GROUP) : residual_bits(s, v, before, n);
+        uint64_t any = residual_bits(s, s->values + i, i ? s->values[i - 1] : s->base, n);
         s->group_bytes += 1 + group_size(stored_width(any), n);
         bits |= any;
     }
@@ -187,7 +190,7 @@ static void write_groups(const struct sequence *s, struct buffer *out)
     }
 }
 
-void sequence_planes(const uint64_t *v, size_t n, unsigned planes, uint8_t *out, size_t stride)
+void sequence_planes(const uint64_t *restrict v, size_t n, unsigned planes, uint8_t *restrict out, size_t stride)
 {
     for (unsigned k = 0; k < planes; k++, out += stride)
         if (n == CODEC_GROUP) /* compilers make more of a number that they know */
