@@ -203,14 +203,6 @@ static void overdue(struct hearing *h, struct waiter *w)
     tell_vain(h, (struct query *)((char *)w - offsetof(struct query, waiter)));
 }
 
-/* Packets come many times in a second; those behind one whose time is yet to come wait until the second is over. */
-static void tell_all_vain(struct hearing *h)
-{
-    struct dns_state *s = state_of(h);
-    while (s->waits && is_old(h, s->waits))
-        tell_vain(h, s->waits);
-}
-
 /* The one that a message is about. */
 static struct query *look_up(struct hearing *h, const struct said *said)
 {
@@ -324,7 +316,6 @@ static void take_message(struct hearing *h, const uint8_t *data, size_t len, str
     conversation_say(h, &h->v->dns_name, m.name, m.name_len);
     if (!h->v->counts)
         return;
-    tell_all_vain(h);
     if (m.response)
         take_response(h, &said);
     else

@@ -54,11 +54,11 @@ static size_t cost_of(const uint8_t *piece)
 /* Of all, and of the flow (NULL: it has nothing yet); one that stopped holds what stays. */
 static void count(struct conversations *all, struct conversation *v, size_t before, size_t after)
 {
-    all->stats.memory += after - before;
+    all->stats.memory = all->stats.memory - before + after;
     if (v)
-        v->memory += (uint32_t)(after - before);
+        v->memory = (uint32_t)(v->memory - before + after);
     if (v && v->stopped)
-        all->stays += after - before;
+        all->stays = all->stays - before + after;
 }
 
 /* Within the limit of all, and of the flow: v is NULL for its first piece. */

@@ -52,7 +52,7 @@ struct conversations_options {
 
 struct conversations_stats {
     uint64_t unheard; /* flows that were not listened to (on), and exchanges without a row, for want of memory */
-    uint64_t untold;  /* exchanges that went on when a chunk ended, and had no row there (conversation_running) */
+    uint64_t untold;  /* for each chunk, exchanges that went on and had no row, of flows that had one */
     uint64_t memory;  /* in use by flows, with what allocating takes */
     uint64_t exchange_memory; /* by the exchanges of the open chunk */
 };

@@ -80,9 +80,9 @@ struct flow_table_options {
 struct flow_table_stats {
     uint64_t flows; /* made so far */
     uint32_t alive;
-    uint64_t resources;  /* ended because the table was full, and not over already */
-    uint64_t unheard;    /* whose applications nobody listened to for want of memory */
-    uint64_t untold;     /* exchanges that went on when a chunk ended, and had no row there */
+    uint64_t resources; /* ended because the table was full, and not over already */
+    uint64_t unheard;   /* whose applications nobody listened to for want of memory */
+    uint64_t untold;    /* for each chunk, exchanges that went on when it ended and had no row, of flows that had one */
     uint64_t app_memory; /* bytes in use for what applications of flows said, without the exchanges of the open chunk */
 };
 
@@ -133,12 +133,13 @@ size_t flow_table_row_count(const struct flow_table *t);
 /* Before the open chunk's rows are asked for by flow_table_fill. ERROR_MEMORY. */
 MUST_CHECK int flow_table_prepare(struct flow_table *t, struct error *e);
 
-/* From so many rows on they are put in order only if more than half of them have something in common with another one. */
+/* From so many rows on they are put in order only if more than half have something in common with one before. */
 #define FLOW_TABLE_ORDER_ALWAYS 8192u
 
 /* Puts the rows [from, from + n) of the open chunk, alike ones together (by the responder's port, the originator's
- * address, and then as they began) where that is worth it, else as they came, into the tile that was begun (stage.h);
- * asked for in this order. Text and lists belong to the table, and are valid until the next packet or chunk. */
+ * address, and then as they began) where that is worth it, else as they came, but those of flows that ended first,
+ * into the tile that was begun (stage.h); asked for in this order. Text and lists belong to the table, and are valid
+ * until the next packet or chunk. */
 void flow_table_fill(struct flow_table *t, size_t from, size_t n, struct stage *tile);
 
 /* All of them at once, in memory of the table; valid until the next call. ERROR_MEMORY. */

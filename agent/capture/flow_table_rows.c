@@ -431,20 +431,25 @@ static void alike_add(struct alike *a, uint64_t key)
     a->seen[bit / 64] |= mask;
 }
 
-/* Flows that have a row, in the order of the rows. Many flows with little in common, as in a flood, stay in the order in which they came and mostly
- * lie in memory: to read them in another one takes longer than all else, and spares nothing. */
+/* Flows that have a row, in the order of the rows. Many flows with little in common, as in a flood, stay in the order in
+ * which they came and mostly lie in memory: to read them in another one takes longer than all else. Only those that
+ * ended are in front of the others, since most of them, in a flood, have no packets. */
 static void order_rows(struct flow_table *t)
 {
-    struct order_item *items = t->order;
+    struct order_item *ended = t->order, *others = t->order + t->touched_count;
     struct alike alike = {.count = 0};
+    size_t ended_count = 0, others_count = 0;
     for (uint32_t i = 0; i < t->touched_count; i++) {
         if (i + FETCH_FLOW < t->touched_count)
             __builtin_prefetch(&flow_at(&t->store, t->touched[i + FETCH_FLOW])->key);
-        items[i] = (struct order_item){order_key(flow_at(&t->store, t->touched[i])), t->touched[i]};
-        alike_add(&alike, items[i].key);
+        const struct flow *f = flow_at(&t->store, t->touched[i]);
+        struct order_item *item = f->life == FLOW_ENDED ? &ended[ended_count++] : &others[others_count++];
+        *item = (struct order_item){order_key(f), t->touched[i]};
+        alike_add(&alike, item->key);
     }
+    memcpy(ended + ended_count, others, others_count * sizeof *others);
     bool worth = t->touched_count < FLOW_TABLE_ORDER_ALWAYS || alike.count > t->touched_count / 2;
-    t->ordered = worth ? order_sort(items, t->touched_count) : items;
+    t->ordered = worth ? order_sort(t->order, t->touched_count) : t->order;
 }
 
 static int no_memory(const struct flow_table *t, struct error *e)

@@ -67,7 +67,7 @@ static uint8_t to_skip(unsigned failures)
 void frame_tried(struct frame_history *history, const struct frame_effort *effort, size_t raw_len,
                  size_t compressed_len)
 {
-    if (!effort->doubtful)
+    if (!effort->doubtful || effort->level < FRAME_LEVEL_FAST) /* under pressure nothing shrinks much */
         return;
     if (raw_len * 100 >= compressed_len * WORTH_PERCENT)
         history->failures = 0;

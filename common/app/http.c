@@ -98,7 +98,10 @@ static bool take_line(struct http_reader *r, struct http_line l, enum http_event
         r->state = STATE_HEADERS;
         return http_head_begin(r->head, r->kind, l);
     case STATE_HEADERS:
-        return l.len ? http_head_take(r->head, r->kind, l) : end_of_head(r, event);
+        if (!l.len)
+            return end_of_head(r, event);
+        http_head_take(r->head, r->kind, l);
+        return true;
     case STATE_SIZE:
         return take_size(r, l);
     case STATE_CHUNK_END:

@@ -141,25 +141,22 @@ bool http_head_begin(struct http_head *head, enum http_kind kind, struct http_li
 
 /* ---------------------------------------------------------------- header lines */
 
-static bool take_host(struct http_head *h, struct http_line value)
+static void take_host(struct http_head *h, struct http_line value)
 {
     if (!h->host_len)
         keep(h->host, HTTP_HOST_MAX, &h->host_len, value.at, value.len);
-    return true;
 }
 
-static bool take_type(struct http_head *h, struct http_line value)
+static void take_type(struct http_head *h, struct http_line value)
 {
     if (!h->type_len)
         keep(h->type, HTTP_TYPE_MAX, &h->type_len, value.at, value.len);
-    return true;
 }
 
-static bool take_software(struct http_head *h, struct http_line value)
+static void take_software(struct http_head *h, struct http_line value)
 {
     if (!h->software_len)
         keep(h->software, HTTP_SOFTWARE_MAX, &h->software_len, value.at, value.len);
-    return true;
 }
 
 /* One number, or the same one several times (RFC 9112, 6.3). */
@@ -188,13 +185,12 @@ static bool read_length(struct http_head *h, struct http_line value)
     return true;
 }
 
-static bool take_length(struct http_head *h, struct http_line value)
+static void take_length(struct http_head *h, struct http_line value)
 {
     h->confused |= !read_length(h, value);
-    return true;
 }
 
-static bool take_encoding(struct http_head *h, struct http_line value)
+static void take_encoding(struct http_head *h, struct http_line value)
 {
     struct http_line word;
     while (next_word(&value, &word)) {
@@ -203,27 +199,24 @@ static bool take_encoding(struct http_head *h, struct http_line value)
         h->encoded = true;
         h->chunked = is_word(word, "chunked");
     }
-    return true;
 }
 
-static bool take_connection(struct http_head *h, struct http_line value)
+static void take_connection(struct http_head *h, struct http_line value)
 {
     struct http_line word;
     while (next_word(&value, &word))
         h->close |= is_word(word, "close");
-    return true;
 }
 
-static bool take_upgrade(struct http_head *h, struct http_line value)
+static void take_upgrade(struct http_head *h, struct http_line value)
 {
     h->upgrade = value.len > 0;
-    return true;
 }
 
 static const struct header {
     const char *name;
     int kind; /* enum http_kind, or -1 for both */
-    bool (*take)(struct http_head *h, struct http_line value);
+    void (*take)(struct http_head *h, struct http_line value);
 } headers[] = {
     {"Host", HTTP_REQUEST, take_host},     {"User-Agent", HTTP_REQUEST, take_software},
     {"Server", HTTP_REPLY, take_software}, {"Content-Type", HTTP_REPLY, take_type},
@@ -231,18 +224,17 @@ static const struct header {
     {"Connection", -1, take_connection},   {"Upgrade", -1, take_upgrade},
 };
 
-bool http_head_take(struct http_head *head, enum http_kind kind, struct http_line l)
+void http_head_take(struct http_head *head, enum http_kind kind, struct http_line l)
 {
     const char *colon = memchr(l.at, ':', l.len);
     if (http_is_space(l.at[0]) || !colon) /* folded, or nothing that we know */
-        return true;
+        return;
     struct http_line name = {l.at, (size_t)(colon - l.at)};
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
         const struct header *h = &headers[i];
         if ((h->kind < 0 || h->kind == (int)kind) && is_word(name, h->name))
-            return h->take(head, trim((struct http_line){colon + 1, l.len - name.len - 1}));
+            h->take(head, trim((struct http_line){colon + 1, l.len - name.len - 1}));
     }
-    return true;
 }
 
 /* ---------------------------------------------------------------- beginnings */

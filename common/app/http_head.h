@@ -26,7 +26,7 @@ static inline bool http_is_digit(char c)
  * line. */
 bool http_head_begin(struct http_head *head, enum http_kind kind, struct http_line l);
 
-/* A line that follows, and is not empty. False: the head is broken. */
-bool http_head_take(struct http_head *head, enum http_kind kind, struct http_line l);
+/* A line that follows, and is not empty: what is not understood in it is passed over. */
+void http_head_take(struct http_head *head, enum http_kind kind, struct http_line l);
 
 #endif

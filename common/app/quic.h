@@ -7,7 +7,8 @@
  * its pieces in place, in a window that the caller lends. What is then there is a handshake message of TLS, for tls.h
  * and tls_ja4.
  *
- *     struct quic *q;                                     // once in a process, before it closes its locks
+ *     struct quic *q;                                     // once in a process, before it is confined: it
+ *                                                         // fetches ciphers
  *     if ((r = quic_new(&q, e))) ...
  *     struct quic_gather g;                               // for a flow whose first datagram detect() calls APP_QUIC
  *     quic_gather_begin(&g, window, sizeof window);

@@ -40,7 +40,7 @@ enum counter {
     COUNTER_FLOWS_EVICTED = 21, /* flows that ended early for want of room in the flow table */
     COUNTER_APPS_UNREAD =
         22, /* flows whose applications were not read (on), and exchanges without a row, for want of memory */
-    COUNTER_EXCHANGES_UNTOLD = 23, /* exchanges that went on when a chunk ended, and had no row in it */
+    COUNTER_EXCHANGES_UNTOLD = 23, /* for each chunk, exchanges that went on and had no row, of flows that had one */
     COUNTER_COUNT
 };
 

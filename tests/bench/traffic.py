@@ -126,10 +126,12 @@ def shrinks(packets):
 def make_of(corpus, path, megabytes, kinds, within=ANY):
     """The file at the path, of about so many MB, of captures of these kinds that shrink by as much as is said, made unless it is there."""
     wanted = megabytes * 10**6
-    captures = [] if os.path.exists(path) else [c for c in read_captures(corpus, kinds) if within[0] <= shrinks(c) <= within[1]]
-    captures = choose(captures, wanted)
-    if captures:
-        write_file(path, [lay_out(captures, n) for n in range(max(1, round(wanted / sum(map(size_of, captures)))))])
+    if os.path.exists(path):
+        return path
+    captures = choose([c for c in read_captures(corpus, kinds) if within == ANY or within[0] <= shrinks(c) <= within[1]], wanted)
+    if not captures:
+        sys.exit("tests/bench/traffic.py: %s holds no captures of %s that shrink to between 1/%g and 1/%g" % (corpus, ", ".join(sorted(kinds)), *within))
+    write_file(path, [lay_out(captures, n) for n in range(max(1, round(wanted / sum(map(size_of, captures)))))])
     return path
 
 

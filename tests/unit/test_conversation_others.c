@@ -256,6 +256,24 @@ static void test_dns_behind_a_time_to_come(void **state)
     end_names(&g);
 }
 
+/* One that came later, but waits for longer, is told alone: the first one goes on. */
+static void test_dns_told_before_the_first(void **state)
+{
+    (void)state;
+    struct told t;
+    struct stage g = begin_names((struct flow_table_options){.epoch = {1}}, &t);
+    g.now = T0 + 2 * DNS_WAIT_NS;
+    stage_say(&g, &asked_a, false);
+    g.now = T0 + DNS_WAIT_NS + NS_PER_S;
+    stage_say(&g, &asked_b, false);
+    while (!flow_table_advance(g.table, T0 + 2 * DNS_WAIT_NS + 3 * NS_PER_S))
+        told_seal(&t, g.table);
+    told_seal(&t, g.table);
+    assert_int_equal(t.outcomes[EXCHANGE_UNANSWERED], 1);
+    assert_string_equal(t.running, " 1: 27");
+    end_names(&g);
+}
+
 /* A capture that fails frees its flows as they are; the id of each is another. */
 static void test_dns_given_up(void **state)
 {
@@ -432,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_dns_wait_is_as_configured),
         cmocka_unit_test(test_dns_waits_in_any_order),
         cmocka_unit_test(test_dns_behind_a_time_to_come),
+        cmocka_unit_test(test_dns_told_before_the_first),
         cmocka_unit_test(test_dns_many_without_an_answer),
         cmocka_unit_test(test_dns_given_up),
         cmocka_unit_test(test_dns_over_tcp),

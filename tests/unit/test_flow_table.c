@@ -83,6 +83,28 @@ static void test_many_rows_with_little_in_common_stand_as_they_came(void **state
     assert_false(stand_as_they_came(8, false));
 }
 
+/* Each new flow pushes out one that had its row in a chunk before. */
+static void test_rows_of_what_ended_stand_in_front(void **state)
+{
+    (void)state;
+    enum { FLOWS = FLOW_TABLE_ORDER_ALWAYS / 2 };
+    struct flow_table *t = table_of(FLOWS);
+    for (unsigned i = 0; i < 2 * FLOWS; i++) {
+        char from[16];
+        snprintf(from, sizeof from, "10.1.%u.%u", i >> 8, i & 255);
+        struct build b = packet_udp(from, 10000 + i, B, 53, 8);
+        table_give(t, &b, i / 1e6);
+        if (i + 1 == FLOWS)
+            flow_table_next(t);
+    }
+    const struct flow_row *r = table_rows(t, (size_t)2 * FLOWS);
+    for (unsigned i = 0; i < 2 * FLOWS; i++) {
+        assert_int_equal(r[i].key.port[r[i].originator], 10000 + i);
+        assert_int_equal(r[i].end_reason, i < FLOWS ? FLOW_END_RESOURCES : 0);
+    }
+    flow_table_free(t);
+}
+
 static void test_interfaces_are_apart(void **state)
 {
     (void)state;
@@ -368,6 +390,7 @@ int main(void)
         cmocka_unit_test(test_both_directions_are_one_flow),
         cmocka_unit_test(test_alike_rows_stand_together),
         cmocka_unit_test(test_many_rows_with_little_in_common_stand_as_they_came),
+        cmocka_unit_test(test_rows_of_what_ended_stand_in_front),
         cmocka_unit_test(test_interfaces_are_apart),
         cmocka_unit_test(test_originator),
         cmocka_unit_test(test_where_sockets_listen),
