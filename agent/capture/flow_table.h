@@ -29,7 +29,7 @@
 #include "common/packet/packet.h"
 #include "common/rows/flow_row.h"
 
-#define FLOW_TABLE_ROWS_MAX      65536u
+#define FLOW_TABLE_ROWS_MAX      HEAD_FLOW_ROWS_MAX
 #define FLOW_TABLE_ROWS_SPARE    8u /* rows that one packet may add at the most */
 #define FLOW_TABLE_FLOWS_DEFAULT 262144u
 #define FLOW_TABLE_FLOWS_MAX     (1u << 24)

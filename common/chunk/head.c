@@ -145,6 +145,13 @@ int head_check_body(const struct chunk_head *h, struct error *e)
     return r;
 }
 
+int head_check_rows(const struct chunk_head *h, struct error *e)
+{
+    return h->flow_rows <= HEAD_FLOW_ROWS_MAX
+               ? 0
+               : error_set(e, ERROR_LIMIT, "%u rows, at most %u are allowed", h->flow_rows, HEAD_FLOW_ROWS_MAX);
+}
+
 /* --- Memory: a chain of pieces, freed together --- */
 
 struct memory {

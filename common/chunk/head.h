@@ -41,6 +41,7 @@ const char *body_state_name(int state);
 #define HEAD_FILTER_MAX     8192u
 #define HEAD_INTERFACES_MAX 1024u
 #define HEAD_FRAMES_MAX     65536u
+#define HEAD_FLOW_ROWS_MAX  65536u
 #define EPOCH_SIZE          16
 
 struct head_interface {

@@ -29,6 +29,7 @@ int head_check_identity(const struct chunk_head *h, struct error *e);
 int head_check_names(const struct chunk_head *h, struct error *e);
 int head_check_interfaces(const struct chunk_head *h, struct error *e);
 int head_check_body(const struct chunk_head *h, struct error *e);
+int head_check_rows(const struct chunk_head *h, struct error *e);
 
 /* Memory that head_free(h) frees; NULL without memory. head_text copies len bytes and terminates them. */
 void *head_alloc(struct chunk_head *h, size_t len);

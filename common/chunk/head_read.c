@@ -170,7 +170,9 @@ static int take_flows(struct chunk_head *h, struct bytes *b, struct error *e)
     h->flows = bytes_take(b, h->flows_length);
     if (b->bad)
         return 0;
-    int r = check_block(&table_flow, h->flows, h->flows_length, &rows, e);
+    int r = head_check_rows(h, e);
+    if (!r)
+        r = check_block(&table_flow, h->flows, h->flows_length, &rows, e);
     if (!r && rows != h->flow_rows)
         return error_set(e, ERROR_INVALID, "its block has %u rows, it says %u", rows, h->flow_rows);
     return r;

@@ -118,10 +118,9 @@ static int put_body(const struct chunk_head *h, struct buffer *out, struct error
 
 static int put_flows(const struct chunk_head *h, struct buffer *out, struct error *e)
 {
-    (void)e;
     buffer_le32(out, h->flow_rows);
     buffer_append(out, h->flows, h->flows_length);
-    return 0;
+    return head_check_rows(h, e);
 }
 
 static int put_exchanges(const struct chunk_head *h, struct buffer *out, struct error *e)

@@ -33,7 +33,8 @@
 #define BLOCK_BYTES_MAX (256u << 20) /* stored; and the sum of all columns' raw lengths */
 #define BLOCK_ITEMS_MAX (1u << 24)   /* items of all lists of a column */
 
-/* Appends a block of n rows (structs of t->row_size at `rows`) to out. ERROR_LIMIT, ERROR_MEMORY. */
+/* Appends a block of n rows (structs of t->row_size at `rows`) to out. ERROR_LIMIT, ERROR_MEMORY; ERROR_INVALID for a
+ * number above what its column may have, or a list that does not ascend. */
 MUST_CHECK int block_encode(const struct table *t, const void *rows, size_t n, struct buffer *out, struct error *e);
 
 /* The same for blocks one after the other: keeps its memory, and is given rows a tile at a time and by column, so there

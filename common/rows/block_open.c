@@ -125,6 +125,8 @@ static const char *place_cells(struct block *b)
     }
     if (!b->in_cells != !b->cells_columns)
         return "cells without columns, or columns without cells";
+    if (b->cells_columns > COLUMNS_MAX)
+        return "cells of more columns than there can be";
     if (b->in_cells && (b->in_cells->entry.codec != FORM_CELLS ||
                         b->in_cells->entry.raw_length != (uint64_t)b->cells_columns * b->rows))
         return "not a cell for each row and column";

@@ -126,6 +126,7 @@ int block_writer_encode(struct block_writer *w, const struct table *t, block_fil
         return error_set(e, ERROR_LIMIT, "a block of %zu rows, allowed are %u", n, BLOCK_ROWS_MAX);
     w->columns = 0;
     w->raw_bytes = 0;
+    column_writer_begin(w->column_writer);
     buffer_clear(&w->directory);
     buffer_clear(&w->data);
     buffer_clear(&w->cells);

@@ -10,7 +10,7 @@
  *                 have, or of codec CELLS. Without the flags all rows have it; of codec CELLS, those whose cell
  *                 is not 0.
  *   other      := varint id, if flag ABOVE, BELOW or ORDERED: of a column of numbers that the block has; for ABOVE and
- *                 BELOW one with none of these flags, for ORDERED one without ORDERED
+ *                 BELOW one with none of these flags, for ORDERED the one that the column's table names (column.h)
  *
  * What is stored of a number v (columns of numbers alone, one flag at the most; ORDERED goes with MIXED or alone):
  *   ABOVE      v - o     o is the row's number in the other column; 0 if the row does not have that

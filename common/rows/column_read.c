@@ -195,6 +195,8 @@ static const char *read_keys(struct block *b, uint64_t id, uint64_t *keys)
 static const char *read_ordered(struct block *b, const struct stored *s, const struct column *c, uint64_t other,
                                 struct bytes *in, uint64_t *out)
 {
+    if (other != c->order) /* or each column of a small block had its rows sorted */
+        return "ordered by a column that does not serve for that";
     struct order_item *items = malloc(2 * (size_t)b->rows * sizeof(*items));
     uint64_t *keys = malloc(b->rows * sizeof(*keys));
     uint64_t *numbers = malloc(b->rows * sizeof(*numbers));

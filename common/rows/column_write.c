@@ -213,6 +213,14 @@ static void write_smallest(struct column_writer *w, const struct stage *s, unsig
         squeeze(w, w->raw.len / 16 * 15);
 }
 
+void column_writer_begin(struct column_writer *w)
+{
+    struct buffer *all[BUFFERS];
+    all_buffers(w, all);
+    for (size_t i = 0; i < BUFFERS; i++)
+        buffer_clear(all[i]);
+}
+
 static bool any_failed(struct column_writer *w)
 {
     struct buffer *all[BUFFERS];

@@ -13,6 +13,8 @@
 struct column_writer;
 struct column_writer *column_writer_new(void); /* NULL: no memory */
 void column_writer_free(struct column_writer *w);
+/* Before each block: what failed in the one before is forgotten. */
+void column_writer_begin(struct column_writer *w);
 
 /* Appends the stored bytes of the i-th column of the staged table, which at least one row has, to out, and fills entry.
  * If its codec is CELLS, the column's bytes of all rows are appended to cells.

@@ -24,40 +24,40 @@ static void assert_numbers(struct buffer data, unsigned id, const uint64_t *expe
 }
 #define NUMBERS(...) (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / 8
 
-/* Names 5, 6 and 7, mixed, in the order of bytes.1. */
+/* Names 5, 6 and 7, mixed, in the order of times. */
 static struct buffer ordered(unsigned flags, const void *data, size_t len, unsigned other_flags, const void *other_data,
                              size_t other_len)
 {
     struct craft c = {.columns = 0};
     craft_add(&c, FLOW_ID, 2, flags, data, len, len);
-    craft_add(&c, FLOW_BYTES_1, 2, other_flags, other_data, other_len, other_len);
+    craft_add(&c, FLOW_START, 2, other_flags, other_data, other_len, other_len);
     return craft_finish(&c, BLOCK_VERSION, 1, 3);
 }
 
 static void test_numbers_in_the_order_of_another_column(void **state)
 {
     (void)state;
-    const unsigned other = FLOW_BYTES_1;
-    /* bytes.1 is 30, 10, 20 */
+    const unsigned other = FLOW_START;
+    /* times are 30, 10, 20 */
     assert_numbers(ordered(64, BYTES(other, 0, 1, 5, 6, 7), 0, BYTES(0, 1, 30, 10, 20)), FLOW_ID, NUMBERS(7, 5, 6));
     assert_numbers(ordered(64 | 16, BYTES(other, 0, 1, 5, 6, 7), 0, BYTES(0, 1, 30, 10, 20)), FLOW_ID,
                    NUMBERS(hash64_mix(7), hash64_mix(5), hash64_mix(6)));
     /* equal ones as the rows stand: 20, 10, 20 */
     assert_numbers(ordered(64, BYTES(other, 0, 1, 5, 6, 7), 0, BYTES(0, 1, 20, 10, 20)), FLOW_ID, NUMBERS(6, 5, 7));
-    /* the row in the middle has no bytes.1: then it is the first */
+    /* the row in the middle has no time: then it is the first */
     assert_numbers(ordered(64, BYTES(other, 0, 1, 5, 6, 7), 1, BYTES(0x05, 0, 1, 30, 20)), FLOW_ID, NUMBERS(7, 5, 6));
-    /* that one may be relative to another: bytes.1 is above bytes.0, which is 1, 2, 3, by 9, 0 and 0 */
+    /* that one may be relative to another: it is above 1, 2, 3 by 9, 0 and 0 */
     struct craft c = {.columns = 0};
     craft_add(&c, FLOW_ID, 2, 64, BYTES(other, 0, 1, 5, 6, 7), 6);
-    craft_add(&c, FLOW_BYTES_0, 2, 0, BYTES(0, 1, 1, 2, 3), 5);
-    craft_add(&c, other, 2, 4, BYTES(FLOW_BYTES_0, 0, 1, 9, 0, 0), 6);
+    craft_add(&c, other, 2, 4, BYTES(FLOW_FIRST, 0, 1, 9, 0, 0), 6);
+    craft_add(&c, FLOW_FIRST, 2, 0, BYTES(0, 1, 1, 2, 3), 5);
     assert_numbers(craft_finish(&c, BLOCK_VERSION, 1, 3), FLOW_ID, NUMBERS(7, 5, 6));
 }
 
 static void test_wrong_orders(void **state)
 {
     (void)state;
-    const unsigned other = FLOW_BYTES_1;
+    const unsigned other = FLOW_START;
     REFUSED(ERROR_INVALID, "other column's id", ordered(64, BYTES(0x80), 0, BYTES(0, 1, 30, 10, 20)));
     REFUSED(ERROR_INVALID, "does not serve", ordered(64, BYTES(24, 0, 1, 5, 6, 7), 0, BYTES(0, 1, 30, 10, 20)));
     REFUSED(ERROR_INVALID, "does not serve", ordered(64, BYTES(14, 0, 1, 5, 6, 7), 0, BYTES(0, 1, 30, 10, 20)));
@@ -68,9 +68,14 @@ static void test_wrong_orders(void **state)
     REFUSED(ERROR_INVALID, "behind", ordered(64, BYTES(other, 0, 1, 5, 6, 7, 8), 0, BYTES(0, 1, 30, 10, 20)));
     /* nothing may be relative to what is ordered */
     struct craft c = {.columns = 0};
-    craft_add(&c, FLOW_BYTES_0, 1, 4, BYTES(other, 1), 2);
-    craft_add(&c, other, 2, 64, BYTES(FLOW_PAYLOAD_0, 0, 1, 5, 6, 7), 6);
-    craft_add(&c, FLOW_PAYLOAD_0, 1, 0, BYTES(1), 1);
+    craft_add(&c, FLOW_ID, 2, 64, BYTES(other, 0, 1, 5, 6, 7), 6);
+    craft_add(&c, other, 1, 0, BYTES(1), 1);
+    craft_add(&c, FLOW_FIRST, 1, 4, BYTES(FLOW_ID, 1), 2);
+    REFUSED(ERROR_INVALID, "does not serve", craft_finish(&c, BLOCK_VERSION, 1, 3));
+    /* one other column alone orders */
+    c.columns = 0;
+    craft_add(&c, FLOW_ID, 2, 64, BYTES(FLOW_FIRST, 0, 1, 5, 6, 7), 6);
+    craft_add(&c, FLOW_FIRST, 2, 0, BYTES(0, 1, 1, 2, 3), 5);
     REFUSED(ERROR_INVALID, "does not serve", craft_finish(&c, BLOCK_VERSION, 1, 3));
     struct buffer b = ordered(64, BYTES(other, 0, 1, 5, 6, 7), 0, BYTES(0, 1, 30, 10, 20));
     b.data[b.len - 1] ^= 1;

@@ -489,6 +489,9 @@ static void limits_are_named(void **state)
     s.head.frame_count = HEAD_FRAMES_MAX + 1;
     expect_not_written(&s.head, ERROR_LIMIT);
     s.head.frame_count = 3;
+    s.head.flow_rows = HEAD_FLOW_ROWS_MAX + 1;
+    expect_not_written(&s.head, ERROR_LIMIT);
+    s.head.flow_rows = 2;
     s.head.flows_length = HEAD_BYTES_MAX;
     s.head.flows = calloc(1, HEAD_BYTES_MAX);
     expect_not_written(&s.head, ERROR_LIMIT);
