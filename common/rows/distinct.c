@@ -22,8 +22,10 @@ static uint32_t number_slot(uint64_t v, uint32_t slots)
 static uint16_t *number_find(struct distinct_numbers *d, uint64_t v)
 {
     uint32_t slot = number_slot(v, d->slots);
-    while (d->place[slot] && d->values[d->place[slot] - 1] != v)
+    while (d->place[slot] && d->values[d->place[slot] - 1] != v) {
         slot = (slot + 1) & (d->slots - 1);
+        d->steps++;
+    }
     return &d->place[slot];
 }
 
@@ -39,7 +41,8 @@ static void number_table_clear(struct distinct_numbers *d)
     memset(d->place, 0, d->slots * sizeof(*d->place));
 }
 
-/* Sorts the values and puts them back into the table at their new places. */
+/* Sorts the values and puts them back into the table at their new places. In whichever order values come into such a
+ * table, the steps that all of them take are as many: no more than were allowed. */
 static void number_table_sort(struct distinct_numbers *d)
 {
     qsort(d->values, d->count, sizeof(*d->values), compare_numbers);
@@ -52,7 +55,8 @@ static void number_table_sort(struct distinct_numbers *d)
     }
 }
 
-/* Puts the numbers [from, to) into the table, indexes are in the order in which they were found; false if they are too many. */
+/* Puts the numbers [from, to) into the table, indexes are in the order in which they were found; false if they are too
+ * many, or the steps are more than allowed for `to` numbers. */
 static bool find_numbers(struct distinct_numbers *d, const uint64_t *values, size_t from, size_t to, uint64_t *indexes)
 {
     for (size_t i = from; i < to; i++) {
@@ -61,6 +65,8 @@ static bool find_numbers(struct distinct_numbers *d, const uint64_t *values, siz
             continue;
         }
         uint16_t *place = number_find(d, values[i]);
+        if (d->steps > DISTINCT_STEPS(to))
+            return false;
         if (!*place) {
             if (d->count == DISTINCT_NUMBERS_MAX)
                 return false;
@@ -97,6 +103,7 @@ bool distinct_numbers(struct distinct_numbers *d, const uint64_t *values, size_t
 {
     size_t first = n < SAMPLE ? n : SAMPLE;
     d->count = 0;
+    d->steps = 0;
     for (d->slots = 16; d->slots < 2 * n && d->slots < 2 * DISTINCT_NUMBERS_MAX;)
         d->slots *= 2;
     number_table_clear(d);
@@ -166,14 +173,17 @@ struct text_table {
     struct text_slot *slot;
     size_t slots;
     size_t count;
+    size_t steps; /* taken */
     struct text *entries;
 };
 
 static void text_slot_fill(struct text_table *t, struct text_slot taken)
 {
     size_t at = taken.hash & (t->slots - 1);
-    while (t->slot[at].place)
+    while (t->slot[at].place) {
         at = (at + 1) & (t->slots - 1);
+        t->steps++;
+    }
     t->slot[at] = taken;
 }
 
@@ -198,8 +208,10 @@ static uint32_t text_place(struct text_table *t, const struct text *text)
 {
     uint32_t hash = text_hash(text);
     size_t at = hash & (t->slots - 1);
-    while (t->slot[at].place && (t->slot[at].hash != hash || !same_text(text, &t->entries[t->slot[at].place - 1])))
+    while (t->slot[at].place && (t->slot[at].hash != hash || !same_text(text, &t->entries[t->slot[at].place - 1]))) {
         at = (at + 1) & (t->slots - 1);
+        t->steps++;
+    }
     if (!t->slot[at].place) {
         t->entries[t->count++] = *text;
         t->slot[at] = (struct text_slot){.place = (uint32_t)t->count, .hash = hash};
@@ -223,6 +235,8 @@ size_t distinct_texts(const struct text *values, size_t n, bool sample, struct t
             return 0;
         size_t known = t.count;
         uint32_t place = text_place(&t, &values[i]);
+        if (t.steps > DISTINCT_STEPS(n))
+            return 0;
         uses[i] = place > known ? 0 : place;
     }
     return t.count;
