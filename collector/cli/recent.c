@@ -42,7 +42,7 @@ static uint64_t hash_of(const struct pcapng_packet *p)
         uint64_t time_ns;
         uint32_t interface, wire;
     } who = {p->time_ns, p->interface, p->wire};
-    uint64_t seed = hash64(&who, sizeof who);
+    uint64_t seed = hash64_table(&who, sizeof who);
     uint64_t hash = hash64_seed(p->data, p->captured < RECENT_BYTES ? p->captured : RECENT_BYTES, seed);
     return hash ? hash : 1;
 }

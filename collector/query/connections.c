@@ -96,7 +96,7 @@ uint64_t connections_hash(const struct flow_key *key)
     plain.tunnel = 0;
     plain.tunnel_id = 0;
     plain.reserved[0] = plain.reserved[1] = 0;
-    return hash64(&plain, sizeof plain);
+    return hash64_table(&plain, sizeof plain);
 }
 
 static bool is_connection(const struct flow_row *row)
@@ -217,7 +217,7 @@ struct connection_index {
 
 static size_t start_slot(const struct connection_index *x, const struct flow_key *key)
 {
-    return hash64(key, sizeof *key) & (x->slot_count - 1);
+    return hash64_table(key, sizeof *key) & (x->slot_count - 1);
 }
 
 int connection_index_new(struct plan *p, struct connection_index **out, struct error *e)
@@ -268,6 +268,7 @@ static struct fragment *fragment_of(struct connection_index *x, const struct pac
 {
     *wanted = (struct fragment){.id = p->fragment_id, .place = place, .family = p->net.family, .proto = p->net.proto};
     memcpy(wanted->addr, p->net.addr, sizeof wanted->addr);
+    /* Always alike, as which one takes another's place can be seen in the answer. */
     return &x->fragments[hash64(wanted, offsetof(struct fragment, flow)) % FRAGMENTS];
 }
 

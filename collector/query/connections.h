@@ -10,7 +10,7 @@
 /* Vantages of one connection are the same connection if their times, stretched by this, overlap (clocks differ). */
 #define CONNECTION_SLACK_NS (5 * UINT64_C(1000000000))
 
-/* Of what all vantages of a connection see alike. */
+/* Of what all vantages of a connection see alike; by hash64_table. */
 uint64_t connections_hash(const struct flow_key *key);
 
 /* Whose addresses were whose. */

@@ -17,7 +17,7 @@ static uint64_t key_hash(const struct flow_key *key, const char *agent)
 {
     struct flow_key plain = *key;
     plain.interface = 0;
-    return hash64_seed(&plain, sizeof plain, hash64(agent, strlen(agent)));
+    return hash64_seed(&plain, sizeof plain, hash64_table(agent, strlen(agent)));
 }
 
 /* Those without packets first: of two that are alike the one with packets is left. */

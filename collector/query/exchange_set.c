@@ -101,7 +101,7 @@ static uint64_t exchange_hash(const struct exchange_line *l, const char *agent)
 {
     struct flow_key key = l->flow->sum.key;
     key.interface = 0;
-    return exchange_asked_hash(&l->row, hash64_seed(&key, sizeof key, hash64(agent, strlen(agent))));
+    return exchange_asked_hash(&l->row, hash64_seed(&key, sizeof key, hash64_table(agent, strlen(agent))));
 }
 
 static struct seen seen_of(const struct plan *p, const struct exchange_set *s, size_t i)

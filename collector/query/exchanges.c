@@ -52,7 +52,8 @@ struct candidates {
 /* Its place, or the free one where it belongs. */
 static struct running *place_of(const struct running_map *m, uint64_t flow_id, uint32_t ordinal)
 {
-    size_t i = (size_t)hash64_mix(flow_id + ordinal) & m->mask;
+    const uint64_t key[] = {flow_id, ordinal};
+    size_t i = (size_t)hash64_table(key, sizeof key) & m->mask;
     while (m->items[i].ordinal && (m->items[i].flow_id != flow_id || m->items[i].ordinal != ordinal))
         i = (i + 1) & m->mask;
     return &m->items[i];

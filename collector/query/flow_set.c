@@ -72,10 +72,10 @@ struct flow_set_entry *flow_set_at(struct flow_set *s, size_t i)
     return &s->chunks[i / CHUNK_ENTRIES][i % CHUNK_ENTRIES];
 }
 
-/* Flow ids are hashes already. */
+/* Flow ids are hashes already, but not if an agent says otherwise. */
 static struct slot *slot_of(const struct flow_set *s, uint64_t flow_id)
 {
-    size_t i = (size_t)(flow_id ^ flow_id >> 32) & (s->slot_count - 1);
+    size_t i = (size_t)hash64_table(&flow_id, sizeof flow_id) & (s->slot_count - 1);
     while (s->slots[i].entry && s->slots[i].flow_id != flow_id)
         i = (i + 1) & (s->slot_count - 1);
     return &s->slots[i];
@@ -121,7 +121,7 @@ static void grow_texts(struct flow_set *s)
 
 struct text flow_set_text(struct flow_set *s, const char *data, size_t len)
 {
-    uint64_t hash = hash64(data, len);
+    uint64_t hash = hash64_table(data, len);
     struct interned **at = &s->texts[hash & (s->text_slots - 1)];
     for (struct interned *t = *at; t; t = t->next)
         if (t->hash == hash && t->len == len && (len == 0 || memcmp(t->data, data, len) == 0))

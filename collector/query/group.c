@@ -66,7 +66,7 @@ static const char *key_of(struct group_map *m, const struct flow_row *row)
 /* Where the key is, or where it would be. */
 static uint32_t *slot_of(const struct group_map *m, const char *key)
 {
-    size_t at = hash64(key, strlen(key)) & (m->slot_count - 1);
+    size_t at = hash64_table(key, strlen(key)) & (m->slot_count - 1);
     while (m->slots[at] && strcmp(m->keys[m->slots[at] - 1], key) != 0)
         at = (at + 1) & (m->slot_count - 1);
     return &m->slots[at];

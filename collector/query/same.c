@@ -200,7 +200,7 @@ int same_take(struct same *s, const struct merge_frame *f, const struct pcapng_p
         return r;
     if (common == 0 && s->first == s->next)
         return s->ops->emit(s->ops->context, f, p, e);
-    uint64_t hash = hash64_seed(p->data, p->captured < common ? p->captured : common, p->wire);
+    uint64_t hash = hash64_seed(p->data, p->captured < common ? p->captured : common, hash_seed() + p->wire);
     struct held *h = common ? find(s, f, p, hash) : NULL;
     return h ? add_copy(s, h, f, p, e) : hold(s, f, p, common, hash, e);
 }

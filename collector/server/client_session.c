@@ -22,7 +22,7 @@ static bool repeats(struct session *s, const struct message_query *q, const stru
     bool goes_on = q->kind == QUERY_PULL && q->after && q->after[0] && strcmp(q->after, "0") != 0;
     bool is_list =
         q->kind != QUERY_FLOWS && q->kind != QUERY_EXCHANGES && q->kind != QUERY_PULL && q->kind != QUERY_EXPORT;
-    uint64_t hash = hash64(what->data, what->len), before = s->asked;
+    uint64_t hash = hash64_table(what->data, what->len), before = s->asked;
     s->asked = is_list && !o->code ? hash : 0;
     return (goes_on && (!o->code || o->code == ERROR_INCOMPLETE) && o->packets == 0) ||
            (is_list && !o->code && before == hash);

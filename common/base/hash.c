@@ -1,7 +1,9 @@
 #include "common/base/hash.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <xxhash.h>
 
 uint64_t hash64(const void *data, size_t len)
@@ -12,6 +14,26 @@ uint64_t hash64(const void *data, size_t len)
 uint64_t hash64_seed(const void *data, size_t len, uint64_t seed)
 {
     return XXH3_64bits_withSeed(data, len, seed);
+}
+
+static uint64_t table_seed;
+
+static void draw_seed(void)
+{
+    if (getrandom(&table_seed, sizeof table_seed, 0) != (ssize_t)sizeof table_seed)
+        table_seed = (uint64_t)(uintptr_t)&table_seed;
+}
+
+uint64_t hash_seed(void)
+{
+    static pthread_once_t drawn = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&drawn, draw_seed);
+    return table_seed;
+}
+
+uint64_t hash64_table(const void *data, size_t len)
+{
+    return hash64_seed(data, len, hash_seed());
 }
 
 uint32_t hash_of_zstd(const void *data, size_t len)

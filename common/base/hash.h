@@ -1,5 +1,6 @@
 /*
- * hash: xxHash (XXH3) under names of ours, for checksums of files and frames: not cryptographic. And SHA-256, which is.
+ * hash: xxHash (XXH3) under names of ours, for checksums of files and frames, and for tables: not cryptographic. And
+ * SHA-256, which is.
  */
 #ifndef FLEETDUMP_BASE_HASH_H
 #define FLEETDUMP_BASE_HASH_H
@@ -10,6 +11,13 @@
 
 uint64_t hash64(const void *data, size_t len);
 uint64_t hash64_seed(const void *data, size_t len, uint64_t seed);
+
+/* For tables in memory alone, whose keys come from others: who does not know the seed cannot choose keys that collide.
+ * It is random, drawn at the first use and the same from then on, also in what the process forks then. So values differ
+ * in each process: never for what is stored, sent or shown, nor where an answer depends on their order. On any thread.
+ */
+uint64_t hash_seed(void);
+uint64_t hash64_table(const void *data, size_t len); /* hash64_seed with it */
 
 /* A number for each number, without order, and back (the finalizer of splitmix64): names that look random, of numbers
  * in order. */

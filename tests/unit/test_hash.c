@@ -2,6 +2,10 @@
 
 #include "tests/unit/support.h"
 
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 /* Files hold these values: they must be XXH3's for ever, as xxhsum -H3 prints them. */
 static void values_are_xxh3(void **state)
 {
@@ -16,6 +20,56 @@ static void a_seed_changes_the_value(void **state)
     (void)state;
     assert_int_equal(hash64_seed("abc", 3, 0), hash64("abc", 3));
     assert_int_not_equal(hash64_seed("abc", 3, 1), hash64("abc", 3));
+}
+
+static void seed_of_a_child(uint64_t *seed)
+{
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        *seed = hash_seed();
+        _exit(write(pipes[1], seed, sizeof *seed) != sizeof *seed);
+    }
+    assert_int_equal(read(pipes[0], seed, sizeof *seed), sizeof *seed);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+static void *seed_of_a_thread(void *seed)
+{
+    *(uint64_t *)seed = hash_seed();
+    return NULL;
+}
+
+/* The first children draw their own, as nobody did before them. */
+static void tables_have_one_seed_in_a_process(void **state)
+{
+    (void)state;
+    uint64_t own, children[3], threads[4];
+    pthread_t running[4];
+    seed_of_a_child(&children[0]);
+    seed_of_a_child(&children[1]);
+    assert_true(children[0] != children[1]);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&running[i], NULL, seed_of_a_thread, &threads[i]), 0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(running[i], NULL), 0);
+    own = hash_seed();
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(threads[i] == own);
+    assert_true(own != children[0] && own != children[1]);
+    seed_of_a_child(&children[2]);
+    assert_true(children[2] == own);
+}
+
+static void tables_use_the_seed(void **state)
+{
+    (void)state;
+    assert_true(hash64_table("abc", 3) == hash64_seed("abc", 3, hash_seed()));
+    assert_true(hash64_table("abc", 3) != hash64("abc", 3));
 }
 
 static void pieces_hash_as_the_whole(void **state)
@@ -76,6 +130,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_xxh3),
         cmocka_unit_test(a_seed_changes_the_value),
+        cmocka_unit_test(tables_have_one_seed_in_a_process),
+        cmocka_unit_test(tables_use_the_seed),
         cmocka_unit_test(pieces_hash_as_the_whole),
         cmocka_unit_test(mixed_numbers_come_back),
         cmocka_unit_test(sha256_is_over_both_pieces),
